@@ -1,0 +1,1 @@
+"""Collect what a language model computes, and learn from it."""
