@@ -1,0 +1,102 @@
+"""Bootstrap over groups. Owns the resampling; knows nothing of what is estimated.
+
+Rows of one group (the continuations of one prompt, the tokens of one document) are not independent, so whole groups are
+drawn with replacement, as many as there are. A statistic that is a function of sums costs one matrix product for all
+resamples; any other one is computed from row weights (how often the row's group was drawn), which is the same as
+computing it on the repeated rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lit_experiments.statistics.estimate import Estimate
+
+Floats = NDArray[np.float64]
+
+MAX_UNITS = 10_000
+"""More groups than this are first put, at random, into this many bins of equally many groups, which are then resampled.
+The bins are independent and identically distributed as the groups are, so the interval keeps its meaning, and a million
+groups cost what ten thousand do."""
+
+
+class GroupBootstrap:
+    """One set of resamples of the groups, shared by every statistic asked of it (so ratios and differences are paired).
+
+    groups: [row] group of each row, integers or strings. resamples: how many. level: nominal coverage of the percentile
+    intervals (Efron & Tibshirani 1993, chapter 13). seed: the same seed and groups give the same resamples.
+    """
+
+    def __init__(self, groups: ArrayLike, *, resamples: int, level: float, seed: int) -> None:
+        if resamples < 1 or not 0 < level < 1:
+            raise ValueError(f"bootstrap needs resamples >= 1 and 0 < level < 1, found {resamples} and {level}")
+        distinct, codes = np.unique(np.asarray(groups), return_inverse=True)
+        rng = np.random.default_rng(seed)
+        self.n = len(distinct)
+        self.level = level
+        self.units = min(self.n, MAX_UNITS)
+        self.unit_of_row = codes.reshape(-1) if self.n <= MAX_UNITS else (rng.permutation(self.n) % MAX_UNITS)[codes]
+        self._counts = _draw(self.units, resamples, rng)
+
+    def sums(self, terms: ArrayLike) -> Floats:
+        """Sum rows [row, ...] within each resampled unit: [unit, ...]."""
+        rows = np.asarray(terms, np.float64)
+        if len(rows) != len(self.unit_of_row):
+            raise ValueError(f"terms have {len(rows)} rows, the bootstrap has {len(self.unit_of_row)}")
+        flat = rows.reshape(len(rows), int(np.prod(rows.shape[1:])))
+        summed = np.empty((self.units, flat.shape[1]))
+        for column in range(flat.shape[1]):
+            summed[:, column] = np.bincount(self.unit_of_row, flat[:, column], self.units)
+        return summed.reshape(self.units, *rows.shape[1:])
+
+    def from_sums(self, sums: ArrayLike, statistic: Callable[[Floats], Floats]) -> NDArray[np.object_]:
+        """Estimates of `statistic`, a function of totals, from the units' sums.
+
+        sums: [unit, *batch, term]; statistic: [..., *batch, term] -> [..., *batch], NaN where undefined.
+        Returns an array of Estimate with shape [*batch] (0-d when there is no batch dim; `.item()` gives the Estimate).
+        """
+        by_unit = np.asarray(sums, np.float64)
+        batch = by_unit.shape[1:-1]
+        if self.n == 0:
+            return _estimates(np.full(batch, np.nan), np.full((1, *batch), np.nan), self.n, self.level)
+        drawn = self._counts.astype(np.float64) @ by_unit.reshape(self.units, -1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            value, draws = statistic(by_unit.sum(0)), statistic(drawn.reshape(-1, *by_unit.shape[1:]))
+        return _estimates(np.asarray(value), np.asarray(draws), self.n, self.level)
+
+    def from_rows(self, statistic: Callable[[Floats], float]) -> Estimate:
+        """Estimate of a statistic of weighted rows: statistic(weights [row]) -> float, weights whole numbers >= 0."""
+        if self.n == 0:
+            return Estimate.undefined(0, self.level)
+        value = statistic(np.ones(len(self.unit_of_row)))
+        draws = np.array([statistic(count[self.unit_of_row].astype(np.float64)) for count in self._counts])
+        return _estimates(np.asarray(value), draws, self.n, self.level).item()
+
+
+def _draw(units: int, resamples: int, rng: np.random.Generator) -> NDArray[np.uint16]:
+    """[resample, unit] how often each unit was drawn: multinomial, as counts of uniform draws."""
+    counts = np.zeros((resamples, units), np.uint16)
+    for b in range(resamples if units else 0):
+        counts[b] = np.bincount(rng.integers(0, units, units), minlength=units)
+    return counts
+
+
+def _estimates(value: Floats, draws: Floats, n: int, level: float) -> NDArray[np.object_]:
+    """Percentile intervals; draws: [resample, *batch].
+
+    Resamples that leave the statistic undefined are set aside. If they are more than the interval's two tails together,
+    or the value itself is undefined, no interval is claimed.
+    """
+    tail = (1 - level) / 2
+    undefined = ~np.isfinite(draws)
+    drop = ~np.isfinite(value) | (undefined.mean(0) > 2 * tail)
+    safe = np.where(drop, 0.0, np.where(undefined, np.nan, draws))
+    low, high = np.nanquantile(safe, [tail, 1 - tail], axis=0)
+    out = np.empty(value.shape, object)
+    for at in np.ndindex(value.shape):
+        bounds = (np.nan, np.nan) if drop[at] else (float(low[at]), float(high[at]))
+        out[at] = Estimate(float(value[at]) if np.isfinite(value[at]) else np.nan, *bounds, n, level)
+    return out

@@ -1,0 +1,63 @@
+"""One-way random effects against hand calculation, statsmodels and simulation."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.api as sm
+from scipy import stats
+
+from lit_experiments.statistics import GroupBootstrap, one_way
+from lit_experiments.statistics.variance import class_terms, share_from_sums
+
+VALUES = np.array([9.0, 8, 7, 6, 6, 5, 3, 2, 1, 2])
+CLASSES = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2, 2])
+
+
+def test_balanced_case_by_hand():
+    """Three pairs: MSB = 16, MSW = 1/2, so between = (16 - 0.5) / 2 and within = 0.5."""
+    found = one_way([1.0, 2, 5, 6, 9, 10], [0, 0, 1, 1, 2, 2])
+    assert found.within == pytest.approx(0.5)
+    assert found.between == pytest.approx((32 - 0.5) / 2)
+    assert found.share == pytest.approx(15.75 / 16.25)
+    assert not found.clipped
+
+
+def test_unbalanced_components_follow_the_anova_table():
+    """statsmodels gives the mean squares; n0 = (N - sum n_i^2 / N) / (k - 1) from the class sizes 3, 3, 4."""
+    frame = pd.DataFrame({"y": VALUES, "c": CLASSES})
+    table = sm.stats.anova_lm(sm.formula.ols("y ~ C(c)", frame).fit())
+    between, within = table["mean_sq"]["C(c)"], table["mean_sq"]["Residual"]
+    found = one_way(VALUES, CLASSES)
+    assert found.within == pytest.approx(within)
+    assert found.between == pytest.approx((between - within) / ((10 - 34 / 10) / 2))
+    assert stats.f_oneway(*(VALUES[c == CLASSES] for c in range(3))).statistic == pytest.approx(between / within)
+
+
+def test_share_is_found_in_unbalanced_simulated_data():
+    rng = np.random.default_rng(0)
+    classes = np.repeat(np.arange(3000), rng.integers(1, 9, 3000))
+    values = 100 + 2 * rng.normal(size=3000)[classes] + rng.normal(size=len(classes))
+    assert one_way(values, classes).share == pytest.approx(0.8, abs=0.02)
+
+
+def test_negative_between_is_clipped_and_said_so():
+    found = one_way([0.0, 10, 0, 10], [0, 0, 1, 1])
+    assert (found.between, found.share, found.clipped) == (0.0, 0.0, True)
+
+
+@pytest.mark.parametrize(("values", "classes"), [([], []), ([1.0, 2], [0, 0]), ([1.0, 2], [0, 1])])
+def test_not_estimable_is_nan(values, classes):
+    assert math.isnan(one_way(values, classes).share)
+
+
+def test_share_from_sums_over_classes_equals_the_direct_one_and_bootstraps():
+    size = np.array([3, 3, 4])
+    centred = VALUES - VALUES.mean()
+    total, squares = np.bincount(CLASSES, centred), np.bincount(CLASSES, centred**2)
+    terms = class_terms(size, total, squares)
+    assert share_from_sums(terms.sum(0)) == pytest.approx(one_way(VALUES, CLASSES).share)
+    boot = GroupBootstrap(np.arange(3), resamples=100, level=0.5, seed=0)
+    estimate = boot.from_sums(boot.sums(terms), share_from_sums).item()
+    assert estimate.low <= estimate.value <= estimate.high
