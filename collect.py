@@ -1,0 +1,8 @@
+"""`python collect.py --exp NAME`: run a language model over samples and write what it computes to a store."""
+
+import sys
+
+from lit_experiments.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["collect", *sys.argv[1:]]))

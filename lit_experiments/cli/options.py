@@ -1,0 +1,70 @@
+"""The options that every experiment has: which model, which devices, where to write. Studies add their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+PRECISIONS = {
+    "32-true": "float32",
+    "32": "float32",
+    "bf16-true": "bfloat16",
+    "bf16": "bfloat16",
+    "16-true": "float16",
+    "16": "float16",
+}
+
+
+@dataclass(frozen=True)
+class Option:
+    """One `--name`: its type as jsonargparse checks it, its help, and the section of the help it belongs to."""
+
+    name: str
+    type: Any
+    help: str
+    section: str
+
+    @property
+    def is_flag(self) -> bool:
+        return self.type is bool
+
+
+_MODEL = [
+    Option("model", str, 'Hugging Face id, local folder, or "embedded" (the small model that ships with the package).', "Model"),
+    Option("adapter", str | None, "PEFT adapter: Hub id or local folder. Never merged into the base.", "Model"),
+    Option("revision", str | None, "Branch, tag or commit on the Hub.", "Model"),
+    Option("attn", str, 'Attention implementation: "sdpa", "eager", ... Recorded with the data.', "Model"),
+]
+_TRAINER = [
+    Option("precision", str, "32-true, bf16-true or 16-true: the dtype that the model is loaded in.", "Trainer"),
+    Option("devices", int | str, 'Number of devices, or "auto".', "Trainer"),
+    Option("accelerator", str, '"auto", "cpu", "gpu", ...', "Trainer"),
+    Option("num_nodes", int, "Number of machines (started by SLURM, torchrun or the like).", "Trainer"),
+    Option("strategy", str, 'Lightning strategy; "auto" is right for nearly everyone.', "Trainer"),
+    Option("trainer", dict[str, Any], "Any other Trainer argument, as --trainer.KEY VALUE.", "Trainer"),
+]
+_COLLECT = [
+    Option("run", str | None, "Folder of this run. Default: runs/<exp>, or runs/<exp>-<preset>.", "Run"),
+    Option("limit", int | None, "Only the first N samples. Raising it later continues the same store.", "Run"),
+    Option("restart", bool, "Set the existing store aside (never delete it) and begin a new one.", "Run"),
+    Option("dry_run", bool, "Build everything, run two samples into a temporary store, print sizes and times, keep nothing.", "Run"),
+    Option("backend", Literal["zarr", "hdf5"], "Storage format of the arrays.", "Store"),
+    Option("batch_tokens", int, "Most tokens in one batch, padding and all draws counted; memory is set by this.", "Run"),
+    Option("batch_size", int | None, "Most samples in one batch.", "Run"),
+    Option("flush_mb", float, "Commit when this much waits in memory, in megabytes.", "Store"),
+    Option("flush_seconds", float, "Commit at least this often, in seconds.", "Store"),
+]
+_TRAIN = [
+    Option("run", str | None, "Folder of the collection run to learn from. Default: runs/<the experiment it belongs to>.", "Run"),
+    Option("restart", bool, "Set existing results aside (never delete them) and train again.", "Run"),
+    Option("ckpt_path", str | None, '"last" resumes an interrupted training from its newest checkpoint.', "Run"),
+]
+_ANALYZE = [
+    Option("run", str | None, "Folder of the collection run to analyze. Default: runs/<the experiment it belongs to>.", "Run"),
+    Option("restart", bool, "Set existing results aside (never delete them) and analyze again.", "Run"),
+]
+RUN_OPTIONS: dict[str, list[Option]] = {
+    "collect": [*_COLLECT, *_MODEL, *_TRAINER],
+    "train": [*_TRAIN, *_TRAINER],
+    "analyze": _ANALYZE,
+}

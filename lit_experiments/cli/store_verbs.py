@@ -1,0 +1,89 @@
+"""`inspect`, `verify` and `export`: what can be done with a store without a model."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import Any, NoReturn
+
+import stores
+
+from lit_experiments.cli import configs
+from lit_experiments.cli.verbs import say
+from lit_experiments.errors import EXIT_DONE, EXIT_FAILED, UserError
+
+FORMATS = ("jsonl", "npy", "parquet", "safetensors", "zarr", "hdf5")
+
+
+def inspect(argv: list[str]) -> int:
+    """Prints what a store holds."""
+    from lit_experiments.reports.tables import store_summary
+
+    parser = _parser("inspect", "What a store holds: rows, fields, sizes, provenance.")
+    args = _parse(parser, argv)
+    say(store_summary(stores.inspect(store_path(args.run))))
+    return EXIT_DONE
+
+
+def verify(argv: list[str]) -> int:
+    """Re-reads everything; exit code 1 and a line for each problem when something is wrong."""
+    parser = _parser("verify", "Re-read every byte of a store against its checksums.")
+    args = _parse(parser, argv)
+    path = store_path(args.run)
+    problems = stores.verify(path)
+    for problem in problems:
+        say(f"{problem.path}: {problem.what}")
+    if problems:
+        say(f"{len(problems)} problems in {path}.")
+        return EXIT_FAILED
+    say(f"{path}: every byte as written, {len(stores.open_store(path)):,} rows.")
+    return EXIT_DONE
+
+
+def export(argv: list[str]) -> int:
+    """Writes a store in a format that other tools read."""
+    parser = _parser("export", "Write a store in a format that other tools read.")
+    parser.add_argument("--format", required=True, choices=FORMATS)
+    parser.add_argument("--out", required=True, type=Path, metavar="PATH", help="file or folder to write; must not exist")
+    args = _parse(parser, argv)
+    path = store_path(args.run)
+    record = _record_shape(path) if args.format == "jsonl" else None
+    stores.export(path, args.format, args.out, record)
+    say(f"Wrote {args.out}")
+    return EXIT_DONE
+
+
+def store_path(run: str) -> Path:
+    """The store of a run folder, or the folder itself if it is a store."""
+    folder = Path(run)
+    for candidate in (folder / "store", folder):
+        if (candidate / "store.json").exists():
+            return candidate
+    known = sorted(str(p.parent.parent) for p in Path("runs").glob("*/store/store.json"))
+    there = f" Runs here: {', '.join(known)}." if known else ""
+    raise UserError(f"{folder.absolute()} holds no store.{configs.nearest(run, known)}{there}\nNext: lit-experiments collect --help")
+
+
+def _record_shape(path: Path) -> Any:
+    """The study's own shape of a JSONL record: the collector's `jsonl_record`, when it has one."""
+    from lit_experiments.cli.parser import import_class
+
+    config = stores.open_store(path).provenance.get("config", {})
+    return getattr(import_class(config["class_path"]), "jsonl_record", None) if "class_path" in config else None
+
+
+class _Parser(ArgumentParser):
+    """argparse with our errors: one message, exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}.\nNext: {self.prog} --help")
+
+
+def _parser(verb: str, text: str) -> _Parser:
+    parser = _Parser(prog=f"lit-experiments {verb}", description=text)
+    parser.add_argument("run", metavar="RUN", help="folder of a run, e.g. runs/tempnorm")
+    return parser
+
+
+def _parse(parser: _Parser, argv: list[str]) -> Namespace:
+    return parser.parse_args(argv)

@@ -1,0 +1,1 @@
+"""Collection: samples in, committed rows out, on any number of devices, interrupted and resumed at will."""

@@ -1,0 +1,108 @@
+"""The base class of every collection: what to visit, what to write, and how to compute it.
+
+A study subclasses `Collector`, and knows nothing of devices, batching, resuming or storage.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import torch
+from lightning.pytorch import LightningModule
+
+from lit_experiments.collecting.plan import Batch, Sample
+from lit_experiments.lm.info import ModelInfo, read_info
+from lit_experiments.lm.load import LanguageModel, load
+from lit_experiments.lm.spec import ModelSpec
+from stores import Records, Schema
+
+
+class Collector(LightningModule, ABC):
+    """Runs a language model over samples; `predict_step` returns the rows that the writer commits.
+
+    The language model is no submodule: it stays out of `state_dict` and of Lightning's device and dtype moves.
+
+    Attributes:
+        version: version of the study's code; raise it when the numbers it produces change.
+        info: what is known of the model without its weights (layers, width, window, tokenizer).
+        stop_check: called between steps of long loops; raises when the run has been asked to stop.
+    """
+
+    version: ClassVar[int] = 1
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.info: ModelInfo = read_info(spec)
+        self.stop_check: Callable[[], None] = _never
+        self.halvings = 0
+        self._lm: LanguageModel | None = None
+
+    @abstractmethod
+    def samples(self) -> Sequence[Sample]:
+        """Everything to visit, in the study's own order, the same at every call."""
+
+    @abstractmethod
+    def schema(self) -> Schema:
+        """The fields and columns of a row."""
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """Everything besides the model that shapes the numbers: data, parameters, seeds. Part of the fingerprint."""
+
+    @abstractmethod
+    def collect(self, batch: Sequence[Sample]) -> Records:
+        """Computes the rows of one batch.
+
+        Must not depend on the other samples of the batch, nor on any global random state.
+        """
+
+    def notes(self) -> list[str]:
+        """Lines to print before the run: what was read, skipped, counted."""
+        return []
+
+    @property
+    def lm(self) -> LanguageModel:
+        """The language model; loaded once per process, when Lightning has chosen the device."""
+        if self._lm is None:
+            raise RuntimeError("The language model is loaded in configure_model, which the Trainer calls.")
+        return self._lm
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What shapes the numbers, and nothing else: not devices, workers, batch sizes or paths."""
+        experiment = {"name": type(self).__name__, "version": self.version}
+        return {"experiment": experiment, "model": self.info.fingerprint(), "settings": self.settings()}
+
+    def configure_model(self) -> None:
+        """Loads the weights straight onto this process's device."""
+        if self._lm is None:
+            self._lm = load(self.spec, self.trainer.strategy.root_device)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> list[Records]:
+        """The rows of a batch, in one piece, or in several when the device's memory made it halve the batch."""
+        return self._collect(list(batch.samples))
+
+    def _collect(self, samples: list[Sample]) -> list[Records]:
+        try:
+            with torch.inference_mode():
+                return [self.collect(samples)]
+        except (torch.OutOfMemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error) or len(samples) == 1:
+                raise
+        # Outside the handler: the traceback would keep the failed batch's tensors alive.
+        self.halvings += 1
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        half = len(samples) // 2
+        return self._collect(samples[:half]) + self._collect(samples[half:])
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """True when an allocation failed, on an accelerator or on the CPU."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def _never() -> None:
+    """The stop check of a collector that nobody asked to stop."""

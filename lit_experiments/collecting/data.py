@@ -1,0 +1,47 @@
+"""Hands each process the batches that have no committed rows yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import stores
+import torch
+from lightning.pytorch import LightningDataModule
+from torch.utils.data import DataLoader
+
+from lit_experiments.collecting.plan import Batch, pending, share
+
+
+class CollectData(LightningDataModule):
+    """The pending batches of this process.
+
+    The Trainer must run with `use_distributed_sampler=False`: the sharing is done here, by tokens, over what is left.
+    What is left is read by one process and broadcast, for the store may already grow while a slow process starts.
+    """
+
+    allow_zero_length_dataloader_with_multiple_devices = True
+
+    def __init__(self, batches: Sequence[Batch], store: Path) -> None:
+        super().__init__()
+        self.batches = batches
+        self.store = store
+        self.mine: list[Batch] = []
+
+    def setup(self, stage: str) -> None:
+        trainer = self.trainer
+        assert trainer is not None
+        done = frozenset(stores.open_store(self.store).sample_ids) if trainer.is_global_zero else None
+        done = trainer.strategy.broadcast(done, src=0)
+        self.mine = share(pending(self.batches, done), trainer.global_rank, trainer.world_size)
+
+    def predict_dataloader(self) -> DataLoader[Batch]:
+        return DataLoader(self.mine, batch_size=None, collate_fn=_unchanged)  # type: ignore[arg-type]
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        return batch
+
+
+def _unchanged(batch: Any) -> Any:
+    return batch

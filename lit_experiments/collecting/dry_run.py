@@ -1,0 +1,63 @@
+"""--dry_run: the whole run on two samples into a temporary store, and what the rest would cost."""
+
+from __future__ import annotations
+
+import dataclasses
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+from lit_experiments.collecting.budget import free_bytes, payload_bytes, readable
+from lit_experiments.collecting.collector import Collector
+from lit_experiments.collecting.plan import plan_batches
+from lit_experiments.collecting.run import Plan, RunSettings, _run_trainer, make_plan, open_or_create
+
+_SAMPLES = 2
+
+
+def dry_run(collector: Collector, settings: RunSettings) -> str:
+    """Runs two samples of middling size and says what the whole run would take; keeps nothing.
+
+    Returns:
+        Lines with samples, tokens, bytes on disk, memory and time.
+    """
+    plan = make_plan(collector, settings)
+    by_size = sorted(plan.samples, key=lambda s: s.tokens)
+    middle = max(0, len(by_size) // 2 - 1)
+    few = by_size[middle : middle + _SAMPLES]
+    with tempfile.TemporaryDirectory() as folder:
+        trial = dataclasses.replace(settings, run=Path(folder), trainer={**settings.trainer, "devices": 1})
+        store = open_or_create(collector, trial)
+        schema = store.schema
+        small = Plan(few, plan_batches(few, settings.batch_tokens, settings.batch_size))
+        _run_trainer(collector, trial, small)  # once to load the model and warm up
+        before = _data_bytes(trial.store)
+        again = dataclasses.replace(trial, run=Path(folder) / "timed")
+        open_or_create(collector, again)
+        started = time.monotonic()
+        _run_trainer(collector, again, small)
+        seconds = time.monotonic() - started
+    payload = payload_bytes(schema, plan.samples)
+    tokens = sum(s.tokens for s in plan.samples)
+    on_disk = before / sum(s.tokens for s in few) * tokens
+    lines = [
+        f"samples            {len(plan.samples):,} in {len(plan.batches):,} batches",
+        f"tokens             {tokens:,} (all draws counted)",
+        f"uncompressed       {readable(payload)}",
+        f"bytes on disk      about {readable(on_disk)} ({readable(free_bytes(settings.run))} free)",
+        f"memory             {readable(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)} at most so far",
+        f"time               at most about {_duration(seconds / sum(s.tokens for s in few) * tokens)}",
+        "Nothing was kept. The same command without --dry_run starts the run.",
+    ]
+    return "\n".join(lines)
+
+
+def _data_bytes(store: Path) -> int:
+    return sum(p.stat().st_size for p in (store / "parts").rglob("*") if p.is_file())
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,0 +1,117 @@
+"""What a person sees while a collection runs: one bar with samples, tokens/s, bytes and time left.
+
+With several processes each worker sends what it did down a pipe and the parent shows the sum. Without a terminal there
+is one line a minute.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from lit_experiments.collecting.budget import readable
+from lit_experiments.collecting.plan import Batch
+from lit_experiments.collecting.signals import StopSignal
+from lit_experiments.collecting.writer import StoreWriter
+
+PIPE_VARIABLE = "LIT_PROGRESS_FD"
+_LINE_EVERY = 60.0  # seconds between lines when there is no terminal
+
+
+class Sink(Protocol):
+    """Takes what was done since the last call."""
+
+    def advance(self, samples: int, tokens: int, written: int) -> None: ...
+
+
+class ProgressBar:
+    """Shows progress on standard error; a context manager."""
+
+    def __init__(self, total: int, done: int) -> None:
+        self.total, self.done = total, done
+        self.tokens = self.written = 0
+        self.started = self._last_line = time.monotonic()
+        self._console = Console(stderr=True)
+        columns = (TextColumn("collecting"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
+        self._bar = Progress(*columns, TimeRemainingColumn(), console=self._console, transient=True)
+        self._task = self._bar.add_task("", total=total, completed=done, rate="")
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._bar.stop()
+
+    def advance(self, samples: int, tokens: int, written: int) -> None:
+        self.done += samples
+        self.tokens += tokens
+        self.written += written
+        elapsed = time.monotonic() - self.started
+        rate = f"{self.tokens / max(elapsed, 1e-9):,.0f} tokens/s, {readable(self.written)} written"
+        if self._console.is_terminal:
+            self._bar.update(self._task, completed=self.done, rate=rate)
+        elif time.monotonic() - self._last_line > _LINE_EVERY:
+            self._last_line = time.monotonic()
+            sys.stderr.write(f"collecting {self.done}/{self.total} samples, {rate}\n")
+
+
+class PipeSink:
+    """A worker's end: one JSON line per report, written to the descriptor that its parent passed on."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def advance(self, samples: int, tokens: int, written: int) -> None:
+        line = json.dumps([samples, tokens, written]) + "\n"
+        try:
+            os.write(self._descriptor, line.encode())
+        except BrokenPipeError:  # the parent is gone; the stop signal notices that at the next batch
+            return
+
+
+class Reporter(Callback):
+    """Reports every batch to a sink, and stops the loop between batches when asked to."""
+
+    def __init__(self, sink: Sink, writer: StoreWriter, stop: StopSignal) -> None:
+        self.sink, self.writer, self.stop = sink, writer, stop
+        self._reported = 0
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self.stop.check()
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.stop.install()  # again: Lightning has just put its own handler over SIGTERM
+
+    def on_predict_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        self.stop.check()
+
+    def on_predict_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self._report(len(batch.samples), sum(s.tokens for s in batch.samples))
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._report(0, 0)
+
+    def _report(self, samples: int, tokens: int) -> None:
+        written = self.writer.bytes_written
+        self.sink.advance(samples, tokens, written - self._reported)
+        self._reported = written

@@ -1,0 +1,178 @@
+"""One collection from start to end: plan, open the store, run the Trainer here or in workers, sum up."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import stores
+import torch
+from lightning.pytorch import Trainer
+from stores import lock
+
+from lit_experiments.collecting.budget import require_room
+from lit_experiments.collecting.collector import Collector
+from lit_experiments.collecting.data import CollectData
+from lit_experiments.collecting.plan import Batch, Sample, pending, plan_batches
+from lit_experiments.collecting.processes import is_main, is_worker, supervise
+from lit_experiments.collecting.progress import PIPE_VARIABLE, PipeSink, ProgressBar, Reporter, Sink
+from lit_experiments.collecting.signals import StopSignal
+from lit_experiments.collecting.writer import StoreWriter
+from lit_experiments.errors import EXIT_DONE, EXIT_STOPPED, RunFailed, Stopped, UserError
+
+_LOCK_PATIENCE = 20.0  # seconds to wait for the workers of a killed run to notice and leave
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How to run a collection; none of this changes the numbers that are stored.
+
+    Attributes:
+        run: folder of the run; the store is `run/store`.
+        backend: "zarr" or "hdf5".
+        batch_tokens: most tokens in a batch, padding and draws counted.
+        batch_size: most samples in a batch.
+        flush_bytes: commit when this much waits in memory.
+        flush_seconds: commit at least this often.
+        limit: only the first samples.
+        trainer: arguments of the Trainer: devices, accelerator, strategy, ...
+        provenance: recorded with a new store.
+    """
+
+    run: Path
+    backend: str
+    batch_tokens: int
+    batch_size: int | None
+    flush_bytes: int
+    flush_seconds: float
+    limit: int | None
+    trainer: dict[str, Any]
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def store(self) -> Path:
+        return self.run / "store"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run consists of: all its samples, and all its batches whether done or not."""
+
+    samples: Sequence[Sample]
+    batches: list[Batch]
+
+
+def make_plan(collector: Collector, settings: RunSettings) -> Plan:
+    """The samples up to the limit, packed into batches."""
+    samples = collector.samples()
+    if settings.limit is not None:
+        samples = samples[: settings.limit]
+    if not samples:
+        raise UserError("There is nothing to collect: no sample is left. Look at --limit and at the lines above.")
+    return Plan(samples, plan_batches(samples, settings.batch_tokens, settings.batch_size))
+
+
+def open_or_create(collector: Collector, settings: RunSettings) -> stores.Store:
+    """The run's store, new or with the same fingerprint.
+
+    Raises:
+        stores.StoreError: another fingerprint, schema or backend; a newer format; a damaged store.
+    """
+    return stores.create_store(
+        settings.store, collector.schema(), collector.fingerprint(), settings.provenance, settings.backend
+    )
+
+
+def collect(collector: Collector, settings: RunSettings, worker_command: Sequence[str] | None = None) -> int:
+    """Runs a collection to its end, or to a signal.
+
+    Args:
+        collector: what to visit and write.
+        settings: how to run it.
+        worker_command: with several devices, the command that repeats this call in a worker process; without it
+            Lightning launches the processes itself.
+
+    Returns:
+        How many rows the store holds of this run's samples.
+
+    Raises:
+        Stopped: a signal came; what is complete is committed.
+        RunFailed: a worker process failed; it has said why.
+        stores.StoreError, UserError, lm.ModelError: see their messages.
+    """
+    if not is_main():
+        _run_trainer(collector, settings, make_plan(collector, settings))
+        return 0
+    plan = make_plan(collector, settings)
+    store = open_or_create(collector, settings)
+    with lock.exclusive(settings.store, _LOCK_PATIENCE) as held:
+        done = frozenset(open_or_create(collector, settings).sample_ids)
+        left = [s for batch in pending(plan.batches, done) for s in batch.samples]
+        if left:
+            require_room(settings.run, store.schema, left)
+            with ProgressBar(len(plan.samples), len(plan.samples) - len(left)) as bar:
+                _run(collector, settings, plan, worker_command, held.fileno(), bar)
+    wanted = {s.sample_id for s in plan.samples}
+    rows = len(wanted.intersection(stores.open_store(settings.store).sample_ids))
+    if rows < len(wanted) and not is_worker():
+        raise RunFailed(f"{len(wanted) - rows} of {len(wanted)} samples have no row although every process ended well.")
+    return rows
+
+
+def _run(
+    collector: Collector, settings: RunSettings, plan: Plan, command: Sequence[str] | None, lock_fd: int, bar: ProgressBar
+) -> None:
+    devices = settings.trainer["devices"]
+    if command is None or devices == 1 or is_worker():
+        _run_trainer(collector, settings, plan, bar)
+        return
+    on_cpu = not torch.cuda.is_available() or settings.trainer.get("accelerator") == "cpu"
+    threads = max(1, torch.get_num_threads() // devices) if on_cpu else torch.get_num_threads()
+    code = supervise(command, devices, threads, [lock_fd], bar)
+    if code == EXIT_STOPPED:
+        raise Stopped("by a signal. Everything complete is committed; the same command goes on from here.")
+    if code != EXIT_DONE:
+        raise RunFailed(f"a worker process ended with code {code} (its message is above). What is committed is safe.")
+
+
+def _run_trainer(collector: Collector, settings: RunSettings, plan: Plan, bar: Sink | None = None) -> None:
+    """The predict loop of this process."""
+    stop = StopSignal()
+    writer = StoreWriter(settings.store, settings.flush_bytes, settings.flush_seconds, launch_name())
+    sink = bar or (PipeSink(int(os.environ[PIPE_VARIABLE])) if PIPE_VARIABLE in os.environ else _Silent())
+    collector.stop_check = stop.check
+    stop.install()
+    try:
+        trainer = quiet_trainer([writer, Reporter(sink, writer, stop)], settings.trainer)
+        trainer.predict(collector, CollectData(plan.batches, settings.store), return_predictions=False)
+    finally:
+        stop.restore()
+    if collector.halvings:
+        sys.stderr.write(f"Memory was short {collector.halvings} times and batches were halved; the rows are the same.\n")
+
+
+def quiet_trainer(callbacks: list[Any], arguments: dict[str, Any]) -> Trainer:
+    """A Trainer that predicts, and leaves logging, checkpoints and the sharing of samples to us."""
+    fixed: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    fixed |= {"use_distributed_sampler": False, "enable_model_summary": False, "inference_mode": True}
+    try:
+        return Trainer(**{**fixed, **arguments}, callbacks=callbacks)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"The Trainer does not take these flags: {' '.join(str(error).split())}") from error
+
+
+def launch_name() -> str:
+    """One name for all processes of a launch: sorts by time, unique enough for one store."""
+    return os.environ.setdefault("LIT_LAUNCH", f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{os.urandom(3).hex()}")
+
+
+class _Silent:
+    """The sink of a worker that nobody listens to (started by SLURM or torchrun)."""
+
+    def advance(self, samples: int, tokens: int, written: int) -> None:
+        return

@@ -1,0 +1,239 @@
+"""Collects starting points, their hidden vectors, and the log-probabilities and log-tempnorms of continuations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from stores import Column, Field, Records, Schema
+
+from lit_experiments.collecting.collector import Collector
+from lit_experiments.collecting.plan import Sample
+from lit_experiments.errors import UserError
+from lit_experiments.experiments.tempnorm.formulas import entropy, log_one_step, log_tempnorm, over_continuations
+from lit_experiments.lm.decode import Continuations, Decoder, State
+from lit_experiments.lm.noise import StreamKey
+from lit_experiments.lm.sampling import Sampling
+from lit_experiments.lm.spec import ModelSpec
+from lit_experiments.sources.contexts import read_contexts
+
+PURE = Sampling(temperature=1.0, top_p=1.0, top_k=0)
+
+
+class TempnormCollector(Collector):
+    """For each context: wander a little, record the hidden vector there, sample continuations, score them."""
+
+    version: ClassVar[int] = 1
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        contexts: str,
+        text_column: str | None,
+        gen_length: int,
+        eval_lengths: list[int],
+        gen_number: int,
+        alpha: float,
+        initial_wander: int,
+        stop_at_eos: bool,
+        sites: list[str],
+        seed: int,
+        too_long: Literal["error", "skip", "truncate"],
+    ) -> None:
+        """Checks the settings; reads nothing but the model's configuration and tokenizer.
+
+        Args:
+            contexts: Text file with one context per line, .jsonl or other data file, dataset folder, Hub id
+                (NAME[@CONFIG][:SPLIT]), or "embedded".
+            text_column: Key or column that holds the text, for everything but text files.
+            gen_length: Tokens in each continuation.
+            eval_lengths: Lengths L at which log-tempnorm is evaluated, each at most gen_length.
+            gen_number: Independent continuations of each starting point.
+            alpha: Exponent of the sharpened distribution p^alpha.
+            initial_wander: Tokens sampled after the context before the starting point.
+            stop_at_eos: End a continuation at end-of-text; otherwise end-of-text is an ordinary token.
+            sites: Where the hidden vector of the starting point's last token is read, e.g. final_norm, resid_post.3.
+            seed: Seed of all sampling.
+            too_long: What to do with contexts that do not fit the model's window: error, skip (and count), or
+                truncate (keep the end).
+
+        Raises:
+            UserError: settings that contradict each other.
+        """
+        super().__init__(spec)
+        self.contexts, self.text_column = contexts, text_column
+        self.gen_length, self.eval_lengths, self.gen_number = gen_length, eval_lengths, gen_number
+        self.alpha, self.initial_wander, self.stop_at_eos = alpha, initial_wander, stop_at_eos
+        self.sites, self.seed, self.too_long = sites, seed, too_long
+        self._check()
+        self._source = read_contexts(contexts, text_column)
+        self._notes: list[str] = []
+        self._samples = self._tokenised()
+
+    def samples(self) -> Sequence[Sample]:
+        return self._samples
+
+    def notes(self) -> list[str]:
+        return self._notes
+
+    def settings(self) -> dict[str, Any]:
+        return {
+            "contexts": self._source.digest,
+            "gen_length": self.gen_length,
+            "eval_lengths": self.eval_lengths,
+            "gen_number": self.gen_number,
+            "alpha": self.alpha,
+            "initial_wander": self.initial_wander,
+            "stop_at_eos": self.stop_at_eos,
+            "sites": self.sites,
+            "seed": self.seed,
+            "too_long": self.too_long,
+        }
+
+    def schema(self) -> Schema:
+        draws, steps, lengths = self.gen_number, self.gen_length, len(self.eval_lengths)
+        each, over = ("sample", "generation", "eval_length"), ("sample", "eval_length")
+        hidden = ("layer", "sample", "hidden")
+        fields = (
+            Field("starting_hidden", hidden, (len(self.sites), None, self.info.d_model), "float16", "", _HIDDEN),
+            Field("token_ids", ("sample", "generation", "step"), (None, draws, steps), "int32", "", _TOKENS),
+            Field("log_probs", ("sample", "generation", "step"), (None, draws, steps), "float32", "nats", _LOG_PROBS, "record"),
+            Field("generation_length", ("sample", "generation"), (None, draws), "int32", "tokens", "tokens sampled"),
+            Field("log_tempnorm", each, (None, draws, lengths), "float64", "nats", "(alpha-1) * sum of log p up to L"),
+            Field("tempnorm", each, (None, draws, lengths), "float64", "", "exp(log_tempnorm); underflows for long L"),
+            Field("tempnorm_mean", over, (None, lengths), "float64", "", "mean over the continuations"),
+            Field("tempnorm_variance", over, (None, lengths), "float64", "", "variance over them, ddof 1", "record"),
+            Field("log_tempnorm_mean", over, (None, lengths), "float64", "nats", "log of the mean (log-mean-exp)"),
+            Field("log_tempnorm_variance", over, (None, lengths), "float64", "nats", "log of the variance", "record"),
+        )
+        return Schema(fields, _COLUMNS, {"layer": list(self.sites), "eval_length": list(self.eval_lengths)})
+
+    def collect(self, batch: Sequence[Sample]) -> Records:
+        decoder = Decoder(self.lm, self.sites)
+        state = decoder.prefill([s.payload["ids"] for s in batch])
+        self._wander(decoder, state, batch)
+        next_token = state.logits.double().log_softmax(-1).cpu().numpy()
+        hidden = np.stack([state.captured[site].float().cpu().numpy() for site in self.sites])
+        starts = [list(ids) for ids in state.ids]
+        drawn = self._continue(decoder, state.fork(self.gen_number), batch)
+        return self._records(batch, starts, hidden, next_token, drawn)
+
+    def _wander(self, decoder: Decoder, state: State, batch: Sequence[Sample]) -> None:
+        if self.initial_wander:
+            keys = [StreamKey(self.seed, f"{s.sample_id}/wander", 0) for s in batch]
+            decoder.sample(state, self.initial_wander, PURE, keys)
+
+    def _continue(self, decoder: Decoder, state: State, batch: Sequence[Sample]) -> Continuations:
+        self.stop_check()
+        keys = [StreamKey(self.seed, s.sample_id, g) for s in batch for g in range(self.gen_number)]
+        ends = self.info.eos_ids if self.stop_at_eos else ()
+        return decoder.sample(state, self.gen_length, PURE, keys, stop_ids=ends, feed_last=False)
+
+    def _records(
+        self, batch: Sequence[Sample], starts: list[list[int]], hidden: Any, next_token: Any, drawn: Continuations
+    ) -> Records:
+        by_context = (len(batch), self.gen_number, -1)
+        tokens = drawn.token_ids.cpu().numpy().reshape(by_context)
+        log_probs = drawn.log_probs.cpu().numpy().reshape(by_context)
+        lengths = drawn.lengths.cpu().numpy().reshape(by_context[:2])
+        values = log_tempnorm(log_probs, self.eval_lengths, self.alpha)
+        plain, summary = np.exp(values), over_continuations(values)
+        arrays = {
+            "starting_hidden": hidden,
+            "token_ids": tokens.astype(np.int32),
+            "log_probs": log_probs.astype(np.float32),
+            "generation_length": lengths.astype(np.int32),
+            "log_tempnorm": values,
+            "tempnorm": plain,
+            "tempnorm_mean": summary.mean,
+            "tempnorm_variance": summary.variance,
+            "log_tempnorm_mean": summary.log_mean,
+            "log_tempnorm_variance": summary.log_variance,
+        }
+        rows = [
+            {
+                "sample_id": sample.sample_id,
+                "sample_index": sample.index,
+                "context": sample.payload["text"],
+                "context_place": sample.payload["place"],
+                "starting_point": self.lm.decode(start),
+                "starting_point_ids": start,
+                "prefix_length": len(start),
+                "generated_text": [self.lm.decode(t[:n].tolist()) for t, n in zip(tokens[i], lengths[i], strict=True)],
+                "next_token_entropy": float(entropy(next_token[i])),
+                "log_one_step": float(log_one_step(next_token[i], self.alpha)),
+                "underflows": int((plain[i] == 0).sum()),
+            }
+            for i, (sample, start) in enumerate(zip(batch, starts, strict=True))
+        ]
+        return Records(rows, arrays, {}, {})
+
+    def _tokenised(self) -> list[Sample]:
+        """One sample per context that fits the window after wandering and generating."""
+        room = self.info.window - self.initial_wander - self.gen_length
+        samples: list[Sample] = []
+        long: list[tuple[int, int]] = []
+        for text, place in zip(self._source.texts, self._source.places, strict=True):
+            ids = self.info.encode(text)
+            if len(ids) > room:
+                long.append((place, len(ids)))
+                if self.too_long != "truncate":
+                    continue
+                ids = self.info.truncate(ids, room)
+            tokens = (len(ids) + self.initial_wander + self.gen_length) * self.gen_number
+            payload = {"text": text, "place": place, "ids": ids}
+            samples.append(Sample(f"context-{place:06d}", len(samples), tokens, payload))
+        self._notes = [f"{self._source.name}: {len(self._source.texts)} contexts, {self._source.blank} blank skipped"]
+        if long:
+            self._too_long(long, room)
+        return samples
+
+    def _too_long(self, long: list[tuple[int, int]], room: int) -> None:
+        shown = ", ".join(f"line {place} ({length} tokens)" for place, length in long[:5])
+        more = f" and {len(long) - 5} more" if len(long) > 5 else ""
+        which = f"{len(long)} of {len(self._source.texts)} contexts in {self._source.name}: {shown}{more}"
+        if self.too_long == "error":
+            raise UserError(
+                f"Too long for the model's window: {which}.\n{self.info.name} holds {self.info.window} tokens; "
+                f"{self.initial_wander} for wandering and {self.gen_length} for generation leave {room}. Nothing was run.\n"
+                f"Next: --too_long skip leaves them out, --too_long truncate keeps their end."
+            )
+        done = "left out" if self.too_long == "skip" else f"cut to their last {room} tokens"
+        self._notes.append(f"too long for the window, {done}: {which}")
+
+    def _check(self) -> None:
+        if not self.eval_lengths or min(self.eval_lengths) < 1 or max(self.eval_lengths) > self.gen_length:
+            raise UserError(
+                f"eval_lengths must lie between 1 and gen_length {self.gen_length}, found {self.eval_lengths}.\n"
+                f"Next: raise --gen_length, or give --eval_lengths '[1,2,{self.gen_length}]'."
+            )
+        if sorted(set(self.eval_lengths)) != self.eval_lengths:
+            raise UserError(f"eval_lengths must rise without repeats, found {self.eval_lengths}.")
+        for name, least in (("gen_number", 1), ("initial_wander", 0)):
+            if getattr(self, name) < least:
+                raise UserError(f"{name} must be at least {least}, found {getattr(self, name)}.")
+        if self.alpha <= 1:
+            raise UserError(f"alpha must be above 1 (1 is the plain distribution), found {self.alpha}.")
+        self.info.check_sites(self.sites)
+        if self.info.window - self.initial_wander - self.gen_length < 1:
+            raise UserError(
+                f"initial_wander {self.initial_wander} + gen_length {self.gen_length} leave no room for a context in the "
+                f"window of {self.info.name} ({self.info.window} tokens).\nNext: lower --gen_length."
+            )
+
+
+_HIDDEN = "the sites' vectors at the starting point's last token"
+_TOKENS = "sampled tokens; -1 after the end when stop_at_eos"
+_LOG_PROBS = "log-probability of each sampled token under the model at temperature 1; NaN after the end"
+_COLUMNS = (
+    Column("context", "string", "the context as read"),
+    Column("context_place", "int64", "its line (files, from 1) or row (datasets, from 0)"),
+    Column("starting_point", "string", "context and wandering, as text"),
+    Column("starting_point_ids", "list<int64>", "exactly what the model read"),
+    Column("prefix_length", "int64", "tokens of the starting point"),
+    Column("generated_text", "list<string>", "the continuations"),
+    Column("next_token_entropy", "float64", "entropy of the next-token distribution at the starting point, nats"),
+    Column("log_one_step", "float64", "log of sum p^alpha over the next token, nats"),
+    Column("underflows", "int64", "tempnorm values of this row that are 0 in float64"),
+)

@@ -1,0 +1,78 @@
+"""Imports point one way, and nothing heavy is loaded before it is needed."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+# What each package may import besides itself; `errors` holds exit codes and is everybody's.
+ALLOWED = {
+    "stores": set(),
+    "lm": set(),
+    "sources": set(),
+    "statistics": set(),
+    "embedded": set(),
+    "probes": {"stores", "lm", "sources", "statistics", "errors"},
+    "reports": {"stores", "lm", "sources", "statistics", "errors"},
+    "collecting": {"stores", "lm", "sources", "statistics", "errors"},
+    "experiments": {"stores", "lm", "sources", "statistics", "probes", "reports", "collecting", "errors"},
+    "cli": {"stores", "lm", "sources", "statistics", "probes", "reports", "collecting", "errors"},
+}
+
+
+def _imports(path: Path) -> set[str]:
+    """First- or second-level package names of ours that a file imports."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            deep = [f"{node.module}.{a.name}" for a in node.names] if node.module == "lit_experiments" else []
+            names = deep or [node.module]
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == "stores":
+                found.add("stores")
+            elif parts[0] == "lit_experiments" and len(parts) > 1:
+                found.add(parts[1])
+    return found
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_imports_point_one_way(package: str) -> None:
+    folder = ROOT / package if package == "stores" else ROOT / "lit_experiments" / package
+    files = list(folder.rglob("*.py"))
+    assert files
+    for path in files:
+        extra = _imports(path) - ALLOWED[package] - {package}
+        assert not extra, f"{path} imports {extra}"
+
+
+def test_experiments_never_import_each_other() -> None:
+    folder = ROOT / "lit_experiments" / "experiments"
+    names = {p.stem for p in folder.iterdir() if p.is_dir() or p.suffix == ".py"} - {"__init__", "__pycache__"}
+    for path in folder.rglob("*.py"):
+        own = path.relative_to(folder).parts[0].removesuffix(".py")
+        for other in names - {own}:
+            assert f"experiments.{other}" not in path.read_text(encoding="utf-8"), f"{path} imports {other}"
+
+
+def test_nothing_below_names_an_experiment() -> None:
+    for package in ("lm", "sources", "statistics", "probes", "reports", "collecting", "cli"):
+        for path in (ROOT / "lit_experiments" / package).rglob("*.py"):
+            assert "lit_experiments.experiments" not in path.read_text(encoding="utf-8"), path
+
+
+@pytest.mark.parametrize(
+    ("statement", "absent"),
+    [
+        ("import stores", ["torch", "lit_experiments", "lightning", "transformers"]),
+        ("import lit_experiments.cli", ["torch", "lightning", "transformers", "numpy", "stores"]),
+    ],
+)
+def test_importing_loads_nothing_heavy(statement: str, absent: list[str]) -> None:
+    code = f"{statement}; import sys; print([m for m in {absent!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip() == "[]"
