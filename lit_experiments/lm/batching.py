@@ -1,0 +1,67 @@
+"""Sequences of different lengths as one rectangle, padded on the right (to read) or on the left (to write on).
+
+Owns padding. The pad id is never looked at again: what is padding follows from the lengths alone, so a text that holds
+the pad or end-of-text token is read like any other. Knows no model.
+
+On the right, padding needs no attention mask: causal attention hides what comes later from every real token, and what
+the padded places compute is thrown away. On the left it needs mask and positions.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_PAD = 0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """ids, positions: int64 [batch or 1, token]; mask: bool [batch, token], None where attention needs none."""
+
+    ids: Tensor
+    positions: Tensor
+    mask: Tensor | None
+
+
+def pad_right(sequences: Sequence[Sequence[int]], device: torch.device) -> Batch:
+    """Real tokens first, positions 0.. for all rows alike, no mask."""
+    longest = max(map(len, sequences))
+    ids = torch.full((len(sequences), longest), _PAD)
+    for row, sequence in enumerate(sequences):
+        ids[row, : len(sequence)] = torch.as_tensor(sequence)
+    return Batch(ids.to(device), torch.arange(longest, device=device)[None], None)
+
+
+def pad_left(sequences: Sequence[Sequence[int]], device: torch.device) -> Batch:
+    """Real tokens last, positions counted from each row's first real token; no mask when nothing is padded."""
+    lengths = torch.tensor([len(sequence) for sequence in sequences])
+    longest = int(lengths.max())
+    ids = torch.full((len(sequences), longest), _PAD)
+    for row, sequence in enumerate(sequences):
+        ids[row, longest - len(sequence) :] = torch.as_tensor(sequence)
+    column = torch.arange(longest)[None] - (longest - lengths)[:, None]
+    mask = None if bool((lengths == longest).all()) else (column >= 0).to(device)
+    return Batch(ids.to(device), column.clamp(min=0).to(device), mask)
+
+
+def flat_indices(lengths: Sequence[int], positions: str | Sequence[Sequence[int]], longest: int) -> list[list[int]]:
+    """For each row, the chosen positions as indices into the flattened [batch * token] axis.
+
+    positions: `all`, `last`, or per row a list of token indices (negative ones count from the row's end). Raises
+    IndexError for a position outside its row.
+    """
+    chosen: list[list[int]] = []
+    for row, length in enumerate(lengths):
+        if positions == "all":
+            wanted: Sequence[int] = range(length)
+        elif positions == "last":
+            wanted = [length - 1]
+        else:
+            assert not isinstance(positions, str)
+            wanted = [p + length if p < 0 else p for p in positions[row]]
+        if any(not 0 <= p < length for p in wanted):
+            raise IndexError(f"position {list(positions[row])} of sequence {row}, which has {length} tokens")
+        chosen.append([row * longest + p for p in wanted])
+    return chosen

@@ -1,0 +1,139 @@
+"""Read sequences with the model and keep its hidden states at named sites, as float16 with exponents.
+
+Owns `capture`: one forward pass of the body (no output embedding), right padding, and inside each site's hook, on the
+device: drop the padding, pick the positions, cast, check. The pass ends after the last block that is asked for.
+Knows no store; the result's axis order is the stores' [site, token, hidden].
+
+The state at position t has read tokens 0..t; it is the state that predicts token t + 1.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+import torch
+from torch import Tensor
+
+from lit_experiments.lm.batching import flat_indices, pad_right
+from lit_experiments.lm.errors import NonFiniteStateError, model_error
+from lit_experiments.lm.float16 import encode_rows
+from lit_experiments.lm.hooks import ForwardComplete, Tap, tapped
+from lit_experiments.lm.model import LanguageModel
+from lit_experiments.lm.sites import resolve_sites
+
+Positions = str | Sequence[Sequence[int]]
+
+
+class Captured:
+    """States of one batch, on the host, in memory of their own.
+
+    values: float16 [site, position, hidden], the rows of all sequences one after another, no padding; exponents: int8
+    [site, position], value = float16 * 2**exponent; lengths: int64 [sequence], rows of each sequence; finite: bool
+    [site, position]. From a GPU the copy runs in the background: reading `values` or `exponents` waits for it.
+    """
+
+    def __init__(self, values: Tensor, exponents: Tensor, lengths: Tensor, finite: Tensor) -> None:
+        self.lengths, self.finite = lengths, finite
+        self._values, self._exponents = values, exponents
+        self._copied: torch.cuda.Event | None = None
+        if values.device.type == "cuda":
+            self._start_copy(values, exponents)
+
+    def _start_copy(self, values: Tensor, exponents: Tensor) -> None:
+        # A stream of its own, so that the next batch's forward pass does not wait for this copy.
+        stream = torch.cuda.Stream(values.device)
+        stream.wait_stream(torch.cuda.current_stream(values.device))
+        with torch.cuda.stream(stream):
+            self._values, self._exponents = (
+                torch.empty(source.shape, dtype=source.dtype, pin_memory=True).copy_(source, non_blocking=True)
+                for source in (values, exponents)
+            )
+            self._copied = torch.cuda.Event()
+            self._copied.record(stream)
+        # The allocator must not hand the device memory to the next batch while the copy still reads it.
+        values.record_stream(stream)
+        exponents.record_stream(stream)
+
+    @property
+    def values(self) -> Tensor:
+        if self._copied is not None:
+            self._copied.synchronize()
+        return self._values
+
+    @property
+    def exponents(self) -> Tensor:
+        if self._copied is not None:
+            self._copied.synchronize()
+        return self._exponents
+
+
+@torch.inference_mode()
+def capture(
+    lm: LanguageModel,
+    sequences: Sequence[Sequence[int]],
+    sites: Sequence[str],
+    positions: Positions = "all",
+    nonfinite: str = "raise",
+) -> Captured:
+    """Hidden states of `sequences` (token ids) at `sites`, in the order given.
+
+    positions: `all`, `last`, or per sequence the token indices wanted (negative ones count from its end). nonfinite:
+    `raise` a NonFiniteStateError that names sequence, site and position, or `record` such values as they are.
+    Raises ModelError for sequences that the model cannot read and for unknown sites.
+    """
+    names = resolve_sites(list(sites), lm.info.layout, lm.info.n_layers)
+    lm.check_sequences(sequences)
+    batch = pad_right(sequences, lm.device)
+    rows = _rows(sequences, positions, batch.ids.shape[1])
+    sink = _Sink(len(names), rows, batch.ids.numel(), lm.info.d_model, lm.device)
+    tap = Tap((*batch.ids.shape, lm.info.d_model), len(names), sink, stop_when_complete=True)
+    with tapped(lm.model, lm.info.layout, names, tap), suppress(ForwardComplete):
+        lm.body(input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False)
+    finite = sink.finite.cpu()
+    if nonfinite == "raise" and not bool(finite.all()):
+        raise _nonfinite(finite, names, rows, batch.ids.shape[1], lm.info.name)
+    return Captured(sink.values, sink.exponents, torch.tensor([len(row) for row in rows]), finite)
+
+
+class _Sink:
+    """Receives each site's padded state and keeps the wanted rows, cast, in one preallocated buffer."""
+
+    def __init__(self, n_sites: int, rows: list[list[int]], n_padded: int, hidden: int, device: torch.device) -> None:
+        wanted = [index for row in rows for index in row]
+        self.all_rows = wanted == list(range(n_padded))
+        self.wanted = torch.tensor(wanted, device=device)
+        self.values = torch.empty(n_sites, len(wanted), hidden, dtype=torch.float16, device=device)
+        self.exponents = torch.empty(n_sites, len(wanted), dtype=torch.int8, device=device)
+        self.finite = torch.empty(n_sites, len(wanted), dtype=torch.bool, device=device)
+
+    def __call__(self, k: int, state: Tensor) -> None:
+        flat = state.reshape(-1, state.shape[-1])
+        kept = flat if self.all_rows else flat.index_select(0, self.wanted)
+        self.exponents[k], self.finite[k] = encode_rows(kept, self.values[k])
+
+
+def _rows(sequences: Sequence[Sequence[int]], positions: Positions, longest: int) -> list[list[int]]:
+    if isinstance(positions, str):
+        if positions not in ("all", "last"):
+            raise model_error(f"Unknown positions {positions!r}.", allowed="all, last, or a list per sequence")
+    elif len(positions) != len(sequences):
+        raise model_error(f"{len(positions)} lists of positions for {len(sequences)} sequences.")
+    try:
+        return flat_indices([len(ids) for ids in sequences], positions, longest)
+    except IndexError as error:
+        raise model_error(f"A position lies outside its sequence: {error}.") from error
+
+
+def _nonfinite(
+    finite: Tensor, names: list[str], rows: list[list[int]], longest: int, model: str
+) -> NonFiniteStateError:
+    site, column = (~finite).nonzero()[0].tolist()
+    flat = [index for row in rows for index in row][column]
+    index, position = divmod(flat, longest)
+    return NonFiniteStateError(
+        f"{model!r} computed NaN or infinity at site {names[site]}, position {position} of sequence {index} "
+        f"({int((~finite).sum())} of {finite.numel()} vectors in this batch).\n"
+        "  next:    try float32, or record such values instead of stopping",
+        index=index,
+        site=names[site],
+        position=position,
+    )

@@ -1,0 +1,221 @@
+"""Continue texts: prefill once, fork, sample, force tokens, go back to a position and branch.
+
+Owns `Decoder`. Its conventions:
+  * The state that predicts token t is the one at t - 1. The state *of* a generated token is the one computed when that
+    token is fed back; `State.captured` is that of the last token fed.
+  * Log-probabilities are those of the model itself: float32, from raw logits, before temperature, top-k and top-p.
+  * End-of-text is a token like any other unless it is among `stop_ids`.
+  * In float32 the tokens do not depend on batch size, forking, order or cutting a call in two. Logits move by rounding
+    with the batch's shape; a choice that is closer than NEAR_TIE is made again from the row's own full text, alone,
+    without cache, on one thread. In float16 and bfloat16 rounding is too coarse for this promise and none is made.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lit_experiments.lm.batching import Batch, pad_left, pad_right
+from lit_experiments.lm.errors import ModelError, model_error
+from lit_experiments.lm.hooks import Tap, tapped
+from lit_experiments.lm.model import LanguageModel
+from lit_experiments.lm.noise import NoiseAhead, StreamKey
+from lit_experiments.lm.sampling import Sampling, choose
+from lit_experiments.lm.sites import resolve_sites
+from lit_experiments.lm.state import State, cropped_cache, new_cache
+
+# In logits. Rounding moves float32 logits by some 1e-6 of their size; a choice this close comes up about once in
+# ten thousand tokens, so settling it costs nothing that shows.
+NEAR_TIE = {torch.float32: 2e-4, torch.float16: 0.0, torch.bfloat16: 0.0}
+
+
+@dataclass(frozen=True)
+class Continuations:
+    """What was sampled. token_ids: int64 [N, steps], -1 after a row's end; log_probs: float32 [N, steps] in nats, NaN
+    after a row's end; lengths: int64 [N], the stop token counted; stopped: bool [N], ended by a stop token."""
+
+    token_ids: Tensor
+    log_probs: Tensor
+    lengths: Tensor
+    stopped: Tensor
+
+
+class Decoder:
+    """Continues texts with one model. `sites`: whose states to keep at the last token fed. `near_ties`: how many
+    choices so far were settled by the canonical recomputation."""
+
+    def __init__(self, lm: LanguageModel, sites: Sequence[str] = ()) -> None:
+        self.lm = lm
+        self.sites = resolve_sites(list(sites), lm.info.layout, lm.info.n_layers)
+        self.near_ties = 0
+
+    def prefill(self, prompts: Sequence[Sequence[int]]) -> State:
+        """Reads `prompts` (token ids) once. Raises ModelError for what the model cannot read."""
+        self.lm.check_sequences(prompts)
+        cache = new_cache(self.lm.info.config)
+        batch = pad_left(prompts, self.lm.device)
+        logits, captured = self._forward(batch, cache)
+        return State([list(ids) for ids in prompts], logits, captured, cache, batch.mask)
+
+    def sample(
+        self,
+        state: State,
+        steps: int,
+        sampling: Sampling,
+        keys: Sequence[StreamKey],
+        stop_ids: Sequence[int] = (),
+        feed_last: bool = True,
+        forced: Sequence[Sequence[int]] | None = None,
+    ) -> Continuations:
+        """Continues every row of `state` by `steps` tokens, and moves `state` there.
+
+        keys: one random stream per row. stop_ids: tokens that end their row; ended rows leave `state`, the others stay
+        in order. feed_last: whether the last token is fed too (`state.logits` and `.captured` then stand after it);
+        without, `state` is finished. forced: per row, tokens to take instead of sampled ones in the first steps.
+        Raises ModelError when the texts outgrow the model's window.
+        """
+        self._check(state, steps, keys, forced)
+        out = _Recorder(len(state), steps)
+        alive, keys = list(range(len(state))), list(keys)
+        with NoiseAhead(state.logits.shape[1]) as noise:
+            for step in range(steps):
+                tokens = self._next_tokens(state, sampling, keys, noise, last=step + 1 == steps)
+                if forced is not None:
+                    _force(tokens, [forced[row][step : step + 1] for row in alive])
+                going = out.record(step, alive, tokens, state.logits, stop_ids)
+                for ids, token in zip(state.ids, tokens.tolist(), strict=True):
+                    ids.append(token)
+                if len(going) < len(alive):
+                    _become(state, state.select(going))
+                    alive, keys, tokens = [alive[i] for i in going], [keys[i] for i in going], tokens[going]
+                if not alive:
+                    break
+                if step + 1 < steps or feed_last:
+                    self._feed(state, tokens)
+        state.finished = not feed_last
+        return out.result()
+
+    def crop(self, state: State, lengths: Sequence[int]) -> State:
+        """A new state whose rows hold only their first `lengths` tokens, to branch from there; `state` stays as it is.
+
+        When every row goes back by the same number of tokens the cache is reused and one token fed again; otherwise,
+        and where a sliding window has let go of the past, the shortened texts are read again.
+        """
+        state.require_open()
+        for row, (ids, length) in enumerate(zip(state.ids, lengths, strict=True)):
+            if not 1 <= length <= len(ids):
+                raise model_error(f"Row {row} has {len(ids)} tokens, it cannot go back to {length}.")
+        texts = [ids[:length] for ids, length in zip(state.ids, lengths, strict=True)]
+        back = {len(ids) - length for ids, length in zip(state.ids, lengths, strict=True)}
+        held = state.cache.get_seq_length()
+        cache = cropped_cache(state.cache, held - back.pop() - 1) if len(back) == 1 and min(lengths) > 1 else None
+        if cache is None:
+            return self.prefill(texts)
+        columns = cache.get_seq_length()
+        mask = None if state.mask is None else state.mask[:, :columns]
+        shorter = State([ids[:-1] for ids in texts], state.logits, state.captured, cache, mask)
+        last = [ids[-1] for ids in texts]
+        for ids, token in zip(shorter.ids, last, strict=True):
+            ids.append(token)
+        self._feed(shorter, torch.tensor(last, device=self.lm.device))
+        return shorter
+
+    def _next_tokens(
+        self, state: State, sampling: Sampling, keys: list[StreamKey], noise: NoiseAhead, last: bool
+    ) -> Tensor:
+        drawn = None
+        if not sampling.greedy:
+            drawn = noise.draw(keys, [len(ids) for ids in state.ids], last).to(state.logits.device, non_blocking=True)
+        margin = NEAR_TIE[self.lm.dtype]
+        tokens, close = choose(state.logits, drawn, sampling, margin)
+        if margin:
+            for row in close.nonzero()[:, 0].tolist():
+                logits = self._canonical_logits(state.ids[row])
+                tokens[row] = choose(logits, None if drawn is None else drawn[row : row + 1], sampling, margin)[0][0]
+                self.near_ties += 1
+        return tokens
+
+    def _feed(self, state: State, tokens: Tensor) -> None:
+        """Feeds each row the token that its ids already end with."""
+        positions = torch.tensor([[len(ids) - 1] for ids in state.ids], device=self.lm.device)
+        if state.mask is not None:
+            state.mask = torch.cat([state.mask, state.mask.new_ones(len(state), 1)], dim=1)
+        state.logits, state.captured = self._forward(Batch(tokens[:, None], positions, state.mask), state.cache)
+
+    @torch.inference_mode()
+    def _forward(self, batch: Batch, cache: object) -> tuple[Tensor, dict[str, Tensor]]:
+        """float32 logits [N, V] and site states [N, hidden] at the last column."""
+        captured: dict[str, Tensor] = {}
+        shape = (*batch.ids.shape, self.lm.info.d_model)
+        sink = lambda k, state: captured.__setitem__(self.sites[k], state[:, -1].clone())  # noqa: E731
+        tap = Tap(shape, len(self.sites), sink, stop_when_complete=False)
+        with tapped(self.lm.model, self.lm.info.layout, self.sites, tap):
+            hidden = self.lm.body(
+                input_ids=batch.ids,
+                attention_mask=batch.mask,
+                position_ids=batch.positions,
+                past_key_values=cache,
+                use_cache=cache is not None,
+            ).last_hidden_state
+        return self.lm.head(hidden[:, -1]).float(), captured
+
+    def _canonical_logits(self, ids: list[int]) -> Tensor:
+        """The logits [1, V] after `ids`, computed in the one way that depends on nothing but `ids`."""
+        with _one_thread(self.lm.device):
+            logits, _ = self._forward(pad_right([ids], self.lm.device), None)
+        return logits
+
+    def _check(
+        self, state: State, steps: int, keys: Sequence[StreamKey], forced: Sequence[Sequence[int]] | None
+    ) -> None:
+        state.require_open()
+        if len(keys) != len(state) or (forced is not None and len(forced) != len(state)):
+            raise ModelError(f"{len(state)} rows need as many keys (and forced continuations): {len(keys)} given.")
+        self.lm.check_sequences(state.ids, room=steps)
+
+
+class _Recorder:
+    """Fills the arrays of `Continuations` step by step."""
+
+    def __init__(self, rows: int, steps: int) -> None:
+        self.token_ids = torch.full((rows, steps), -1, dtype=torch.int64)
+        self.log_probs = torch.full((rows, steps), torch.nan, dtype=torch.float32)
+        self.stopped = torch.zeros(rows, dtype=torch.bool)
+
+    def record(self, step: int, alive: list[int], tokens: Tensor, logits: Tensor, stop_ids: Sequence[int]) -> list[int]:
+        """Notes this step's tokens; returns which of the rows at hand go on."""
+        self.token_ids[alive, step] = tokens.cpu()
+        chosen = logits.gather(1, tokens[:, None])[:, 0]
+        self.log_probs[alive, step] = (chosen - logits.logsumexp(-1)).cpu()
+        ended = [token in stop_ids for token in tokens.tolist()]
+        self.stopped[[row for row, end in zip(alive, ended, strict=True) if end]] = True
+        return [i for i, end in enumerate(ended) if not end]
+
+    def result(self) -> Continuations:
+        return Continuations(self.token_ids, self.log_probs, (self.token_ids >= 0).sum(1), self.stopped)
+
+
+def _force(tokens: Tensor, forced: list[Sequence[int]]) -> None:
+    for row, wanted in enumerate(forced):
+        if len(wanted):
+            tokens[row] = wanted[0]
+
+
+def _become(state: State, other: State) -> None:
+    """`state`, which the caller holds, takes over `other`'s content."""
+    for name, value in vars(other).items():
+        setattr(state, name, value)
+
+
+@contextmanager
+def _one_thread(device: torch.device) -> Iterator[None]:
+    # How a CPU splits a sum over threads is part of its rounding; other devices have no such setting.
+    threads = torch.get_num_threads()
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

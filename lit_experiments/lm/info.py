@@ -1,0 +1,126 @@
+"""What is known of a model without its weights: sizes, sites, tokenizer, attention, identity.
+
+Owns `ModelInfo` and `read_info`, which reads configuration and tokenizer only. Knows nothing of modules or devices.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import transformers
+from transformers import AutoConfig
+
+from lit_experiments.lm.errors import ModelError, model_error
+from lit_experiments.lm.hashing import adapter_identity, model_identity
+from lit_experiments.lm.layouts import Layout, layout_of
+from lit_experiments.lm.locate import Located, locate_adapter, locate_model
+from lit_experiments.lm.sites import available_sites
+from lit_experiments.lm.spec import ModelSpec
+from lit_experiments.lm.tokens import Tokens, load_tokens
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A model's facts. `window`: most tokens it can read, None if it sets no limit. `attn`: the attention
+    implementation in use, never `auto`. `sites`: every site name it has."""
+
+    spec: ModelSpec
+    located: Located
+    adapter: Located | None
+    config: Any
+    layout: Layout
+    tokens: Tokens
+    attn: str
+    model_type: str
+    n_layers: int
+    d_model: int
+    vocab_size: int
+    window: int | None
+    sites: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """As the user named it, with the adapter behind a plus sign."""
+        return self.spec.model if self.spec.adapter is None else f"{self.spec.model}+{self.spec.adapter}"
+
+    @property
+    def tokenizer(self) -> Any:
+        return self.tokens.tokenizer
+
+    @property
+    def bos_policy(self) -> str:
+        return self.tokens.bos_policy
+
+    def fingerprint(self) -> dict[str, Any]:
+        """All of the model that shapes numbers, JSON-ready. Hashes a local folder's weights (cached), so not cheap."""
+        return {
+            "model": model_identity(self.located),
+            "adapter": None if self.adapter is None else adapter_identity(self.adapter),
+            "dtype": self.spec.dtype,
+            "attn": self.attn,
+            "bos_policy": self.bos_policy,
+        }
+
+
+def read_info(spec: ModelSpec) -> ModelInfo:
+    """Configuration and tokenizer of a model; downloads no weights. Raises ModelError."""
+    located = locate_model(spec.model, spec.revision, with_weights=False)
+    adapter = None if spec.adapter is None else locate_adapter(spec.adapter)
+    config = _read_config(located.folder)
+    text_config = config.get_text_config(decoder=True)
+    layout = layout_of(config)
+    return ModelInfo(
+        spec=spec,
+        located=located,
+        adapter=adapter,
+        config=config,
+        layout=layout,
+        tokens=load_tokens(located.folder, config.model_type),
+        attn=_attention(spec, config),
+        model_type=config.model_type,
+        n_layers=text_config.num_hidden_layers,
+        d_model=text_config.hidden_size,
+        vocab_size=text_config.vocab_size,
+        window=getattr(text_config, "max_position_embeddings", None),
+        sites=tuple(available_sites(layout, text_config.num_hidden_layers)),
+    )
+
+
+def _read_config(folder: Path) -> Any:
+    path = folder / "config.json"
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise model_error("The model's configuration is not JSON.", where=str(path), found=str(error)) from error
+    if "model_type" not in raw:
+        raise model_error("The model's configuration names no model_type.", where=str(path))
+    if raw["model_type"] not in transformers.CONFIG_MAPPING:
+        raise _unknown_type(raw["model_type"], path)
+    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    if type(config) not in transformers.MODEL_FOR_CAUSAL_LM_MAPPING:
+        raise model_error(f"Architecture {config.model_type!r} is no causal language model.", where=str(path))
+    return config
+
+
+def _unknown_type(model_type: str, path: Path) -> ModelError:
+    return model_error(
+        f"Architecture {model_type!r} is not known to transformers {transformers.__version__}.",
+        where=str(path),
+        next_step="upgrade transformers, or name another model",
+    )
+
+
+def _attention(spec: ModelSpec, config: Any) -> str:
+    model_class = transformers.MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+    soft_capped = getattr(config.get_text_config(decoder=True), "attn_logit_softcapping", None) is not None
+    has_sdpa = model_class._supports_sdpa and not soft_capped
+    if spec.attn == "auto":
+        return "sdpa" if has_sdpa else "eager"
+    if spec.attn == "sdpa" and not has_sdpa:
+        reason = "soft-caps its attention scores" if soft_capped else "has no sdpa attention"
+        raise model_error(
+            f"Attention 'sdpa' would change what {config.model_type!r} computes: it {reason}.",
+            next_step="use attn 'eager' (or 'auto', which picks it)",
+        )
+    return spec.attn

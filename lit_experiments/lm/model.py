@@ -1,0 +1,90 @@
+"""The loaded language model: Hugging Face's own modules plus the facts that every other file here needs.
+
+Owns `LanguageModel`: body and head apart, text to ids, adapter on and off, checks of what goes in. Knows no files.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lit_experiments.lm.errors import model_error
+from lit_experiments.lm.info import ModelInfo
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """A causal language model on one device, in evaluation mode, without gradients.
+
+    `model` is Hugging Face's model (an adapter, if any, lives inside it and is on); `peft` wraps it when there is one.
+    """
+
+    model: Any
+    info: ModelInfo
+    device: torch.device
+    peft: Any | None
+
+    @property
+    def tokenizer(self) -> Any:
+        return self.info.tokenizer
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return getattr(torch, self.info.spec.dtype)
+
+    @property
+    def body(self) -> nn.Module:
+        """The part that computes the last hidden state, without the output embedding."""
+        return self.model.get_submodule(self.info.layout.body)
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """Logits [..., vocabulary] from the body's output [..., hidden], scaled and capped as the model does, in its dtype."""
+        logits = self.model.get_output_embeddings()(hidden)
+        config = self.info.config.get_text_config(decoder=True)
+        scale = getattr(config, "logit_scale", None)
+        cap = getattr(config, "final_logit_softcapping", None)
+        if scale is not None:
+            logits = logits * scale
+        return logits if cap is None else torch.tanh(logits / cap) * cap
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids with exactly one BOS if the model uses one (`tokens.py`)."""
+        return self.info.tokens.encode(text)
+
+    def decode(self, ids: list[int]) -> str:
+        """The text of token ids."""
+        return self.info.tokens.decode(ids)
+
+    @contextmanager
+    def adapter_disabled(self) -> Iterator[None]:
+        """The base model, bit for bit: the same object with its adapter switched off. Nothing is ever merged."""
+        if self.peft is None:
+            yield
+        else:
+            with self.peft.disable_adapter():
+                yield
+
+    def check_sequences(self, sequences: Sequence[Sequence[int]], room: int = 0) -> None:
+        """Refuses what the model cannot read: empty or too long sequences (with `room` tokens to come), foreign ids."""
+        window, vocabulary = self.info.window, self.info.vocab_size
+        for index, ids in enumerate(sequences):
+            if len(ids) == 0:
+                raise model_error(f"Sequence {index} is empty.", next_step="give at least one token")
+            if window is not None and len(ids) + room > window:
+                extra = f" and {room} to come" if room else ""
+                raise model_error(
+                    f"Sequence {index} does not fit the model's window.",
+                    found=f"{len(ids)} tokens{extra}",
+                    allowed=f"{window} tokens in all for {self.info.name!r}",
+                    next_step="shorten the text, or ask for fewer tokens",
+                )
+            if min(ids) < 0 or max(ids) >= vocabulary:
+                raise model_error(
+                    f"Sequence {index} holds token ids that {self.info.name!r} does not have.",
+                    found=f"{min(ids)} to {max(ids)}",
+                    allowed=f"0 to {vocabulary - 1}",
+                    next_step="encode the text with this model's own tokenizer",
+                )

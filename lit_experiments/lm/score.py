@@ -1,0 +1,46 @@
+"""How likely the model finds a text: log-probabilities of its tokens and the cross-entropy, in nats.
+
+Owns the chunking that keeps memory bounded however large the vocabulary. Knows no sampling.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from lit_experiments.lm.batching import pad_right
+from lit_experiments.lm.model import LanguageModel
+
+CHUNK_BYTES = 1 << 26  # of float32 logits held at a time
+
+
+@torch.inference_mode()
+def token_log_probs(lm: LanguageModel, sequences: Sequence[Sequence[int]]) -> list[Tensor]:
+    """For each sequence, log p(token t | tokens before t) for t = 1..: float32 [length - 1] on the host, from raw logits.
+
+    The first token has no predecessor and no entry. Raises ModelError for what the model cannot read.
+    """
+    lm.check_sequences(sequences)
+    batch = pad_right(sequences, lm.device)
+    hidden = lm.body(
+        input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False
+    ).last_hidden_state
+    return [
+        _row_log_probs(lm, hidden[row, : len(ids) - 1], batch.ids[row, 1 : len(ids)]).cpu()
+        for row, ids in enumerate(sequences)
+    ]
+
+
+def cross_entropy(lm: LanguageModel, sequences: Sequence[Sequence[int]]) -> list[float]:
+    """Mean of -log p over each sequence's predicted tokens, in nats; NaN for a sequence of one token."""
+    return [float(-log_probs.double().mean()) for log_probs in token_log_probs(lm, sequences)]
+
+
+def _row_log_probs(lm: LanguageModel, hidden: Tensor, targets: Tensor) -> Tensor:
+    step = max(1, CHUNK_BYTES // (4 * lm.info.vocab_size))
+    parts = [hidden.new_empty(0, dtype=torch.float32)]
+    for start in range(0, len(targets), step):
+        logits = lm.head(hidden[start : start + step]).float()
+        chosen = logits.gather(1, targets[start : start + step, None])[:, 0]
+        parts.append(chosen - logits.logsumexp(-1))
+    return torch.cat(parts)
