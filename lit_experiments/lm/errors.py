@@ -1,4 +1,4 @@
-"""What can go wrong with a language model, each case one message: what, where, what was found, what is allowed, what next.
+"""What can go wrong with a language model, each case one message: what, where, found, allowed, next.
 
 Owns the error classes and the shape of their messages. Knows no library and no model.
 """
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 
 class ModelError(ValueError):
-    """A mistake in how a model, an adapter, a site or an input was named. The message is complete; no traceback needed."""
+    """A mistake in how a model, an adapter, a site or an input was named; the message is all the user needs."""
 
     exit_code = 2
 

@@ -19,7 +19,7 @@ from lit_experiments.lm.sites import Site, parse_site
 Sink = Callable[[int, Tensor], None]
 
 
-class ForwardComplete(Exception):  # noqa: N818 - it ends a forward pass early; nothing went wrong
+class ForwardComplete(Exception):
     """Raised inside a forward pass once every requested site has fired; caught by whoever asked for early stopping."""
 
 

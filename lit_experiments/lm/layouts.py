@@ -15,7 +15,7 @@ Flow = Literal["sequential", "parallel", "post_norm"]
 
 @dataclass(frozen=True)
 class Point:
-    """One side of one module: `module` is a path below the block, `side` says whether its input or its output is meant."""
+    """One side of one module: `module` is a path below the block, `side` tells its input from its output."""
 
     module: str
     side: Literal["input", "output"]

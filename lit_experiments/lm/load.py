@@ -83,7 +83,7 @@ def _load_adapter(model: Any, info: ModelInfo, adapter: Located) -> Any:
         raise _other_model(info, adapter, _first_line(error)) from error
     if peft.active_peft_config.is_prompt_learning:
         raise model_error(
-            f"Adapter {adapter.name!r} is a {described.get('peft_type')} adapter, which feeds extra tokens to the model.",
+            f"Adapter {adapter.name!r} is of type {described.get('peft_type')}, which feeds extra tokens to the model.",
             allowed="adapters inside the model's layers, such as LoRA",
             next_step="train a LoRA adapter",
         )

@@ -34,7 +34,7 @@ class Located:
 
 
 def locate_model(model: str, revision: str | None, with_weights: bool) -> Located:
-    """The folder of `model`; downloads configuration and tokenizer, and the weights when asked for. Raises ModelError."""
+    """The folder of `model`; downloads configuration and tokenizer, and weights when asked for. Raises ModelError."""
     local = _local_folder(model)
     located = local or _download(model, revision, SMALL_FILES)
     _require_config(located)
@@ -187,7 +187,7 @@ def _require_tokenizer(located: Located) -> None:
             where=str(located.folder),
             found=_listing(located.folder),
             allowed="one of " + ", ".join(TOKENIZER_FILES),
-            next_step="save the tokenizer into the same folder: AutoTokenizer.from_pretrained(...).save_pretrained(...)",
+            next_step="save it into the same folder: AutoTokenizer.from_pretrained(...).save_pretrained(...)",
         )
 
 

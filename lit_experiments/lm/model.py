@@ -41,7 +41,7 @@ class LanguageModel:
         return self.model.get_submodule(self.info.layout.body)
 
     def head(self, hidden: Tensor) -> Tensor:
-        """Logits [..., vocabulary] from the body's output [..., hidden], scaled and capped as the model does, in its dtype."""
+        """Logits [..., vocabulary] from the body's output [..., hidden], scaled and capped as the model does."""
         logits = self.model.get_output_embeddings()(hidden)
         config = self.info.config.get_text_config(decoder=True)
         scale = getattr(config, "logit_scale", None)

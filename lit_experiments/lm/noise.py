@@ -1,8 +1,8 @@
 """Random numbers that depend on what is sampled, not on when or where: one stream per (seed, sample, draw).
 
-Owns the convention. The stream's key is blake2b of the three; its counter is the position of the token to be sampled in
-its row; at each position it gives one Exp(1) number per vocabulary entry, drawn by numpy on the host whatever device the
-model is on. So order, batch size, device count, resuming, and cutting one call into two change nothing.
+Owns the convention. The stream's key is blake2b of the three; its counter is the position, in its row, of the token to
+be sampled; at each position it gives one Exp(1) number per vocabulary entry, drawn by numpy on the host whatever device
+the model is on. So order, batch size, device count, resuming, and cutting one call into two change nothing.
 Knows no model.
 """
 
@@ -64,7 +64,7 @@ class NoiseAhead:
             rows = [race_noise(key, position, self.size) for key, position in zip(keys, positions, strict=True)]
             return torch.from_numpy(np.stack(rows))
         wanted = list(zip(keys, positions, strict=True))
-        futures = [self._ahead.pop(pair, None) or self._submit(*pair) for pair in wanted]
+        futures = [self._ahead.pop(pair) if pair in self._ahead else self._submit(*pair) for pair in wanted]
         if not last:
             self._ahead = {(key, position + 1): self._submit(key, position + 1) for key, position in wanted}
         return torch.from_numpy(np.stack([future.result() for future in futures]))

@@ -16,9 +16,9 @@ CHUNK_BYTES = 1 << 26  # of float32 logits held at a time
 
 @torch.inference_mode()
 def token_log_probs(lm: LanguageModel, sequences: Sequence[Sequence[int]]) -> list[Tensor]:
-    """For each sequence, log p(token t | tokens before t) for t = 1..: float32 [length - 1] on the host, from raw logits.
+    """For each sequence, log p(token t | tokens before t) for t = 1..: float32 [length - 1] on the host.
 
-    The first token has no predecessor and no entry. Raises ModelError for what the model cannot read.
+    From raw logits. The first token has no predecessor and no entry. Raises ModelError for what the model cannot read.
     """
     lm.check_sequences(sequences)
     batch = pad_right(sequences, lm.device)
