@@ -1,0 +1,68 @@
+"""The dataset store: chunked, checksummed, append-only, readable as one. Needs numpy, zarr, h5py and pyarrow; no
+torch, no model code.
+
+    store = create_store(path, schema, fingerprint, provenance, "zarr")
+    with PartWriter(path, rank=0, flush_bytes=1 << 28, flush_seconds=60) as writer:
+        writer.append(Records(rows, arrays, lengths))
+    open_store(path)["resid_post"].read(rows=slice(0, 10), layer=3)
+
+The format is described in docs/store-format.md.
+"""
+
+from . import lock
+from .errors import (
+    BackendMismatch,
+    CorruptStore,
+    ExportError,
+    FingerprintError,
+    FingerprintMismatch,
+    LockedError,
+    NewerFormat,
+    NonFiniteError,
+    NotAStore,
+    NotWritable,
+    RecordError,
+    SchemaError,
+    SchemaMismatch,
+    SelectionError,
+    StoreError,
+    WriteFailed,
+)
+from .field_view import FieldView
+from .fingerprint import fingerprint_difference, fingerprint_hash
+from .reader import Store, create_store, open_store
+from .records import Records
+from .schema import Column, Field, Schema
+from .writer import PartWriter, new_launch_name
+
+__all__ = [
+    "BackendMismatch",
+    "Column",
+    "CorruptStore",
+    "ExportError",
+    "Field",
+    "FieldView",
+    "FingerprintError",
+    "FingerprintMismatch",
+    "LockedError",
+    "NewerFormat",
+    "NonFiniteError",
+    "NotAStore",
+    "NotWritable",
+    "PartWriter",
+    "RecordError",
+    "Records",
+    "Schema",
+    "SchemaError",
+    "SchemaMismatch",
+    "SelectionError",
+    "Store",
+    "StoreError",
+    "WriteFailed",
+    "create_store",
+    "fingerprint_difference",
+    "fingerprint_hash",
+    "lock",
+    "new_launch_name",
+    "open_store",
+]

@@ -1,0 +1,85 @@
+"""What a backend has to offer, and what passes between it and the rest: plans in, written files and chunk places out.
+
+A backend is a container for chunks. It gets plans of arrays, writes them into a new segment, and later says at which
+bytes of which file each chunk lies. Compression, checks and selection are shared (chunks.py, gather.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .checksums import BlockChecksums, Kind
+from .chunks import Fetch, Layout
+from .errors import BackendMismatch
+from .files import Files
+from .schema import nearest
+
+BACKENDS = ("zarr", "hdf5")
+
+
+@dataclass(frozen=True)
+class FieldPlan:
+    """One array to be written: where its values come from and how it is described."""
+
+    name: str
+    dims: tuple[str, ...]
+    layout: Layout
+    fetch: Fetch
+    fill: Any
+    attributes: dict[str, Any]
+
+
+@dataclass
+class WrittenFiles:
+    """Size and block checksums of each file of a segment, and stored bytes by field."""
+
+    sizes: dict[str, int] = field(default_factory=dict)
+    checksums: dict[str, list[int]] = field(default_factory=dict)
+    stored: dict[str, int] = field(default_factory=dict)
+
+    def add(self, rel: str, sums: BlockChecksums) -> None:
+        self.sizes[rel] = sums.size
+        self.checksums[rel] = sums.digest()
+
+    @property
+    def total(self) -> int:
+        return sum(self.sizes.values())
+
+
+@dataclass(frozen=True)
+class Located:
+    """Byte places of an array's chunks within one file, in C order of the chunk grid."""
+
+    rel: str
+    offsets: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+
+
+class Backend(Protocol):
+    """A module with these names is a backend."""
+
+    CHECKSUM: Kind
+
+    def segment_name(self, number: int) -> str: ...
+    def write_segment(
+        self, files: Files, base: str, plans: list[FieldPlan], attributes: dict[str, Any]
+    ) -> WrittenFiles: ...
+    def locate_chunks(self, files: Files, base: str, name: str, layout: Layout) -> Located: ...
+    def field_of(self, base: str, rel: str) -> str | None: ...
+
+
+def backend(name: str) -> Backend:
+    """The backend module by name; raises BackendMismatch for an unknown one."""
+    if name not in BACKENDS:
+        raise BackendMismatch(f"Unknown backend {name!r}{nearest(name, BACKENDS)}; allowed: {', '.join(BACKENDS)}.")
+    module: ModuleType
+    if name == "zarr":
+        from . import zarr_backend as module
+    else:
+        from . import hdf5_backend as module
+    return cast(Backend, module)

@@ -1,0 +1,186 @@
+"""One field over the rows of a store, read lazily: by rows, by position, by numpy-style slices, or in blocks. Read
+only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .encoding import apply_exponents
+from .errors import SelectionError
+from .gather import Pick, Places, gather
+from .row_index import RowIndex, stacked
+from .schema import Field, nearest
+from .selection import as_pick, as_rows, split_key
+
+Array = NDArray[Any]
+Ints = NDArray[np.int64]
+
+
+class FieldView:
+    """A field of a Store or of a selection of its rows, in the rows' order.
+
+    Axes are those of `field.dims`; the stacking axis runs over the rows' entries one after the other. float16 fields
+    come back as float32 with exponents applied, bfloat16 as float32; `raw=True` gives the stored numbers (float16,
+    uint16) instead.
+    """
+
+    def __init__(self, index: RowIndex, rows: Ints, declared: Field):
+        self._index, self._rows, self.field = index, rows, declared
+        self.dtype = declared.read_dtype
+
+    @cached_property
+    def _ends(self) -> Ints:
+        return np.cumsum(stacked(self._index, self.field, self._rows)[2])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the whole, the stacking axis counting all entries of all rows."""
+        total = int(self._ends[-1]) if len(self._ends) else 0
+        return tuple(total if n is None else n for n in self.field.shape)
+
+    @property
+    def ndim(self) -> int:
+        return len(self.field.dims)
+
+    @property
+    def entry_bytes(self) -> int:
+        """Bytes of one entry along the stacking dim as read, all other dims taken whole."""
+        return self._bytes_per_entry({})
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __repr__(self) -> str:
+        axes = ", ".join(f"{dim}={n}" for dim, n in zip(self.field.dims, self.shape, strict=True))
+        return f"<FieldView {self.field.name} [{axes}] {self.dtype}, {len(self._rows)} rows>"
+
+    def lengths(self, rows: Any = None) -> Ints:
+        """Entries along the stacking dim per row, int64 `[n_rows]`; all 1 for a field stacked by sample."""
+        return stacked(self._index, self.field, self._rows[as_rows(rows, len(self._rows))])[2].copy()
+
+    def read(self, rows: Any = None, raw: bool = False, **select: Any) -> Array:
+        """Values of `rows` (all, or a slice, bool mask or int array), one after the other along the stacking axis.
+
+        `select` picks along other dims by name: `layer=3` drops the axis, `layer=[0, 3]` or `layer=slice(0, 4)` keeps
+        it. Raises SelectionError for a dim or index that isn't there, CorruptStore for missing or damaged chunks.
+        """
+        chosen = self._rows[as_rows(rows, len(self._rows))]
+        segment, first, length = stacked(self._index, self.field, chosen)
+        return self._gather(_expand(segment, first, length), self._picks(select), raw)
+
+    def gather(self, positions: Any, raw: bool = False, **select: Any) -> Array:
+        """Entries at `positions` along the stacking axis of the whole (int64, any order, repeats allowed).
+
+        Reads only the chunks that hold them.
+        """
+        total = self.shape[self.field.axis]
+        at = np.asarray(positions)
+        if at.ndim != 1 or (at.size and at.dtype.kind not in "iu"):
+            raise SelectionError(f"gather takes a 1-d integer array, found {at.dtype} of shape {at.shape}.")
+        at = at.astype(np.int64)
+        if at.size and (at.min() < 0 or at.max() >= total):
+            raise SelectionError(f"Position {at.min() if at.min() < 0 else at.max()} is outside 0..{total - 1}.")
+        return self._gather(self._places(at), self._picks(select), raw)
+
+    def exponents(self, rows: Any = None, **select: Any) -> Array:
+        """The power-of-two exponents of a float16 field, int8, dims without the last."""
+        companion = self.field.exponent_field()
+        if companion is None:
+            raise SelectionError(
+                f"Field {self.field.name!r} is {self.field.dtype}; only float16 fields have exponents."
+            )
+        return FieldView(self._index, self._rows, companion).read(rows, **select)
+
+    def __getitem__(self, key: Any) -> Array:
+        """numpy-style: ints, slices, int and bool arrays, one per axis of `field.dims`, each applied to its own."""
+        keys = split_key(key, self.ndim)
+        axis = self.field.axis
+        picks = tuple(
+            as_pick(k, n, dim)
+            for i, (k, n, dim) in enumerate(zip(keys, self.shape, self.field.dims, strict=True))
+            if i != axis
+        )
+        pick = as_pick(keys[axis], self.shape[axis], self.field.stacking)
+        at = np.atleast_1d(np.arange(self.shape[axis])[pick])
+        values = self._gather(self._places(at), picks, raw=False)
+        if isinstance(pick, int):
+            dropped = sum(isinstance(p, int) for p in picks[:axis])
+            return values.take(0, axis=axis - dropped)
+        return values
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        values = self.read()
+        return values if dtype is None else values.astype(dtype)
+
+    def iter_blocks(self, max_bytes: int, rows: Any = None, **select: Any) -> Iterator[tuple[Ints, Array, Ints]]:
+        """(row numbers, values, lengths) in the order in which rows lie on disk, each block at most `max_bytes` of
+        values.
+
+        A single row larger than that comes alone. Row numbers are those of this view.
+        """
+        numbers = np.arange(len(self._rows))[as_rows(rows, len(self._rows))]
+        segment, first, length = stacked(self._index, self.field, self._rows[numbers])
+        order = np.lexsort((first, segment))
+        entry_bytes = self._bytes_per_entry(select)
+        for block in _blocks(length[order] * entry_bytes, max_bytes):
+            chosen = order[block]
+            values = self._gather(_expand(segment[chosen], first[chosen], length[chosen]), self._picks(select), False)
+            yield numbers[chosen], values, length[chosen]
+
+    def _bytes_per_entry(self, select: dict[str, Any]) -> int:
+        others = [n for n in self.field.shape if n is not None]
+        sizes = [np.empty(n, np.bool_)[pick].size for n, pick in zip(others, self._picks(select), strict=True)]
+        return math.prod(sizes) * self.dtype.itemsize
+
+    def _picks(self, select: dict[str, Any]) -> tuple[Pick, ...]:
+        allowed = [dim for dim in self.field.dims if dim != self.field.stacking]
+        for name in select:
+            if name not in allowed:
+                raise SelectionError(
+                    f"Field {self.field.name!r} can't be selected by {name!r}{nearest(name, allowed)}; "
+                    f"by name: {', '.join(allowed) or 'none'}; along {self.field.stacking!r} use rows= or gather()."
+                )
+        sizes = dict(zip(self.field.dims, self.field.shape, strict=True))
+        return tuple(as_pick(select.get(dim, slice(None)), int(sizes[dim] or 0), dim) for dim in allowed)
+
+    def _places(self, at: Ints) -> Places:
+        """Segment and entry of positions along the stacking axis."""
+        segment, first, length = stacked(self._index, self.field, self._rows)
+        row = np.searchsorted(self._ends, at, side="right")
+        return Places(segment[row], first[row] + at - (self._ends[row] - length[row]))
+
+    def _gather(self, places: Places, picks: tuple[Pick, ...], raw: bool) -> Array:
+        values = gather(self.field, self._index.segments, places, picks, raw)
+        companion = self.field.exponent_field()
+        if raw or companion is None:
+            return values
+        used = np.unique(places.segment)
+        if all(self._index.segments[s].manifest.fields[companion.name]["all_zero"] for s in used):
+            return values
+        exponents = gather(companion, self._index.segments, places, picks[:-1], raw=True)
+        return apply_exponents(values, exponents)
+
+
+def _expand(segment: Ints, first: Ints, length: Ints) -> Places:
+    """Every entry of rows that start at `first` and have `length` entries."""
+    total = int(length.sum())
+    before = np.cumsum(length) - length
+    return Places(np.repeat(segment, length), np.arange(total) + np.repeat(first - before, length))
+
+
+def _blocks(sizes: Ints, limit: int) -> Iterator[slice]:
+    """Slices of consecutive items whose sizes sum to at most `limit`, or of one item."""
+    ends = np.cumsum(sizes)
+    start = 0
+    while start < len(sizes):
+        used = int(ends[start - 1]) if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, used + limit, side="right")))
+        yield slice(start, stop)
+        start = stop

@@ -1,0 +1,105 @@
+"""Segments as HDF5 files: one chunked dataset per field, written once and closed. See docs/store-format.md.
+
+Chunks are compressed in threads and handed over ready (`write_direct_chunk`); HDF5's own filter pipeline (hdf5plugin's
+Blosc, then Fletcher-32) reads them. Our reader asks HDF5 only where the chunks lie, so no HDF5 handle lives across a
+fork.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .backends import FieldPlan, Located, WrittenFiles
+from .checksums import Kind, block_checksums
+from .chunks import BIT_SHUFFLE, LEVEL, Layout, encode_chunks
+from .errors import BackendMismatch, CorruptStore, WriteFailed
+from .files import Files
+
+CHECKSUM: Kind = "fletcher32"
+_VERSION = ("v110", "v110")  # HDF5 1.10: checksummed metadata and quick chunk indexes
+
+
+def segment_name(number: int) -> str:
+    return f"arrays-{number:05d}.h5"
+
+
+def write_segment(files: Files, base: str, plans: list[FieldPlan], attributes: dict[str, Any]) -> WrittenFiles:
+    """Write the file at `base` (a new path). Returns its size and checksums and stored bytes per field."""
+    import h5py
+
+    if not files.is_local:
+        raise BackendMismatch(f"HDF5 can't be written to {files.locate('')}; use the zarr backend there.")
+    written = WrittenFiles()
+    files.make_folder(base.rpartition("/")[0])
+    try:
+        with h5py.File(files.locate(base), "x", libver=_VERSION, locking=False) as file:
+            file.attrs.update(attributes)
+            for plan in plans:
+                written.stored[plan.name] = _write_array(file, plan)
+    except RuntimeError as error:  # h5py reports some failed flushes so
+        raise WriteFailed(f"HDF5 could not write {files.locate(base)}: {error}") from error
+    size = files.size(base)
+    written.sizes[base] = size
+    written.checksums[base] = block_checksums(lambda at, length: files.read_range(base, at, length), size)
+    return written
+
+
+def _write_array(file: Any, plan: FieldPlan) -> int:
+    import hdf5plugin
+
+    layout = plan.layout
+    options: dict[str, Any] = {}
+    if layout.n_chunks:
+        blosc = hdf5plugin.Blosc(cname="lz4", clevel=LEVEL, shuffle=BIT_SHUFFLE)
+        options = {"chunks": layout.chunk_shape, "fletcher32": True, "maxshape": _room(layout), **blosc}
+    dataset = file.create_dataset(plan.name, shape=layout.shape, dtype=layout.dtype, fillvalue=plan.fill, **options)
+    dataset.attrs.update(plan.attributes)
+    for axis, dim in enumerate(plan.dims):
+        dataset.dims[axis].label = dim
+    stored = chunk = 0
+    for group in encode_chunks(layout, plan.fetch, plan.fill, CHECKSUM):
+        for data in group:
+            dataset.id.write_direct_chunk(layout.origin(chunk), data, 0)
+            stored += len(data)
+            chunk += 1
+    return stored
+
+
+def _room(layout: Layout) -> tuple[int, ...]:
+    """Maximum shape: whole chunks, which keeps HDF5's fixed-array index."""
+    return (*layout.leading, layout.per_line * layout.rows, *layout.trailing)
+
+
+def locate_chunks(files: Files, base: str, name: str, layout: Layout) -> Located:
+    """Where the chunks lie, from the file's chunk index. Raises CorruptStore if the file or a chunk is missing or
+    damaged.
+    """
+    import h5py
+
+    offsets = np.full(layout.n_chunks, -1, np.int64)
+    sizes = np.zeros(layout.n_chunks, np.int64)
+    strides = np.cumprod([1, *reversed((*layout.leading, layout.per_line)[1:])])[::-1]
+    axis = len(layout.leading)
+
+    def note(info: Any) -> None:
+        place = (*info.chunk_offset[:axis], info.chunk_offset[axis] // layout.rows)
+        linear = int(np.dot(place, strides))
+        offsets[linear], sizes[linear] = info.byte_offset, info.size
+
+    try:
+        with h5py.File(files.locate(base), "r", locking=False) as file:
+            file[name].id.chunk_iter(note)
+    except (OSError, KeyError, RuntimeError, IndexError) as error:
+        raise CorruptStore(
+            f"{files.locate(base)}, {name}: {error}. Run `lit-experiments verify` on this store."
+        ) from error
+    if np.any(offsets < 0):
+        raise CorruptStore(f"{files.locate(base)}, {name} lacks a chunk. Run `lit-experiments verify` on this store.")
+    return Located(base, offsets, sizes)
+
+
+def field_of(base: str, rel: str) -> str | None:
+    """One file holds all fields, so a file alone names none."""
+    return None

@@ -1,0 +1,181 @@
+"""The reader: a store's rows and fields as one, whatever parts and commits they came from. Never writes, needs no
+lock.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import SelectionError
+from .field_view import FieldView
+from .files import open_files
+from .row_index import RowIndex, read_index
+from .rows import arrow_schema
+from .schema import Schema, nearest
+from .selection import as_rows
+from .store_file import Header, ensure_store, read_header
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+Ints = NDArray[np.int64]
+_ITER_BYTES = 64 << 20
+
+
+class Store:
+    """Rows ordered by sample_index, their metadata, and their fields. A snapshot: open again to see later commits.
+
+    Holds no open files, so it may be pickled or used after a fork.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], header: Header, index: RowIndex, rows: Ints):
+        self.path = os.fspath(path)
+        self.schema: Schema = header.schema
+        self.fingerprint = header.fingerprint
+        self.provenance = header.provenance
+        self.backend = header.backend
+        self.created = header.created
+        self._header, self._index, self._rows = header, index, rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f.name for f in self.schema.fields)
+        return f"<Store {self.path}: {len(self)} rows, fields {fields}, {self.backend}>"
+
+    @property
+    def sample_ids(self) -> list[str]:
+        """The rows' ids, in order."""
+        return list(self.table(["sample_id"]).column(0).to_pylist())
+
+    @property
+    def column_names(self) -> list[str]:
+        """sample_id, sample_index and the declared columns."""
+        return list(arrow_schema(self.schema).names)
+
+    def table(self, columns: list[str] | None = None, filter: Any = None) -> pa.Table:
+        """Metadata as an Arrow table; `filter` is a pyarrow.compute Expression over any columns.
+
+        JSON columns are text here. Raises SelectionError for an unknown column.
+        """
+        names = self._known(columns if columns is not None else self.column_names)
+        needed = list(dict.fromkeys([*names, *self._mentioned(filter)]))
+        table = self._index.columns(needed)
+        if len(self._rows) != len(self._index) or not np.array_equal(self._rows, np.arange(len(self._index))):
+            table = table.take(self._rows)
+        if filter is not None:
+            table = table.filter(filter)
+        return table.select(names)
+
+    def to_pandas(self, columns: list[str] | None = None, filter: Any = None) -> pd.DataFrame:
+        """Metadata as a pandas table, JSON columns decoded."""
+        frame = self.table(columns, filter).to_pandas()
+        for column in self.schema.columns:
+            if column.type == "json" and column.name in frame:
+                frame[column.name] = [None if text is None else json.loads(text) for text in frame[column.name]]
+        return frame
+
+    def select(self, rows: Any) -> Store:
+        """A view of some rows: a filter Expression, a bool mask, a slice, or row numbers (in the order given)."""
+        import pyarrow.compute as pc
+
+        if isinstance(rows, pc.Expression):
+            rows = self._matching(rows)
+        return Store(self.path, self._header, self._index, self._rows[as_rows(rows, len(self))])
+
+    def _matching(self, expression: Any) -> Ints:
+        import pyarrow as pa
+
+        names = self._mentioned(expression) or ["sample_index"]
+        table = self.table(names).append_column("__row__", pa.array(np.arange(len(self))))
+        return table.filter(expression).column("__row__").to_numpy()
+
+    def field(self, name: str) -> FieldView:
+        """A field over these rows; raises SchemaError naming the nearest for an unknown one."""
+        return FieldView(self._index, self._rows, self.schema.field(name))
+
+    def __getitem__(self, name: str) -> FieldView:
+        return self.field(name)
+
+    def iter_rows(self, fields: list[str] | None = None) -> Iterator[dict[str, Any]]:
+        """Rows in order as dicts: metadata (JSON decoded) and the named fields' arrays (all by default), read in
+        blocks.
+
+        An array has its field's dims; the stacking dim "sample" is dropped, a ragged one has the row's length.
+        """
+        views = [self.field(name) for name in (fields if fields is not None else [f.name for f in self.schema.fields])]
+        json_columns = [c.name for c in self.schema.columns if c.type == "json"]
+        for start, stop in self._row_blocks(views):
+            part = self.select(slice(start, stop))
+            metadata = part.table().to_pylist()
+            arrays = {view.field.name: _per_row(part.field(view.field.name)) for view in views}
+            for number, row in enumerate(metadata):
+                for name in json_columns:
+                    row[name] = None if row[name] is None else json.loads(row[name])
+                yield {**row, **{name: values[number] for name, values in arrays.items()}}
+
+    def _row_blocks(self, views: list[FieldView]) -> Iterator[tuple[int, int]]:
+        """(start, stop) of consecutive rows of about _ITER_BYTES of values, and not too many rows."""
+        sizes = np.full(len(self), _ITER_BYTES // 4096, np.int64)
+        for view in views:
+            sizes += view.lengths() * view.entry_bytes
+        ends, start = np.cumsum(sizes), 0
+        while start < len(self):
+            used = int(ends[start - 1]) if start else 0
+            stop = max(start + 1, int(np.searchsorted(ends, used + _ITER_BYTES, side="right")))
+            yield start, stop
+            start = stop
+
+    def _known(self, names: list[str]) -> list[str]:
+        known = self.column_names
+        for name in names:
+            if name not in known:
+                raise SelectionError(f"No column {name!r}{nearest(name, known)}; the store has: {', '.join(known)}.")
+        return list(names)
+
+    def _mentioned(self, expression: Any) -> list[str]:
+        """Columns that an Expression may use: those whose name occurs in its text (it has no other way to ask)."""
+        text = "" if expression is None else str(expression)
+        return [n for n in self.column_names if re.search(rf"(?<![\w-]){re.escape(n)}(?![\w-])", text)]
+
+
+def _per_row(view: FieldView) -> list[NDArray[Any]]:
+    axis = view.field.axis
+    pieces = np.split(view.read(), np.cumsum(view.lengths())[:-1], axis=axis)
+    return pieces if view.field.ragged else [piece.squeeze(axis) for piece in pieces]
+
+
+def open_store(path: str | os.PathLike[str]) -> Store:
+    """Open a store (folder or fsspec URL) and read its rows' ids and places.
+
+    Raises NotAStore, NewerFormat, CorruptStore.
+    """
+    files = open_files(path)
+    header = read_header(files)
+    index = read_index(files, header.backend, header.schema)
+    return Store(path, header, index, np.arange(len(index)))
+
+
+def create_store(
+    path: str | os.PathLike[str],
+    schema: Schema,
+    fingerprint: dict[str, Any],
+    provenance: dict[str, Any],
+    backend: str,
+) -> Store:
+    """Make a store, or open the one there if its fingerprint, schema and backend are the same.
+
+    Raises FingerprintMismatch listing every differing key with both values, SchemaMismatch, BackendMismatch,
+    NotWritable.
+    """
+    ensure_store(path, schema, fingerprint, provenance, backend)
+    return open_store(path)
