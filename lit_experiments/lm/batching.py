@@ -1,7 +1,8 @@
 """Sequences of different lengths as one rectangle, padded on the right (to read) or on the left (to write on).
 
-Owns padding. The pad id is never looked at again: what is padding follows from the lengths alone, so a text that holds
-the pad or end-of-text token is read like any other. Knows no model.
+Owns padding. What is padding follows from the lengths alone, never from ids, so a text that holds the pad or end-of-text
+token is read like any other; and rows are padded with a token of their own, so padding brings in no value that could
+overflow. Knows no model.
 
 On the right, padding needs no attention mask: causal attention hides what comes later from every real token, and what
 the padded places compute is thrown away. On the left it needs mask and positions.
@@ -12,8 +13,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-
-_PAD = 0
 
 
 @dataclass(frozen=True)
@@ -28,9 +27,7 @@ class Batch:
 def pad_right(sequences: Sequence[Sequence[int]], device: torch.device) -> Batch:
     """Real tokens first, positions 0.. for all rows alike, no mask."""
     longest = max(map(len, sequences))
-    ids = torch.full((len(sequences), longest), _PAD)
-    for row, sequence in enumerate(sequences):
-        ids[row, : len(sequence)] = torch.as_tensor(sequence)
+    ids = torch.tensor([[*sequence, *[sequence[-1]] * (longest - len(sequence))] for sequence in sequences])
     return Batch(ids.to(device), torch.arange(longest, device=device)[None], None)
 
 
@@ -38,9 +35,7 @@ def pad_left(sequences: Sequence[Sequence[int]], device: torch.device) -> Batch:
     """Real tokens last, positions counted from each row's first real token; no mask when nothing is padded."""
     lengths = torch.tensor([len(sequence) for sequence in sequences])
     longest = int(lengths.max())
-    ids = torch.full((len(sequences), longest), _PAD)
-    for row, sequence in enumerate(sequences):
-        ids[row, longest - len(sequence) :] = torch.as_tensor(sequence)
+    ids = torch.tensor([[*[sequence[0]] * (longest - len(sequence)), *sequence] for sequence in sequences])
     column = torch.arange(longest)[None] - (longest - lengths)[:, None]
     mask = None if bool((lengths == longest).all()) else (column >= 0).to(device)
     return Batch(ids.to(device), column.clamp(min=0).to(device), mask)
