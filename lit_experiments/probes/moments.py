@@ -1,0 +1,168 @@
+"""Streaming second moments in float64, per layer and fold. Owns the sums that a ridge is exact from; solves nothing.
+
+Real activations are ill-conditioned (a few hidden dims are a thousand times larger than the rest), so inputs are
+widened to float64 before anything is multiplied, and everything is summed about a provisional mean, the median of the
+first rows seen. Shapes: L layer, D hidden, T target, F fold.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lit_experiments.probes.blocks import TEST, Block
+from lit_experiments.probes.errors import ProbeError
+
+_PANEL = 192
+"""Columns per product: only the upper triangle of panels is computed, 5/8 of the work at 768 hidden dims."""
+
+
+@dataclass
+class Moments:
+    """Sums over training rows, an x row counted once for every repetition of its targets.
+
+    count [F]; shift [L, D] and y_shift [T], what was subtracted from x and y; x [F, L, D]; y [F, T]; yy [F, T];
+    xy [F, L, D, T]; xx [F, L, D, D] of which only the upper triangle means anything. All float64.
+    """
+
+    count: Tensor
+    shift: Tensor
+    y_shift: Tensor
+    x: Tensor
+    y: Tensor
+    yy: Tensor
+    xy: Tensor
+    xx: Tensor
+
+    @classmethod
+    def zeros(cls, folds: int, layers: int, hidden: int, targets: int, device: torch.device) -> Moments:
+        """Empty sums. Raises ProbeError if they would not fit into this machine's memory."""
+        shapes = _shapes(folds, layers, hidden, targets)
+        _check_memory(8 * sum(int(np.prod(s)) for s in shapes.values()), device, layers)
+        return cls(**{name: torch.zeros(s, dtype=torch.float64, device=device) for name, s in shapes.items()})
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The sums by name, not copied."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    @torch.no_grad()
+    def add(self, block: Block) -> None:
+        """Add a block's training rows.
+
+        Raises ProbeError for a non-finite input, naming the row, and adds nothing then.
+        """
+        keep, weight, y = _weigh(block)
+        if len(keep) == 0:
+            return
+        fold = block.fold[keep]
+        order = np.argsort(fold, kind="stable")
+        keep, fold = keep[order], fold[order]
+        w, values = (torch.from_numpy(a[order]).to(self.count) for a in (weight, y))
+        x = [torch.from_numpy(block.x[keep, layer]).to(self.count.device) for layer in range(block.x.shape[1])]
+        _check_finite(x, block.rows[keep])
+        if not bool(self.count.any()):
+            # Medians, not means: one outlier among the first rows must not become everyone's origin.
+            self.shift = torch.stack([layer.to(torch.float64).median(0).values for layer in x])
+            self.y_shift = values.flatten(0, 1).nanmedian(0).values
+        for f in np.unique(fold):
+            rows = slice(*np.searchsorted(fold, [f, f + 1]))
+            self._add_fold(int(f), [layer[rows] for layer in x], values[rows], w[rows])
+
+    def _add_fold(self, f: int, x: list[Tensor], y: Tensor, w: Tensor) -> None:
+        """x: per layer [row, D]; y: [row, repetition, T], NaN for an absent repetition; w: [row] repetitions."""
+        about = torch.nan_to_num(y - self.y_shift, nan=0.0)
+        total = about.sum(1)
+        self.count[f] += w.sum()
+        self.y[f] += total.sum(0)
+        self.yy[f] += (about**2).sum((0, 1))
+        for layer, rows in enumerate(x):
+            z = rows.to(torch.float64) - self.shift[layer]
+            self.x[f, layer] += w @ z
+            self.xy[f, layer].addmm_(z.T, total)
+            _add_gram(self.xx[f, layer], z, w)
+
+    def recentred(self, shift: Tensor, y_shift: Tensor) -> Moments:
+        """The same sums about other provisional means: sum (z + d)(u + e) = sum zu + d sum u + sum z e + n d e."""
+        d, e = self.shift - shift, self.y_shift - y_shift
+        n, sx, sy = self.count, self.x, self.y
+        nd = n[:, None, None] * d
+        mixed = sx[..., :, None] * d[:, None, :]
+        xx = self.xx + mixed + mixed.transpose(-1, -2) + nd[..., :, None] * d[:, None, :]
+        xy = self.xy + d[..., None] * sy[:, None, None, :] + (sx + nd)[..., None] * e
+        yy = self.yy + 2 * sy * e + n[:, None] * e**2
+        return Moments(n, shift, y_shift, sx + nd, sy + n[:, None] * e, yy, xy, xx)
+
+    def merge(self, other: Moments) -> Moments:
+        """The sums over both sets of rows, about the provisional mean of the first that has any."""
+        if not bool(self.count.any()):
+            return replace(other)
+        if not bool(other.count.any()):
+            return replace(self)
+        moved = other.recentred(self.shift, self.y_shift)
+        summed = {name: v + getattr(moved, name) for name, v in self.state_dict().items() if not name.endswith("shift")}
+        return Moments(shift=self.shift, y_shift=self.y_shift, **summed)
+
+
+def _shapes(folds: int, layers: int, hidden: int, targets: int) -> dict[str, tuple[int, ...]]:
+    return {
+        "count": (folds,),
+        "shift": (layers, hidden),
+        "y_shift": (targets,),
+        "x": (folds, layers, hidden),
+        "y": (folds, targets),
+        "yy": (folds, targets),
+        "xy": (folds, layers, hidden, targets),
+        "xx": (folds, layers, hidden, hidden),
+    }
+
+
+def _add_gram(gram: Tensor, z: Tensor, w: Tensor) -> None:
+    """gram += z' diag(w) z, upper triangle. z: [row, D]; w: [row]."""
+    alike = bool((w == w[0]).all())
+    weighted, alpha = (z, float(w[0])) if alike else (z * w[:, None], 1.0)
+    for start in range(0, z.shape[1], _PANEL):
+        stop = start + _PANEL
+        gram[:stop, start:stop].addmm_(z[:, :stop].T, weighted[:, start:stop], alpha=alpha)
+
+
+def _weigh(block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Training rows with at least one repetition, how many each has, and their targets."""
+    train = np.flatnonzero(block.fold != TEST)
+    y = np.asarray(block.y[train], np.float64)
+    absent = np.isnan(y)
+    whole = np.asarray(absent.all(-1))
+    bad = np.flatnonzero(((absent & ~whole[..., None]) | np.isinf(y)).any((1, 2)))
+    if len(bad):
+        raise ProbeError(
+            f"Row {block.rows[train[bad[0]]]} has a non-finite target (and {len(bad) - 1} more rows of its block). "
+            "A repetition must be finite in every target, or NaN in all of them where it is absent."
+        )
+    weight = (~whole).sum(1)
+    has = weight > 0
+    return train[has], weight[has].astype(np.float64), y[has]
+
+
+def _check_finite(x: list[Tensor], rows: np.ndarray) -> None:
+    for number, layer in enumerate(x):
+        bad = torch.where(~torch.isfinite(layer).all(-1))[0]
+        if len(bad):
+            raise ProbeError(
+                f"Row {rows[int(bad[0])]} has a non-finite feature in layer number {number} (and {len(bad) - 1} more "
+                "rows of its block). Leave such rows out of the selection, or see where it comes from."
+            )
+
+
+def _check_memory(needed: int, device: torch.device, layers: int) -> None:
+    if device.type == "cuda":
+        present = torch.cuda.get_device_properties(device).total_memory
+    else:
+        present = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > present:
+        raise ProbeError(
+            f"The moments of {layers} layers need {needed / 1e9:.1f} GB, and there are {present / 1e9:.1f} GB. "
+            "Train on fewer layers at a time, or with fewer folds."
+        )

@@ -1,0 +1,178 @@
+"""What a ridge run reports: scores with intervals, noise ceiling, baselines and controls, ready for JSON.
+
+Reads no data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lit_experiments.probes.evaluate import Predictions
+from lit_experiments.probes.solve import Solution
+from lit_experiments.statistics import Estimate
+from lit_experiments.statistics.scores import SpearmanOf, error_terms, mae_from_sums, mse_from_sums, r2_from_sums
+from lit_experiments.statistics.variance import class_terms, share_from_sums
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of one part; each interval is a bootstrap over groups.
+
+    values: single target values; groups: independent ones.
+    """
+
+    r2: Estimate
+    mse: Estimate
+    mae: Estimate
+    spearman: Estimate
+    values: int
+    groups: int
+
+
+@dataclass(frozen=True)
+class LayerResult:
+    """One layer at its own cross-validated penalty. cv_mse: None without cross-validation."""
+
+    layer: str
+    penalty: float
+    cv_mse: float | None
+    test_r2: Estimate
+
+
+@dataclass(frozen=True)
+class Control:
+    """Test R2 of the same procedure on targets permuted between groups.
+
+    p_value: (1 + shuffles at least as good as the real one) / (1 + shuffles), NaN without shuffles or test rows.
+    """
+
+    r2: list[float]
+    p_value: float
+
+
+@dataclass(frozen=True)
+class TargetResult:
+    """Everything about one target. Layer and penalty were chosen by cross-validation in the training part.
+
+    ceiling: share of the test part's variance that lies between rows (one-way random effects), which bounds the R2 of
+    any predictor that sees only the row; NaN without repetitions. of_ceiling: test R2 / ceiling, resampled together.
+    mean_baseline: test R2 of the training mean. cv_mse: for each penalty, at the chosen layer.
+    """
+
+    target: str
+    layer: str
+    penalty: float
+    train: Scores
+    test: Scores
+    ceiling: Estimate
+    of_ceiling: Estimate
+    mean_baseline: Estimate
+    by_layer: list[LayerResult]
+    cv_mse: dict[float, float]
+    shuffled: Control
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types; NaN becomes None."""
+        return _plain(self)
+
+
+def report(solution: Solution, predictions: Predictions) -> list[TargetResult]:
+    """One result per real target."""
+    return [_target(solution, predictions, t) for t in range(len(predictions.targets))]
+
+
+def score_part(predictions: Predictions, name: str, target: int) -> Scores:
+    """R2, MSE, MAE and Spearman of a target on the "train" or "test" part, over individual repetitions."""
+    true, predicted, boot = predictions.part(name)
+    y, p = true[..., target], predicted[:, target]
+    sums = boot.sums(_row_terms(y, p, predictions.center[target]))
+    r2, mse, mae = (boot.from_sums(sums, f).item() for f in (r2_from_sums, mse_from_sums, mae_from_sums))
+    row, _ = present = np.nonzero(~np.isnan(y))
+    ranks = SpearmanOf.rows(y[present], p[row])
+    return Scores(r2, mse, mae, boot.from_rows(lambda w: ranks(w[row])), len(row), boot.n)
+
+
+def _target(solution: Solution, predictions: Predictions, t: int) -> TargetResult:
+    layer = int(solution.layer_index[t])
+    ceiling, of_ceiling = _ceiling(predictions, t)
+    by_layer = _by_layer(solution, predictions, t)
+    cv = solution.cv_mse[layer, :, :, t].mean(0).tolist() if solution.cv_mse.shape[1] else []
+    true, _, boot = predictions.part("test")
+    baseline = _row_terms(true[..., t], np.full(len(true), predictions.center[t]), predictions.center[t])
+    train, test = score_part(predictions, "train", t), score_part(predictions, "test", t)
+    return TargetResult(
+        predictions.targets[t],
+        by_layer[layer].layer,
+        by_layer[layer].penalty,
+        train,
+        test,
+        ceiling,
+        of_ceiling,
+        boot.from_sums(boot.sums(baseline), r2_from_sums).item(),
+        by_layer,
+        dict(zip(solution.penalties.tolist(), cv, strict=False)),
+        _control(predictions, t, test.r2.value),
+    )
+
+
+def _by_layer(solution: Solution, predictions: Predictions, t: int) -> list[LayerResult]:
+    true, _, boot = predictions.part("test")
+    center = predictions.center[t]
+    common = boot.sums(_row_terms(true[..., t], np.full(len(true), center), center))
+    terms = np.repeat(common[:, None, :], len(predictions.layers), axis=1)
+    terms[..., 2] = predictions.layer_squared_error[..., t]
+    r2 = boot.from_sums(terms, r2_from_sums)
+    out = []
+    for at, layer in enumerate(predictions.layers):
+        index = int(solution.penalty_index[at, t])
+        errors = solution.cv_mse[at, :, index, t]
+        cv_mse = float(errors.mean()) if len(errors) else None
+        out.append(LayerResult(layer, float(solution.penalties[index]), cv_mse, r2[at]))
+    return out
+
+
+def _ceiling(predictions: Predictions, t: int) -> tuple[Estimate, Estimate]:
+    """The between-row share of variance in the test part, and R2 over it, on the same resamples."""
+    true, predicted, boot = predictions.part("test")
+    about = true[..., t] - predictions.center[t]
+    size, total, squares = (~np.isnan(about)).sum(1), np.nansum(about, 1), np.nansum(about**2, 1)
+    errors = _row_terms(true[..., t], predicted[:, t], predictions.center[t])
+    sums = boot.sums(np.concatenate([errors, class_terms(size, total, squares)], axis=-1))
+    split = errors.shape[-1]
+
+    def of_ceiling(s: Floats) -> Floats:
+        share = share_from_sums(s[..., split:])
+        return r2_from_sums(s[..., :split]) / np.where(share > 0, share, np.nan)
+
+    return boot.from_sums(sums[..., split:], share_from_sums).item(), boot.from_sums(sums, of_ceiling).item()
+
+
+def _control(predictions: Predictions, t: int, real: float) -> Control:
+    n, error, s, ss = predictions.shuffled[t :: len(predictions.targets)].T
+    r2 = r2_from_sums(np.stack([n, np.zeros_like(n), error, s, ss], axis=-1))
+    known = len(r2) > 0 and np.isfinite(r2).all() and np.isfinite(real)
+    return Control(r2.tolist(), float((1 + (r2 >= real).sum()) / (1 + len(r2))) if known else float("nan"))
+
+
+def _row_terms(y: Floats, p: Floats, center: float) -> Floats:
+    """[row, 5] error terms of y [row, repetition] against p [row], absent repetitions adding nothing."""
+    terms = error_terms(y, p[:, None], center)
+    return np.where(np.isnan(y)[..., None], 0.0, terms).sum(1)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Estimate):
+        return value.to_dict()
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_plain(v) for v in value]
+    return None if isinstance(value, float) and np.isnan(value) else value

@@ -1,0 +1,75 @@
+"""Splits by group.
+
+Owns the rule that no group ever straddles two parts, and that the split depends on nothing but the groups.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lit_experiments.probes.blocks import TEST
+from lit_experiments.probes.errors import ProbeError
+
+
+def group_codes(groups: Sequence[str] | Sequence[int] | NDArray) -> tuple[NDArray, NDArray[np.int64]]:
+    """The sorted distinct groups, and each row's position among them."""
+    names, codes = np.unique(np.asarray(groups), return_inverse=True)
+    return names, codes.reshape(-1).astype(np.int64)
+
+
+def group_split(
+    groups: Sequence[str] | Sequence[int] | NDArray, test_fraction: float, folds: int, seed: int
+) -> NDArray:
+    """[row] TEST or the training fold 0..folds-1 of each row.
+
+    A pure function of (set of groups, fraction, folds, seed): groups are put in the order of a hash of (seed, group),
+    the first round(fraction * groups) are the test part and the others are dealt to the folds in turn. The order of
+    rows, the size of batches and the version of numpy do not matter. folds 1 means no cross-validation.
+    """
+    names, codes = group_codes(groups)
+    n_test = round(test_fraction * len(names))
+    _check(len(names), n_test, test_fraction, folds)
+    shuffled = sorted(range(len(names)), key=lambda g: _hash(seed, str(names[g])))
+    part = np.empty(len(names), np.int64)
+    part[shuffled[:n_test]] = TEST
+    part[shuffled[n_test:]] = np.arange(len(names) - n_test) % folds
+    return part[codes]
+
+
+def _hash(seed: int, name: str) -> bytes:
+    return hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=16).digest()
+
+
+def _check(n_groups: int, n_test: int, test_fraction: float, folds: int) -> None:
+    if not 0 <= test_fraction < 1 or folds < 1:
+        raise ProbeError(
+            f"test_fraction must lie in [0, 1) and folds be at least 1, found {test_fraction} and {folds}."
+        )
+    if test_fraction > 0 and n_test == 0:
+        raise ProbeError(
+            f"test_fraction {test_fraction} of {n_groups} groups leaves none for the test part. "
+            "Give more groups or a larger fraction."
+        )
+    if n_groups - n_test < max(folds, 2):
+        raise ProbeError(
+            f"{n_groups} groups with test_fraction {test_fraction} leave {n_groups - n_test} for training, "
+            f"fewer than the {max(folds, 2)} that {folds} folds need. Collect more groups or lower folds."
+        )
+
+
+def shuffled_donors(codes: NDArray[np.int64], seed: int, shuffle: int) -> NDArray[np.int64]:
+    """[row] whose targets each row gets when targets are permuted between groups.
+
+    Rows are listed group by group, once in the groups' own order and once with the groups permuted, and paired: with
+    groups of one size whole groups swap targets; otherwise runs of neighbours do, which keeps dependence within
+    groups nearly as it is.
+    """
+    rng = np.random.default_rng([seed, shuffle])
+    rank = rng.permutation(int(codes.max()) + 1 if len(codes) else 0)
+    donors = np.empty(len(codes), np.int64)
+    donors[np.argsort(codes, kind="stable")] = np.argsort(rank[codes], kind="stable")
+    return donors

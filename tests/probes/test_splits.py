@@ -1,0 +1,61 @@
+"""Group splits: nothing straddles, nothing but the groups matters."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lit_experiments.probes.blocks import TEST, share
+from lit_experiments.probes.errors import ProbeError
+from lit_experiments.probes.splits import group_split, shuffled_donors
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.integers(0, 40), min_size=60, max_size=200), st.floats(0.05, 0.6), st.integers(1, 4), st.integers(0, 9)
+)
+def test_no_group_straddles_and_folds_are_even(groups, fraction, folds, seed):
+    groups = np.array(groups + list(range(12)))
+    fold = group_split(groups, fraction, folds, seed)
+    assert all(len(set(fold[groups == g])) == 1 for g in groups)
+    sizes = [len(set(groups[fold == f])) for f in range(folds)]
+    assert max(sizes) - min(sizes) <= 1
+    assert len(set(groups[fold == TEST])) == round(fraction * len(set(groups)))
+
+
+def test_split_does_not_depend_on_the_order_or_number_of_rows():
+    groups = np.array([f"q{i:03d}" for i in range(50)] * 3)
+    shuffled = np.random.default_rng(0).permutation(150)
+    fold = group_split(groups, 0.2, 5, 1)
+    assert (group_split(groups[shuffled], 0.2, 5, 1) == fold[shuffled]).all()
+    assert (group_split(groups[:50], 0.2, 5, 1) == fold[:50]).all()
+    assert (group_split(groups, 0.2, 5, 2) != fold).any()
+
+
+def test_split_is_the_same_on_every_machine_and_version():
+    assert group_split(list("abcdefghij"), 0.2, 2, 7).tolist() == [1, -1, 0, 0, 1, 1, 0, 0, -1, 1]
+
+
+@pytest.mark.parametrize(
+    ("groups", "fraction", "folds"), [(10, 1.0, 2), (10, 0.01, 2), (4, 0.5, 3), (10, -0.1, 2), (10, 0, 0)]
+)
+def test_splits_that_cannot_be_are_refused(groups, fraction, folds):
+    with pytest.raises(ProbeError):
+        group_split(np.arange(groups), fraction, folds, 0)
+
+
+def test_donors_are_a_permutation_that_moves_whole_groups():
+    codes = np.random.default_rng(0).permutation(np.repeat(np.arange(30), 4))
+    donors = shuffled_donors(codes, seed=0, shuffle=0)
+    assert sorted(donors) == list(range(120))
+    assert all(len(set(codes[donors[codes == g]])) == 1 for g in range(30))
+    assert (codes[donors] != codes).mean() > 0.8
+    assert (shuffled_donors(codes, 0, 1) != donors).any()
+
+
+@pytest.mark.parametrize(("blocks", "ranks"), [(7, 2), (1, 4), (0, 2), (8, 4)])
+def test_every_rank_makes_as_many_steps_and_every_block_comes_once(blocks, ranks):
+    shares = [share(list(range(blocks)), rank, ranks) for rank in range(ranks)]
+    assert len({len(s) for s in shares}) == 1
+    assert len(shares[0]) >= 1
+    assert sorted(i for s in shares for i in s if i >= 0) == list(range(blocks))
