@@ -15,11 +15,11 @@ ALLOWED = {
     "sources": set(),
     "statistics": set(),
     "embedded": set(),
-    "probes": {"stores", "lm", "sources", "statistics", "errors"},
-    "reports": {"stores", "lm", "sources", "statistics", "errors"},
-    "collecting": {"stores", "lm", "sources", "statistics", "errors"},
-    "experiments": {"stores", "lm", "sources", "statistics", "probes", "reports", "collecting", "errors"},
-    "cli": {"stores", "lm", "sources", "statistics", "probes", "reports", "collecting", "errors"},
+    "probes": {"stores", "lm", "sources", "statistics", "errors", "units", "quiet"},
+    "reports": {"stores", "lm", "sources", "statistics", "errors", "units", "quiet"},
+    "collecting": {"stores", "lm", "sources", "statistics", "errors", "units", "quiet"},
+    "experiments": {"stores", "lm", "sources", "statistics", "probes", "reports", "collecting", "errors", "units", "quiet"},
+    "cli": {"stores", "lm", "sources", "statistics", "probes", "reports", "collecting", "errors", "units", "quiet"},
 }
 
 

@@ -18,7 +18,7 @@ FILE_KEYS = ("description", "class_path", "init_args", "presets")
 
 
 def config_folders() -> list[Path]:
-    """Folders that may hold `<verb>/<name>.yaml`: the user's ./configs first, then the ones shipped with the package."""
+    """Folders that may hold `<verb>/<name>.yaml`: the user's ./configs first, then the shipped ones."""
     package = Path(__file__).resolve().parent.parent
     shipped = package / "configs" if (package / "configs").is_dir() else package.parent / "configs"
     own = Path("configs").resolve()
@@ -106,7 +106,9 @@ def load(verb: str, name: str, preset: str | None) -> tuple[dict[str, Any], Path
     if preset is not None:
         if preset not in presets:
             known = ", ".join(presets) or "none"
-            raise UserError(f'Unknown --preset "{preset}" in {path}.{nearest(preset, list(presets))} Presets there: {known}.')
+            raise UserError(
+                f'Unknown --preset "{preset}" in {path}.{nearest(preset, list(presets))} Presets there: {known}.'
+            )
         merged = overlay(merged, presets[preset])
     if "class_path" not in merged:
         raise UserError(f"{path} has no class_path: the dotted name of the class that does the work.")

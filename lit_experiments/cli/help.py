@@ -48,7 +48,10 @@ def verb_help(verb: str, selection: Selection) -> str:
         base, path = base_configuration(verb, selection)
         own = arguments(base["class_path"])
         lines = [_entry(a.name, a.type, a.help, base["init_args"].get(a.name)) for a in own]
-        usage += f"\n{configs.description(configs.find(verb, base['exp']))}\n\nOptions of {base['exp']} ({path}):\n" + "".join(lines)
+        usage += (
+            f"\n{configs.description(configs.find(verb, base['exp']))}\n\nOptions of {base['exp']} ({path}):\n"
+            + "".join(lines)
+        )
         defaults = {k: v for k, v in base.items() if k != "exp"}
     else:
         defaults = configs.shared_defaults(verb)

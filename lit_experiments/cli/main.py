@@ -43,8 +43,8 @@ def _dispatch(argv: list[str]) -> int:
         return EXIT_DONE
     verb, rest = argv[0], argv[1:]
     if verb not in VERB_HELP:
-        verbs = ", ".join(VERB_HELP)
-        raise UserError(f'Unknown verb "{verb}".{configs.nearest(verb, list(VERB_HELP))} Verbs: {verbs}.\nNext: lit-experiments --help')
+        verbs, near = ", ".join(VERB_HELP), configs.nearest(verb, list(VERB_HELP))
+        raise UserError(f'Unknown verb "{verb}".{near} Verbs: {verbs}.\nNext: lit-experiments --help')
     return _experiment_verb(verb, rest) if verb in configs.VERBS else _other_verb(verb)(rest)
 
 

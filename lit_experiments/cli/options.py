@@ -30,10 +30,15 @@ class Option:
 
 
 _MODEL = [
-    Option("model", str, 'Hugging Face id, local folder, or "embedded" (the small model that ships with the package).', "Model"),
+    Option(
+        "model",
+        str,
+        'Hugging Face id, local folder, or "embedded" (the small model shipped with the package).',
+        "Model",
+    ),
     Option("adapter", str | None, "PEFT adapter: Hub id or local folder. Never merged into the base.", "Model"),
     Option("revision", str | None, "Branch, tag or commit on the Hub.", "Model"),
-    Option("attn", str, 'Attention implementation: "sdpa", "eager", ... Recorded with the data.', "Model"),
+    Option("attn", str, 'Attention: "auto", "sdpa", "eager" or "flash_attention_2". Recorded with the data.', "Model"),
 ]
 _TRAINER = [
     Option("precision", str, "32-true, bf16-true or 16-true: the dtype that the model is loaded in.", "Trainer"),
@@ -47,20 +52,35 @@ _COLLECT = [
     Option("run", str | None, "Folder of this run. Default: runs/<exp>, or runs/<exp>-<preset>.", "Run"),
     Option("limit", int | None, "Only the first N samples. Raising it later continues the same store.", "Run"),
     Option("restart", bool, "Set the existing store aside (never delete it) and begin a new one.", "Run"),
-    Option("dry_run", bool, "Build everything, run two samples into a temporary store, print sizes and times, keep nothing.", "Run"),
+    Option(
+        "dry_run",
+        bool,
+        "Run two samples into a temporary store, print sizes and times, keep nothing.",
+        "Run",
+    ),
     Option("backend", Literal["zarr", "hdf5"], "Storage format of the arrays.", "Store"),
-    Option("batch_tokens", int, "Most tokens in one batch, padding and all draws counted; memory is set by this.", "Run"),
+    Option("batch_tokens", int, "Most tokens in one batch, padding and draws counted: it sets the memory.", "Run"),
     Option("batch_size", int | None, "Most samples in one batch.", "Run"),
     Option("flush_mb", float, "Commit when this much waits in memory, in megabytes.", "Store"),
     Option("flush_seconds", float, "Commit at least this often, in seconds.", "Store"),
 ]
 _TRAIN = [
-    Option("run", str | None, "Folder of the collection run to learn from. Default: runs/<the experiment it belongs to>.", "Run"),
+    Option(
+        "run",
+        str | None,
+        "Folder of the collection run to learn from. Default: the experiment's own.",
+        "Run",
+    ),
     Option("restart", bool, "Set existing results aside (never delete them) and train again.", "Run"),
     Option("ckpt_path", str | None, '"last" resumes an interrupted training from its newest checkpoint.', "Run"),
 ]
 _ANALYZE = [
-    Option("run", str | None, "Folder of the collection run to analyze. Default: runs/<the experiment it belongs to>.", "Run"),
+    Option(
+        "run",
+        str | None,
+        "Folder of the collection run to analyze. Default: the experiment's own.",
+        "Run",
+    ),
     Option("restart", bool, "Set existing results aside (never delete them) and analyze again.", "Run"),
 ]
 RUN_OPTIONS: dict[str, list[Option]] = {

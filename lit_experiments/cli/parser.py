@@ -77,7 +77,9 @@ def base_configuration(verb: str, selection: Selection) -> tuple[dict[str, Any],
     name = selection.exp or saved.get("exp")
     if name is None:
         known = ", ".join(configs.available(verb)) or "none"
-        raise UserError(f"Which experiment? Give --exp NAME. Known for {verb}: {known}.\nNext: lit-experiments {verb} --help")
+        raise UserError(
+            f"Which experiment? Give --exp NAME. Known for {verb}: {known}.\nNext: lit-experiments {verb} --help"
+        )
     preset = selection.preset or saved.get("preset")
     merged, path = configs.load(verb, name, preset)
     if saved:
@@ -158,7 +160,9 @@ def _check_keys(base: dict[str, Any], own: list[str], shared: list[Option], path
     top = [*configs.FILE_KEYS, "exp", "preset", *(o.name for o in shared)]
     for key in base:
         if key not in top:
-            raise UserError(f'Unknown key "{key}" in {path}.{configs.nearest(key, top + own)} Allowed: {", ".join(top)}.')
+            raise UserError(
+                f'Unknown key "{key}" in {path}.{configs.nearest(key, top + own)} Allowed: {", ".join(top)}.'
+            )
     for key in base["init_args"]:
         if key not in own:
             raise UserError(
@@ -195,18 +199,20 @@ def _normalised(words: list[str], own: list[str], shared: list[Option], verb: st
             if _is_bare_switch(name, equals, words, position, own):
                 out.append("true")
     if trainer:
-        out += [f"--trainer.{key}={yaml.safe_dump(value, default_flow_style=True).strip()}" for key, value in trainer.items()]
+        out += [
+            f"--trainer.{key}={yaml.safe_dump(value, default_flow_style=True).strip()}"
+            for key, value in trainer.items()
+        ]
     return out
 
 
 def _is_bare_switch(name: str, equals: str, words: list[str], position: int, own: list[str]) -> bool:
-    """True for a study's own option given without a value, which means `true` (jsonargparse refuses it if not a bool)."""
+    """A study's own option without a value means `true`; jsonargparse refuses that for anything but a bool."""
     return name in own and not equals and (position == len(words) or words[position].startswith("--"))
 
 
 def _check_precision(options: dict[str, Any]) -> None:
-    if "precision" in options and options["precision"] not in PRECISIONS:
-        raise UserError(
-            f'Unknown --precision "{options["precision"]}".{configs.nearest(str(options["precision"]), list(PRECISIONS))} '
-            f"Allowed: {', '.join(PRECISIONS)}."
-        )
+    precision = options.get("precision", "32-true")
+    if precision not in PRECISIONS:
+        near = configs.nearest(precision, list(PRECISIONS))
+        raise UserError(f'Unknown --precision "{precision}".{near} Allowed: {", ".join(PRECISIONS)}.')

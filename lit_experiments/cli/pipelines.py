@@ -11,7 +11,8 @@ from lit_experiments.errors import EXIT_DONE, UserError
 
 _RUN_HELP = """Usage: lit-experiments run PIPELINE [--KEY VALUE ...]
 
-A pipeline is a list of steps (configs/pipelines/<name>.yaml). What is finished is skipped, what was interrupted resumes.
+A pipeline is a list of steps (configs/pipelines/<name>.yaml).
+What is finished is skipped, what was interrupted resumes.
 Options are given to every step that knows them: --run, --model, --devices, --limit, --preset, ...
 
 Pipelines:
@@ -57,7 +58,7 @@ def read_pipeline(name: str) -> list[Step]:
 
 def run_pipeline(argv: list[str]) -> int:
     """Runs a pipeline's steps in order; stops at the first that does not end well."""
-    from lit_experiments.cli.main import main
+    from lit_experiments.collecting.crew import run_child, worker_command
 
     if not argv or argv[0] in ("-h", "--help"):
         rows = [f"  {n:<22} {configs.description(p)}" for n, p in configs.available("pipelines").items()]
@@ -71,7 +72,7 @@ def run_pipeline(argv: list[str]) -> int:
         own = {**{k: [f"--{k}={v}"] for k, v in step.options.items()}, **given}
         taken = [word for key, group in own.items() if key in _known(step) for word in group]
         say(f"[{number}/{len(steps)}] {step.verb} --exp {step.exp}")
-        code = main([step.verb, "--exp", step.exp, *taken])
+        code = run_child(worker_command([step.verb, "--exp", step.exp, *taken]))
         if code != EXIT_DONE:
             return code
     return EXIT_DONE

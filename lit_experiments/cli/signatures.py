@@ -49,7 +49,9 @@ def _class_node(class_path: str) -> ast.ClassDef:
     except (ModuleNotFoundError, ValueError):
         spec = None
     if spec is None or spec.origin is None:
-        raise UserError(f"class_path {class_path}: there is no module {module_name!r} (is its folder on the Python path?)")
+        raise UserError(
+            f"class_path {class_path}: there is no module {module_name!r} (is its folder on the Python path?)"
+        )
     tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and node.name == class_name:

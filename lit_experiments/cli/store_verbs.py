@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import stores
-
 from lit_experiments.cli import configs
 from lit_experiments.cli.verbs import say
 from lit_experiments.errors import EXIT_DONE, EXIT_FAILED, UserError
@@ -44,7 +43,9 @@ def export(argv: list[str]) -> int:
     """Writes a store in a format that other tools read."""
     parser = _parser("export", "Write a store in a format that other tools read.")
     parser.add_argument("--format", required=True, choices=FORMATS)
-    parser.add_argument("--out", required=True, type=Path, metavar="PATH", help="file or folder to write; must not exist")
+    parser.add_argument(
+        "--out", required=True, type=Path, metavar="PATH", help="file or folder to write; must not exist"
+    )
     args = _parse(parser, argv)
     path = store_path(args.run)
     record = _record_shape(path) if args.format == "jsonl" else None
@@ -61,7 +62,9 @@ def store_path(run: str) -> Path:
             return candidate
     known = sorted(str(p.parent.parent) for p in Path("runs").glob("*/store/store.json"))
     there = f" Runs here: {', '.join(known)}." if known else ""
-    raise UserError(f"{folder.absolute()} holds no store.{configs.nearest(run, known)}{there}\nNext: lit-experiments collect --help")
+    raise UserError(
+        f"{folder.absolute()} holds no store.{configs.nearest(run, known)}{there}\nNext: lit-experiments collect --help"
+    )
 
 
 def _record_shape(path: Path) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -16,8 +17,8 @@ _DEMONSTRATION = "the embedded model: a demonstration subject, never a scientifi
 
 def collect(resolved: Resolved, argv: list[str]) -> int:
     """Runs a collection; the same command resumes it."""
+    from lit_experiments.collecting.crew import is_main, worker_command
     from lit_experiments.collecting.dry_run import dry_run
-    from lit_experiments.collecting.processes import is_main, worker_command
     from lit_experiments.collecting.run import RunSettings
     from lit_experiments.collecting.run import collect as run_collection
 
@@ -53,15 +54,19 @@ def collect(resolved: Resolved, argv: list[str]) -> int:
 def train(resolved: Resolved, argv: list[str]) -> int:
     """Trains from a store; results that are up to date are shown, not made again."""
     task = import_class(resolved.class_path)(**resolved.init_args)
-    return _learn(task, resolved, trainer_arguments(resolved.options, own_precision=True), resolved.options["ckpt_path"])
+    return _learn(
+        task, resolved, trainer_arguments(resolved.options, own_precision=True), resolved.options["ckpt_path"]
+    )
 
 
 def analyze(resolved: Resolved, argv: list[str]) -> int:
-    """Computes statistics, figures and a report from stores and probes."""
+    """Computes statistics, figures and a report from stores and probes; shown again when up to date."""
     return _learn(import_class(resolved.class_path)(**resolved.init_args), resolved, {}, None)
 
 
 def _learn(task: Any, resolved: Resolved, trainer: dict[str, Any], checkpoint: str | None) -> int:
+    from lit_experiments.collecting.crew import is_main
+
     run = Path(resolved.options["run"] or Path("runs") / task.reads)
     if not (run / "store" / "store.json").exists():
         raise UserError(
@@ -69,11 +74,20 @@ def _learn(task: Any, resolved: Resolved, trainer: dict[str, Any], checkpoint: s
             f"Next: python collect.py --exp {task.reads}, or point --run at the folder of a collection."
         )
     out = run / resolved.exp
-    if resolved.options["restart"]:
+    identity = json.loads(json.dumps(task.identity(run)))
+    finished = out / "results.json"
+    kept = json.loads(finished.read_text(encoding="utf-8")) if finished.exists() else None
+    if kept is not None and kept["identity"] == identity and not resolved.options["restart"]:
+        say(f"{out} is up to date (--restart makes it again).\n\n{kept['summary']}")
+        return EXIT_DONE
+    if kept is not None or resolved.options["restart"]:
         set_aside(out)
     out.mkdir(parents=True, exist_ok=True)
     (out / "config.yaml").write_text(resolved.to_yaml(), encoding="utf-8")
-    say(task.run(run, out, trainer, checkpoint))
+    summary = task.run(run, out, trainer, checkpoint)
+    if is_main():
+        finished.write_text(json.dumps({"identity": identity, "summary": summary}), encoding="utf-8")
+        say(summary)
     return EXIT_DONE
 
 

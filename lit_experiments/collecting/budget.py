@@ -7,11 +7,10 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from stores import Field, Schema
-
 from lit_experiments.collecting.plan import Sample
 from lit_experiments.errors import UserError
+from lit_experiments.units import byte_count
+from stores import Field, Schema
 
 _ROW_BYTES = 256  # a generous guess for a row's metadata columns, beside texts
 
@@ -22,14 +21,10 @@ def payload_bytes(schema: Schema, samples: Sequence[Sample]) -> int:
 
 
 def _field_bytes(field: Field, samples: Sequence[Sample]) -> int:
-    stacking = field.dims[field.shape.index(None)]
-    stacked = len(samples) if stacking == "sample" else sum(s.lengths[stacking] for s in samples)
-    fixed = [n for n in field.shape if n is not None]
-    size = 2 if field.dtype == "bfloat16" else np.dtype(field.dtype).itemsize
-    total = stacked * math.prod(fixed) * size
-    if field.dtype == "float16":
-        total += stacked * math.prod(fixed[:-1])
-    return total
+    stacked = sum(s.lengths[field.stacking] for s in samples) if field.ragged else len(samples)
+    vectors = stacked * math.prod(field.leading) * math.prod(field.trailing[:-1])
+    exponents = vectors if field.exponent_field() is not None else 0
+    return vectors * math.prod(field.trailing[-1:]) * field.stored_dtype.itemsize + exponents
 
 
 def free_bytes(path: Path) -> int:
@@ -48,16 +43,7 @@ def require_room(run: Path, schema: Schema, samples: Sequence[Sample]) -> None:
     free = free_bytes(run)
     if needed > free:
         raise UserError(
-            f"Not enough room on the disk of {run.absolute()}: {len(samples):,} samples need up to {readable(needed)}, "
-            f"{readable(free)} are free.\nNext: choose another disk with --run DIR, or fewer samples with --limit N; "
+            f"Not enough room on the disk of {run.absolute()}: {len(samples):,} samples need up to {byte_count(needed)}, "
+            f"{byte_count(free)} are free.\nNext: choose another disk with --run DIR, or fewer samples with --limit N; "
             f"--dry_run measures the compressed size."
         )
-
-
-def readable(count: float) -> str:
-    """A byte count for people: '1.3 GB'."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.2f} TB"

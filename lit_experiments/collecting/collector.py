@@ -14,7 +14,8 @@ from lightning.pytorch import LightningModule
 
 from lit_experiments.collecting.plan import Batch, Sample
 from lit_experiments.lm.info import ModelInfo, read_info
-from lit_experiments.lm.load import LanguageModel, load
+from lit_experiments.lm.load import load
+from lit_experiments.lm.model import LanguageModel
 from lit_experiments.lm.spec import ModelSpec
 from stores import Records, Schema
 

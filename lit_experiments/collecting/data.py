@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import stores
 import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
+import stores
 from lit_experiments.collecting.plan import Batch, pending, share
 
 

@@ -8,10 +8,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from lit_experiments.collecting.budget import free_bytes, payload_bytes, readable
+from lit_experiments.collecting.budget import free_bytes, payload_bytes
 from lit_experiments.collecting.collector import Collector
 from lit_experiments.collecting.plan import plan_batches
 from lit_experiments.collecting.run import Plan, RunSettings, _run_trainer, make_plan, open_or_create
+from lit_experiments.units import byte_count, duration
 
 _SAMPLES = 2
 
@@ -44,10 +45,10 @@ def dry_run(collector: Collector, settings: RunSettings) -> str:
     lines = [
         f"samples            {len(plan.samples):,} in {len(plan.batches):,} batches",
         f"tokens             {tokens:,} (all draws counted)",
-        f"uncompressed       {readable(payload)}",
-        f"bytes on disk      about {readable(on_disk)} ({readable(free_bytes(settings.run))} free)",
-        f"memory             {readable(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)} at most so far",
-        f"time               at most about {_duration(seconds / sum(s.tokens for s in few) * tokens)}",
+        f"uncompressed       {byte_count(payload)}",
+        f"bytes on disk      about {byte_count(on_disk)} ({byte_count(free_bytes(settings.run))} free)",
+        f"memory             {byte_count(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)} at most so far",
+        f"time               at most about {duration(seconds / sum(s.tokens for s in few) * tokens)}",
         "Nothing was kept. The same command without --dry_run starts the run.",
     ]
     return "\n".join(lines)
@@ -55,9 +56,3 @@ def dry_run(collector: Collector, settings: RunSettings) -> str:
 
 def _data_bytes(store: Path) -> int:
     return sum(p.stat().st_size for p in (store / "parts").rglob("*") if p.is_file())
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -17,10 +17,10 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from lit_experiments.collecting.budget import readable
 from lit_experiments.collecting.plan import Batch
 from lit_experiments.collecting.signals import StopSignal
 from lit_experiments.collecting.writer import StoreWriter
+from lit_experiments.units import byte_count
 
 PIPE_VARIABLE = "LIT_PROGRESS_FD"
 _LINE_EVERY = 60.0  # seconds between lines when there is no terminal
@@ -49,15 +49,18 @@ class ProgressBar:
             self._bar.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._bar.stop()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._console.is_terminal:
+            self._bar.stop()
 
     def advance(self, samples: int, tokens: int, written: int) -> None:
         self.done += samples
         self.tokens += tokens
         self.written += written
         elapsed = time.monotonic() - self.started
-        rate = f"{self.tokens / max(elapsed, 1e-9):,.0f} tokens/s, {readable(self.written)} written"
+        rate = f"{self.tokens / max(elapsed, 1e-9):,.0f} tokens/s, {byte_count(self.written)} written"
         if self._console.is_terminal:
             self._bar.update(self._task, completed=self.done, rate=rate)
         elif time.monotonic() - self._last_line > _LINE_EVERY:

@@ -10,20 +10,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import stores
 import torch
 from lightning.pytorch import Trainer
-from stores import lock
 
+import stores
 from lit_experiments.collecting.budget import require_room
 from lit_experiments.collecting.collector import Collector
+from lit_experiments.collecting.crew import is_main, is_worker
 from lit_experiments.collecting.data import CollectData
 from lit_experiments.collecting.plan import Batch, Sample, pending, plan_batches
-from lit_experiments.collecting.processes import is_main, is_worker, supervise
+from lit_experiments.collecting.processes import supervise
 from lit_experiments.collecting.progress import PIPE_VARIABLE, PipeSink, ProgressBar, Reporter, Sink
 from lit_experiments.collecting.signals import StopSignal
 from lit_experiments.collecting.writer import StoreWriter
 from lit_experiments.errors import EXIT_DONE, EXIT_STOPPED, RunFailed, Stopped, UserError
+from lit_experiments.quiet import quiet_lightning
+from stores import lock
 
 _LOCK_PATIENCE = 20.0  # seconds to wait for the workers of a killed run to notice and leave
 
@@ -116,7 +118,7 @@ def collect(collector: Collector, settings: RunSettings, worker_command: Sequenc
         if left:
             require_room(settings.run, store.schema, left)
             with ProgressBar(len(plan.samples), len(plan.samples) - len(left)) as bar:
-                _run(collector, settings, plan, worker_command, held.fileno(), bar)
+                _run(collector, settings, plan, worker_command, held.descriptors, bar)
     wanted = {s.sample_id for s in plan.samples}
     rows = len(wanted.intersection(stores.open_store(settings.store).sample_ids))
     if rows < len(wanted) and not is_worker():
@@ -125,7 +127,12 @@ def collect(collector: Collector, settings: RunSettings, worker_command: Sequenc
 
 
 def _run(
-    collector: Collector, settings: RunSettings, plan: Plan, command: Sequence[str] | None, lock_fd: int, bar: ProgressBar
+    collector: Collector,
+    settings: RunSettings,
+    plan: Plan,
+    command: Sequence[str] | None,
+    lock_fds: Sequence[int],
+    bar: ProgressBar,
 ) -> None:
     devices = settings.trainer["devices"]
     if command is None or devices == 1 or is_worker():
@@ -133,7 +140,7 @@ def _run(
         return
     on_cpu = not torch.cuda.is_available() or settings.trainer.get("accelerator") == "cpu"
     threads = max(1, torch.get_num_threads() // devices) if on_cpu else torch.get_num_threads()
-    code = supervise(command, devices, threads, [lock_fd], bar)
+    code = supervise(command, devices, threads, lock_fds, bar)
     if code == EXIT_STOPPED:
         raise Stopped("by a signal. Everything complete is committed; the same command goes on from here.")
     if code != EXIT_DONE:
@@ -153,11 +160,12 @@ def _run_trainer(collector: Collector, settings: RunSettings, plan: Plan, bar: S
     finally:
         stop.restore()
     if collector.halvings:
-        sys.stderr.write(f"Memory was short {collector.halvings} times and batches were halved; the rows are the same.\n")
+        sys.stderr.write(f"Memory was short {collector.halvings} times and batches were halved: same rows.\n")
 
 
 def quiet_trainer(callbacks: list[Any], arguments: dict[str, Any]) -> Trainer:
     """A Trainer that predicts, and leaves logging, checkpoints and the sharing of samples to us."""
+    quiet_lightning()
     fixed: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     fixed |= {"use_distributed_sampler": False, "enable_model_summary": False, "inference_mode": True}
     try:

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import stores
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
+
+import stores
 
 _QUEUE_LENGTH = 2  # batches: one being written, one waiting; more would only use memory
 

@@ -116,7 +116,9 @@ def _file_records(path: Path, column: str) -> Iterator[tuple[int, str]]:
         try:
             record = json.loads(text)
         except json.JSONDecodeError as error:
-            raise SourceError(f"{path}, line {number}: not valid JSON ({error.msg} at column {error.colno}).") from error
+            raise SourceError(
+                f"{path}, line {number}: not valid JSON ({error.msg} at column {error.colno})."
+            ) from error
         if not isinstance(record, dict) or column not in record:
             keys = ", ".join(record) if isinstance(record, dict) else type(record).__name__
             raise SourceError(f'{path}, line {number}: no key "{column}"; it has: {keys}.')
@@ -140,7 +142,9 @@ def _dataset_rows(source: str, path: Path, column: str | None) -> Iterator[tuple
     identity, _, split = source.partition(":")
     name, _, config = identity.partition("@")
     try:
-        data = load_from_disk(str(path)) if path.is_dir() else load_dataset(name, config or None, split=split or "train")
+        data = (
+            load_from_disk(str(path)) if path.is_dir() else load_dataset(name, config or None, split=split or "train")
+        )
     except (FileNotFoundError, ConnectionError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise SourceError(f'Cannot load the dataset "{source}": {reason}') from error

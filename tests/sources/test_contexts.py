@@ -4,6 +4,7 @@ from pathlib import Path
 
 import datasets
 import pytest
+
 from lit_experiments.sources.contexts import read_contexts
 from lit_experiments.sources.errors import SourceError
 
@@ -38,13 +39,13 @@ def test_digest_follows_the_texts_not_the_file(tmp_path: Path) -> None:
 def test_unusable_text_files_are_named_with_the_reason(tmp_path: Path, content: bytes, said: str) -> None:
     path = tmp_path / "bad.txt"
     path.write_bytes(content)
-    with pytest.raises(SourceError, match="bad.txt") as caught:
+    with pytest.raises(SourceError, match=r"bad\.txt") as caught:
         read_contexts(str(path), None)
     assert said in str(caught.value)
 
 
 def test_a_missing_file_says_where_it_looked(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="nowhere.txt"):
+    with pytest.raises(SourceError, match=r"nowhere\.txt"):
         read_contexts(str(tmp_path / "nowhere.txt"), None)
 
 
@@ -58,7 +59,11 @@ def test_jsonl_records_are_read_by_key(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("line", "said"),
-    [('{"question": ', "line 2: not valid JSON"), ('{"answer": 1}', 'no key "question"; it has: answer'), ('{"question": 3}', "found int")],
+    [
+        ('{"question": ', "line 2: not valid JSON"),
+        ('{"answer": 1}', 'no key "question"; it has: answer'),
+        ('{"question": 3}', "found int"),
+    ],
 )
 def test_malformed_records_are_named_by_line(tmp_path: Path, line: str, said: str) -> None:
     path = tmp_path / "q.jsonl"

@@ -6,17 +6,19 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from stores import Column, Field, Records, Schema
 
 from lit_experiments.collecting.collector import Collector
 from lit_experiments.collecting.plan import Sample
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.tempnorm.formulas import entropy, log_one_step, log_tempnorm, over_continuations
-from lit_experiments.lm.decode import Continuations, Decoder, State
+from lit_experiments.lm.decode import Continuations, Decoder
 from lit_experiments.lm.noise import StreamKey
 from lit_experiments.lm.sampling import Sampling
+from lit_experiments.lm.sites import resolve_sites
 from lit_experiments.lm.spec import ModelSpec
+from lit_experiments.lm.state import State
 from lit_experiments.sources.contexts import read_contexts
+from stores import Column, Field, Records, Schema
 
 PURE = Sampling(temperature=1.0, top_p=1.0, top_k=0)
 
@@ -98,7 +100,15 @@ class TempnormCollector(Collector):
         fields = (
             Field("starting_hidden", hidden, (len(self.sites), None, self.info.d_model), "float16", "", _HIDDEN),
             Field("token_ids", ("sample", "generation", "step"), (None, draws, steps), "int32", "", _TOKENS),
-            Field("log_probs", ("sample", "generation", "step"), (None, draws, steps), "float32", "nats", _LOG_PROBS, "record"),
+            Field(
+                "log_probs",
+                ("sample", "generation", "step"),
+                (None, draws, steps),
+                "float32",
+                "nats",
+                _LOG_PROBS,
+                "record",
+            ),
             Field("generation_length", ("sample", "generation"), (None, draws), "int32", "tokens", "tokens sampled"),
             Field("log_tempnorm", each, (None, draws, lengths), "float64", "nats", "(alpha-1) * sum of log p up to L"),
             Field("tempnorm", each, (None, draws, lengths), "float64", "", "exp(log_tempnorm); underflows for long L"),
@@ -157,10 +167,12 @@ class TempnormCollector(Collector):
                 "sample_index": sample.index,
                 "context": sample.payload["text"],
                 "context_place": sample.payload["place"],
-                "starting_point": self.lm.decode(start),
+                "starting_point": self.info.tokens.decode(start),
                 "starting_point_ids": start,
                 "prefix_length": len(start),
-                "generated_text": [self.lm.decode(t[:n].tolist()) for t, n in zip(tokens[i], lengths[i], strict=True)],
+                "generated_text": [
+                    self.info.tokens.decode(t[:n].tolist()) for t, n in zip(tokens[i], lengths[i], strict=True)
+                ],
                 "next_token_entropy": float(entropy(next_token[i])),
                 "log_one_step": float(log_one_step(next_token[i], self.alpha)),
                 "underflows": int((plain[i] == 0).sum()),
@@ -171,23 +183,32 @@ class TempnormCollector(Collector):
 
     def _tokenised(self) -> list[Sample]:
         """One sample per context that fits the window after wandering and generating."""
-        room = self.info.window - self.initial_wander - self.gen_length
+        room = self._room()
         samples: list[Sample] = []
         long: list[tuple[int, int]] = []
         for text, place in zip(self._source.texts, self._source.places, strict=True):
-            ids = self.info.encode(text)
-            if len(ids) > room:
+            ids = self.info.tokens.encode(text)
+            if room is not None and len(ids) > room:
                 long.append((place, len(ids)))
                 if self.too_long != "truncate":
                     continue
-                ids = self.info.truncate(ids, room)
+                ids = self._truncated(ids, room)
             tokens = (len(ids) + self.initial_wander + self.gen_length) * self.gen_number
             payload = {"text": text, "place": place, "ids": ids}
             samples.append(Sample(f"context-{place:06d}", len(samples), tokens, payload))
         self._notes = [f"{self._source.name}: {len(self._source.texts)} contexts, {self._source.blank} blank skipped"]
-        if long:
+        if room is not None and long:
             self._too_long(long, room)
         return samples
+
+    def _room(self) -> int | None:
+        """Tokens that a context may have; None for a model without a limit."""
+        return None if self.info.window is None else self.info.window - self.initial_wander - self.gen_length
+
+    def _truncated(self, ids: list[int], room: int) -> list[int]:
+        """The end of a context, behind its beginning-of-sequence token if it has one."""
+        head = [] if self.info.tokens.bos_id is None else ids[:1]
+        return head + ids[len(ids) - room + len(head) :]
 
     def _too_long(self, long: list[tuple[int, int]], room: int) -> None:
         shown = ", ".join(f"line {place} ({length} tokens)" for place, length in long[:5])
@@ -196,7 +217,7 @@ class TempnormCollector(Collector):
         if self.too_long == "error":
             raise UserError(
                 f"Too long for the model's window: {which}.\n{self.info.name} holds {self.info.window} tokens; "
-                f"{self.initial_wander} for wandering and {self.gen_length} for generation leave {room}. Nothing was run.\n"
+                f"{self.initial_wander} for wandering and {self.gen_length} for generation leave {room}. Nothing ran.\n"
                 f"Next: --too_long skip leaves them out, --too_long truncate keeps their end."
             )
         done = "left out" if self.too_long == "skip" else f"cut to their last {room} tokens"
@@ -215,11 +236,12 @@ class TempnormCollector(Collector):
                 raise UserError(f"{name} must be at least {least}, found {getattr(self, name)}.")
         if self.alpha <= 1:
             raise UserError(f"alpha must be above 1 (1 is the plain distribution), found {self.alpha}.")
-        self.info.check_sites(self.sites)
-        if self.info.window - self.initial_wander - self.gen_length < 1:
+        resolve_sites(self.sites, self.info.layout, self.info.n_layers)
+        room = self._room()
+        if room is not None and room < 1:
             raise UserError(
-                f"initial_wander {self.initial_wander} + gen_length {self.gen_length} leave no room for a context in the "
-                f"window of {self.info.name} ({self.info.window} tokens).\nNext: lower --gen_length."
+                f"initial_wander {self.initial_wander} + gen_length {self.gen_length} leave no room for a context "
+                f"in the window of {self.info.name} ({self.info.window} tokens).\nNext: lower --gen_length."
             )
 
 

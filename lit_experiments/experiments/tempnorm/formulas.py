@@ -52,7 +52,7 @@ def log_one_step(next_token_log_probs: Floats, alpha: float) -> Floats:
 def entropy(next_token_log_probs: Floats) -> Floats:
     """Entropy of the next-token distribution, nats. [..., vocabulary] -> [...]"""
     p = np.exp(next_token_log_probs)
-    return -np.where(p > 0, p * next_token_log_probs, 0.0).sum(axis=-1)
+    return -(p * np.where(p > 0, next_token_log_probs, 0.0)).sum(axis=-1)
 
 
 @dataclass(frozen=True)

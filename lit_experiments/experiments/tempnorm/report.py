@@ -1,0 +1,124 @@
+"""Table, figures and pages of the ridge on log-tempnorm."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lit_experiments.probes.evaluate import Predictions
+from lit_experiments.reports.figures import BLUE, GREEN, GREY, ORANGE, figure
+from lit_experiments.reports.page import Report
+from lit_experiments.reports.tables import interval, number, text_table
+from lit_experiments.statistics import Estimate
+from stores import Store
+
+_DEMONSTRATION = "The embedded model is a demonstration subject; nothing here is a scientific result."
+_HEADERS = ["L", "test R2", "ceiling", "R2/ceiling", "Spearman", "length", "entropy", "one step", "fixed", "of mean"]
+_BASELINES = ("prefix_length", "next_token_entropy", "log_one_step")
+
+
+def write_report(out: Path, metrics: dict[str, Any], predictions: Predictions, store: Store) -> str:
+    """Writes figures, RESULTS.md and report.html into `out`.
+
+    Returns:
+        The table for the terminal, and where the page is.
+    """
+    rows = [_row(length, result) for length, result in metrics["per_length"].items()]
+    lengths = [int(n) for n in metrics["per_length"]]
+    curve = _draw_curve(out / "r2_by_length.png", lengths, metrics)
+    scatter = _draw_scatter(out / "predicted_against_true.png", lengths, predictions)
+    report = Report("Tempnorm: log-tempnorm from the hidden state at the starting point")
+    embedded = store.provenance.get("config", {}).get("options", {}).get("model") == "embedded"
+    if embedded:
+        report.text(_DEMONSTRATION)
+    report.text(_setting(metrics, store))
+    report.heading("Ridge per eval length")
+    report.table(_HEADERS, rows)
+    report.text(_LEGEND)
+    report.figure(curve, "Test R2 of the ridge with its interval, the noise ceiling, and the best baseline.")
+    report.figure(scatter, "Predicted against true log-tempnorm on held-out starting points, shortest and longest L.")
+    report.heading("In tempnorm space")
+    report.text("Predicted log of the mean tempnorm, exponentiated, against the mean tempnorm itself (test part).")
+    report.table(["L", "R2", "MAE", "MSE"], [_plain_row(n, r) for n, r in metrics["per_length"].items()])
+    page = report.write(out)
+    head = [_DEMONSTRATION] if embedded else []
+    return "\n".join(
+        [*head, text_table(_HEADERS, rows), "", _LEGEND, f"Report: {page}", f"Figures: {curve}, {scatter}"]
+    )
+
+
+_LEGEND = (
+    "test R2, ceiling: bootstrap 95 % intervals over starting points. Ceiling: share of the variance that lies between "
+    "starting points, the most that any function of the starting point can explain. length, entropy, one step: test R2 "
+    "of regressions on one number. fixed: the ridge at the fixed penalty. of mean: R2 for the starting point's mean."
+)
+
+
+def _row(length: str, result: dict[str, Any]) -> list[str]:
+    of = {name: _estimate(result["baselines"][name]) for name in _BASELINES}
+    return [
+        length,
+        interval(_estimate(result["test"]["r2"])),
+        interval(_estimate(result["ceiling"])),
+        number(_estimate(result["of_ceiling"]).value),
+        number(_estimate(result["test"]["spearman"]).value),
+        *(number(of[name].value) for name in _BASELINES),
+        number(_estimate(result["fixed_penalty"]["test"]["r2"]).value),
+        number(_estimate(result["starting_point_mean"]["test"]["r2"]).value),
+    ]
+
+
+def _plain_row(length: str, result: dict[str, Any]) -> list[str]:
+    space = {name: _estimate(result["tempnorm_space"][name]) for name in ("r2", "mae", "mse")}
+    return [length, interval(space["r2"]), f"{space['mae'].value:.3g}", f"{space['mse'].value:.3g}"]
+
+
+def _setting(metrics: dict[str, Any], store: Store) -> str:
+    settings = store.fingerprint["settings"]
+    return (
+        f"{metrics['starting_points']} starting points, {metrics['generations']} continuations each of "
+        f"{settings['gen_length']} tokens after {settings['initial_wander']} wandering ones; alpha = {settings['alpha']:g}; "
+        f"hidden vector at {', '.join(settings['sites'])}."
+    )
+
+
+def _draw_curve(path: Path, lengths: list[int], metrics: dict[str, Any]) -> Path:
+    results = list(metrics["per_length"].values())
+    ridge = [_estimate(r["test"]["r2"]) for r in results]
+    ceiling = [_estimate(r["ceiling"]) for r in results]
+    best = [max(_estimate(r["baselines"][n]).value for n in _BASELINES) for r in results]
+    with figure(path, columns=1) as drawn:
+        axes = drawn.add_subplot()
+        _band(axes, lengths, ceiling, GREY, "noise ceiling")
+        _band(axes, lengths, ridge, BLUE, "ridge on the hidden vector")
+        axes.plot(lengths, best, "--", color=ORANGE, label="best single number")
+        axes.axhline(0, color="black", linewidth=0.6)
+        axes.set(xlabel="eval length L (tokens)", ylabel="R2 on held-out starting points")
+        axes.legend()
+    return path
+
+
+def _band(axes: Any, x: list[int], values: list[Estimate], color: str, label: str) -> None:
+    axes.plot(x, [v.value for v in values], "o-", color=color, label=label, markersize=4)
+    axes.fill_between(x, [v.low for v in values], [v.high for v in values], color=color, alpha=0.18, linewidth=0)
+
+
+def _draw_scatter(path: Path, lengths: list[int], predictions: Predictions) -> Path:
+    true, predicted, _ = predictions.part("test")
+    with figure(path, columns=2) as drawn:
+        for panel, target in enumerate((0, len(lengths) - 1)):
+            axes = drawn.add_subplot(1, 2, panel + 1)
+            y, p = true[..., target], np.broadcast_to(predicted[:, None, target], true[..., target].shape)
+            axes.scatter(p, y, s=4, alpha=0.25, color=BLUE, linewidths=0)
+            axes.scatter(predicted[:, target], np.nanmean(y, 1), s=10, color=GREEN, label="mean over continuations")
+            low, high = float(np.nanmin(p)), float(np.nanmax(p))
+            axes.plot([low, high], [low, high], color="black", linewidth=0.8)
+            axes.set(title=f"L = {lengths[target]}", xlabel="predicted log-tempnorm (nats)", ylabel="true (nats)")
+            axes.legend()
+    return path
+
+
+def _estimate(value: dict[str, Any]) -> Estimate:
+    return Estimate.from_dict(value)

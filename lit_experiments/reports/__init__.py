@@ -1,0 +1,1 @@
+"""Tables, figures, and pages in Markdown and HTML, from results that somebody else computed."""

@@ -1,0 +1,39 @@
+"""Tables for terminals and pages, and the summary that `inspect` prints."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from lit_experiments.statistics import Estimate
+
+Rows = Sequence[Sequence[str]]
+
+
+def text_table(headers: Sequence[str], rows: Rows) -> str:
+    """Columns aligned for a terminal: the first to the left, the others to the right."""
+    widths = [max(len(str(line[i])) for line in [headers, *rows]) for i in range(len(headers))]
+    lines = [_line(headers, widths), _line(["-" * w for w in widths], widths)]
+    return "\n".join([*lines, *(_line(row, widths) for row in rows)])
+
+
+def markdown_table(headers: Sequence[str], rows: Rows) -> str:
+    """The same table in Markdown."""
+    rule = ["---", *["---:"] * (len(headers) - 1)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in [list(headers), rule, *map(list, rows)])
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A number for a table; a dash for 'no value'."""
+    return "-" if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def interval(estimate: Estimate, digits: int = 3) -> str:
+    """'0.41 [0.35, 0.47]'."""
+    inside = f"{number(estimate.low, digits)}, {number(estimate.high, digits)}"
+    return f"{number(estimate.value, digits)} [{inside}]"
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    first, *rest = [str(c) for c in cells]
+    return "  ".join([first.ljust(widths[0]), *(c.rjust(w) for c, w in zip(rest, widths[1:], strict=True))]).rstrip()
