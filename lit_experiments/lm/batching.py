@@ -1,8 +1,8 @@
 """Sequences of different lengths as one rectangle, padded on the right (to read) or on the left (to write on).
 
-Owns padding. What is padding follows from the lengths alone, never from ids, so a text that holds the pad or end-of-text
-token is read like any other; and rows are padded with a token of their own, so padding brings in no value that could
-overflow. Knows no model.
+Owns padding. What is padding follows from the lengths alone, never from ids, so a text that holds the pad or the
+end-of-text token is read like any other; and rows are padded with a token of their own, so padding brings in no value
+that could overflow. Knows no model.
 
 On the right, padding needs no attention mask: causal attention hides what comes later from every real token, and what
 the padded places compute is thrown away. On the left it needs mask and positions.

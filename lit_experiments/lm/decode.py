@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from lit_experiments.lm.batching import Batch, pad_left, pad_right
-from lit_experiments.lm.errors import ModelError, model_error
+from lit_experiments.lm.errors import ModelError, NonFiniteStateError, model_error
 from lit_experiments.lm.hooks import Tap, tapped
 from lit_experiments.lm.model import LanguageModel
 from lit_experiments.lm.noise import NoiseAhead, StreamKey
@@ -125,6 +125,7 @@ class Decoder:
     def _next_tokens(
         self, state: State, sampling: Sampling, keys: list[StreamKey], noise: NoiseAhead, last: bool
     ) -> Tensor:
+        self._refuse_nonfinite(state)
         drawn = None
         if not sampling.greedy:
             drawn = noise.draw(keys, [len(ids) for ids in state.ids], last).to(state.logits.device, non_blocking=True)
@@ -136,6 +137,15 @@ class Decoder:
                 tokens[row] = choose(logits, None if drawn is None else drawn[row : row + 1], sampling, margin)[0][0]
                 self.near_ties += 1
         return tokens
+
+    def _refuse_nonfinite(self, state: State) -> None:
+        broken = (~state.logits.logsumexp(-1).isfinite()).nonzero()[:, 0].tolist()
+        if broken:
+            row, position = broken[0], len(state.ids[broken[0]]) - 1
+            message = (
+                f"{self.lm.info.name!r} computed NaN or infinity in its logits at position {position} of row {row}."
+            )
+            raise NonFiniteStateError(message, index=row, site="logits", position=position)
 
     def _feed(self, state: State, tokens: Tensor) -> None:
         """Feeds each row the token that its ids already end with."""

@@ -163,7 +163,7 @@ def test_padding_brings_no_token_of_its_own(tmp_path):
     model.model.embed_tokens.weight.data[:2] = torch.nan
     lm = load(spec(save(model, tmp_path / "nan_pad")), "cpu")
     assert capture(lm, [[5, 6, 7, 8], [9]], ["final_norm"]).finite.all()
-    assert Decoder(lm).prefill([[5, 6, 7, 8], [9]]).logits.isfinite().sum() == 2 * 97 - 2 * 2
+    assert Decoder(lm).prefill([[5, 6, 7, 8], [9]]).logits.isfinite().all()
 
 
 def test_the_error_survives_a_process_boundary():
