@@ -78,8 +78,10 @@ class Crew:
             if self._deadline is not None and time.monotonic() > self._deadline:
                 self._send(signal.SIGKILL)
             time.sleep(0.05)
-        if failed is not None and not self.signalled:
-            return failed if failed > 0 else 128 - failed  # a shell's way to say "killed by signal N"
+        codes = [w.returncode for w in self.workers if w.returncode not in (EXIT_DONE, EXIT_STOPPED)]
+        if codes and not self.signalled:
+            first = failed if failed in codes else codes[0]
+            return first if first > 0 else 128 - first  # a shell's way to say "killed by signal N"
         return EXIT_STOPPED if any(w.returncode for w in self.workers) else EXIT_DONE
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:

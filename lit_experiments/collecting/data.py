@@ -21,13 +21,13 @@ class CollectData(LightningDataModule):
     What is left is read by one process and broadcast, for the store may already grow while a slow process starts.
     """
 
-    allow_zero_length_dataloader_with_multiple_devices = True
-
     def __init__(self, batches: Sequence[Batch], store: Path) -> None:
         super().__init__()
         self.batches = batches
         self.store = store
         self.mine: list[Batch] = []
+        # A resumed run may have fewer batches left than processes. An instance attribute: the base class sets it too.
+        self.allow_zero_length_dataloader_with_multiple_devices = True
 
     def setup(self, stage: str) -> None:
         trainer = self.trainer
