@@ -34,6 +34,7 @@ class BlockDataModule(LightningDataModule):
     groups: NDArray
     order: NDArray[np.int64]
     fingerprint: dict[str, Any]
+    content: str
 
     def __init__(
         self, test_fraction: float, folds: int, split_seed: int, block_bytes: int, shuffles: int, shuffle_seed: int
@@ -45,7 +46,11 @@ class BlockDataModule(LightningDataModule):
         self._ready = False
 
     def describe(self) -> None:
-        """Set layers, hidden, real_targets, groups [row], order [row] (rows in storage order) and fingerprint."""
+        """Set layers, hidden, real_targets, groups [row], order [row] (rows in storage order), fingerprint, content.
+
+        fingerprint says what the data is and goes into saved probes; content, a hash, tells one set of rows from
+        another.
+        """
         raise NotImplementedError
 
     def read_x(self, rows: NDArray[np.int64]) -> NDArray[np.floating]:
@@ -61,7 +66,7 @@ class BlockDataModule(LightningDataModule):
         if self._ready:
             return
         self.describe()
-        self.group_names, self.group = group_codes(self.groups)
+        _, self.group = group_codes(self.groups)
         self.fold = group_split(self.groups, self.test_fraction, self.folds, self.split_seed)
         self.donors = [shuffled_donors(self.group, self.shuffle_seed, k) for k in range(self.shuffles)]
         rows = max(1, self.block_bytes // (len(self.layers) * self.hidden * 4))
@@ -78,6 +83,7 @@ class BlockDataModule(LightningDataModule):
         plan = hashlib.sha256(b"".join([np.int64(len(self.plan)).tobytes(), self.order.tobytes(), self.fold.tobytes()]))
         return {
             "data": self.fingerprint,
+            "content": self.content,
             "layers": list(self.layers),
             "targets": self.targets,
             "rows": len(self.order),
@@ -177,7 +183,8 @@ class ArrayDataModule(BlockDataModule):
         self.groups = np.arange(rows) if self._groups is None else np.asarray(self._groups)
         self.order = np.arange(rows)
         digest = hashlib.sha256(np.ascontiguousarray(self._x).tobytes() + np.ascontiguousarray(self._y).tobytes())
-        self.fingerprint = {"arrays": digest.hexdigest()}
+        self.content = digest.hexdigest()
+        self.fingerprint = {"arrays": self.content}
 
     def read_x(self, rows: NDArray[np.int64]) -> NDArray[np.floating]:
         return self._x[rows]

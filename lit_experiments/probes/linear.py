@@ -20,7 +20,7 @@ class LinearProbe:
     """One linear function per target: weights . (x - mean) / scale + intercept, x a hidden vector of its layer.
 
     targets, layers: T names each. weights, mean, scale: [T, D] float64. intercept, penalty: [T] float64.
-    fingerprint: that of the data it was trained on.
+    fingerprint: that of the data it was trained on. rows: how many training rows, repetitions counted.
     """
 
     targets: tuple[str, ...]
@@ -31,6 +31,7 @@ class LinearProbe:
     intercept: Floats
     penalty: Floats
     fingerprint: dict[str, Any]
+    rows: int
 
     def __post_init__(self) -> None:
         hidden = self.weights.shape[-1]
@@ -61,7 +62,8 @@ class LinearProbe:
         )
         names = tuple(data.layers[int(at)] for at in layer)
         y_mean = solution.y_mean.numpy()[:n]
-        return cls(tuple(data.real_targets), names, coef, mean, scale[layer], y_mean, penalty, dict(data.fingerprint))
+        arrays = (coef, mean, scale[layer], y_mean, penalty)
+        return cls(tuple(data.real_targets), names, *arrays, dict(data.fingerprint), int(solution.rows))
 
     def only(self, target: str) -> LinearProbe:
         """The part for one target."""
@@ -75,6 +77,7 @@ class LinearProbe:
             self.intercept[i],
             self.penalty[i],
             self.fingerprint,
+            self.rows,
         )
 
     def layer_of(self, target: str) -> str:
@@ -97,6 +100,7 @@ class LinearProbe:
         i = self._position(target)
         scaler, ridge = StandardScaler(), Ridge(alpha=float(self.penalty[i]))
         scaler.mean_, scaler.scale_, scaler.var_ = self.mean[i].copy(), self.scale[i].copy(), self.scale[i] ** 2
+        scaler.n_samples_seen_ = self.rows
         ridge.coef_, ridge.intercept_ = self.weights[i].copy(), float(self.intercept[i])
         scaler.n_features_in_ = ridge.n_features_in_ = self.weights.shape[1]
         return make_pipeline(scaler, ridge)

@@ -39,6 +39,7 @@ class RidgeProbe(LightningModule):
         # parameter.
         self.steps = nn.Parameter(torch.zeros(()))
         self._moments: Moments | None = None
+        self._total: Moments | None = None
         self._seen: Tensor | None = None
         self._restored: dict[str, Any] | None = None
         self._solution: Solution | None = None
@@ -53,6 +54,12 @@ class RidgeProbe(LightningModule):
                 "Run it again with --ckpt_path last."
             )
         return self._solution
+
+    def solution_for(self, penalties: list[float]) -> Solution:
+        """The fits for other penalties, from the same pass."""
+        _ = self.solution
+        assert self._total is not None
+        return solve(self._total, penalties)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD([self.steps], lr=0.0)
@@ -83,9 +90,9 @@ class RidgeProbe(LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Merge the ranks and solve, if every block is in: a pass cut short solves nothing."""
-        moments, self._seen = self._merged()
+        self._total, self._seen = self._merged()
         if bool(self._seen.all()):
-            self._solution = solve(moments, self.penalties)
+            self._solution = solve(self._total, self.penalties)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put the merged moments of all ranks in; Lightning calls this on every rank and keeps rank 0's."""

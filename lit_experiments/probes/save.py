@@ -32,6 +32,7 @@ def save_probe(probe: LinearProbe, folder: Path) -> None:
         "hidden": int(probe.weights.shape[1]),
         "formula": "weights . (x - mean) / scale + intercept",
         "fingerprint": probe.fingerprint,
+        "rows": probe.rows,
         "sha256": hashlib.sha256(arrays).hexdigest(),
     }
     _write(folder / "probe.safetensors", arrays)
@@ -65,7 +66,7 @@ def load_probe(folder: Path, fingerprint: dict[str, Any] | None) -> LinearProbe:
             f"{folder}: arrays {sorted(tensors)} do not fit probe.json, which names {len(about['targets'])} targets."
         )
     targets, layers = tuple(about["targets"]), tuple(about["layers"])
-    return LinearProbe(targets, layers, **tensors, fingerprint=about["fingerprint"])
+    return LinearProbe(targets, layers, **tensors, fingerprint=about["fingerprint"], rows=about["rows"])
 
 
 def _read_about(folder: Path) -> dict[str, Any]:
@@ -82,7 +83,7 @@ def _read_about(folder: Path) -> dict[str, Any]:
         raise ProbeError(
             f"{path} has version {about.get('version')}; this program reads {VERSION}. Update the program."
         )
-    missing = {"targets", "layers", "hidden", "fingerprint", "sha256"} - about.keys()
+    missing = {"targets", "layers", "hidden", "fingerprint", "rows", "sha256"} - about.keys()
     if missing:
         raise ProbeError(f"{path} lacks {', '.join(sorted(missing))}. Train again.")
     return about

@@ -1,4 +1,4 @@
-"""Ridge from moments: all targets and penalties of a layer from one eigendecomposition. Knows no data and no Lightning.
+"""Ridge from moments: all targets and penalties of a layer at once. Knows no data and no Lightning.
 
 The problem is scikit-learn's StandardScaler followed by Ridge: minimise |y - c - Z b|^2 + a |b|^2 with Z = (x - mean)
 / scale, scale the population standard deviation, the intercept c unpenalised. With Z'Z = V diag(w) V', b = V (V'Z'y /
@@ -18,6 +18,9 @@ from lit_experiments.probes.errors import ProbeError
 from lit_experiments.probes.moments import Moments
 
 _EPS = torch.finfo(torch.float64).eps
+_CHOLESKY_PENALTIES = 16
+"""Up to so many Cholesky factorisations are used instead of an eigendecomposition, which costs 8 of them at 768 hidden
+dims and 40 at 2048 (measured on two cores)."""
 
 
 @dataclass(frozen=True)
@@ -100,10 +103,29 @@ def standardise(moments: Moments, layer: int, folds: list[int]) -> Standardised:
 
 
 def coefficients(fit: Standardised, penalties: Tensor) -> Tensor:
-    """[A, T, D] ridge coefficients of standardised inputs for every penalty, from one eigendecomposition."""
+    """[A, T, D] ridge coefficients of standardised inputs for every penalty.
+
+    A few penalties are solved one by one, many through one eigendecomposition; so are penalties so small that they
+    drown in the rounding of the matrix, where directions without variance get no weight (the least-squares solution
+    of least norm).
+    """
+    rounding = len(fit.gram) * _EPS * fit.gram.trace()
+    if len(penalties) <= _CHOLESKY_PENALTIES and bool((penalties > rounding).all()):
+        return torch.stack([_by_cholesky(fit, penalty) for penalty in penalties])
+    return _by_eigenvectors(fit, penalties)
+
+
+def _by_cholesky(fit: Standardised, penalty: Tensor) -> Tensor:
+    shifted = fit.gram.clone()
+    shifted.diagonal().add_(penalty)
+    return torch.cholesky_solve(fit.cross, torch.linalg.cholesky(shifted)).T
+
+
+def _by_eigenvectors(fit: Standardised, penalties: Tensor) -> Tensor:
     w, v = torch.linalg.eigh(fit.gram)
-    projected = v.T @ fit.cross
-    shrunk = projected / (w.clamp_min(0)[None, :, None] + penalties[:, None, None])
+    w, alphas = w.clamp_min(0)[None, :, None], penalties[:, None, None]
+    rounding = len(fit.gram) * _EPS * w.max()
+    shrunk = torch.where((w > rounding) | (alphas > rounding), (v.T @ fit.cross) / (w + alphas), 0.0)
     # The eigenvectors leave rounding in dims that do not vary; their weight is 0.
     return (v @ shrunk).transpose(1, 2) * (fit.gram.diagonal() > 0)
 

@@ -31,8 +31,22 @@ def worst(ours, theirs):
 
 
 def all_coefficients(moments, layer=0):
+    """One by one, as a few penalties are solved; checked against all at once, as many are."""
     fit = standardise(moments, layer, list(range(len(moments.count))))
-    return coefficients(fit, torch.tensor(PENALTIES, dtype=torch.float64)).numpy(), fit
+    few = coefficients(fit, torch.tensor(PENALTIES, dtype=torch.float64))
+    many = coefficients(fit, torch.tensor(PENALTIES + [1e5] * 20, dtype=torch.float64))[: len(PENALTIES)]
+    assert worst(many.numpy(), few.numpy()) < 1e-6
+    return few.numpy(), fit
+
+
+def test_duplicated_features_and_a_tiny_penalty_share_the_weight():
+    rng = np.random.default_rng(0)
+    half = rng.normal(size=(300, 40))
+    y = half @ rng.normal(size=(40, 1))
+    moments = moments_of(module(np.concatenate([half, half], 1), y, test_fraction=0))
+    fit = standardise(moments, 0, [0, 1, 2, 3])
+    found = coefficients(fit, torch.tensor([1e-14], dtype=torch.float64)).numpy()[0]
+    assert worst(np.tile(half.std(0), 2) * np.tile(np.linalg.lstsq(half, y)[0][:, 0], 2) / 2, found[0]) < 1e-6
 
 
 @pytest.mark.parametrize("folds", [1, 3])

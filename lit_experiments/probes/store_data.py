@@ -1,0 +1,116 @@
+"""Rows of a store as data for probes. Knows stores; knows no study: what the targets are is given as a function."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lit_experiments.probes.data import BlockDataModule
+from lit_experiments.probes.errors import ProbeError
+from stores import Store, fingerprint_hash
+
+Targets = Callable[[Store, NDArray[np.int64]], NDArray[np.float64]]
+
+
+class StoreDataModule(BlockDataModule):
+    """A field of a store as features, with targets computed from the store.
+
+    store: a Store or a selection of its rows. features: a float field over "sample" and "hidden" (whatever that dim is
+    called), with or without a third dim, which is then the layer. targets: targets(store, rows) -> [row, target] or
+    [row, repetition, target], NaN where a repetition is absent. groups: the column whose equal values must not straddle
+    the split ("sample_id": every row on its own). layers: the layers to use, by name, or None for all.
+    The other arguments are `BlockDataModule`'s.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        features: str,
+        targets: Targets,
+        target_names: list[str],
+        groups: str,
+        *,
+        test_fraction: float,
+        folds: int,
+        split_seed: int,
+        block_bytes: int,
+        shuffles: int,
+        shuffle_seed: int,
+        layers: list[str] | None = None,
+    ) -> None:
+        super().__init__(test_fraction, folds, split_seed, block_bytes, shuffles, shuffle_seed)
+        self.store, self.features, self.target_function = store, features, targets
+        self._target_names, self._group_column, self._layer_names = target_names, groups, layers
+
+    def describe(self) -> None:
+        """Raises ProbeError if the field, its dims, the layers or the groups are not what a probe needs."""
+        self._view = self.store.field(self.features)
+        self._layer_dim, hidden_dim = self._check_field()
+        self.hidden = self._view.field.shape[self._view.field.dims.index(hidden_dim)] or 0
+        self.layers, self._picks = self._choose_layers()
+        self.real_targets = list(self._target_names)
+        self.groups = self._read_groups()
+        # Nothing is read here: an empty selection of each dim only tells in which order the rows lie.
+        empty = {dim: slice(0, 0) for dim in (self._layer_dim, hidden_dim) if dim}
+        blocks = [rows for rows, _, _ in self._view.iter_blocks(1, **empty)]
+        self.order = np.concatenate([np.zeros(0, np.int64), *blocks])
+        self.fingerprint = {"store": fingerprint_hash(self.store.fingerprint), "features": self.features}
+        self.content = hashlib.sha256("\0".join(self.store.sample_ids).encode()).hexdigest()
+
+    def read_x(self, rows: NDArray[np.int64]) -> NDArray[np.floating]:
+        """[row, layer, hidden], float32 (or float64 if so stored)."""
+        values = self._view.read(rows, **self._picks)
+        if self._layer_dim is None:
+            return values[:, None, :]
+        return np.moveaxis(values, self._view.field.dims.index("sample"), 0)
+
+    def read_y(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Whatever the targets function returns for these rows."""
+        return self.target_function(self.store, rows)
+
+    def row_names(self, rows: NDArray[np.int64]) -> list:
+        """Sample ids."""
+        return self.store.select(rows).sample_ids
+
+    def _check_field(self) -> tuple[str | None, str]:
+        """The layer dim, if there is one, and the hidden dim."""
+        field = self._view.field
+        others = [dim for dim in field.dims if dim != "sample"]
+        if "sample" not in field.dims or field.dims[-1] == "sample" or len(others) not in (1, 2):
+            raise ProbeError(
+                f"Field {self.features!r} of {self.store.path} has dims {field.dims}; a probe reads one over sample "
+                "and hidden, with or without a layer dim. Name such a field."
+            )
+        if self._view.dtype.kind != "f":
+            raise ProbeError(f"Field {self.features!r} of {self.store.path} holds {self._view.dtype}, not floats.")
+        return (others[0] if len(others) == 2 else None), others[-1]
+
+    def _choose_layers(self) -> tuple[list[str], dict[str, Any]]:
+        """Names of the layers, and what to select for them."""
+        if self._layer_dim is None:
+            names = [self.features]
+        else:
+            size = self._view.field.shape[self._view.field.dims.index(self._layer_dim)] or 0
+            names = [str(name) for name in self.store.schema.coords.get(self._layer_dim, range(size))]
+        wanted = names if self._layer_names is None else [str(name) for name in self._layer_names]
+        unknown = [name for name in wanted if name not in names]
+        if unknown or not wanted:
+            raise ProbeError(
+                f"Field {self.features!r} of {self.store.path} has no layer "
+                f"{', '.join(unknown) or '(none was named)'}; it has {', '.join(names)}."
+            )
+        picks = {self._layer_dim: [names.index(name) for name in wanted]} if self._layer_dim else {}
+        return wanted, picks
+
+    def _read_groups(self) -> NDArray:
+        column = self.store.table([self._group_column]).column(0)
+        if column.null_count:
+            raise ProbeError(
+                f"Column {self._group_column!r} of {self.store.path} is empty for {column.null_count} rows, so they "
+                "cannot be split by it. Select the others, or split by another column."
+            )
+        return np.asarray(column.to_pylist())
