@@ -13,7 +13,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from .checksums import BlockChecksums, Kind
+from .checksums import BlockChecksums
 from .chunks import Fetch, Layout
 from .errors import BackendMismatch
 from .files import Files
@@ -36,7 +36,7 @@ class FieldPlan:
 
 @dataclass
 class WrittenFiles:
-    """Size and block checksums of each file of a segment, and stored bytes by field."""
+    """Sizes of a segment's files, block checksums of those known while writing, and stored bytes by field."""
 
     sizes: dict[str, int] = field(default_factory=dict)
     checksums: dict[str, list[int]] = field(default_factory=dict)
@@ -53,17 +53,25 @@ class WrittenFiles:
 
 @dataclass(frozen=True)
 class Located:
-    """Byte places of an array's chunks within one file, in C order of the chunk grid."""
+    """Byte places of an array's chunks within one file, in C order of the chunk grid.
+
+    Where `checksums` (CRC-32C) is None, each chunk's last 4 bytes are its checksum, little-endian.
+    """
 
     rel: str
     offsets: NDArray[np.int64]
     sizes: NDArray[np.int64]
+    checksums: NDArray[np.uint32] | None
+
+    def frame(self, chunk: int, stored: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int]:
+        """(frame, its checksum) of a chunk's bytes."""
+        if self.checksums is not None:
+            return stored, int(self.checksums[chunk])
+        return stored[:-4], int.from_bytes(stored[-4:].tobytes(), "little")
 
 
 class Backend(Protocol):
     """A module with these names is a backend."""
-
-    CHECKSUM: Kind
 
     def segment_name(self, number: int) -> str: ...
     def write_segment(

@@ -1,4 +1,4 @@
-"""CRC-32C of bytes, of chunks and of files in blocks. Knows no format.
+"""CRC-32C of bytes and of files in blocks. Knows no format.
 
 A file's checksum is a list with one CRC-32C per 16 MiB, so that large files are checked in parallel and a fault has a
 place.
@@ -6,12 +6,11 @@ place.
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Protocol
+
+from .workers import map_ordered
 
 BLOCK_BYTES = 16 << 20
-Kind = Literal["crc32c", "fletcher32"]
 
 
 def crc32c(data: Any) -> int:
@@ -19,15 +18,6 @@ def crc32c(data: Any) -> int:
     import google_crc32c
 
     return int(google_crc32c.value(data))
-
-
-def chunk_checksum(kind: Kind, payload: Any) -> bytes:
-    """The 4 bytes after a stored chunk: Zarr's crc32c codec, or HDF5's Fletcher-32 filter (both little-endian)."""
-    if kind == "crc32c":
-        return struct.pack("<I", crc32c(payload))
-    from numcodecs.fletcher32 import Fletcher32
-
-    return bytes(memoryview(Fletcher32().encode(payload))[-4:])
 
 
 class BlockChecksums:
@@ -44,13 +34,11 @@ class BlockChecksums:
         import google_crc32c
 
         self.size += len(data)
-        view = memoryview(data)
-        while len(view):
-            part = view[: BLOCK_BYTES - self._filled]
-            piece = data if len(part) == len(data) else bytes(part)
-            self._crc = int(google_crc32c.extend(self._crc, piece))
+        while data:
+            room = BLOCK_BYTES - self._filled
+            part, data = (data, b"") if len(data) <= room else (data[:room], data[room:])
+            self._crc = int(google_crc32c.extend(self._crc, part))
             self._filled += len(part)
-            view = view[len(part) :]
             if self._filled == BLOCK_BYTES:
                 self._done.append(self._crc)
                 self._crc = self._filled = 0
@@ -60,9 +48,14 @@ class BlockChecksums:
         return [*self._done, self._crc] if self._filled else list(self._done)
 
 
-def block_checksums(read: Callable[[int, int], bytes], size: int) -> list[int]:
-    """Block checksums of a file of `size` bytes, where `read(offset, length)` gives its bytes; in parallel."""
-    from .workers import pool
+class _Readable(Protocol):
+    def read_range(self, rel: str, offset: int, length: int) -> bytes: ...
 
-    starts = range(0, size, BLOCK_BYTES)
-    return list(pool().map(lambda start: crc32c(read(start, min(BLOCK_BYTES, size - start))), starts))
+
+def file_checksums(files: _Readable, rel: str, size: int) -> list[int]:
+    """Block checksums of a file of `size` bytes as it lies on disk."""
+
+    def one(start: int) -> int:
+        return crc32c(files.read_range(rel, start, min(BLOCK_BYTES, size - start)))
+
+    return list(map_ordered(one, range(0, size, BLOCK_BYTES)))

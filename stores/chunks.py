@@ -1,7 +1,7 @@
 """Cutting one array of one segment into chunks, compressing them, and getting them back checked.
 
-Both backends store the same chunk: a Blosc frame (bit-shuffle + LZ4) followed by 4 bytes of checksum. They differ in
-the container around it. Knows arrays and bytes, no files.
+Both backends store the same chunk, a Blosc frame (bit-shuffle + LZ4) with its CRC-32C. They differ in the container
+around it. Knows arrays and bytes, no files.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .checksums import Kind, chunk_checksum
+from .checksums import crc32c
 from .errors import CorruptStore, SchemaError
 from .schema import Field
 from .workers import map_ordered
@@ -24,7 +24,6 @@ from .workers import map_ordered
 # and compression quicker (stays in cache) until per-chunk overhead takes over; the ratio is the same from 96 KiB on.
 CHUNK_BYTES = 256 << 10
 CHUNKS_PER_TASK = 8
-CHECKSUM_BYTES = 4
 LEVEL = 1
 BIT_SHUFFLE = 2
 _BLOSC_LIMIT = (1 << 31) - 64
@@ -99,17 +98,17 @@ def fill_value(dtype_name: str) -> Any:
     return float("nan") if "float" in dtype_name else 0
 
 
-def encode_chunks(layout: Layout, fetch: Fetch, fill: Any, checksum: Kind) -> Iterator[list[bytes]]:
-    """All chunks in C order of the grid, each as stored, in lists of up to CHUNKS_PER_TASK."""
+def encode_chunks(layout: Layout, fetch: Fetch, fill: Any) -> Iterator[list[tuple[bytes, int]]]:
+    """All chunks in C order of the grid as (frame, CRC-32C of the frame), in lists of up to CHUNKS_PER_TASK."""
 
-    def work(chunks: range) -> list[bytes]:
-        return [_encode(layout, fetch, fill, checksum, chunk) for chunk in chunks]
+    def work(chunks: range) -> list[tuple[bytes, int]]:
+        return [_encode(layout, fetch, fill, chunk) for chunk in chunks]
 
     starts = range(0, layout.n_chunks, CHUNKS_PER_TASK)
     return map_ordered(work, (range(s, min(s + CHUNKS_PER_TASK, layout.n_chunks)) for s in starts))
 
 
-def _encode(layout: Layout, fetch: Fetch, fill: Any, checksum: Kind, chunk: int) -> bytes:
+def _encode(layout: Layout, fetch: Fetch, fill: Any, chunk: int) -> tuple[bytes, int]:
     from numcodecs import blosc
 
     start = (chunk % layout.per_line) * layout.rows
@@ -118,18 +117,17 @@ def _encode(layout: Layout, fetch: Fetch, fill: Any, checksum: Kind, chunk: int)
     if stop - start < layout.rows:
         values = np.concatenate([values, np.full((layout.rows - (stop - start), *layout.trailing), fill, layout.dtype)])
     frame = blosc.compress(values, b"lz4", LEVEL, BIT_SHUFFLE)
-    return frame + chunk_checksum(checksum, frame)
+    return frame, crc32c(frame)
 
 
-def decode_chunk(stored: NDArray[np.uint8], checksum: Kind, out: NDArray[Any], where: Callable[[], str]) -> None:
-    """Check and decompress one stored chunk into `out` (C-contiguous, a whole chunk). Runs in a pool thread.
+def decode_chunk(frame: NDArray[np.uint8], checksum: int, out: NDArray[Any], where: Callable[[], str]) -> None:
+    """Check and decompress one chunk into `out` (C-contiguous, a whole chunk). Runs in a pool thread.
 
     Raises CorruptStore naming `where()` if the checksum, the size or the frame is wrong.
     """
     from numcodecs import blosc
 
-    frame = stored[:-CHECKSUM_BYTES]
-    if len(frame) < blosc.MAX_OVERHEAD or chunk_checksum(checksum, frame) != stored[-CHECKSUM_BYTES:].tobytes():
+    if len(frame) < blosc.MAX_OVERHEAD or crc32c(frame) != checksum:
         raise CorruptStore(f"Checksum error in {where()}. Run `lit-experiments verify` on this store.")
     if int(frame[4:8].view("<u4")[0]) != out.nbytes:
         raise CorruptStore(f"{where()} has the wrong length. Run `lit-experiments verify` on this store.")

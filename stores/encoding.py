@@ -15,11 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import RecordError
+from .workers import map_ordered
 
 Array = NDArray[Any]
 HALF_MAX = 65504.0
 HALF_TINY = 2.0**-14
 _BLOCK = 1 << 16  # elements per pass: the block stays in the processor's cache between the maximum and the cast
+_SLAB = 1 << 21  # elements per thread's turn
 _TOP = 113  # the exponent of float32's topmost vectors, where rounding up would leave float32's range
 
 
@@ -99,12 +101,19 @@ def decode_bfloat16(bits: Array) -> NDArray[np.float32]:
 def first_nonfinite(values: Array) -> tuple[int, ...] | None:
     """Index of the first NaN or infinity of a float array, or of bfloat16 bits (uint16); None if there is none."""
     flat = values.reshape(-1)
-    for start in range(0, flat.size, _BLOCK):
-        block = flat[start : start + _BLOCK]
-        if not _all_finite(block):
-            inside = int(np.flatnonzero(~_finite(block))[0])
+    for start, finite in zip(
+        range(0, flat.size, _SLAB),
+        map_ordered(lambda at: _slab_finite(flat[at : at + _SLAB]), range(0, flat.size, _SLAB)),
+        strict=True,
+    ):
+        if not finite:
+            inside = int(np.flatnonzero(~_finite(flat[start : start + _SLAB]))[0])
             return tuple(int(i) for i in np.unravel_index(start + inside, values.shape))
     return None
+
+
+def _slab_finite(slab: Array) -> bool:
+    return all(_all_finite(slab[at : at + _BLOCK]) for at in range(0, slab.size, _BLOCK))
 
 
 def _all_finite(block: Array) -> bool:

@@ -7,6 +7,8 @@ rename; there a single put is atomic. Paths within a store are relative, with "/
 
 from __future__ import annotations
 
+import io
+import itertools
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -30,7 +32,7 @@ class Files(Protocol):
     def names(self, rel: str) -> list[str]: ...
     def walk(self, rel: str) -> list[tuple[str, int]]: ...
     def make_folder(self, rel: str) -> bool: ...
-    def write(self, rel: str, chunks: Iterable[bytes]) -> BlockChecksums: ...
+    def write(self, rel: str, groups: Iterable[list[bytes]]) -> BlockChecksums: ...
     def sync(self, rels: Iterable[str]) -> None: ...
     def publish(self, rel: str, data: bytes) -> None: ...
 
@@ -95,17 +97,18 @@ class LocalFiles:
             return False
         return True
 
-    def write(self, rel: str, chunks: Iterable[bytes]) -> BlockChecksums:
-        """Write a new file from pieces, as they come; raises FileExistsError rather than overwrite."""
+    def write(self, rel: str, groups: Iterable[list[bytes]]) -> BlockChecksums:
+        """Write a new file from groups of pieces, as they come; raises FileExistsError rather than overwrite."""
         target = self.root / rel
         target.parent.mkdir(parents=True, exist_ok=True)
         sums = BlockChecksums()
         with target.open("xb", buffering=0) as file:
-            for piece in chunks:
-                sums.update(piece)
-                view = memoryview(piece)
-                while len(view):
-                    view = view[file.write(view) :]
+            for pieces in groups:
+                for piece in pieces:
+                    sums.update(piece)
+                done = os.writev(file.fileno(), pieces)
+                if done < sum(map(len, pieces)):  # a signal or a nearly full disk
+                    _write_all(file, b"".join(pieces)[done:])
         return sums
 
     def sync(self, rels: Iterable[str]) -> None:
@@ -122,9 +125,7 @@ class LocalFiles:
         target = self.root / rel
         temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         with temporary.open("wb", buffering=0) as file:
-            view = memoryview(data)
-            while len(view):
-                view = view[file.write(view) :]
+            _write_all(file, data)
             os.fsync(file.fileno())
         temporary.rename(target)
         _fsync(target.parent)
@@ -186,11 +187,11 @@ class RemoteFiles:
         """Object stores have no folders: True if nothing lies below that name."""
         return not self.fs.exists(self._at(rel))
 
-    def write(self, rel: str, chunks: Iterable[bytes]) -> BlockChecksums:
+    def write(self, rel: str, groups: Iterable[list[bytes]]) -> BlockChecksums:
         sums = BlockChecksums()
         self.fs.makedirs(self._at(rel).rsplit("/", 1)[0], exist_ok=True)
         with self.fs.open(self._at(rel), "wb") as file:
-            for piece in chunks:
+            for piece in itertools.chain.from_iterable(groups):
                 sums.update(piece)
                 file.write(piece)
         return sums
@@ -209,6 +210,12 @@ def _fsync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _write_all(file: io.FileIO, data: bytes) -> None:
+    view = memoryview(data)
+    while len(view):
+        view = view[file.write(view) :]
 
 
 def _whole(data: bytes, length: int, offset: int, where: str) -> bytes:

@@ -131,7 +131,7 @@ class _Reader:
         def where() -> str:
             return f"{segment.files.locate(rel)}, field {self.declared.name!r}, chunk at {layout.origin(chunk)}"
 
-        decode_chunk(stored, segment.backend.CHECKSUM, out, where)
+        decode_chunk(*segment.locate(self.declared).frame(chunk, stored), out, where)
 
 
 def _runs(

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .backends import FieldPlan, WrittenFiles, backend
+from .checksums import file_checksums
 from .chunks import Layout, Pieces, fill_value
 from .errors import RecordError, StoreError, WriteFailed
 from .files import Files, open_files
@@ -25,6 +26,7 @@ from .records import Encoded, Records, encode_records
 from .rows import SEGMENT, Manifest, encode_rows, length_column, offset_column
 from .schema import EXPONENT_SUFFIX, Field, Schema
 from .store_file import read_header
+from .workers import pool
 
 
 def new_launch_name() -> str:
@@ -56,6 +58,7 @@ class PartWriter:
         self._flush_bytes, self._flush_seconds = flush_bytes, flush_seconds
         self.rows_committed = 0
         self.bytes_written = 0
+        self.seconds_flushing = 0.0
         self._segment = 0
         self._previous: str | None = None
         self._closed = False
@@ -113,7 +116,7 @@ class PartWriter:
         base = f"{folder}/{self._backend.segment_name(number)}"
         plans = _plan_segment(self.schema, self._buffer)
         written = self._backend.write_segment(self._files, base, plans, {"lit_experiments_segment": number})
-        self._files.sync(written.sizes)
+        self._make_durable(written)
         table = _with_places(number, self._buffer, self.schema)
         name, data = encode_rows(table, self._manifest(len(table), written, plans), number)
         self._files.publish(f"{folder}/{name}", data)
@@ -121,6 +124,17 @@ class PartWriter:
         self._previous = name
         self.rows_committed += len(table)
         self.bytes_written += written.total + len(data)
+
+    def _make_durable(self, written: WrittenFiles) -> None:
+        """Flush the segment to the disk, and meanwhile read back those files whose checksums are not known yet."""
+        started = time.perf_counter()
+        flushing = pool().submit(self._files.sync, list(written.sizes))
+        try:
+            for rel in written.sizes.keys() - written.checksums.keys():
+                written.checksums[rel] = file_checksums(self._files, rel, written.sizes[rel])
+        finally:
+            flushing.result()
+        self.seconds_flushing += time.perf_counter() - started
 
     def _manifest(self, rows: int, written: WrittenFiles, plans: list[FieldPlan]) -> Manifest:
         prefix = f"parts/{self.part}/"

@@ -16,12 +16,11 @@ from typing import Any
 import numpy as np
 
 from .backends import FieldPlan, Located, WrittenFiles
-from .checksums import Kind, crc32c
+from .checksums import crc32c
 from .chunks import LEVEL, Layout, encode_chunks
 from .errors import CorruptStore
 from .files import Files
 
-CHECKSUM: Kind = "crc32c"
 _EMPTY = np.uint64(2**64 - 1)
 
 
@@ -38,13 +37,11 @@ def write_segment(files: Files, base: str, plans: list[FieldPlan], attributes: d
         before = written.total
         if plan.layout.n_chunks:
             key = f"{base}/{plan.name}/c" + ".0" * len(plan.layout.shape)
-            if not plan.layout.shape:
-                key = f"{base}/{plan.name}/c"
             written.add(key, files.write(key, _shard(plan)))
         written.stored[plan.name] = written.total - before
     for name, document in metadata.items():
         rel = f"{base}/{name}/zarr.json"
-        written.add(rel, files.write(rel, [_json(document)]))
+        written.add(rel, files.write(rel, [[_json(document)]]))
     group = {
         "zarr_format": 3,
         "node_type": "group",
@@ -52,22 +49,24 @@ def write_segment(files: Files, base: str, plans: list[FieldPlan], attributes: d
         "consolidated_metadata": {"kind": "inline", "must_understand": False, "metadata": metadata},
     }
     rel = f"{base}/zarr.json"
-    written.add(rel, files.write(rel, [_json(group)]))
+    written.add(rel, files.write(rel, [[_json(group)]]))
     return written
 
 
-def _shard(plan: FieldPlan) -> Iterator[bytes]:
+def _shard(plan: FieldPlan) -> Iterator[list[bytes]]:
     """The shard's bytes: chunks in C order, then the index of (offset, size) and its checksum."""
     index = np.empty((plan.layout.n_chunks, 2), "<u8")
     offset = count = 0
-    for group in encode_chunks(plan.layout, plan.fetch, plan.fill, CHECKSUM):
-        for chunk in group:
-            index[count] = offset, len(chunk)
-            offset += len(chunk)
+    for group in encode_chunks(plan.layout, plan.fetch, plan.fill):
+        pieces = []
+        for frame, checksum in group:
+            pieces += [frame, checksum.to_bytes(4, "little")]
+            index[count] = offset, len(frame) + 4
+            offset += len(frame) + 4
             count += 1
-        yield b"".join(group)
+        yield pieces
     table = index.tobytes()
-    yield table + crc32c(table).to_bytes(4, "little")
+    yield [table, crc32c(table).to_bytes(4, "little")]
 
 
 def locate_chunks(files: Files, base: str, name: str, layout: Layout) -> Located:
@@ -86,7 +85,7 @@ def locate_chunks(files: Files, base: str, name: str, layout: Layout) -> Located
     index = np.frombuffer(data[:-4], "<u8").reshape(-1, 2)
     if np.any(index[:, 0] == _EMPTY):
         raise CorruptStore(f"{files.locate(rel)} lacks a chunk. Run `lit-experiments verify` on this store.")
-    return Located(rel, index[:, 0].astype(np.int64), index[:, 1].astype(np.int64))
+    return Located(rel, index[:, 0].astype(np.int64), index[:, 1].astype(np.int64), None)
 
 
 def field_of(base: str, rel: str) -> str | None:
