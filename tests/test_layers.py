@@ -18,7 +18,18 @@ ALLOWED = {
     "probes": {"stores", "lm", "sources", "statistics", "errors", "units", "quiet"},
     "reports": {"stores", "lm", "sources", "statistics", "errors", "units", "quiet"},
     "collecting": {"stores", "lm", "sources", "statistics", "errors", "units", "quiet"},
-    "experiments": {"stores", "lm", "sources", "statistics", "probes", "reports", "collecting", "errors", "units", "quiet"},
+    "experiments": {
+        "stores",
+        "lm",
+        "sources",
+        "statistics",
+        "probes",
+        "reports",
+        "collecting",
+        "errors",
+        "units",
+        "quiet",
+    },
     "cli": {"stores", "lm", "sources", "statistics", "probes", "reports", "collecting", "errors", "units", "quiet"},
 }
 

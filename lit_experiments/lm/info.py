@@ -49,6 +49,13 @@ class ModelInfo:
         return self.tokens.tokenizer
 
     @property
+    def eos_ids(self) -> tuple[int, ...]:
+        """The tokens that end a text, by the model's configuration and its tokenizer; empty if it has none."""
+        declared = self.config.get_text_config(decoder=True).eos_token_id
+        ids = declared if isinstance(declared, list) else [declared]
+        return tuple(sorted({i for i in [*ids, self.tokens.tokenizer.eos_token_id] if i is not None}))
+
+    @property
     def bos_policy(self) -> str:
         return self.tokens.bos_policy
 
