@@ -23,9 +23,10 @@ from lit_experiments.probes.splits import group_codes, group_split, shuffled_don
 class BlockDataModule(LightningDataModule):
     """Blocks of (x, y, group, fold). Subclasses say what there is (`describe`) and read rows of it.
 
-    test_fraction, folds, split_seed: see `group_split`. block_bytes: features read at a time (twice that is held: one
-    block in use, one being read). shuffles, shuffle_seed: how many copies of the targets, permuted between groups,
-    are added as further targets (the shuffled-targets control, which shares X'X with the real ones).
+    test_fraction, folds, split_seed: see `group_split`. block_bytes: features read at a time (about three times that
+    is held: a block in use, its training rows, and the next block being read). shuffles, shuffle_seed: how many
+    copies of the targets, permuted between groups, are added as further targets (the shuffled-targets control, which
+    shares X'X with the real ones).
     """
 
     layers: list[str]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lit_experiments.probes.evaluate import Predictions
 from lit_experiments.probes.solve import Solution
 from lit_experiments.statistics import Estimate
-from lit_experiments.statistics.scores import SpearmanOf, error_terms, mae_from_sums, mse_from_sums, r2_from_sums
+from lit_experiments.statistics.scores import RankCorrelation, error_terms, mae_from_sums, mse_from_sums, r2_from_sums
 from lit_experiments.statistics.variance import class_terms, share_from_sums
 
 Floats = NDArray[np.float64]
@@ -94,8 +94,8 @@ def score_part(predictions: Predictions, name: str, target: int) -> Scores:
     sums = boot.sums(_row_terms(y, p, predictions.center[target]))
     r2, mse, mae = (boot.from_sums(sums, f).item() for f in (r2_from_sums, mse_from_sums, mae_from_sums))
     row, _ = present = np.nonzero(~np.isnan(y))
-    ranks = SpearmanOf.rows(y[present], p[row])
-    return Scores(r2, mse, mae, boot.from_rows(lambda w: ranks(w[row])), len(row), boot.n)
+    ranks = RankCorrelation(y[present], p[row], boot.unit_of_row[row])
+    return Scores(r2, mse, mae, boot.from_counts(ranks), len(row), boot.n)
 
 
 def _target(solution: Solution, predictions: Predictions, t: int) -> TargetResult:

@@ -33,15 +33,15 @@ def group_split(
     names, codes = group_codes(groups)
     n_test = round(test_fraction * len(names))
     _check(len(names), n_test, test_fraction, folds)
-    shuffled = sorted(range(len(names)), key=lambda g: _hash(seed, str(names[g])))
+    shuffled = np.argsort(np.fromiter((_hash(seed, str(name)) for name in names), np.uint64, len(names)), kind="stable")
     part = np.empty(len(names), np.int64)
     part[shuffled[:n_test]] = TEST
     part[shuffled[n_test:]] = np.arange(len(names) - n_test) % folds
     return part[codes]
 
 
-def _hash(seed: int, name: str) -> bytes:
-    return hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=16).digest()
+def _hash(seed: int, name: str) -> int:
+    return int.from_bytes(hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).digest(), "little")
 
 
 def _check(n_groups: int, n_test: int, test_fraction: float, folds: int) -> None:

@@ -42,4 +42,4 @@ def fit(
     except (TypeError, ValueError) as error:
         raise UserError(f"The Trainer does not take these flags: {' '.join(str(error).split())}") from error
     path = str(checkpoints / "last.ckpt") if checkpoint == "last" else checkpoint
-    runner.fit(probe, datamodule=data, ckpt_path=path, weights_only=False)
+    runner.fit(probe, datamodule=data, ckpt_path=path, weights_only=True)

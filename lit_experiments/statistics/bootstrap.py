@@ -69,11 +69,14 @@ class GroupBootstrap:
 
     def from_rows(self, statistic: Callable[[Floats], float]) -> Estimate:
         """Estimate of a statistic of weighted rows: statistic(weights [row]) -> float, weights whole numbers >= 0."""
+        return self.from_counts(lambda counts: statistic(counts[self.unit_of_row]))
+
+    def from_counts(self, statistic: Callable[[Floats], float]) -> Estimate:
+        """Estimate of a statistic of how often each unit counts: statistic(counts [unit]); rows: `unit_of_row`."""
         if self.n == 0:
             return Estimate.undefined(0, self.level)
-        value = statistic(np.ones(len(self.unit_of_row)))
-        draws = np.array([statistic(count[self.unit_of_row].astype(np.float64)) for count in self._counts])
-        return _estimates(np.asarray(value), draws, self.n, self.level).item()
+        draws = np.array([statistic(counts.astype(np.float64)) for counts in self._counts])
+        return _estimates(np.asarray(statistic(np.ones(self.units))), draws, self.n, self.level).item()
 
 
 def _draw(units: int, resamples: int, rng: np.random.Generator) -> NDArray[np.uint16]:

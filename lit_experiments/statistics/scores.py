@@ -7,7 +7,6 @@ spread) are NaN. `error_terms` gives what to add up per row and the `*_from_sums
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -73,57 +72,51 @@ def pearson(a: ArrayLike, b: ArrayLike, weights: ArrayLike | None = None) -> flo
 def spearman(a: ArrayLike, b: ArrayLike, weights: ArrayLike | None = None) -> float:
     """Rank correlation with mid-ranks for ties; ranks are those of the rows repeated `weights` times."""
     x, y, w = _rows(a, b, weights)
-    return SpearmanOf.rows(x, y)(w)
+    return RankCorrelation(x, y, None)(w)
 
 
-@dataclass(frozen=True)
-class SpearmanOf:
-    """Spearman of fixed rows under changing whole-number weights: sorted once, then O(rows) per call (for a bootstrap).
+class RankCorrelation:
+    """Spearman of fixed rows whose counts change by unit: sorted once, then O(rows) per call, as a bootstrap needs it.
 
-    order: [row] rows sorted by a. ends_a, ends_b: [row] first and one past the last position of each row's tie, in the
-    sorted order of a and of b, rows listed in `order`. order_b: rows of `order` sorted by b.
+    a, b: [row]. unit: [row] which entry of the counts is the row's; None for every row its own.
     """
 
-    order: NDArray[np.int64]
-    order_b: NDArray[np.int64]
-    ends_a: tuple[NDArray[np.int64], NDArray[np.int64]]
-    ends_b: tuple[NDArray[np.int64], NDArray[np.int64]]
-
-    @classmethod
-    def rows(cls, a: ArrayLike, b: ArrayLike) -> SpearmanOf:
-        """Sort both sides once."""
+    def __init__(self, a: ArrayLike, b: ArrayLike, unit: ArrayLike | None) -> None:
         x, y, _ = _rows(a, b, None)
-        order = np.argsort(x, kind="stable")
-        order_b = np.argsort(y[order], kind="stable")
-        back = np.empty_like(order_b)
-        back[order_b] = np.arange(len(order_b))
-        first, last = _ties(y[order][order_b])
-        return cls(order, order_b, _ties(x[order]), (first[back], last[back]))
+        units = np.arange(len(x)) if unit is None else np.asarray(unit)
+        order_a, order_b = np.argsort(x, kind="stable"), np.argsort(y, kind="stable")
+        place_in_b = np.empty(len(x), np.int32)
+        place_in_b[order_b] = np.arange(len(x), dtype=np.int32)
+        self._unit_a, self._unit_b = units[order_a].astype(np.int32), units[order_b].astype(np.int32)
+        self._levels_a, self._levels_b = _levels(x[order_a]), _levels(y[order_b])
+        self._to_b = place_in_b[order_a]
 
-    def __call__(self, weights: Floats) -> float:
-        w = weights[self.order]
-        total = float(w.sum())
-        if total == 0:
-            return math.nan
-        middle = (total + 1) / 2
-        rank_a = _mid_ranks(w, self.ends_a) - middle
-        rank_b = _mid_ranks(w[self.order_b], self.ends_b) - middle
-        wa, wb = w * rank_a, w * rank_b
-        return _correlation(float(wa @ rank_a), float(wb @ rank_b), float(wa @ rank_b))
+    def __call__(self, counts: Floats) -> float:
+        """The correlation with every row counted counts[its unit] times; ties get their mid-rank."""
+        wa, wb = counts[self._unit_a], counts[self._unit_b]
+        middle = (float(wa.sum()) + 1) / 2
+        ra, rb = _mid_ranks(wa, self._levels_a) - middle, _mid_ranks(wb, self._levels_b) - middle
+        wra = wa * ra
+        return _correlation(float(wra @ ra), float((wb * rb) @ rb), float(wra @ rb[self._to_b]))
 
 
-def _ties(ordered: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    new = (
-        np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])) if len(ordered) else np.zeros(0, np.int64)
-    )
-    length = np.diff(np.append(new, len(ordered)))
-    first = np.repeat(new, length)
-    return first, np.repeat(new + length, length)
+Levels = tuple[NDArray[np.int64], NDArray[np.int64]] | None
 
 
-def _mid_ranks(w: Floats, ends: tuple[NDArray[np.int64], NDArray[np.int64]]) -> Floats:
-    below = np.concatenate([[0.0], np.cumsum(w)])
-    return (below[ends[0]] + below[ends[1]] + 1) / 2
+def _levels(ordered: Floats) -> Levels:
+    """Last position and length of every run of equal values; None if there are no ties."""
+    last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True)) if len(ordered) else np.zeros(0, np.int64)
+    return None if len(last) == len(ordered) else (last, np.diff(last, prepend=-1))
+
+
+def _mid_ranks(w: Floats, levels: Levels) -> Floats:
+    """Rank of each row among the repeated rows, 1 being the lowest, in the middle of its tie."""
+    upto = np.cumsum(w)
+    if levels is None:
+        return upto - (w - 1) / 2
+    last, length = levels
+    upto = upto[last]
+    return np.repeat(upto - (np.diff(upto, prepend=0.0) - 1) / 2, length)
 
 
 def _correlation(aa: float, bb: float, ab: float) -> float:

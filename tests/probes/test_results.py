@@ -15,6 +15,7 @@ from lit_experiments.probes.errors import ProbeError
 from lit_experiments.probes.evaluate import predict
 from lit_experiments.probes.linear import LinearProbe
 from lit_experiments.probes.result import report
+from lit_experiments.statistics import one_way
 
 BOOT = {"resamples": 200, "level": 0.95, "seed": 0}
 
@@ -119,9 +120,12 @@ def test_shuffles_with_absent_repetitions_are_refused(tmp_path):
 def test_noise_ceiling_is_the_between_share_and_r2_reaches_it(tmp_path):
     """A perfect predictor of the row's mean explains all of the ceiling, whatever the noise."""
     x, y, _ = planted(rows=1500, layers=1, signal_layer=0, repetitions=4, noise=3.0, targets=1)
-    _, _, (result,) = run(module(x, y), tmp_path)
-    expected = 1 - 9.0 / y[:, :, 0].var()
-    assert result.ceiling.low < expected < result.ceiling.high
+    data = module(x, y)
+    _, _, (result,) = run(data, tmp_path)
+    test = data.fold == TEST
+    assert result.ceiling.value == pytest.approx(one_way(y[test].ravel(), np.repeat(np.arange(test.sum()), 4)).share)
+    assert result.ceiling.value == pytest.approx(1 - 9.0 / y[:, :, 0].var(), abs=0.08)
+    assert result.ceiling.low < result.ceiling.value < result.ceiling.high
     assert result.of_ceiling.value == pytest.approx(result.test.r2.value / result.ceiling.value)
     assert result.of_ceiling.value == pytest.approx(1, abs=0.05)
     joint = result.of_ceiling.high - result.of_ceiling.low
