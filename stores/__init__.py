@@ -28,11 +28,14 @@ from .errors import (
     StoreError,
     WriteFailed,
 )
+from .export import export
 from .field_view import FieldView
 from .fingerprint import fingerprint_difference, fingerprint_hash
+from .inspection import inspect
 from .reader import Store, create_store, open_store
 from .records import Records
 from .schema import Column, Field, Schema
+from .verify import Problem, verify
 from .writer import PartWriter, new_launch_name
 
 __all__ = [
@@ -50,6 +53,7 @@ __all__ = [
     "NotAStore",
     "NotWritable",
     "PartWriter",
+    "Problem",
     "RecordError",
     "Records",
     "Schema",
@@ -60,9 +64,12 @@ __all__ = [
     "StoreError",
     "WriteFailed",
     "create_store",
+    "export",
     "fingerprint_difference",
     "fingerprint_hash",
+    "inspect",
     "lock",
     "new_launch_name",
     "open_store",
+    "verify",
 ]

@@ -17,7 +17,7 @@ from .errors import SelectionError
 from .gather import Pick, Places, gather
 from .row_index import RowIndex, stacked
 from .schema import Field, nearest
-from .selection import as_pick, as_rows, split_key
+from .selection import as_pick, as_rows, blocks, split_key
 
 Array = NDArray[Any]
 Ints = NDArray[np.int64]
@@ -36,8 +36,12 @@ class FieldView:
         self.dtype = declared.read_dtype
 
     @cached_property
+    def _stacked(self) -> tuple[Ints, Ints, Ints]:
+        return stacked(self._index, self.field, self._rows)
+
+    @cached_property
     def _ends(self) -> Ints:
-        return np.cumsum(stacked(self._index, self.field, self._rows)[2])
+        return np.cumsum(self._stacked[2])
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -63,7 +67,7 @@ class FieldView:
 
     def lengths(self, rows: Any = None) -> Ints:
         """Entries along the stacking dim per row, int64 `[n_rows]`; all 1 for a field stacked by sample."""
-        return stacked(self._index, self.field, self._rows[as_rows(rows, len(self._rows))])[2].copy()
+        return self._stacked[2][as_rows(rows, len(self._rows))].copy()
 
     def read(self, rows: Any = None, raw: bool = False, **select: Any) -> Array:
         """Values of `rows` (all, or a slice, bool mask or int array), one after the other along the stacking axis.
@@ -91,12 +95,22 @@ class FieldView:
 
     def exponents(self, rows: Any = None, **select: Any) -> Array:
         """The power-of-two exponents of a float16 field, int8, dims without the last."""
+        return self.exponent_view().read(rows, **select)
+
+    def exponent_view(self) -> FieldView:
+        """The exponents of a float16 field as a field of their own. Raises SelectionError for other fields."""
         companion = self.field.exponent_field()
         if companion is None:
-            raise SelectionError(
-                f"Field {self.field.name!r} is {self.field.dtype}; only float16 fields have exponents."
-            )
-        return FieldView(self._index, self._rows, companion).read(rows, **select)
+            raise SelectionError(f"Field {self.field.name!r} is {self.field.dtype}; only float16 has exponents.")
+        return FieldView(self._index, self._rows, companion)
+
+    @property
+    def scaled(self) -> bool:
+        """True if any commit of a float16 field holds an exponent other than 0."""
+        companion = self.field.exponent_field()
+        return companion is not None and not all(
+            s.manifest.fields[companion.name]["all_zero"] for s in self._index.segments
+        )
 
     def __getitem__(self, key: Any) -> Array:
         """numpy-style: ints, slices, int and bool arrays, one per axis of `field.dims`, each applied to its own."""
@@ -129,7 +143,7 @@ class FieldView:
         segment, first, length = stacked(self._index, self.field, self._rows[numbers])
         order = np.lexsort((first, segment))
         entry_bytes = self._bytes_per_entry(select)
-        for block in _blocks(length[order] * entry_bytes, max_bytes):
+        for block in blocks(length[order] * entry_bytes, max_bytes):
             chosen = order[block]
             values = self._gather(_expand(segment[chosen], first[chosen], length[chosen]), self._picks(select), False)
             yield numbers[chosen], values, length[chosen]
@@ -152,7 +166,7 @@ class FieldView:
 
     def _places(self, at: Ints) -> Places:
         """Segment and entry of positions along the stacking axis."""
-        segment, first, length = stacked(self._index, self.field, self._rows)
+        segment, first, length = self._stacked
         row = np.searchsorted(self._ends, at, side="right")
         return Places(segment[row], first[row] + at - (self._ends[row] - length[row]))
 
@@ -173,14 +187,3 @@ def _expand(segment: Ints, first: Ints, length: Ints) -> Places:
     total = int(length.sum())
     before = np.cumsum(length) - length
     return Places(np.repeat(segment, length), np.arange(total) + np.repeat(first - before, length))
-
-
-def _blocks(sizes: Ints, limit: int) -> Iterator[slice]:
-    """Slices of consecutive items whose sizes sum to at most `limit`, or of one item."""
-    ends = np.cumsum(sizes)
-    start = 0
-    while start < len(sizes):
-        used = int(ends[start - 1]) if start else 0
-        stop = max(start + 1, int(np.searchsorted(ends, used + limit, side="right")))
-        yield slice(start, stop)
-        start = stop

@@ -11,12 +11,14 @@ import io
 import itertools
 import os
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
 from .checksums import BlockChecksums
 from .errors import CorruptStore, StoreError
+
+FLUSH_BYTES = 64 << 20
 
 
 class Files(Protocol):
@@ -33,6 +35,7 @@ class Files(Protocol):
     def walk(self, rel: str) -> list[tuple[str, int]]: ...
     def make_folder(self, rel: str) -> bool: ...
     def write(self, rel: str, groups: Iterable[list[bytes]]) -> BlockChecksums: ...
+    def flush_soon(self, rel: str) -> None: ...
     def sync(self, rels: Iterable[str]) -> None: ...
     def publish(self, rel: str, data: bytes) -> None: ...
 
@@ -52,6 +55,8 @@ class LocalFiles:
 
     def __init__(self, root: Path):
         self.root = root
+        self._flushing: list[Future[None]] = []
+        self._flusher: ThreadPoolExecutor | None = None
 
     def locate(self, rel: str) -> str:
         return str(self.root / rel)
@@ -102,23 +107,42 @@ class LocalFiles:
         target = self.root / rel
         target.parent.mkdir(parents=True, exist_ok=True)
         sums = BlockChecksums()
+        flushed = 0
         with target.open("xb", buffering=0) as file:
             for pieces in groups:
                 for piece in pieces:
                     sums.update(piece)
+                if sums.size - flushed >= FLUSH_BYTES:
+                    self.flush_soon(rel)
+                    flushed = sums.size
                 done = os.writev(file.fileno(), pieces)
                 if done < sum(map(len, pieces)):  # a signal or a nearly full disk
                     _write_all(file, b"".join(pieces)[done:])
         return sums
 
+    def flush_soon(self, rel: str) -> None:
+        """Let the disk start on what a growing file has so far, in the background; `sync` waits for it and its errors."""
+        if self._flusher is None:  # one thread of its own: the workers shall go on compressing
+            self._flusher = ThreadPoolExecutor(1, thread_name_prefix="stores-flush")
+        self._flushing.append(self._flusher.submit(_fsync, self.root / rel))
+
     def sync(self, rels: Iterable[str]) -> None:
         """Make files and the folders above them, up to the store's own, durable; in parallel: disks merge flushes."""
+        self._finish_flushing()
         paths = {self.root / rel for rel in rels}
         folders = {
             parent for path in paths for parent in path.parents if parent == self.root or self.root in parent.parents
         }
         with ThreadPoolExecutor(8, thread_name_prefix="stores-sync") as syncing:
             list(syncing.map(_fsync, [*paths, *folders]))
+
+    def _finish_flushing(self) -> None:
+        started, self._flushing = self._flushing, []
+        flusher, self._flusher = self._flusher, None
+        if flusher is not None:
+            flusher.shutdown()
+        for flush in started:
+            flush.result()
 
     def publish(self, rel: str, data: bytes) -> None:
         """Make `data` appear at `rel`, durably and all at once."""
@@ -195,6 +219,9 @@ class RemoteFiles:
                 sums.update(piece)
                 file.write(piece)
         return sums
+
+    def flush_soon(self, rel: str) -> None:
+        """Object stores flush by themselves."""
 
     def sync(self, rels: Iterable[str]) -> None:
         """A finished put is durable already."""

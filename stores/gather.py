@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from .chunks import Layout, decode_chunk
 from .encoding import decode_bfloat16
 from .schema import Field
 from .segments import Segment
-from .workers import pool
+from .workers import run_all
 
 Ints = NDArray[np.int64]
 Pick = int | slice | Ints
@@ -62,13 +63,11 @@ def gather(
     order = np.argsort(places.segment, kind="stable")
     bounds = np.searchsorted(places.segment[order], np.arange(len(segments) + 1))
     tasks = (
-        task
+        partial(reader.run, *task)
         for number in np.flatnonzero(np.diff(bounds))
         for task in reader.plan(segments[number], places.entry, order[bounds[number] : bounds[number + 1]])
     )
-    pending = [pool().submit(reader.run, *task) for task in tasks]
-    for future in pending:
-        future.result()
+    run_all(tasks)
     return out.reshape(*lead_shape, len(places), *trailing_shape)
 
 

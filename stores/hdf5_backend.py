@@ -8,6 +8,7 @@ across a fork.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from .backends import FieldPlan, Located, WrittenFiles
 from .chunks import BIT_SHUFFLE, LEVEL, Layout, encode_chunks
 from .errors import BackendMismatch, CorruptStore, WriteFailed
-from .files import Files
+from .files import FLUSH_BYTES, Files
 
 CHECKSUMS = ".crc32c"
 _VERSION = ("v110", "v110")  # HDF5 1.10: checksummed metadata and quick chunk indexes
@@ -37,14 +38,14 @@ def write_segment(files: Files, base: str, plans: list[FieldPlan], attributes: d
         with h5py.File(files.locate(base), "x", libver=_VERSION, locking=False) as file:
             file.attrs.update(attributes)
             for plan in plans:
-                written.stored[plan.name] = _write_array(file, plan)
+                written.stored[plan.name] = _write_array(file, plan, lambda: files.flush_soon(base))
     except RuntimeError as error:  # h5py reports some failed flushes so
         raise WriteFailed(f"HDF5 could not write {files.locate(base)}: {error}") from error
     written.sizes[base] = files.size(base)
     return written
 
 
-def _write_array(file: Any, plan: FieldPlan) -> int:
+def _write_array(file: Any, plan: FieldPlan, flush_soon: Callable[[], None]) -> int:
     import hdf5plugin
 
     layout = plan.layout
@@ -57,13 +58,16 @@ def _write_array(file: Any, plan: FieldPlan) -> int:
     for axis, dim in enumerate(plan.dims):
         dataset.dims[axis].label = dim
     checksums = np.empty(layout.n_chunks, np.uint32)
-    stored = chunk = 0
+    stored = chunk = flushed = 0
     for group in encode_chunks(layout, plan.fetch, plan.fill):
         for frame, checksum in group:
             dataset.id.write_direct_chunk(layout.origin(chunk), frame, 0)
             checksums[chunk] = checksum
             stored += len(frame)
             chunk += 1
+        if stored - flushed >= FLUSH_BYTES:
+            flush_soon()
+            flushed = stored
     grid = (*layout.leading, layout.per_line)
     file.create_dataset(plan.name + CHECKSUMS, data=checksums.reshape(grid))
     return stored

@@ -19,7 +19,8 @@ from .files import open_files
 from .row_index import RowIndex, read_index
 from .rows import arrow_schema
 from .schema import Schema, nearest
-from .selection import as_rows
+from .segments import Segment
+from .selection import as_rows, blocks
 from .store_file import Header, ensure_store, read_header
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 Ints = NDArray[np.int64]
 _ITER_BYTES = 64 << 20
+_ITER_ROWS = 4096
 
 
 class Store:
@@ -51,6 +53,16 @@ class Store:
     def __repr__(self) -> str:
         fields = ", ".join(f.name for f in self.schema.fields)
         return f"<Store {self.path}: {len(self)} rows, fields {fields}, {self.backend}>"
+
+    @property
+    def segments(self) -> list[Segment]:
+        """The commits behind the store (all of them, also in a selection)."""
+        return self._index.segments
+
+    @property
+    def repeated_ids(self) -> list[str]:
+        """Sample ids that more than one commit names; the first in part and commit order is shown."""
+        return list(self._index.repeated)
 
     @property
     def sample_ids(self) -> list[str]:
@@ -114,8 +126,8 @@ class Store:
         """
         views = [self.field(name) for name in (fields if fields is not None else [f.name for f in self.schema.fields])]
         json_columns = [c.name for c in self.schema.columns if c.type == "json"]
-        for start, stop in self._row_blocks(views):
-            part = self.select(slice(start, stop))
+        for block in self._row_blocks(views):
+            part = self.select(block)
             metadata = part.table().to_pylist()
             arrays = {view.field.name: _per_row(part.field(view.field.name)) for view in views}
             for number, row in enumerate(metadata):
@@ -123,17 +135,12 @@ class Store:
                     row[name] = None if row[name] is None else json.loads(row[name])
                 yield {**row, **{name: values[number] for name, values in arrays.items()}}
 
-    def _row_blocks(self, views: list[FieldView]) -> Iterator[tuple[int, int]]:
-        """(start, stop) of consecutive rows of about _ITER_BYTES of values, and not too many rows."""
-        sizes = np.full(len(self), _ITER_BYTES // 4096, np.int64)
+    def _row_blocks(self, views: list[FieldView]) -> Iterator[slice]:
+        """Consecutive rows of about _ITER_BYTES of values, and not too many rows."""
+        sizes = np.full(len(self), _ITER_BYTES // _ITER_ROWS, np.int64)
         for view in views:
             sizes += view.lengths() * view.entry_bytes
-        ends, start = np.cumsum(sizes), 0
-        while start < len(self):
-            used = int(ends[start - 1]) if start else 0
-            stop = max(start + 1, int(np.searchsorted(ends, used + _ITER_BYTES, side="right")))
-            yield start, stop
-            start = stop
+        return blocks(sizes, _ITER_BYTES)
 
     def _known(self, names: list[str]) -> list[str]:
         known = self.column_names

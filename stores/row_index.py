@@ -96,11 +96,28 @@ def _first_of_each(ids: pa.ChunkedArray) -> tuple[Ints, list[str]]:
     n = len(ids)
     if pc.count_distinct(ids).as_py() == n:
         return np.arange(n), []
-    codes = ids.combine_chunks().dictionary_encode()
-    numbers = codes.indices.to_numpy()
-    _, first = np.unique(numbers, return_index=True)
+    _, first = np.unique(_codes(ids), return_index=True)
     extra = np.setdiff1d(np.arange(n), first)
-    return np.sort(first), sorted(set(codes.dictionary.take(numbers[extra]).to_pylist()))
+    return np.sort(first), sorted(set(ids.take(extra).to_pylist()))
+
+
+def repeated_ids(commits: list[pa.ChunkedArray]) -> list[tuple[str, int]]:
+    """(sample id, number of the commit) wherever a commit names an id that came before."""
+    import pyarrow as pa
+
+    ids = pa.chunked_array([chunk for commit in commits for chunk in commit.chunks], pa.string())
+    _, first = np.unique(_codes(ids), return_index=True)
+    extra = np.setdiff1d(np.arange(len(ids)), first)
+    owners = np.searchsorted(np.cumsum([len(commit) for commit in commits]), extra, side="right")
+    return list(zip(ids.take(extra).to_pylist(), owners.tolist(), strict=True))
+
+
+def _codes(ids: pa.ChunkedArray) -> Ints:
+    """A number for each distinct id, in order of first use."""
+    import pyarrow as pa
+
+    whole = pa.concat_arrays(ids.chunks) if ids.num_chunks else pa.array([], pa.string())
+    return whole.dictionary_encode().indices.to_numpy().astype(np.int64)
 
 
 def _identity(order: Ints, n: int) -> bool:

@@ -84,6 +84,12 @@ def read_commits(files: Files, backend_name: str, columns: list[str]) -> tuple[l
     return segments, [table for table, _ in results]
 
 
+def open_segment(files: Files, backend_name: str, part: str, name: str, number: int) -> Segment:
+    """One commit, its rows file checked. Raises CorruptStore."""
+    _, manifest = read_rows(files, f"parts/{part}/{name}", [])
+    return Segment(files, backend(backend_name), part, number, name, manifest)
+
+
 def read_columns(segments: list[Segment], columns: list[str]) -> list[pa.Table]:
     """More columns of the same commits."""
     return list(pool().map(lambda s: read_rows(s.files, s.rows_rel, columns)[0], segments))

@@ -5,6 +5,7 @@ functions.
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,17 @@ def split_key(key: Any, ndim: int) -> tuple[Any, ...]:
     at = dots[0] if dots else len(keys)
     rest = keys[at + 1 :] if dots else []
     return (*keys[:at], *(slice(None) for _ in range(ndim - at - len(rest))), *rest)
+
+
+def blocks(sizes: Ints, limit: int) -> Iterator[slice]:
+    """Slices of consecutive items whose sizes sum to at most `limit`, or of one item that is larger."""
+    ends = np.cumsum(sizes)
+    start = 0
+    while start < len(sizes):
+        used = int(ends[start - 1]) if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, used + limit, side="right")))
+        yield slice(start, stop)
+        start = stop
 
 
 def _mask(mask: NDArray[Any], size: int, dim: str) -> Ints:

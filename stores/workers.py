@@ -7,6 +7,7 @@ which is not safe after a fork, so all (de)compression goes through here.
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,6 +15,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
+_NAME = "stores-worker"
 _pools: dict[int, ThreadPoolExecutor] = {}
 
 
@@ -28,8 +30,21 @@ def pool() -> ThreadPoolExecutor:
     """This process's pool, made when first needed."""
     pid = os.getpid()
     if pid not in _pools:
-        _pools[pid] = ThreadPoolExecutor(n_workers(), thread_name_prefix="stores")
+        _pools[pid] = ThreadPoolExecutor(n_workers(), thread_name_prefix=_NAME)
     return _pools[pid]
+
+
+def run_all(tasks: Iterable[Callable[[], None]]) -> None:
+    """Run tasks in the pool and wait for all; in place if this is one of its threads, which must not wait for others.
+
+    Raises what the first failing task raised.
+    """
+    if threading.current_thread().name.startswith(_NAME):
+        for task in tasks:
+            task()
+        return
+    for future in [pool().submit(task) for task in tasks]:
+        future.result()
 
 
 def map_ordered(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from .backends import FieldPlan, WrittenFiles, backend
 from .checksums import file_checksums
-from .chunks import Layout, Pieces, fill_value
+from .chunks import Fetch, Layout, Pieces, fill_value
 from .errors import RecordError, StoreError, WriteFailed
 from .files import Files, open_files
 from .records import Encoded, Records, encode_records
@@ -182,7 +182,7 @@ def _make_part(files: Files, wanted: str) -> str:
     return name
 
 
-def _stored_fields(schema: Schema) -> list[Field]:
+def stored_fields(schema: Schema) -> list[Field]:
     """Fields and their exponent companions, in writing order."""
     pairs = ((f, f.exponent_field()) for f in schema.fields)
     return [field for pair in pairs for field in pair if field is not None]
@@ -190,13 +190,13 @@ def _stored_fields(schema: Schema) -> list[Field]:
 
 def _plan_segment(schema: Schema, batches: list[Encoded]) -> list[FieldPlan]:
     plans = []
-    for declared in _stored_fields(schema):
+    for declared in stored_fields(schema):
         pieces = Pieces([batch.arrays[declared.name] for batch in batches], declared.axis)
-        plans.append(plan_field(declared, schema, pieces.length, pieces.fetch))
+        plans.append(plan_field(declared, pieces.length, pieces.fetch))
     return plans
 
 
-def plan_field(declared: Field, schema: Schema, length: int, fetch: Any) -> FieldPlan:
+def plan_field(declared: Field, length: int, fetch: Fetch) -> FieldPlan:
     """The plan of one array with `length` entries along its stacking dim, described for other readers."""
     attributes: dict[str, Any] = {"units": declared.units, "description": declared.description}
     if declared.dtype == "bfloat16":

@@ -1,0 +1,65 @@
+"""Chooses an exporter by name, and makes its output appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from ..errors import ExportError
+from ..reader import open_store
+from ..schema import nearest
+
+FORMATS = {
+    "jsonl": ("jsonl", "export_jsonl"),
+    "npy": ("tensors", "export_npy"),
+    "safetensors": ("tensors", "export_safetensors"),
+    "parquet": ("tables", "export_parquet"),
+    "zarr": ("consolidated", "export_zarr"),
+    "hdf5": ("consolidated", "export_hdf5"),
+}
+
+
+def export(
+    store_path: str | os.PathLike[str],
+    format: str,
+    out: str | os.PathLike[str],
+    record: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+    header: dict[str, Any] | None = None,
+) -> Path:
+    """Write all rows of a store to `out` (a new file, or a new folder) and return its path.
+
+    jsonl writes one file (compressed if it ends in .zst), hdf5 one file, the others a folder. `record` reshapes each
+    row (metadata and numpy arrays) of a JSONL export, `header` is a first line of its own there. Raises ExportError
+    for an unknown format, an `out` that exists, or options that the format doesn't have.
+    """
+    if format not in FORMATS:
+        raise ExportError(f"Unknown export format {format!r}{nearest(format, FORMATS)}; allowed: {', '.join(FORMATS)}.")
+    if format != "jsonl" and (record is not None or header is not None):
+        raise ExportError(f"Export to {format} takes no record or header function; only jsonl does.")
+    target = Path(out)
+    if target.exists():
+        raise ExportError(f"{target} exists; give another --out or remove it.")
+    module, function = FORMATS[format]
+    exporter = getattr(import_module(f"stores.export.{module}"), function)
+    options = {"record": record, "header": header, "compress": target.suffix == ".zst"} if format == "jsonl" else {}
+    partial = target.with_name(target.name + ".partial")
+    _remove(partial)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        exporter(open_store(store_path), partial, **options)
+        partial.rename(target)
+    except OSError as error:
+        raise ExportError(f"Can't write {target}: {error.strerror or error}.") from error
+    return target
+
+
+def _remove(partial: Path) -> None:
+    """Clear what an interrupted export left."""
+    if partial.is_dir():
+        shutil.rmtree(partial)
+    else:
+        partial.unlink(missing_ok=True)
