@@ -83,17 +83,23 @@ class _Pass:
         if not self.true.shape[1]:
             self.true = np.full((len(self.true), block.y.shape[1], self.n_real), np.nan)
         self.true[block.rows] = block.y[..., : self.n_real]
-        test = block.fold == TEST
-        chosen = np.full((len(block.rows), len(self.y_mean)), np.nan)
+        rows = block.fold == TEST
+        chosen = np.full((len(rows), len(self.y_mean)), np.nan)
         for layer in range(len(self.mean)):
-            here = self.chosen == layer
-            rows = np.arange(len(test)) if here.any() else np.flatnonzero(test)
-            z = block.x[rows, layer].astype(np.float64) - self.mean[layer]
-            found = z @ self.weights[layer].T + self.y_mean
-            chosen[np.ix_(rows, np.flatnonzero(here))] = found[:, here]
-            self._layer(layer, block, rows[test[rows]], found[test[rows], : self.n_real])
+            here = np.flatnonzero(self.chosen == layer)
+            found = self._found(layer, block, rows, np.arange(len(self.y_mean)))
+            chosen[np.ix_(rows, here)] = found[:, here]
+            self._layer(layer, block, np.flatnonzero(rows), found[:, : self.n_real])
+            real = here[here < self.n_real]
+            if len(real):
+                chosen[np.ix_(~rows, real)] = self._found(layer, block, ~rows, real)
         self.predicted[block.rows] = chosen[:, : self.n_real]
-        self._shuffled(block.y[test, :, self.n_real :], chosen[test, self.n_real :])
+        self._shuffled(block.y[rows, :, self.n_real :], chosen[rows, self.n_real :])
+
+    def _found(self, layer: int, block: Block, rows: NDArray, targets: NDArray) -> Floats:
+        """[row, target] predictions of some rows from one layer."""
+        z = block.x[rows, layer].astype(np.float64) - self.mean[layer]
+        return z @ self.weights[layer, targets].T + self.y_mean[targets]
 
     def _layer(self, layer: int, block: Block, rows: NDArray, found: Floats) -> None:
         error = np.nansum((block.y[rows, :, : self.n_real] - found[:, None, :]) ** 2, axis=1)

@@ -86,6 +86,16 @@ def test_ill_conditioned_and_constant_inputs():
     assert (found[:, :, 7] == 0).all()
 
 
+def test_scales_are_those_of_standard_scaler_down_to_what_counts_as_constant():
+    jitter = np.random.default_rng(0).normal(size=(500, 6))
+    x = np.array([0.1, 1e3, 1e3, 1e3, -1e-9, 0.0]) + np.array([0, 1e-12, 1e-9, 1.0, 1e-12, 1e-200]) * jitter
+    scaler = StandardScaler().fit(x)
+    assert (scaler.scale_ == 1).sum() == 3
+    fit = standardise(moments_of(module(x, jitter[:, :1], test_fraction=0)), 0, [0, 1, 2, 3])
+    assert fit.scale.numpy() == pytest.approx(scaler.scale_, rel=1e-3)
+    assert ((fit.scale == 1).numpy() == (scaler.scale_ == 1)).all()
+
+
 def test_a_held_out_outlier_costs_no_digits_in_the_training_folds():
     x, y, _ = planted(rows=200, layers=1, signal_layer=0)
     data = module(x, y, test_fraction=0, folds=2)

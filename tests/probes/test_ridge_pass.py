@@ -113,25 +113,25 @@ TWO_PROCESSES = """
 import sys, torch
 from pathlib import Path
 from lightning.pytorch.callbacks import ModelCheckpoint
-import probe_cases, test_pass
+import probe_cases, test_ridge_pass
 from lit_experiments.probes.ridge import RidgeProbe
 
-folder, blocks, stop = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+folder, blocks, stop, checkpoint = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4] or None
 x, y, _ = probe_cases.planted(rows=20 * blocks, repetitions=2)
 data = probe_cases.module(x, y, block_bytes=20 * 3 * 12 * 4)
 save = ModelCheckpoint(folder, save_last=True, every_n_train_steps=1)
-callbacks = [save] + ([test_pass.StopAfter(stop)] if stop else [])
+callbacks = [save] + ([test_ridge_pass.StopAfter(stop)] if stop else [])
 probe = RidgeProbe(probe_cases.PENALTIES)
 runner = probe_cases.trainer(folder, devices=2, strategy="ddp", enable_checkpointing=True, callbacks=callbacks)
 try:
-    runner.fit(probe, datamodule=data)
-    torch.save({n: getattr(probe.solution, n) for n in test_pass.TENSORS}, folder / f"rank{runner.global_rank}.pt")
-except test_pass.Interrupted:
+    runner.fit(probe, datamodule=data, ckpt_path=checkpoint)
+    torch.save({n: getattr(probe.solution, n) for n in test_ridge_pass.TENSORS}, folder / f"rank{runner.global_rank}.pt")
+except test_ridge_pass.Interrupted:
     pass
 """
 
 
-def two_processes(folder, blocks, stop):
+def two_processes(folder, blocks, stop=0, checkpoint=""):
     environment = {
         "PATH": str(Path(sys.executable).parent),
         "PYTHONPATH": f"{Path(__file__).parent}:{Path(__file__).parents[2]}",
@@ -139,7 +139,7 @@ def two_processes(folder, blocks, stop):
     }
     script = folder / "two.py"
     script.write_text(TWO_PROCESSES)
-    run = [sys.executable, str(script), str(folder), str(blocks), str(stop)]
+    run = [sys.executable, str(script), str(folder), str(blocks), str(stop), str(checkpoint)]
     subprocess.run(run, env=environment, check=True, capture_output=True, timeout=120)
 
 
@@ -156,20 +156,18 @@ def close(solution, other):
         torch.testing.assert_close(getattr(solution, name), other[name], rtol=1e-10, atol=1e-12)
 
 
-def test_two_processes_equal_one_with_an_odd_number_of_blocks(tmp_path):
-    two_processes(tmp_path, blocks=7, stop=0)
-    for rank in range(2):
-        close(one_process(tmp_path, 7), torch.load(tmp_path / f"rank{rank}.pt"))
-
-
 def test_one_block_on_two_processes(tmp_path):
-    two_processes(tmp_path, blocks=1, stop=0)
-    close(one_process(tmp_path, 1), torch.load(tmp_path / "rank1.pt"))
+    two_processes(tmp_path, blocks=1)
+    for rank in range(2):
+        close(one_process(tmp_path, 1), torch.load(tmp_path / f"rank{rank}.pt"))
 
 
-def test_stopped_on_two_processes_and_resumed_on_one(tmp_path):
+def test_stopped_on_two_processes_and_resumed_on_one_or_two_with_an_odd_number_of_blocks(tmp_path):
     two_processes(tmp_path, blocks=7, stop=2)
-    checkpoint = tmp_path / "last.ckpt"
+    checkpoint = (tmp_path / "last.ckpt").rename(tmp_path / "stopped.ckpt")
     assert torch.load(checkpoint, weights_only=True)["ridge_pass"]["seen"].tolist() == [1, 1, 1, 1, 0, 0, 0]
-    resumed = one_process(tmp_path, 7, ckpt_path=checkpoint)
-    close(resumed, {name: getattr(one_process(tmp_path, 7), name) for name in TENSORS})
+    undisturbed = one_process(tmp_path, 7)
+    close(one_process(tmp_path, 7, ckpt_path=checkpoint), {name: getattr(undisturbed, name) for name in TENSORS})
+    two_processes(tmp_path, blocks=7, checkpoint=checkpoint)
+    for rank in range(2):
+        close(undisturbed, torch.load(tmp_path / f"rank{rank}.pt"))
