@@ -95,7 +95,10 @@ class BlockDataModule(LightningDataModule):
         }
 
     def block(self, index: int) -> Block:
-        """Read one block of the plan; -1 gives an empty one."""
+        """Read one block of the plan; -1 gives an empty one.
+
+        Raises ProbeError for wrong shapes and for non-finite values, naming the row.
+        """
         rows = self.plan[index] if index >= 0 else np.zeros(0, np.int64)
         if index < 0:
             x, y = np.zeros((0, len(self.layers), self.hidden), np.float32), np.zeros((0, 1, len(self.targets)))
@@ -107,6 +110,7 @@ class BlockDataModule(LightningDataModule):
                 f"Block {index}: features have shape {x.shape} and targets {y.shape}; expected [row, layer, hidden] = "
                 f"{expected} and [row, repetition, target] with {len(self.targets)} targets."
             )
+        self._check_finite(x, y, rows)
         return Block(index, x, y, self.group[rows], self.fold[rows], rows)
 
     def blocks(self) -> Iterator[Block]:
@@ -132,6 +136,24 @@ class BlockDataModule(LightningDataModule):
     def row_names(self, rows: NDArray[np.int64]) -> list:
         """How rows are called in exported splits: their numbers, unless the data names them."""
         return rows.tolist()
+
+    def _check_finite(self, x: NDArray, y: NDArray, rows: NDArray[np.int64]) -> None:
+        # A sum costs less than a look at every value, and one NaN or inf spoils it.
+        suspect = not np.isfinite(x.sum(dtype=np.float64))
+        row, layer = np.nonzero(~np.isfinite(x).all(-1)) if suspect else np.zeros((2, 0), np.int64)
+        if len(row):
+            name, where = self.row_names(rows[row[:1]])[0], self.layers[layer[0]]
+            raise ProbeError(
+                f"Row {name} has a non-finite feature in layer {where} (and {len(set(row)) - 1} more rows of its block). "
+                "Leave such rows out of the selection."
+            )
+        absent = np.isnan(y)
+        bad = np.flatnonzero(((absent & ~absent.all(-1, keepdims=True)) | np.isinf(y)).any((1, 2)))
+        if len(bad):
+            raise ProbeError(
+                f"Row {self.row_names(rows[bad[:1]])[0]} has a non-finite target (and {len(bad) - 1} more rows of its "
+                "block). A repetition must be finite in every target, or NaN in all of them where it is absent."
+            )
 
     def _targets(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """[row, repetition, target] with the shuffled copies behind the real targets."""

@@ -83,18 +83,18 @@ class _Pass:
         if not self.true.shape[1]:
             self.true = np.full((len(self.true), block.y.shape[1], self.n_real), np.nan)
         self.true[block.rows] = block.y[..., : self.n_real]
-        rows = block.fold == TEST
-        chosen = np.full((len(rows), len(self.y_mean)), np.nan)
+        test = block.fold == TEST
+        chosen = np.full((len(test), len(self.y_mean)), np.nan)
         for layer in range(len(self.mean)):
             here = np.flatnonzero(self.chosen == layer)
-            found = self._found(layer, block, rows, np.arange(len(self.y_mean)))
-            chosen[np.ix_(rows, here)] = found[:, here]
-            self._layer(layer, block, np.flatnonzero(rows), found[:, : self.n_real])
+            found = self._found(layer, block, test, np.arange(len(self.y_mean)))
+            chosen[np.ix_(test, here)] = found[:, here]
+            self._layer(layer, block, np.flatnonzero(test), found[:, : self.n_real])
             real = here[here < self.n_real]
             if len(real):
-                chosen[np.ix_(~rows, real)] = self._found(layer, block, ~rows, real)
+                chosen[np.ix_(~test, real)] = self._found(layer, block, ~test, real)
         self.predicted[block.rows] = chosen[:, : self.n_real]
-        self._shuffled(block.y[rows, :, self.n_real :], chosen[rows, self.n_real :])
+        self._shuffled(block.y[test, :, self.n_real :], chosen[test, self.n_real :])
 
     def _found(self, layer: int, block: Block, rows: NDArray, targets: NDArray) -> Floats:
         """[row, target] predictions of some rows from one layer."""

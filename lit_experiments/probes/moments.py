@@ -51,10 +51,7 @@ class Moments:
 
     @torch.no_grad()
     def add(self, block: Block) -> None:
-        """Add a block's training rows.
-
-        Raises ProbeError for a non-finite input, naming the row, and adds nothing then.
-        """
+        """Add a block's training rows, which must be finite as those of `BlockDataModule.block` are."""
         keep, weight, y = _weigh(block)
         if len(keep) == 0:
             return
@@ -63,7 +60,6 @@ class Moments:
         keep, fold = keep[order], fold[order]
         w, values = (torch.from_numpy(a[order]).to(self.count) for a in (weight, y))
         x = [torch.from_numpy(block.x[keep, layer]).to(self.count.device) for layer in range(block.x.shape[1])]
-        _check_finite(x, block.rows[keep])
         if not bool(self.count.any()):
             # Medians, not means: one outlier among the first rows must not become everyone's origin.
             self.shift = torch.stack([layer.to(torch.float64).median(0).values for layer in x])
@@ -133,27 +129,10 @@ def _weigh(block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Training rows with at least one repetition, how many each has, and their targets."""
     train = np.flatnonzero(block.fold != TEST)
     y = np.asarray(block.y[train], np.float64)
-    absent = np.isnan(y)
-    whole = np.asarray(absent.all(-1))
-    bad = np.flatnonzero(((absent & ~whole[..., None]) | np.isinf(y)).any((1, 2)))
-    if len(bad):
-        raise ProbeError(
-            f"Row {block.rows[train[bad[0]]]} has a non-finite target (and {len(bad) - 1} more rows of its block). "
-            "A repetition must be finite in every target, or NaN in all of them where it is absent."
-        )
+    whole = np.asarray(np.isnan(y).all(-1))
     weight = (~whole).sum(1)
     has = weight > 0
     return train[has], weight[has].astype(np.float64), y[has]
-
-
-def _check_finite(x: list[Tensor], rows: np.ndarray) -> None:
-    for number, layer in enumerate(x):
-        bad = torch.where(~torch.isfinite(layer).all(-1))[0]
-        if len(bad):
-            raise ProbeError(
-                f"Row {rows[int(bad[0])]} has a non-finite feature in layer number {number} (and {len(bad) - 1} more "
-                "rows of its block). Leave such rows out of the selection, or see where it comes from."
-            )
 
 
 def _check_memory(needed: int, device: torch.device, layers: int) -> None:

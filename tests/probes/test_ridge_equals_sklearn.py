@@ -160,12 +160,13 @@ def test_wide_inputs_use_every_panel_of_the_gram():
     assert worst(found[1], sklearn_coefficients(x, y[:, None], PENALTIES[1]).coef_) < 1e-9
 
 
+@pytest.mark.parametrize("fraction", [0, 0.5])
 @pytest.mark.parametrize(("where", "what"), [("x", np.nan), ("x", np.inf), ("y", np.inf), ("y", np.nan)])
-def test_a_non_finite_value_is_an_error_that_names_its_row(where, what):
+def test_a_non_finite_value_is_an_error_that_names_its_row_in_either_part(where, what, fraction):
     x, y, _ = planted(rows=40)
     (x[13] if where == "x" else y[13, 0])[1] = what
     with pytest.raises(ProbeError, match=r"Row 13 .*non-finite"):
-        moments_of(module(x, y, test_fraction=0))
+        moments_of(module(x, y, test_fraction=fraction))
 
 
 def test_a_choice_without_folds_and_senseless_penalties_are_refused():

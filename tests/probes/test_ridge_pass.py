@@ -125,7 +125,8 @@ probe = RidgeProbe(probe_cases.PENALTIES)
 runner = probe_cases.trainer(folder, devices=2, strategy="ddp", enable_checkpointing=True, callbacks=callbacks)
 try:
     runner.fit(probe, datamodule=data, ckpt_path=checkpoint)
-    torch.save({n: getattr(probe.solution, n) for n in test_ridge_pass.TENSORS}, folder / f"rank{runner.global_rank}.pt")
+    found = {name: getattr(probe.solution, name) for name in test_ridge_pass.TENSORS}
+    torch.save(found, folder / f"rank{runner.global_rank}.pt")
 except test_ridge_pass.Interrupted:
     pass
 """
