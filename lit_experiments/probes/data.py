@@ -144,7 +144,7 @@ class BlockDataModule(LightningDataModule):
         if len(row):
             name, where = self.row_names(rows[row[:1]])[0], self.layers[layer[0]]
             raise ProbeError(
-                f"Row {name} has a non-finite feature in layer {where} (and {len(set(row)) - 1} more rows of its block). "
+                f"Row {name} has a non-finite feature in layer {where} (and {len(set(row)) - 1} more of its block). "
                 "Leave such rows out of the selection."
             )
         absent = np.isnan(y)
