@@ -82,15 +82,17 @@ class Moments:
             _add_gram(self.xx[f, layer], z, w)
 
     def recentred(self, shift: Tensor, y_shift: Tensor) -> Moments:
-        """The same sums about other provisional means: sum (z + d)(u + e) = sum zu + d sum u + sum z e + n d e."""
+        """The same sums, copied, about other provisional means: sum (z + d)(u + e) = sum (zu + du + ze + de)."""
         d, e = self.shift - shift, self.y_shift - y_shift
-        n, sx, sy = self.count, self.x, self.y
+        n, sx, sy = self.count.clone(), self.x, self.y
         nd = n[:, None, None] * d
-        mixed = sx[..., :, None] * d[:, None, :]
-        xx = self.xx + mixed + mixed.transpose(-1, -2) + nd[..., :, None] * d[:, None, :]
         xy = self.xy + d[..., None] * sy[:, None, None, :] + (sx + nd)[..., None] * e
         yy = self.yy + 2 * sy * e + n[:, None] * e**2
-        return Moments(n, shift, y_shift, sx + nd, sy + n[:, None] * e, yy, xy, xx)
+        xx = self.xx.clone()
+        for fold, layer in np.ndindex(*xx.shape[:2]):  # one matrix at a time: all of them may fill half the memory
+            mixed = torch.outer(sx[fold, layer] + nd[fold, layer] / 2, d[layer])
+            xx[fold, layer] += mixed + mixed.T
+        return Moments(n, shift.clone(), y_shift.clone(), sx + nd, sy + n[:, None] * e, yy, xy, xx)
 
     def merge(self, other: Moments) -> Moments:
         """The sums over both sets of rows, about the provisional mean of the first that has any."""

@@ -156,11 +156,11 @@ def _all_reduce(moments: Moments) -> Moments:
     dist.broadcast(y_shift, source)
     if not bool(moments.count.any()):
         moments = Moments(**{**moments.state_dict(), "shift": shift, "y_shift": y_shift})
-    total = {name: value.clone() for name, value in moments.recentred(shift, y_shift).state_dict().items()}
-    for name, value in total.items():
+    total = moments.recentred(shift, y_shift)
+    for name, value in total.state_dict().items():
         if not name.endswith("shift"):
             dist.all_reduce(value)
-    return Moments(**total)
+    return total
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
