@@ -84,7 +84,7 @@ def capture(
     lm.check_sequences(sequences)
     batch = pad_right(sequences, lm.device)
     rows = _rows(sequences, positions, batch.ids.shape[1])
-    sink = _Sink(len(names), rows, batch.ids.numel(), lm.info.d_model, lm.device)
+    sink = _Sink(lm, len(names), rows, batch.ids.numel())
     tap = Tap((*batch.ids.shape, lm.info.d_model), len(names), sink, stop_when_complete=True)
     with tapped(lm.model, lm.info.layout, names, tap), suppress(ForwardComplete):
         lm.body(input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False)
@@ -97,18 +97,19 @@ def capture(
 class _Sink:
     """Receives each site's padded state and keeps the wanted rows, cast, in one preallocated buffer."""
 
-    def __init__(self, n_sites: int, rows: list[list[int]], n_padded: int, hidden: int, device: torch.device) -> None:
+    def __init__(self, lm: LanguageModel, n_sites: int, rows: list[list[int]], n_padded: int) -> None:
         wanted = [index for row in rows for index in row]
-        self.all_rows = wanted == list(range(n_padded))
-        self.wanted = torch.tensor(wanted, device=device)
-        self.values = torch.empty(n_sites, len(wanted), hidden, dtype=torch.float16, device=device)
-        self.exponents = torch.empty(n_sites, len(wanted), dtype=torch.int8, device=device)
-        self.finite = torch.empty(n_sites, len(wanted), dtype=torch.bool, device=device)
+        everything = wanted == list(range(n_padded))
+        self.wanted = None if everything else torch.tensor(wanted, dtype=torch.long, device=lm.device)
+        shape = (n_sites, len(wanted), lm.info.d_model)
+        on_host = lm.device.type == "cpu"
+        self.values = lm.buffers.take(shape) if on_host else torch.empty(shape, dtype=torch.float16, device=lm.device)
+        self.exponents = torch.empty(shape[:2], dtype=torch.int8, device=lm.device)
+        self.finite = torch.empty(shape[:2], dtype=torch.bool, device=lm.device)
 
     def __call__(self, k: int, state: Tensor) -> None:
         flat = state.reshape(-1, state.shape[-1])
-        kept = flat if self.all_rows else flat.index_select(0, self.wanted)
-        self.exponents[k], self.finite[k] = encode_rows(kept, self.values[k])
+        self.exponents[k], self.finite[k] = encode_rows(flat, self.values[k], self.wanted)
 
 
 def _rows(sequences: Sequence[Sequence[int]], positions: Positions, longest: int) -> list[list[int]]:

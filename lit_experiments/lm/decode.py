@@ -26,9 +26,9 @@ from lit_experiments.lm.sampling import Sampling, choose
 from lit_experiments.lm.sites import resolve_sites
 from lit_experiments.lm.state import State, cropped_cache, new_cache
 
-# In logits. Rounding moves float32 logits by some 1e-6 of their size; a choice this close comes up about once in
-# ten thousand tokens, so settling it costs nothing that shows.
-NEAR_TIE = {torch.float32: 2e-4, torch.float16: 0.0, torch.bfloat16: 0.0}
+# In logits. Between batch shapes float32 logits were seen to move by 1e-6 of their size: 1e-5 in trained models, 5e-4
+# in badly conditioned random ones. One choice in some thousands is this close, so settling them costs next to nothing.
+NEAR_TIE = {torch.float32: 5e-4, torch.float16: 0.0, torch.bfloat16: 0.0}
 
 
 @dataclass(frozen=True)

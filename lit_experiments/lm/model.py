@@ -5,12 +5,13 @@ Owns `LanguageModel`: body and head apart, text to ids, adapter on and off, chec
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from lit_experiments.lm.buffers import BufferPool
 from lit_experiments.lm.errors import model_error
 from lit_experiments.lm.info import ModelInfo
 
@@ -19,13 +20,15 @@ from lit_experiments.lm.info import ModelInfo
 class LanguageModel:
     """A causal language model on one device, in evaluation mode, without gradients.
 
-    `model` is Hugging Face's model (an adapter, if any, lives inside it and is on); `peft` wraps it when there is one.
+    `model` is Hugging Face's model (an adapter, if any, lives inside it and is on); `peft` wraps it when there is one;
+    `buffers` is the host memory that captured states are written into.
     """
 
     model: Any
     info: ModelInfo
     device: torch.device
     peft: Any | None
+    buffers: BufferPool = field(default_factory=BufferPool, repr=False)
 
     @property
     def tokenizer(self) -> Any:
