@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ def fit(
         checkpoint = None  # interrupted before this pass's first checkpoint, or before the pass itself
     saver = ModelCheckpoint(checkpoints, save_last=True, save_top_k=0, every_n_train_steps=_CHECKPOINT_STEPS)
     quiet_lightning()
+    # Advice for those who take gradient steps by hand; a ridge has no state before or after one.
+    warnings.filterwarnings("ignore", message="Using ModelCheckpoint with manual optimization")
     fixed: dict[str, Any] = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
     fixed |= {"max_epochs": 1, "use_distributed_sampler": False, "num_sanity_val_steps": 0}
     try:
