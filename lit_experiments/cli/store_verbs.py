@@ -10,13 +10,12 @@ import stores
 from lit_experiments.cli import configs
 from lit_experiments.cli.verbs import say
 from lit_experiments.errors import EXIT_DONE, EXIT_FAILED, UserError
-
-FORMATS = ("jsonl", "npy", "parquet", "safetensors", "zarr", "hdf5")
+from stores.export import FORMATS
 
 
 def inspect(argv: list[str]) -> int:
     """Prints what a store holds."""
-    from lit_experiments.reports.tables import store_summary
+    from lit_experiments.reports.store_summary import store_summary
 
     parser = _parser("inspect", "What a store holds: rows, fields, sizes, provenance.")
     args = _parse(parser, argv)
@@ -40,18 +39,31 @@ def verify(argv: list[str]) -> int:
 
 
 def export(argv: list[str]) -> int:
-    """Writes a store in a format that other tools read."""
-    parser = _parser("export", "Write a store in a format that other tools read.")
-    parser.add_argument("--format", required=True, choices=FORMATS)
-    parser.add_argument(
-        "--out", required=True, type=Path, metavar="PATH", help="file or folder to write; must not exist"
-    )
+    """Writes a store, or a trained probe, in a format that other tools read."""
+    parser = _parser("export", "Write a store (or a trained ridge) in a format that other tools read.")
+    formats = ", ".join([*FORMATS, "sklearn (for a folder with probe.json)"])
+    parser.add_argument("--format", required=True, metavar="NAME", help=formats)
+    parser.add_argument("--out", required=True, type=Path, metavar="PATH", help="file or folder; must not exist yet")
     args = _parse(parser, argv)
-    path = store_path(args.run)
-    record = _record_shape(path) if args.format == "jsonl" else None
-    stores.export(path, args.format, args.out, record)
+    if args.format == "sklearn":
+        _export_sklearn(Path(args.run), args.out)
+    else:
+        path = store_path(args.run)
+        stores.export(path, args.format, args.out, _record_shape(path) if args.format == "jsonl" else None)
     say(f"Wrote {args.out}")
     return EXIT_DONE
+
+
+def _export_sklearn(folder: Path, out: Path) -> None:
+    """A fitted scikit-learn Pipeline per target, as a joblib file: {target: pipeline}."""
+    import joblib
+
+    from lit_experiments.probes.save import load_probe
+
+    probe = load_probe(folder, None)
+    if out.exists():
+        raise UserError(f"{out} exists; give another --out or remove it.")
+    joblib.dump({target: probe.to_sklearn(target) for target in probe.targets}, out)
 
 
 def store_path(run: str) -> Path:
@@ -68,11 +80,13 @@ def store_path(run: str) -> Path:
 
 
 def _record_shape(path: Path) -> Any:
-    """The study's own shape of a JSONL record: the collector's `jsonl_record`, when it has one."""
+    """The study's own shape of a JSONL record: what its collector's `jsonl_shape` makes of the store, if it has one."""
     from lit_experiments.cli.parser import import_class
 
-    config = stores.open_store(path).provenance.get("config", {})
-    return getattr(import_class(config["class_path"]), "jsonl_record", None) if "class_path" in config else None
+    store = stores.open_store(path)
+    config = store.provenance.get("config", {})
+    shape = getattr(import_class(config["class_path"]), "jsonl_shape", None) if "class_path" in config else None
+    return None if shape is None else shape(store)
 
 
 class _Parser(ArgumentParser):

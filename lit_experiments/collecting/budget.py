@@ -43,7 +43,7 @@ def require_room(run: Path, schema: Schema, samples: Sequence[Sample]) -> None:
     free = free_bytes(run)
     if needed > free:
         raise UserError(
-            f"Not enough room on the disk of {run.absolute()}: {len(samples):,} samples need up to {byte_count(needed)}, "
-            f"{byte_count(free)} are free.\nNext: choose another disk with --run DIR, or fewer samples with --limit N; "
-            f"--dry_run measures the compressed size."
+            f"Not enough room on the disk of {run.absolute()}: {len(samples):,} samples need up to "
+            f"{byte_count(needed)}, {byte_count(free)} are free.\nNext: choose another disk with --run DIR, or fewer "
+            f"samples with --limit N; --dry_run measures the compressed size."
         )

@@ -13,6 +13,8 @@ import torch
 from lightning.pytorch import LightningModule
 
 from lit_experiments.collecting.plan import Batch, Sample
+from lit_experiments.errors import RunFailed
+from lit_experiments.lm.errors import NonFiniteStateError
 from lit_experiments.lm.info import ModelInfo, read_info
 from lit_experiments.lm.load import load
 from lit_experiments.lm.model import LanguageModel
@@ -89,6 +91,8 @@ class Collector(LightningModule, ABC):
         try:
             with torch.inference_mode():
                 return [self.collect(samples)]
+        except NonFiniteStateError as error:
+            raise RunFailed(f"Sample {samples[error.index].sample_id}: {error}") from error
         except (torch.OutOfMemoryError, RuntimeError) as error:
             if not is_out_of_memory(error) or len(samples) == 1:
                 raise

@@ -69,16 +69,16 @@ class Crew:
 
     def wait(self) -> int:
         """Waits for all; returns 0, 75 after a signal, or the code of the first child that failed."""
-        failed: int | None = None
+        failed = EXIT_DONE
         while any(w.poll() is None for w in self.workers):
             codes = [w.returncode for w in self.workers if w.returncode]
-            if codes and failed is None:
+            if codes and failed == EXIT_DONE:
                 failed = codes[0]
                 self._stop_others()
             if self._deadline is not None and time.monotonic() > self._deadline:
                 self._send(signal.SIGKILL)
             time.sleep(0.05)
-        codes = [w.returncode for w in self.workers if w.returncode not in (EXIT_DONE, EXIT_STOPPED)]
+        codes = [c for w in self.workers if (c := w.wait()) not in (EXIT_DONE, EXIT_STOPPED)]
         if codes and not self.signalled:
             first = failed if failed in codes else codes[0]
             return first if first > 0 else 128 - first  # a shell's way to say "killed by signal N"

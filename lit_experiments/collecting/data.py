@@ -32,8 +32,8 @@ class CollectData(LightningDataModule):
     def setup(self, stage: str) -> None:
         trainer = self.trainer
         assert trainer is not None
-        done = frozenset(stores.open_store(self.store).sample_ids) if trainer.is_global_zero else None
-        done = trainer.strategy.broadcast(done, src=0)
+        known = stores.open_store(self.store).sample_ids if trainer.is_global_zero else []
+        done = frozenset(trainer.strategy.broadcast(known, src=0))
         self.mine = share(pending(self.batches, done), trainer.global_rank, trainer.world_size)
 
     def predict_dataloader(self) -> DataLoader[Batch]:

@@ -13,8 +13,11 @@ import socket
 import threading
 from collections.abc import Sequence
 
+import stores
 from lit_experiments.collecting.crew import SUPERVISED, Crew
 from lit_experiments.collecting.progress import PIPE_VARIABLE, Sink
+
+LAUNCH_VARIABLE = "LIT_LAUNCH"  # one name for the parts of all workers of a launch
 
 
 def supervise(command: Sequence[str], devices: int, threads: int, keep_open: Sequence[int], sink: Sink) -> int:
@@ -34,6 +37,7 @@ def supervise(command: Sequence[str], devices: int, threads: int, keep_open: Seq
     """
     read_end, write_end = os.pipe()
     common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()), "NODE_RANK": "0", SUPERVISED: "1"}
+    common |= {LAUNCH_VARIABLE: stores.new_launch_name()}
     common |= {PIPE_VARIABLE: str(write_end), "OMP_NUM_THREADS": str(threads), "WORLD_SIZE": str(devices)}
     crew = Crew()
     crew.take_signals()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +18,7 @@ from lit_experiments.collecting.collector import Collector
 from lit_experiments.collecting.crew import is_main, is_worker
 from lit_experiments.collecting.data import CollectData
 from lit_experiments.collecting.plan import Batch, Sample, pending, plan_batches
-from lit_experiments.collecting.processes import supervise
+from lit_experiments.collecting.processes import LAUNCH_VARIABLE, supervise
 from lit_experiments.collecting.progress import PIPE_VARIABLE, PipeSink, ProgressBar, Reporter, Sink
 from lit_experiments.collecting.signals import StopSignal
 from lit_experiments.collecting.writer import StoreWriter
@@ -150,7 +149,8 @@ def _run(
 def _run_trainer(collector: Collector, settings: RunSettings, plan: Plan, bar: Sink | None = None) -> None:
     """The predict loop of this process."""
     stop = StopSignal()
-    writer = StoreWriter(settings.store, settings.flush_bytes, settings.flush_seconds, launch_name())
+    launch = os.environ.get(LAUNCH_VARIABLE) or stores.new_launch_name()
+    writer = StoreWriter(settings.store, settings.flush_bytes, settings.flush_seconds, launch)
     sink = bar or (PipeSink(int(os.environ[PIPE_VARIABLE])) if PIPE_VARIABLE in os.environ else _Silent())
     collector.stop_check = stop.check
     stop.install()
@@ -172,11 +172,6 @@ def quiet_trainer(callbacks: list[Any], arguments: dict[str, Any]) -> Trainer:
         return Trainer(**{**fixed, **arguments}, callbacks=callbacks)
     except (TypeError, ValueError) as error:
         raise UserError(f"The Trainer does not take these flags: {' '.join(str(error).split())}") from error
-
-
-def launch_name() -> str:
-    """One name for all processes of a launch: sorts by time, unique enough for one store."""
-    return os.environ.setdefault("LIT_LAUNCH", f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{os.urandom(3).hex()}")
 
 
 class _Silent:

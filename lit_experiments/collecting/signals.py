@@ -1,7 +1,7 @@
 """SIGINT and SIGTERM ask the run to stop at the next step; a second SIGINT stops it at once.
 
-Lightning's predict loop does not look at SIGTERM, so the check is ours. Lightning puts its own handler over SIGTERM when
-a stage starts, which broadcasts between processes and can hang; so `install` is called again once the loop runs.
+Lightning's predict loop does not look at SIGTERM, so the check is ours. When a stage starts, Lightning puts its own
+handler over SIGTERM, which broadcasts between processes and can hang; so `install` is called again in the loop.
 """
 
 from __future__ import annotations

@@ -54,13 +54,14 @@ class Report:
 
     def write(self, folder: Path) -> Path:
         """Writes RESULTS.md and report.html; returns the page."""
-        (folder / "RESULTS.md").write_text("\n\n".join([f"# {self.title}", *self._markdown]) + "\n", encoding="utf-8")
+        markdown = "\n\n".join([f"# {self.title}", *self._markdown]) + "\n"
+        (folder / "RESULTS.md").write_text(markdown, encoding="utf-8")
         title = html.escape(self.title)
         head = f'<meta charset="utf-8"><title>{title}</title><meta name="viewport" content="width=device-width">'
         body = "\n".join([f"<h1>{title}</h1>", *self._html])
         page = folder / "report.html"
+        head += f"<style>{_STYLE}</style>"
         page.write_text(
-            f'<!doctype html><html lang="en"><head>{head}<style>{_STYLE}</style></head><body>\n{body}\n</body></html>\n',
-            encoding="utf-8",
+            f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n', encoding="utf-8"
         )
         return page

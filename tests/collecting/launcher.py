@@ -1,7 +1,7 @@
 """Starts `lit-experiments` commands by forking a process that has imported everything, so that a start costs no 5 s.
 
-Reads one JSON list (argv and log file) per line from standard input, forks, prints the child's pid; the test kills it or
-not. "wait" prints the exit status. One thread only: forking a process with thread pools would hang its children.
+Reads one JSON list (argv and log file) per line from standard input, forks, prints the child's pid; the test may kill
+it. "wait" prints the exit status. One thread only: forking a process with thread pools would hang its children.
 """
 
 import json

@@ -10,6 +10,7 @@ import numpy as np
 from lit_experiments.collecting.collector import Collector
 from lit_experiments.collecting.plan import Sample
 from lit_experiments.errors import UserError
+from lit_experiments.experiments.tempnorm.export import jsonl_shape
 from lit_experiments.experiments.tempnorm.formulas import entropy, log_one_step, log_tempnorm, over_continuations
 from lit_experiments.lm.decode import Continuations, Decoder
 from lit_experiments.lm.noise import StreamKey
@@ -27,6 +28,7 @@ class TempnormCollector(Collector):
     """For each context: wander a little, record the hidden vector there, sample continuations, score them."""
 
     version: ClassVar[int] = 1
+    jsonl_shape = staticmethod(jsonl_shape)
 
     def __init__(
         self,

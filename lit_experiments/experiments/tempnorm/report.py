@@ -79,8 +79,8 @@ def _setting(metrics: dict[str, Any], store: Store) -> str:
     settings = store.fingerprint["settings"]
     return (
         f"{metrics['starting_points']} starting points, {metrics['generations']} continuations each of "
-        f"{settings['gen_length']} tokens after {settings['initial_wander']} wandering ones; alpha = {settings['alpha']:g}; "
-        f"hidden vector at {', '.join(settings['sites'])}."
+        f"{settings['gen_length']} tokens after {settings['initial_wander']} wandering ones; "
+        f"alpha = {settings['alpha']:g}; hidden vector at {', '.join(settings['sites'])}."
     )
 
 
@@ -111,10 +111,10 @@ def _draw_scatter(path: Path, lengths: list[int], predictions: Predictions) -> P
         for panel, target in enumerate((0, len(lengths) - 1)):
             axes = drawn.add_subplot(1, 2, panel + 1)
             y, p = true[..., target], np.broadcast_to(predicted[:, None, target], true[..., target].shape)
-            axes.scatter(p, y, s=4, alpha=0.25, color=BLUE, linewidths=0)
+            axes.scatter(p, y, s=4, alpha=0.25, color=BLUE, linewidths=0, label="single continuations")
             axes.scatter(predicted[:, target], np.nanmean(y, 1), s=10, color=GREEN, label="mean over continuations")
             low, high = float(np.nanmin(p)), float(np.nanmax(p))
-            axes.plot([low, high], [low, high], color="black", linewidth=0.8)
+            axes.plot([low, high], [low, high], color="black", linewidth=0.8, label="predicted = true")
             axes.set(title=f"L = {lengths[target]}", xlabel="predicted log-tempnorm (nats)", ylabel="true (nats)")
             axes.legend()
     return path

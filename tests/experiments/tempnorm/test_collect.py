@@ -1,5 +1,6 @@
 """Collecting study 1: known answers from a model whose distributions are known, and independence of how it is run."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -161,3 +162,30 @@ def test_settings_that_cannot_be_are_refused_before_anything_runs(
     assert collect(tmp_path / "run", model=llama, contexts=contexts, **options) == EXIT_USER
     assert said in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_jsonl_records_have_the_published_keys(bigram: stores.Store, tmp_path: Path) -> None:
+    run = Path(bigram.path).parent
+    out = tmp_path / "records.jsonl"
+    assert main(["export", str(run), "--format", "jsonl", "--out", str(out)]) == EXIT_DONE
+    records = [json.loads(line) for line in out.read_text().splitlines()]
+    assert len(records) == 400
+    keys = ["starting_point", "starting_point_ids", "starting_hidden_vector", "generations"]
+    each = ["individual_tempnorms", "log_tempnorms", "tempnorm_mean", "tempnorm_variance"]
+    assert set(records[0]) == {*keys, *(f"{name}_{n}" for name in each for n in (1, 2, 5, 8))}
+    one = records[3]
+    assert len(one["starting_hidden_vector"]) == 16
+    generation = one["generations"][5]
+    assert set(generation) == {"token_ids", "generated_text", "model_probs"}
+    assert one["individual_tempnorms_5"][5] == pytest.approx(np.prod(generation["model_probs"][:5]) ** 3, rel=1e-5)
+    assert one["tempnorm_mean_5"] == pytest.approx(np.mean(one["individual_tempnorms_5"]))
+
+
+def test_inspect_and_verify_read_the_run(bigram: stores.Store, capsys: pytest.CaptureFixture[str]) -> None:
+    run = str(Path(bigram.path).parent)
+    assert main(["inspect", run]) == EXIT_DONE
+    said = capsys.readouterr().out
+    for part in ("rows          400", "log_tempnorm", "settings.alpha: 4.0", "eval_length: 1, 2, 5, 8"):
+        assert part in said
+    assert main(["verify", run]) == EXIT_DONE
+    assert "every byte as written" in capsys.readouterr().out

@@ -1,0 +1,194 @@
+"""What collecting costs over the bare forward pass.
+
+Random-weight GPT-2 124M in bf16, 256 length-sorted sequences of 32-128 tokens, batches of 16. In one run, interleaved:
+  (a) the forward pass of the body, without the LM head;
+  (b) our collection of all 13 residual sites at all positions as float16, from Trainer start to the last commit, into
+      a Zarr and into an HDF5 store, the same batches.
+Printed: medians, the ratios (b)/(a), bytes on disk over the unpadded float16 payload (for a float32 run too), and the
+peak memory at 256 and at 1,024 sequences.
+
+    python benchmarks/collect.py [--rounds 5] [--quick]
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+
+from lit_experiments.collecting.collector import Collector
+from lit_experiments.collecting.plan import Sample
+from lit_experiments.collecting.run import RunSettings, collect
+from lit_experiments.lm.capture import capture
+from lit_experiments.lm.load import load
+from lit_experiments.lm.spec import ModelSpec
+from stores import Column, Field, Records, Schema
+
+SITES = ["resid_pre.0", *(f"resid_post.{i}" for i in range(12))]
+BATCH = 16
+
+
+class ResidualStream(Collector):
+    """All residual sites at all positions of given token sequences."""
+
+    version: ClassVar[int] = 1
+
+    def __init__(self, spec: ModelSpec, sequences: list[list[int]]) -> None:
+        super().__init__(spec)
+        self.sequences = sequences
+
+    def samples(self) -> Sequence[Sample]:
+        return [Sample(f"s{i:06d}", i, len(s), s, {"token": len(s)}) for i, s in enumerate(self.sequences)]
+
+    def settings(self) -> dict[str, Any]:
+        return {"sites": SITES}
+
+    def schema(self) -> Schema:
+        shape = (len(SITES), None, self.info.d_model)
+        resid = Field("resid", ("layer", "token", "hidden"), shape, "float16", "", "residual stream")
+        return Schema((resid,), (Column("input_ids", "list<int64>", "tokens"),), {"layer": SITES})
+
+    def collect(self, batch: Sequence[Sample]) -> Records:
+        found = capture(self.lm, [s.payload for s in batch], SITES)
+        rows = [{"sample_id": s.sample_id, "sample_index": s.index, "input_ids": s.payload} for s in batch]
+        arrays, exponents = {"resid": found.values.numpy()}, {"resid": found.exponents.numpy()}
+        return Records(rows, arrays, {"token": found.lengths.numpy()}, exponents)
+
+
+def sequences(count: int) -> list[list[int]]:
+    """Token ids, lengths uniform in 32..128."""
+    rng = np.random.default_rng(1234)
+    lengths = rng.integers(32, 129, size=count)
+    return [rng.integers(0, 50000, size=int(n)).tolist() for n in lengths]
+
+
+def save_model(folder: Path) -> Path:
+    """A GPT-2 124M with random weights, and a tokenizer that nobody uses."""
+    torch.manual_seed(0)
+    GPT2LMHeadModel(GPT2Config()).save_pretrained(folder)
+    tokenizer = Tokenizer(WordLevel({"a": 0}, unk_token="a"))
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(folder)
+    return folder
+
+
+def bare_forward(collector: Collector, texts: list[list[int]]) -> float:
+    """Seconds for the body alone, on the same padded batches."""
+    ordered = sorted(texts, key=len, reverse=True)
+    started = time.perf_counter()
+    with torch.inference_mode():
+        for first in range(0, len(ordered), BATCH):
+            batch = ordered[first : first + BATCH]
+            ids = torch.zeros(len(batch), len(batch[0]), dtype=torch.long)
+            mask = torch.zeros_like(ids)
+            for row, text in enumerate(batch):
+                ids[row, : len(text)] = torch.tensor(text)
+                mask[row, : len(text)] = 1
+            collector.lm.model.base_model(input_ids=ids, attention_mask=mask, use_cache=False)
+    return time.perf_counter() - started
+
+
+def collection(collector: Collector, run: Path, backend: str) -> tuple[float, int]:
+    """Seconds for a whole collection into an empty folder, and the bytes of its data."""
+    settings = RunSettings(
+        run=run,
+        backend=backend,
+        batch_tokens=10**9,
+        batch_size=BATCH,
+        flush_bytes=128_000_000,
+        flush_seconds=30,
+        limit=None,
+        trainer={"devices": 1, "accelerator": "cpu"},
+    )
+    started = time.perf_counter()
+    collect(collector, settings)
+    seconds = time.perf_counter() - started
+    return seconds, sum(p.stat().st_size for p in (run / "store" / "parts").rglob("*") if p.is_file())
+
+
+def loaded(model: Path, dtype: str, count: int) -> ResidualStream:
+    collector = ResidualStream(ModelSpec(str(model), None, None, dtype, "auto"), sequences(count))
+    collector._lm = load(collector.spec, torch.device("cpu"))
+    return collector
+
+
+def payload(texts: list[list[int]]) -> int:
+    """Bytes of the unpadded float16 states."""
+    return sum(map(len, texts)) * len(SITES) * 768 * 2
+
+
+def compare(model: Path, folder: Path, rounds: int, count: int) -> None:
+    collector = loaded(model, "bfloat16", count)
+    texts = collector.sequences
+    seconds: dict[str, list[float]] = {"forward": [], "zarr": [], "hdf5": []}
+    ratios: dict[str, list[float]] = {"zarr": [], "hdf5": []}
+    size: dict[str, int] = {}
+    bare_forward(collector, texts[: 4 * BATCH])
+    for number in range(rounds + 1):
+        here = {}
+        for backend in ("zarr", "hdf5"):
+            before = bare_forward(collector, texts)
+            here[backend], size[backend] = collection(collector, folder / "run", backend)
+            shutil.rmtree(folder / "run")
+            after = bare_forward(collector, texts)
+            if number:  # the first round warms up
+                seconds["forward"] += [before, after]
+                seconds[backend].append(here[backend])
+                ratios[backend].append(here[backend] / ((before + after) / 2))
+    print(f"{count} sequences, {sum(map(len, texts)):,} tokens, {payload(texts) / 1e6:.0f} MB, {rounds} rounds")
+    print(f"bare forward pass   {statistics.median(seconds['forward']):.2f} s")
+    for backend in ("zarr", "hdf5"):
+        spread = f"[{min(ratios[backend]):.3f}, {max(ratios[backend]):.3f}]"
+        print(
+            f"collection, {backend:<5}   {statistics.median(seconds[backend]):.2f} s, "
+            f"{statistics.median(ratios[backend]):.3f} times the forward pass {spread}, "
+            f"{size[backend] / payload(texts):.3f} of the float16 payload on disk (bf16 run)"
+        )
+    for backend in ("zarr", "hdf5"):
+        single = loaded(model, "float32", min(count, 64))
+        _, written = collection(single, folder / "run32", backend)
+        shutil.rmtree(folder / "run32")
+        print(f"float32 run, {backend:<5}  {written / payload(single.sequences):.3f} of the float16 payload on disk")
+
+
+def peak(model: Path, count: int) -> None:
+    """In a process of its own: one collection, and the peak memory of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        collection(loaded(model, "bfloat16", count), Path(folder) / "run", "zarr")
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="64 sequences, one round, no memory test")
+    parser.add_argument("--peak", nargs=2, metavar=("MODEL", "COUNT"), help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.peak:
+        peak(Path(args.peak[0]), int(args.peak[1]))
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        model = save_model(folder / "model")
+        compare(model, folder, 1 if args.quick else args.rounds, 64 if args.quick else 256)
+        for count in () if args.quick else (256, 1024):
+            command = [sys.executable, __file__, "--peak", str(model), str(count)]
+            found = subprocess.run(command, capture_output=True, text=True, check=True)
+            print(f"peak memory at {count:>5} sequences  {int(found.stdout.split()[-1]) / 1e6:.0f} MB")
+
+
+if __name__ == "__main__":
+    main()

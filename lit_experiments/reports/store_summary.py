@@ -1,0 +1,60 @@
+"""What `lit-experiments inspect` prints of any store."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lit_experiments.reports.tables import text_table
+from lit_experiments.units import byte_count
+
+
+def store_summary(found: dict[str, Any]) -> str:
+    """The summary of `stores.inspect` as text."""
+    ratio = found["data_bytes"] / max(1, sum(f["payload_bytes"] for f in found["fields"].values()))
+    lines = [
+        f"{found['path']} ({found['backend']}, begun {found['created']})",
+        f"rows          {found['rows']:,} in {found['commits']} commits of {len(found['parts'])} parts",
+        f"data          {byte_count(found['data_bytes'])} ({ratio:.2f} of the uncompressed size), "
+        f"metadata {byte_count(found['rows_bytes'])}",
+        f"fingerprint   {found['fingerprint_sha256'][:16]}",
+    ]
+    lines += [f"              {key}: {_short(value)}" for key, value in _flat(found["fingerprint"]).items()]
+    if found["orphan_bytes"]:
+        lines.append(f"orphans       {byte_count(found['orphan_bytes'])} from interrupted commits, ignored by readers")
+    if found["repeated_ids"]:
+        lines.append(f"repeated      {found['repeated_ids']} sample ids were committed twice; the first is shown")
+    lines += ["", _fields(found), "", _columns(found)]
+    lines += [f"{dim}: {', '.join(map(str, names))}" for dim, names in found["coords"].items()]
+    return "\n".join(lines)
+
+
+def _fields(found: dict[str, Any]) -> str:
+    headers = ["field", "dims", "shape", "dtype", "units", "on disk", "ratio"]
+    rows = []
+    for name, about in found["fields"].items():
+        shape = " x ".join(str(n) for n in about["shape"])
+        ratio = "-" if about["ratio"] is None else f"{about['ratio']:.2f}"
+        stored = byte_count(about["stored_bytes"])
+        rows.append([name, ", ".join(about["dims"]), shape, about["dtype"], about["units"], stored, ratio])
+    return text_table(headers, rows)
+
+
+def _columns(found: dict[str, Any]) -> str:
+    rows = [[name, about["type"], about["description"]] for name, about in found["columns"].items()]
+    width = max((len(name) for name, _, _ in rows), default=0)
+    kind = max((len(kind) for _, kind, _ in rows), default=0)
+    return "\n".join(f"{n.ljust(width)}  {k.ljust(kind)}  {d}" for n, k, d in rows)
+
+
+def _flat(mapping: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested keys joined with dots."""
+    out: dict[str, Any] = {}
+    for key, value in mapping.items():
+        name = f"{prefix}{key}"
+        out |= _flat(value, f"{name}.") if isinstance(value, dict) and value else {name: value}
+    return out
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 70 else f"{text[:67]}..."
