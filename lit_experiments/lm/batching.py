@@ -4,8 +4,9 @@ Owns padding. What is padding follows from the lengths alone, never from ids, so
 end-of-text token is read like any other; and rows are padded with a token of their own, so padding brings in no value
 that could overflow. Knows no model.
 
-On the right, padding needs no attention mask: causal attention hides what comes later from every real token, and what
-the padded places compute is thrown away. On the left it needs mask and positions.
+On the right, padding needs no mask: causal attention hides what comes later from every real token, and what the padded
+places compute is thrown away. On the left it needs mask and positions. The mask is given in any case: one that hides
+nothing is skipped by Hugging Face's attention, while its absence makes some models warn of padding.
 """
 
 from collections.abc import Sequence
@@ -17,28 +18,29 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Batch:
-    """ids, positions: int64 [batch or 1, token]; mask: bool [batch, token], None where attention needs none."""
+    """ids: int64 [batch, token]; positions: int64 [batch or 1, token]; mask: bool [batch, token], False hides."""
 
     ids: Tensor
     positions: Tensor
-    mask: Tensor | None
+    mask: Tensor
 
 
 def pad_right(sequences: Sequence[Sequence[int]], device: torch.device) -> Batch:
-    """Real tokens first, positions 0.. for all rows alike, no mask."""
+    """Real tokens first, positions 0.. for all rows alike, nothing hidden."""
     longest = max(map(len, sequences))
     ids = torch.tensor([[*sequence, *[sequence[-1]] * (longest - len(sequence))] for sequence in sequences])
-    return Batch(ids.to(device), torch.arange(longest, device=device)[None], None)
+    return Batch(
+        ids.to(device), torch.arange(longest, device=device)[None], torch.ones_like(ids, dtype=torch.bool).to(device)
+    )
 
 
 def pad_left(sequences: Sequence[Sequence[int]], device: torch.device) -> Batch:
-    """Real tokens last, positions counted from each row's first real token; no mask when nothing is padded."""
+    """Real tokens last, positions counted from each row's first real token; the padding is hidden."""
     lengths = torch.tensor([len(sequence) for sequence in sequences])
     longest = int(lengths.max())
     ids = torch.tensor([[*[sequence[0]] * (longest - len(sequence)), *sequence] for sequence in sequences])
     column = torch.arange(longest)[None] - (longest - lengths)[:, None]
-    mask = None if bool((lengths == longest).all()) else (column >= 0).to(device)
-    return Batch(ids.to(device), column.clamp(min=0).to(device), mask)
+    return Batch(ids.to(device), column.clamp(min=0).to(device), (column >= 0).to(device))
 
 
 def flat_indices(lengths: Sequence[int], positions: str | Sequence[Sequence[int]], longest: int) -> list[list[int]]:

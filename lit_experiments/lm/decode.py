@@ -114,12 +114,8 @@ class Decoder:
         if cache is None:
             return self.prefill(texts)
         columns = cache.get_seq_length()
-        mask = None if state.mask is None else state.mask[:, :columns]
-        shorter = State([ids[:-1] for ids in texts], state.logits, state.captured, cache, mask)
-        last = [ids[-1] for ids in texts]
-        for ids, token in zip(shorter.ids, last, strict=True):
-            ids.append(token)
-        self._feed(shorter, torch.tensor(last, device=self.lm.device))
+        shorter = State(texts, state.logits, state.captured, cache, state.mask[:, :columns])
+        self._feed(shorter, torch.tensor([ids[-1] for ids in texts], device=self.lm.device))
         return shorter
 
     def _next_tokens(
@@ -150,8 +146,7 @@ class Decoder:
     def _feed(self, state: State, tokens: Tensor) -> None:
         """Feeds each row the token that its ids already end with."""
         positions = torch.tensor([[len(ids) - 1] for ids in state.ids], device=self.lm.device)
-        if state.mask is not None:
-            state.mask = torch.cat([state.mask, state.mask.new_ones(len(state), 1)], dim=1)
+        state.mask = torch.cat([state.mask, state.mask.new_ones(len(state), 1)], dim=1)
         state.logits, state.captured = self._forward(Batch(tokens[:, None], positions, state.mask), state.cache)
 
     @torch.inference_mode()

@@ -23,7 +23,7 @@ class State:
 
     ids: every row's token ids. logits: float32 [N, V], for the token after the last one fed. captured: {site: [N,
     hidden]} in the model's dtype, at the last token fed, that is, the state that predicts the next token. mask: bool
-    [N, columns of the cache], None when no row is padded. finished: True once the last token was sampled but not fed;
+    [N, columns of the cache], False at padding. finished: True once the last token was sampled but not fed;
     such a state can no longer be continued.
     """
 
@@ -31,7 +31,7 @@ class State:
     logits: Tensor
     captured: dict[str, Tensor]
     cache: DynamicCache
-    mask: Tensor | None
+    mask: Tensor
     finished: bool = False
 
     def __len__(self) -> int:
@@ -50,7 +50,7 @@ class State:
             logits=self.logits[index],
             captured={site: state[index] for site, state in self.captured.items()},
             cache=_select_cache(self.cache, index),
-            mask=None if self.mask is None else self.mask[index],
+            mask=self.mask[index],
         )
 
     def require_open(self) -> None:
