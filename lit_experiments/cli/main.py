@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from lit_experiments.cli import configs
 from lit_experiments.cli.help import VERB_HELP, overview, verb_help
@@ -21,6 +22,9 @@ def main(argv: list[str]) -> int:
     Returns:
         The exit code: 0 done, 1 failed, 2 the user's mistake, 75 stopped by a signal and resumable.
     """
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)  # a study of the user's own may lie beside their configs/
     try:
         return _dispatch(argv)
     except KeyboardInterrupt:

@@ -146,11 +146,20 @@ def _provenance(resolved: Resolved) -> dict[str, Any]:
 
 
 def _save_config(run: Path, resolved: Resolved) -> None:
-    """Written once: a resumed run keeps the configuration it began with."""
-    run.mkdir(parents=True, exist_ok=True)
+    """Written once: a resumed run keeps the configuration it began with.
+
+    Raises:
+        UserError: the folder cannot be made or written.
+    """
     path = run / "config.yaml"
-    if not path.exists():
-        path.write_text(resolved.to_yaml(), encoding="utf-8")
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            path.write_text(resolved.to_yaml(), encoding="utf-8")
+    except OSError as error:
+        raise UserError(
+            f"Cannot write into {run.absolute()}: {error.strerror}. Nothing ran.\nNext: choose a folder with --run DIR."
+        ) from error
 
 
 def _without_restart(argv: list[str]) -> list[str]:

@@ -55,6 +55,13 @@ class RunSettings:
     trainer: dict[str, Any]
     provenance: dict[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        least = {"batch_tokens": 1, "batch_size": 1, "flush_bytes": 1, "flush_seconds": 1e-3, "limit": 1}
+        for name, bound in least.items():
+            value = getattr(self, name)
+            if value is not None and value < bound:
+                raise UserError(f"{name} must be at least {bound:g}, found {value:g}.")
+
     @property
     def store(self) -> Path:
         return self.run / "store"

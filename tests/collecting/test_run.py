@@ -239,3 +239,15 @@ def test_memory_does_not_grow_with_the_number_of_samples(spec: ModelSpec, tmp_pa
     collect(Counting(spec, count=60), settings(tmp_path / "run", batch_size=1, flush_bytes=1))
     assert len(most) == 60
     assert max(most) <= 6
+
+
+@pytest.mark.parametrize("name", ["batch_tokens", "batch_size", "flush_bytes", "flush_seconds", "limit"])
+def test_sizes_that_cannot_be_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match=f"{name} must be at least"):
+        settings(tmp_path, **{name: 0})
+
+
+def test_a_folder_that_cannot_be_written_is_one_message(launcher: Launcher, toy: list[str], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert launcher.run([*toy, "--run", str(tmp_path / "file" / "run")]) == EXIT_USER
+    assert "Next: choose a folder with --run DIR." in launcher.log.read_text()

@@ -1,0 +1,67 @@
+"""What the README shows works as shown."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import stores
+from lit_experiments.cli import main
+from lit_experiments.errors import EXIT_DONE
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def _block(language: str, containing: str) -> str:
+    blocks = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    (found,) = [b for b in blocks if containing in b]
+    return str(found)
+
+
+@pytest.fixture(scope="module")
+def own_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "mine.py").write_text(_block("python", "class MyCollector"), encoding="utf-8")
+    configs = folder / "configs" / "collect"
+    configs.mkdir(parents=True)
+    (configs / "mine.yaml").write_text(_block("yaml", "class_path: mine.MyCollector"), encoding="utf-8")
+    return folder
+
+
+def test_a_study_of_ones_own_is_one_file_and_one_yaml(own_study: Path) -> None:
+    command = [sys.executable, "-m", "lit_experiments.cli", "collect", "--exp", "mine", "--limit", "7"]
+    done = subprocess.run(command, cwd=own_study, capture_output=True, text=True, check=False)
+    assert done.returncode == EXIT_DONE, done.stderr
+    store = stores.open_store(own_study / "runs" / "mine" / "store")
+    assert len(store) == 7
+    lengths = [len(ids) for ids in store.table(["input_ids"]).column(0).to_pylist()]
+    assert store["resid"].lengths().tolist() == lengths
+
+
+def test_its_options_are_in_the_help(own_study: Path) -> None:
+    command = [sys.executable, "-m", "lit_experiments.cli", "collect", "--exp", "mine", "--help"]
+    done = subprocess.run(command, cwd=own_study, capture_output=True, text=True, check=True)
+    assert "Where to read, e.g. resid_post.3. (default: ['resid_post.0', 'resid_post.1'])" in " ".join(
+        done.stdout.split()
+    )
+
+
+def test_the_store_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["collect", "--exp", "tempnorm", "--limit", "24", "--accelerator", "cpu"]) == EXIT_DONE
+    code = _block("python", "store.iter_rows").replace(": ...", ": pass")
+    names: dict[str, object] = {}
+    exec(compile(code, "README", "exec"), names)
+    assert isinstance(names["store"], stores.Store)
+
+
+def test_the_tree_names_what_is_there() -> None:
+    tree = README.split("```\ncollect.py  train.py", 1)[1].split("```", 1)[0]
+    for line in tree.splitlines()[1:]:
+        name = line.strip().split(" ")[0]
+        if name.endswith("/") and not name.startswith("runs"):
+            places = [ROOT / name, ROOT / "configs" / name, ROOT / "lit_experiments" / name, ROOT / "stores" / name]
+            assert any(p.is_dir() for p in places), name
