@@ -1,0 +1,143 @@
+"""The report on a model folder: every target of the embedded model, measured, as a dictionary and as a table.
+
+Owns: which measurements are made, on what, with how many samples.
+Does not know: how they are made (see evaluate, trigram).
+"""
+
+from __future__ import annotations
+
+import itertools
+import platform
+import random
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from lit_experiments.embedded import arithmetic, evaluate, text
+from lit_experiments.embedded.recipe import Sizes
+from lit_experiments.embedded.tokenizer import encode_documents
+from lit_experiments.embedded.trigram import Trigram
+
+FIRST_LINE = "A demonstration subject, never a scientific result."
+
+
+Measured = dict[str, dict[str, float]]  # name -> value, low, high (95 %), n
+
+
+def _plain(value: float, n: int) -> dict[str, float]:
+    """A value without an interval."""
+    return {"value": value, "low": float("nan"), "high": float("nan"), "n": n}
+
+
+def _mean(values: Sequence[np.ndarray], sizes: Sizes) -> dict[str, float]:
+    """Mean over all entries of ragged values, with a 95 % bootstrap interval over documents."""
+    sums, counts = np.array([v.sum() for v in values]), np.array([len(v) for v in values])
+    rows = np.random.default_rng(sizes.seed).integers(len(values), size=(sizes.resamples, len(values)))
+    low, high = np.percentile(sums[rows].sum(1) / counts[rows].sum(1), [2.5, 97.5])
+    return {"value": float(sums.sum() / counts.sum()), "low": float(low), "high": float(high), "n": len(values)}
+
+
+def _share(hits: Iterable[bool]) -> dict[str, float]:
+    """Share of true values with its 95 % Wilson interval."""
+    values = list(hits)
+    n, p, z = len(values), float(np.mean(values)), 1.959964
+    centre = (p + z**2 / 2 / n) / (1 + z**2 / n)
+    half = z * np.sqrt(p * (1 - p) / n + z**2 / 4 / n**2) / (1 + z**2 / n)
+    return {"value": p, "low": float(centre - half), "high": float(centre + half), "n": n}
+
+
+def _cross_entropy(model: Any, tokenizer: Any, training: list[str], held_out: list[str], sizes: Sizes) -> Measured:
+    """Held-out cross-entropy of the model and of the trigram on the same tokens."""
+    window = model.config.max_position_embeddings
+    documents = [ids[:window] for ids in encode_documents(tokenizer, held_out)]
+    surprise = [-values for values in evaluate.log_probs(model, documents, sizes.batch)]
+    trigram = Trigram(encode_documents(tokenizer, training), len(tokenizer))
+    expected = [-trigram.log_probs(ids) for ids in documents]
+    nats = sum(float(values.sum()) for values in surprise)
+    bytes_read = sum(len(tokenizer.decode(ids, skip_special_tokens=True).encode()) for ids in documents)
+    return {
+        "held-out CE, nats/token": _mean(surprise, sizes),
+        "Kneser-Ney trigram CE, nats/token": _mean(expected, sizes),
+        "difference, nats/token": _mean([a - b for a, b in zip(surprise, expected, strict=True)], sizes),
+        "held-out CE, nats/byte": _plain(nats / bytes_read, len(documents)),
+    }
+
+
+def _shuffled(model: Any, tokenizer: Any, held_out: list[str], sizes: Sizes) -> Measured:
+    """Cross-entropy of held-out paragraphs, and of the same tokens in random order."""
+    paragraphs = [paragraph for piece in held_out for paragraph in piece.split("\n\n")]
+    window = model.config.max_position_embeddings
+    encoded = encode_documents(tokenizer, paragraphs)
+    documents = [ids[:window] for ids in encoded if len(ids) >= sizes.shuffled_min_tokens]
+    rng = random.Random(sizes.seed)
+    mixed = [[ids[0], *rng.sample(ids[1:-1], len(ids) - 2), ids[-1]] for ids in documents]
+    plain, disturbed = (evaluate.log_probs(model, each, sizes.batch) for each in (documents, mixed))
+    return {
+        "paragraph CE, nats/token": _mean([-v for v in plain], sizes),
+        "shuffled paragraph CE, nats/token": _mean([-v for v in disturbed], sizes),
+    }
+
+
+def _arithmetic(model: Any, tokenizer: Any, sizes: Sizes) -> Measured:
+    """Pass rate and share of methods on held-out problems."""
+    problems = list(itertools.islice(arithmetic.problems("report", held_out=True), sizes.problems))
+    attempts = evaluate.solve(model, tokenizer, problems, sizes.temperature, sizes.seed, sizes.batch)
+    greedy = evaluate.solve(model, tokenizer, problems, 0.0, sizes.seed, sizes.batch)
+    at = f"at T = {sizes.temperature}"
+    found = {f"arithmetic solved {at}": _share(a.solved for a in attempts)}
+    found["arithmetic solved, greedy"] = _share(a.solved for a in greedy)
+    for kind in arithmetic.KINDS:
+        found[f"  {kind} solved {at}"] = _share(a.solved for a in attempts if a.problem.kind == kind)
+    for method in arithmetic.METHODS:
+        used = [a for a in attempts if a.method == method]
+        found[f"  method {method} {at}"] = _share(a.method == method for a in attempts)
+        if used:
+            found[f"  method {method} solved {at}"] = _share(a.solved for a in used)
+    return found
+
+
+def _half_precision(folder: Path, model: Any, tokenizer: Any, held_out: list[str], sizes: Sizes) -> Measured:
+    """Largest magnitude in the residual stream, and how far bfloat16 moves the cross-entropy."""
+    documents = [ids[:256] for ids in encode_documents(tokenizer, held_out[: sizes.batch])]
+    with torch.no_grad():
+        states = model(input_ids=torch.tensor([documents[0]]), output_hidden_states=True).hidden_states
+    coarse, _ = evaluate.load_folder(folder, torch.bfloat16)
+    a, b = (evaluate.log_probs(each, documents, sizes.batch) for each in (model, coarse))
+    largest = float(max(state.abs().max() for state in states))
+    return {
+        "largest magnitude in the residual stream": _plain(largest, 1),
+        "bfloat16 minus float32 CE, nats/token": _mean([x - y for x, y in zip(a, b, strict=True)], sizes),
+    }
+
+
+def measure(folder: Path, training: list[str], held_out: list[str], sizes: Sizes) -> Measured:
+    """All measurements of the model in `folder`; `training` and `held_out` are pieces of documentation."""
+    model, tokenizer = evaluate.load_folder(folder, torch.float32)
+    return {
+        **_cross_entropy(model, tokenizer, training, held_out, sizes),
+        **_shuffled(model, tokenizer, held_out, sizes),
+        **_arithmetic(model, tokenizer, sizes),
+        **_half_precision(folder, model, tokenizer, held_out, sizes),
+    }
+
+
+def header(folder: Path) -> str:
+    """What was measured, and on which documentation."""
+    bytes_on_disk = sum(path.stat().st_size for path in folder.iterdir())
+    source = text.source_hash(text.documents())[:16]
+    return (
+        f"{FIRST_LINE}\nmodel {folder} ({bytes_on_disk / 1e6:.2f} MB), documentation of Python "
+        f"{platform.python_version()} (sha256 {source}...)"
+    )
+
+
+def table(measured: Measured) -> str:
+    """A Markdown table of the measurements."""
+    lines = ["| measured | value | 95 % interval | n |", "|---|---:|---:|---:|"]
+    for name, found in measured.items():
+        interval = f"{found['low']:.3f} to {found['high']:.3f}" if found["low"] == found["low"] else ""
+        lines.append(f"| {name.strip()} | {found['value']:.3f} | {interval} | {found['n']} |")
+    return "\n".join(lines)
