@@ -138,10 +138,12 @@ def cast_exactly(values: Array, dtype: np.dtype[Any], where: str) -> Array:
     if np.can_cast(values.dtype, dtype, "safe"):
         return values.astype(dtype)
     if dtype.kind == "f" and values.dtype.kind in "fiu":
-        cast = values.astype(dtype)
+        with np.errstate(over="ignore", invalid="ignore"):
+            cast = values.astype(dtype)
+            back = cast.astype(values.dtype)
         if values.dtype.kind == "f" and np.array_equal(np.isfinite(values), np.isfinite(cast)):
             return cast
-        if values.dtype.kind in "iu" and np.array_equal(cast.astype(np.float64), values.astype(np.float64)):
+        if values.dtype.kind in "iu" and np.array_equal(back, values):
             return cast
     if dtype.kind in "iu" and values.dtype.kind in "iu":
         info = np.iinfo(dtype)

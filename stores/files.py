@@ -121,7 +121,7 @@ class LocalFiles:
         return sums
 
     def flush_soon(self, rel: str) -> None:
-        """Let the disk start on what a growing file has so far, in the background; `sync` waits for it and its errors."""
+        """Start writing what a growing file has so far to disk, in the background; `sync` waits for it, and raises."""
         if self._flusher is None:  # one thread of its own: the workers shall go on compressing
             self._flusher = ThreadPoolExecutor(1, thread_name_prefix="stores-flush")
         self._flushing.append(self._flusher.submit(_fsync, self.root / rel))

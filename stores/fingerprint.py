@@ -11,13 +11,13 @@ from .errors import FingerprintError
 ABSENT = "(absent)"
 
 
-def canonical_json(value: Any) -> str:
+def canonical_json(value: Any, what: str = "Fingerprint") -> str:
     """JSON that is the same for equal content: sorted keys, no spaces, no NaN.
 
     Raises FingerprintError with the dotted key of what is not plain JSON (str, int, float, bool, None, list, tuple,
     dict).
     """
-    _check_plain(value, "")
+    _check_plain(value, "", what)
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
@@ -44,19 +44,17 @@ def _leaves(value: Any, key: str) -> dict[str, Any]:
     return {key: value}
 
 
-def _check_plain(value: Any, key: str) -> None:
+def _check_plain(value: Any, key: str, what: str) -> None:
     if isinstance(value, dict):
         for name, item in value.items():
             if not isinstance(name, str):
-                raise FingerprintError(f"Fingerprint key {name!r} under {key or 'the top'!r} is not a string.")
-            _check_plain(item, f"{key}.{name}" if key else name)
+                raise FingerprintError(f"{what} key {name!r} under {key or 'the top'!r} is not a string.")
+            _check_plain(item, f"{key}.{name}" if key else name, what)
     elif isinstance(value, list | tuple):
         for position, item in enumerate(value):
-            _check_plain(item, f"{key}[{position}]")
+            _check_plain(item, f"{key}[{position}]", what)
     elif isinstance(value, float) and not -float("inf") < value < float("inf"):
-        raise FingerprintError(f"Fingerprint value {key!r} is {value}; JSON has no such number.")
+        raise FingerprintError(f"{what} value {key!r} is {value}; JSON has no such number.")
     elif not (value is None or type(value) in (str, int, float, bool)):
         kind = type(value).__name__
-        raise FingerprintError(
-            f"Fingerprint value {key!r} is a {kind} ({value!r}); use plain str, int, float, bool, list."
-        )
+        raise FingerprintError(f"{what} value {key!r} is a {kind} ({value!r}); use plain str, int, float, bool, list.")

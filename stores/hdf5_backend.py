@@ -9,17 +9,18 @@ across a fork.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .backends import FieldPlan, Located, WrittenFiles
 from .chunks import BIT_SHUFFLE, LEVEL, Layout, encode_chunks
-from .errors import BackendMismatch, CorruptStore, WriteFailed
+from .errors import BackendMismatch, CorruptStore
 from .files import FLUSH_BYTES, Files
+from .hdf5_file import writing
 
 CHECKSUMS = ".crc32c"
-_VERSION = ("v110", "v110")  # HDF5 1.10: checksummed metadata and quick chunk indexes
 
 
 def segment_name(number: int) -> str:
@@ -28,24 +29,23 @@ def segment_name(number: int) -> str:
 
 def write_segment(files: Files, base: str, plans: list[FieldPlan], attributes: dict[str, Any]) -> WrittenFiles:
     """Write the file at `base` (a new path). Returns its size and stored bytes per field."""
-    import h5py
-
     if not files.is_local:
         raise BackendMismatch(f"HDF5 can't be written to {files.locate('')}; use the zarr backend there.")
     written = WrittenFiles()
-    files.make_folder(base.rpartition("/")[0])
-    try:
-        with h5py.File(files.locate(base), "x", libver=_VERSION, locking=False) as file:
-            file.attrs.update(attributes)
-            for plan in plans:
-                written.stored[plan.name] = _write_array(file, plan, lambda: files.flush_soon(base))
-    except RuntimeError as error:  # h5py reports some failed flushes so
-        raise WriteFailed(f"HDF5 could not write {files.locate(base)}: {error}") from error
+    with writing(Path(files.locate(base)), new=True) as (file, steady):
+
+        def progress() -> None:
+            steady.check()
+            files.flush_soon(base)
+
+        file.attrs.update(attributes)
+        for plan in plans:
+            written.stored[plan.name] = _write_array(file, plan, progress)
     written.sizes[base] = files.size(base)
     return written
 
 
-def _write_array(file: Any, plan: FieldPlan, flush_soon: Callable[[], None]) -> int:
+def _write_array(file: Any, plan: FieldPlan, progress: Callable[[], None]) -> int:
     import hdf5plugin
 
     layout = plan.layout
@@ -66,7 +66,7 @@ def _write_array(file: Any, plan: FieldPlan, flush_soon: Callable[[], None]) -> 
             stored += len(frame)
             chunk += 1
         if stored - flushed >= FLUSH_BYTES:
-            flush_soon()
+            progress()
             flushed = stored
     grid = (*layout.leading, layout.per_line)
     file.create_dataset(plan.name + CHECKSUMS, data=checksums.reshape(grid))

@@ -24,12 +24,16 @@ class Segment:
     """One committed segment of one part."""
 
     files: Files
-    backend: Backend
+    backend_name: str
     part: str
     number: int
     rows_name: str
     manifest: Manifest
     _located: dict[str, Located] = field(default_factory=dict)
+
+    @property
+    def backend(self) -> Backend:
+        return backend(self.backend_name)
 
     @property
     def folder(self) -> str:
@@ -75,10 +79,9 @@ def read_commits(files: Files, backend_name: str, columns: list[str]) -> tuple[l
     file.
     """
     commits = list_commits(files)
-    module = backend(backend_name)
     results = list(pool().map(lambda commit: read_rows(files, f"parts/{commit[0]}/{commit[1]}", columns), commits))
     segments = [
-        Segment(files, module, part, number, name, manifest)
+        Segment(files, backend_name, part, number, name, manifest)
         for (part, name, number), (_, manifest) in zip(commits, results, strict=True)
     ]
     return segments, [table for table, _ in results]
@@ -87,7 +90,7 @@ def read_commits(files: Files, backend_name: str, columns: list[str]) -> tuple[l
 def open_segment(files: Files, backend_name: str, part: str, name: str, number: int) -> Segment:
     """One commit, its rows file checked. Raises CorruptStore."""
     _, manifest = read_rows(files, f"parts/{part}/{name}", [])
-    return Segment(files, backend(backend_name), part, number, name, manifest)
+    return Segment(files, backend_name, part, number, name, manifest)
 
 
 def read_columns(segments: list[Segment], columns: list[str]) -> list[pa.Table]:

@@ -6,6 +6,7 @@ import datetime
 import hashlib
 import json
 import os
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,8 @@ from .schema import Schema
 FORMAT = "lit-experiments-store"
 VERSION = 1
 STORE_JSON = "store.json"
+_ZEROS = "0" * 64
+_ZEROS_AT_END = re.compile(rb"0{64}(\"\s*\}\s*)\Z")
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,9 @@ class Header:
     provenance: dict[str, Any]
     created: str
 
-    def to_json(self) -> dict[str, Any]:
-        body = {
+    def to_bytes(self) -> bytes:
+        """The file's content. Its checksum is the SHA-256 of these bytes with the checksum's digits as zeros."""
+        document = {
             "format": FORMAT,
             "version": VERSION,
             "backend": self.backend,
@@ -48,13 +52,17 @@ class Header:
             "schema": self.schema.to_json(),
             "fingerprint": {"sha256": fingerprint_hash(self.fingerprint), "content": self.fingerprint},
             "provenance": self.provenance,
+            "checksum": _ZEROS,
         }
-        return {**body, "checksum": checksum(body)}
+        blank = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False).encode()
+        return _ZEROS_AT_END.sub(hashlib.sha256(blank).hexdigest().encode() + rb"\1", blank)
 
 
-def checksum(body: dict[str, Any]) -> str:
-    """SHA-256 of the canonical JSON of store.json without its checksum."""
-    return hashlib.sha256(canonical_json(body).encode()).hexdigest()
+def _checksum_holds(data: bytes, stated: Any) -> bool:
+    if not isinstance(stated, str) or len(stated) != len(_ZEROS):
+        return False
+    head, found, tail = data.rpartition(stated.encode())
+    return bool(found) and hashlib.sha256(head + _ZEROS.encode() + tail).hexdigest() == stated
 
 
 def read_header(files: Files) -> Header:
@@ -73,7 +81,7 @@ def read_header(files: Files) -> Header:
     version = document.get("version")
     if isinstance(version, int) and version > VERSION:
         raise NewerFormat(f"{place} has format version {version}; this program reads up to {VERSION}. Update it.")
-    if checksum({key: value for key, value in document.items() if key != "checksum"}) != document.get("checksum"):
+    if not _checksum_holds(data, document.get("checksum")):
         raise CorruptStore(f"{place} fails its checksum: it was damaged or edited. Restore it from a copy.")
     try:
         return Header(
@@ -104,7 +112,7 @@ def ensure_store(
         raise BackendMismatch(f"HDF5 can't be written to {os.fspath(path)}; use the zarr backend there.")
     created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     header = Header(backend, schema, fingerprint, provenance, created)
-    document = json.dumps(header.to_json(), ensure_ascii=False, indent=1, allow_nan=False).encode()
+    document = _encode(header)
     try:
         if not files.exists(STORE_JSON):
             _make(files, document)
@@ -113,6 +121,12 @@ def ensure_store(
             f"Can't make a store at {files.locate('')}: {error.strerror or error}. Choose another folder."
         ) from error
     compare(read_header(files), header, files.locate(""))
+
+
+def _encode(header: Header) -> bytes:
+    """Raises FingerprintError if fingerprint or provenance are not plain JSON."""
+    canonical_json(header.provenance, "Provenance")
+    return header.to_bytes()
 
 
 def _make(files: Files, document: bytes) -> None:

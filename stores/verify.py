@@ -22,14 +22,14 @@ from .row_index import repeated_ids
 from .rows import read_rows
 from .schema import Field, Schema
 from .segments import Segment, list_commits, open_segment
-from .store_file import read_header
+from .store_file import STORE_JSON, read_header
 from .workers import map_ordered
 from .writer import stored_fields
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something wrong. `path` is the file, `what` says what was found, and the field and chunk where that can be told."""
+    """Something wrong. `path` is the file, `what` says what was found, with field and chunk where that can be told."""
 
     path: str
     what: str
@@ -41,13 +41,15 @@ class Problem:
 def verify(path: str | os.PathLike[str]) -> list[Problem]:
     """Check everything; an empty list means that all is as written. Torn, uncommitted segments are no problem.
 
-    Raises NotAStore or NewerFormat where there is nothing to check.
+    Raises NotAStore where there is no store.json.
     """
     files = open_files(path)
     try:
         header = read_header(files)
-    except CorruptStore as error:
-        return [Problem(files.locate("store.json"), str(error))]
+    except StoreError as error:
+        if not files.exists(STORE_JSON):
+            raise
+        return [Problem(files.locate(STORE_JSON), str(error))]
     segments, problems = [], []
     for part, name, number in list_commits(files):
         try:
@@ -61,7 +63,7 @@ def verify(path: str | os.PathLike[str]) -> list[Problem]:
 
 
 def _check_chain(segments: list[Segment]) -> Iterator[Problem]:
-    """Each commit names the one before it; a lost one leaves a gap (a lost last one can't be told from work not done)."""
+    """Each commit names the one before it; a lost one leaves a gap (a lost last one looks like work not done)."""
     for _, group in itertools.groupby(segments, key=lambda s: s.part):
         commits = list(group)
         names = {s.rows_name for s in commits}

@@ -20,6 +20,7 @@ from ..backends import FieldPlan
 from ..field_view import FieldView
 from ..files import LocalFiles
 from ..fingerprint import fingerprint_hash
+from ..hdf5_file import writing
 from ..reader import Store
 from ..writer import plan_field
 
@@ -51,7 +52,7 @@ def export_hdf5(store: Store, out: Path) -> None:
     import h5py
 
     hdf5_backend.write_segment(LocalFiles(out.parent), out.name, _plans(store), _attributes(store))
-    with h5py.File(out, "r+", locking=False) as file:
+    with writing(out, new=False) as (file, _):
 
         def put(name: str, values: NDArray[Any] | list[str]) -> None:
             if isinstance(values, list):
