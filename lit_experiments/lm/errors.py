@@ -50,3 +50,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1)
     return f"did you mean {close[0]!r}?" if close else ", ".join(names)
+
+
+def first_line(error: Exception) -> str:
+    """The first line of a library's error that says anything."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), "no details")

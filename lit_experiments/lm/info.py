@@ -76,7 +76,7 @@ def read_info(spec: ModelSpec) -> ModelInfo:
     adapter = None if spec.adapter is None else locate_adapter(spec.adapter)
     config = _read_config(located.folder)
     text_config = config.get_text_config(decoder=True)
-    layout = layout_of(config)
+    layout = layout_of(config, str(located.folder))
     return ModelInfo(
         spec=spec,
         located=located,

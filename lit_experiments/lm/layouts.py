@@ -43,12 +43,13 @@ class Layout:
     after_norm: tuple[str, ...] = ()
 
 
-def layout_of(config: Any) -> Layout:
-    """The layout of a configuration's architecture. Raises ModelError naming the known ones."""
+def layout_of(config: Any, where: str) -> Layout:
+    """The layout of a configuration's architecture. Raises ModelError naming `where` it is from and the known ones."""
     family = _FAMILIES.get(config.model_type)
     if family is None:
         raise model_error(
             f"The sites of architecture {config.model_type!r} are not known: its blocks could not be found.",
+            where=where,
             allowed=", ".join(sorted(_FAMILIES)),
             next_step=f"{nearest(config.model_type, _FAMILIES)} (or add the architecture to lm/layouts.py)",
         )

@@ -154,7 +154,7 @@ def _unknown_repo(repo: str) -> ModelError:
 
 
 def _unreachable(repo: str, error: Exception) -> ModelError:
-    offline = constants.is_offline_mode()
+    offline = constants.HF_HUB_OFFLINE
     cause = "HF_HUB_OFFLINE is set" if offline else _root_cause(error)
     return model_error(
         f"Model {repo!r} is not on this machine, and the Hub could not be reached.",

@@ -17,7 +17,7 @@ from typing import Any
 
 from transformers import AutoTokenizer
 
-from lit_experiments.lm.errors import model_error
+from lit_experiments.lm.errors import first_line, model_error
 
 ALWAYS_BOS = frozenset({"opt", "gemma", "gemma2", "gemma3", "gemma3_text"})
 
@@ -60,7 +60,7 @@ def load_tokens(folder: Path, model_type: str) -> Tokens:
         raise model_error(
             "The tokenizer cannot be read.",
             where=str(folder),
-            found=f"{type(error).__name__}: {str(error).splitlines()[0]}",
+            found=f"{type(error).__name__}: {first_line(error)}",
             next_step="save it again: AutoTokenizer.from_pretrained(...).save_pretrained(folder)",
         ) from error
     policy = _bos_policy(tokenizer, _explicit_setting(folder), model_type)

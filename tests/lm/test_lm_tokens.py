@@ -1,0 +1,82 @@
+"""Exactly one beginning-of-sequence token where the model uses one, none where it does not."""
+
+import json
+
+import pytest
+from tiny_models import ARCHITECTURES, make_tokenizer, random_model, save, spec
+
+from lit_experiments.lm.errors import ModelError
+from lit_experiments.lm.info import read_info
+
+
+@pytest.fixture
+def info_with(tmp_path):
+    """A tiny model's facts, with or without a tokenizer that adds BOS, and with an explicit setting or none."""
+
+    def make(architecture, adds_bos, setting=None):
+        folder = tmp_path / "model"
+        save(random_model(*ARCHITECTURES[architecture]), folder, adds_bos)
+        path = folder / "tokenizer_config.json"
+        content = json.loads(path.read_text())
+        content.pop("add_bos_token", None)
+        path.write_text(json.dumps(content if setting is None else {**content, "add_bos_token": setting}))
+        return read_info(spec(folder))
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("architecture", "adds_bos", "setting", "policy"),
+    [
+        ("llama", True, None, "tokenizer"),
+        ("opt", True, None, "tokenizer"),
+        ("llama", False, True, "added"),
+        ("opt", False, None, "added"),
+        ("gemma2", False, None, "added"),
+        ("gemma3_text", False, None, "added"),
+        ("gpt2", False, None, "none"),
+        ("gpt_neox", False, None, "none"),
+        ("llama", False, None, "none"),  # Llama weights with a GPT-2 tokenizer (SmolLM2 is one) use none
+        ("gemma2", False, False, "none"),
+    ],
+)
+def test_the_policy_follows_tokenizer_setting_and_architecture(info_with, architecture, adds_bos, setting, policy):
+    tokens = info_with(architecture, adds_bos, setting).tokens
+    assert tokens.bos_policy == policy
+    assert tokens.encode("w5 w6") == ([5, 6] if policy == "none" else [0, 5, 6])
+    assert tokens.encode("") == ([] if policy == "none" else [0])
+    assert tokens.decode(tokens.encode("w5 w6")).endswith("w5 w6")
+
+
+def test_ids_equal_the_tokenizers_own_where_it_adds_bos(info_with):
+    tokens = info_with("llama", True).tokens
+    assert tokens.encode("w5 w6 w7") == tokens.tokenizer("w5 w6 w7")["input_ids"]
+
+
+@pytest.mark.parametrize(("architecture", "adds_bos"), [("llama", True), ("opt", False)])
+def test_a_text_that_brings_its_own_bos_gets_no_second_one(info_with, architecture, adds_bos):
+    """A rendered chat template begins with it."""
+    assert info_with(architecture, adds_bos).tokens.encode("<s> w5") == [0, 5]
+
+
+@pytest.mark.parametrize(("architecture", "adds_bos"), [("llama", True), ("opt", False), ("gpt2", False)])
+def test_two_in_a_row_are_refused(info_with, architecture, adds_bos):
+    with pytest.raises(ModelError, match="two beginning-of-sequence tokens"):
+        info_with(architecture, adds_bos).tokens.encode("<s> <s> w5")
+
+
+def test_the_end_token_of_a_tokenizer_is_never_appended(info_with, tmp_path):
+    from tokenizers import processors
+
+    info = info_with("llama", True)
+    tokenizer = make_tokenizer(True)
+    template = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 1)])
+    tokenizer.backend_tokenizer.post_processor = template
+    tokenizer.save_pretrained(tmp_path / "model")
+    tokens = read_info(info.spec).tokens
+    assert tokens.tokenizer("w5")["input_ids"] == [0, 5, 1]
+    assert tokens.encode("w5") == [0, 5]
+
+
+def test_the_policy_is_part_of_the_fingerprint(info_with):
+    assert info_with("llama", True).fingerprint()["bos_policy"] == "tokenizer"
