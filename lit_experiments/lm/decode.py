@@ -80,11 +80,10 @@ class Decoder:
         out = _Recorder(len(state), steps)
         alive, keys = list(range(len(state))), list(keys)
         with NoiseAhead(state.logits.shape[1]) as noise:
-            for step in range(steps):
-                tokens = self._next_tokens(state, sampling, keys, noise, last=step + 1 == steps)
+    XX self._next_tokens(state, sampling, keys, noise, last=step + 1 == steps)
                 if forced is not None:
                     _force(tokens, [forced[row][step : step + 1] for row in alive])
-                going = out.record(step, alive, tokens, state.logits, stop_ids)
+                going = out.record(step, alive, tokens, _chosen(state.logits, tokens) - log_total, stop_ids)
                 for ids, token in zip(state.ids, tokens.tolist(), strict=True):
                     ids.append(token)
                 if len(going) < len(alive):
@@ -121,7 +120,6 @@ class Decoder:
     def _next_tokens(
         self, state: State, sampling: Sampling, keys: list[StreamKey], noise: NoiseAhead, last: bool
     ) -> Tensor:
-        self._refuse_nonfinite(state)
         drawn = None
         if not sampling.greedy:
             drawn = noise.draw(keys, [len(ids) for ids in state.ids], last).to(state.logits.device, non_blocking=True)
@@ -134,14 +132,17 @@ class Decoder:
                 self.near_ties += 1
         return tokens
 
-    def _refuse_nonfinite(self, state: State) -> None:
-        broken = (~state.logits.logsumexp(-1).isfinite()).nonzero()[:, 0].tolist()
+    def _log_total(self, state: State) -> Tensor:
+        """log of the sum of exp(logits), [N]; raises NonFiniteStateError where the model computed no numbers."""
+        log_total = state.logits.logsumexp(-1)
+        broken = (~log_total.isfinite()).nonzero()[:, 0].tolist()
         if broken:
             row, position = broken[0], len(state.ids[broken[0]]) - 1
             message = (
                 f"{self.lm.info.name!r} computed NaN or infinity in its logits at position {position} of row {row}."
             )
             raise NonFiniteStateError(message, index=row, site="logits", position=position)
+        return log_total
 
     def _feed(self, state: State, tokens: Tensor) -> None:
         """Feeds each row the token that its ids already end with."""
@@ -189,17 +190,22 @@ class _Recorder:
         self.log_probs = torch.full((rows, steps), torch.nan, dtype=torch.float32)
         self.stopped = torch.zeros(rows, dtype=torch.bool)
 
-    def record(self, step: int, alive: list[int], tokens: Tensor, logits: Tensor, stop_ids: Sequence[int]) -> list[int]:
+    def record(
+        self, step: int, alive: list[int], tokens: Tensor, log_probs: Tensor, stop_ids: Sequence[int]
+    ) -> list[int]:
         """Notes this step's tokens; returns which of the rows at hand go on."""
         self.token_ids[alive, step] = tokens.cpu()
-        chosen = logits.gather(1, tokens[:, None])[:, 0]
-        self.log_probs[alive, step] = (chosen - logits.logsumexp(-1)).cpu()
+        self.log_probs[alive, step] = log_probs.cpu()
         ended = [token in stop_ids for token in tokens.tolist()]
         self.stopped[[row for row, end in zip(alive, ended, strict=True) if end]] = True
         return [i for i, end in enumerate(ended) if not end]
 
     def result(self) -> Continuations:
         return Continuations(self.token_ids, self.log_probs, (self.token_ids >= 0).sum(1), self.stopped)
+
+
+def _chosen(logits: Tensor, tokens: Tensor) -> Tensor:
+    return logits.gather(1, tokens[:, None])[:, 0]
 
 
 def _force(tokens: Tensor, forced: list[Sequence[int]]) -> None:
