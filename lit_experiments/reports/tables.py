@@ -24,8 +24,10 @@ def markdown_table(headers: Sequence[str], rows: Rows) -> str:
 
 
 def number(value: float, digits: int = 3) -> str:
-    """A number for a table; a dash for 'no value'."""
-    return "-" if math.isnan(value) else f"{value:.{digits}f}"
+    """A number for a table, in powers of ten when it is very large; a dash for 'no value'."""
+    if math.isnan(value):
+        return "-"
+    return f"{value:.{digits}f}" if abs(value) < 10**4 else f"{value:.2e}"
 
 
 def interval(estimate: Estimate, digits: int = 3) -> str:
