@@ -56,10 +56,9 @@ def build_mixture(recipe: Recipe, training_pieces: Sequence[str]) -> Mixture:
 
 def fit(recipe: Recipe, module: EmbeddedLM, data: MixtureData, run: Path, ckpt_path: str | None) -> None:
     """Train, with one checkpoint per epoch in `run`/checkpoints."""
-    if ckpt_path == "last" and not (run / "checkpoints" / "last.ckpt").is_file():
-        raise EmbeddedError(
-            f"--ckpt_path last: no checkpoint in {run / 'checkpoints'}; leave the flag out to start anew"
-        )
+    start = run / "checkpoints" / "last.ckpt" if ckpt_path == "last" else ckpt_path and Path(ckpt_path)
+    if start and not start.is_file():
+        raise EmbeddedError(f"--ckpt_path {ckpt_path}: no checkpoint at {start}; leave the flag out to start anew")
     checkpoint = ModelCheckpoint(run / "checkpoints", filename="{epoch}", save_last=True, enable_version_counter=False)
     trainer = L.Trainer(
         accelerator="cpu",
@@ -71,7 +70,7 @@ def fit(recipe: Recipe, module: EmbeddedLM, data: MixtureData, run: Path, ckpt_p
         log_every_n_steps=10,
         default_root_dir=run,
     )
-    trainer.fit(module, datamodule=data, ckpt_path=ckpt_path)
+    trainer.fit(module, datamodule=data, ckpt_path=start or None)
 
 
 def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:

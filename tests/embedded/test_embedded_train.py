@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -79,6 +80,17 @@ def test_a_run_resumed_after_a_crash_ends_with_the_same_weights(tiny, made, tmp_
         torch.testing.assert_close(cut[name], whole[name])
 
 
+def test_every_epoch_reads_other_rows(tiny, made):
+    tokenizer = train.train_tokenizer(made.training, tiny.vocab_size, tiny.window)
+    data = module.MixtureData(train.build_mixture(tiny, made.training), made.held_out, tokenizer, tiny.window, 4)
+    epochs = []
+    for epoch in (0, 1, 1):
+        data.trainer = SimpleNamespace(current_epoch=epoch)
+        epochs.append(torch.cat(list(data.train_dataloader())))
+    assert torch.equal(epochs[1], epochs[2])
+    assert not torch.equal(epochs[0][:4], epochs[1][:4])
+
+
 def test_the_learning_rate_warms_up_and_decays_to_a_tenth():
     factors = [module.learning_rate_factor(step, 10, 100) for step in (0, 9, 10, 55, 100, 200)]
     assert factors == pytest.approx([0.1, 1.0, 1.0, 0.55, 0.1, 0.1])
@@ -106,7 +118,7 @@ def test_mistakes_end_with_one_message_and_exit_code_two(tmp_path, capsys):
 
 
 def test_resuming_without_a_checkpoint_says_so(tiny, made, tmp_path):
-    with pytest.raises(recipe.EmbeddedError, match="no checkpoint in"):
+    with pytest.raises(recipe.EmbeddedError, match=r"no checkpoint at .*last\.ckpt"):
         train.build(tiny, made, tmp_path / "run", tmp_path / "model", "last")
 
 
