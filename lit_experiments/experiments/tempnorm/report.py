@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -40,19 +41,19 @@ def write_report(out: Path, metrics: dict[str, Any], predictions: Predictions, s
     report.figure(curve, "Test R2 of the ridge with its interval, the noise ceiling, and the best baseline.")
     report.figure(scatter, "Predicted against true log-tempnorm on held-out starting points, shortest and longest L.")
     report.heading("In tempnorm space")
-    report.text("Predicted log of the mean tempnorm, exponentiated, against the mean tempnorm itself (test part).")
+    report.text("The predicted log of the mean tempnorm, exponentiated (at most 1), against the mean itself (test part).")
     report.table(["L", "R2", "MAE", "MSE"], [_plain_row(n, r) for n, r in metrics["per_length"].items()])
     page = report.write(out)
-    head = [_DEMONSTRATION] if embedded else []
-    return "\n".join(
-        [*head, text_table(_HEADERS, rows), "", _LEGEND, f"Report: {page}", f"Figures: {curve}, {scatter}"]
-    )
+    lines = [_DEMONSTRATION] if embedded else []
+    lines += [text_table(_HEADERS, rows), "", textwrap.fill(_LEGEND, 100), "", f"Report:  {page}"]
+    return "\n".join([*lines, f"Figures: {curve}", f"         {scatter}"])
 
 
 _LEGEND = (
-    "test R2, ceiling: bootstrap 95 % intervals over starting points. Ceiling: share of the variance that lies between "
-    "starting points, the most that any function of the starting point can explain. length, entropy, one step: test R2 "
-    "of regressions on one number. fixed: the ridge at the fixed penalty. of mean: R2 for the starting point's mean."
+    "Test R2 and ceiling with bootstrap 95 % intervals over starting points. The ceiling is the share of the variance "
+    "that lies between starting points: the most that any function of the starting point can explain. Columns length, "
+    "entropy and one step: test R2 of regressions on that one number. Column fixed: the ridge at the fixed penalty. "
+    "Column of mean: test R2 for the log of the mean over a starting point's continuations."
 )
 
 
@@ -111,12 +112,13 @@ def _draw_scatter(path: Path, lengths: list[int], predictions: Predictions) -> P
         for panel, target in enumerate((0, len(lengths) - 1)):
             axes = drawn.add_subplot(1, 2, panel + 1)
             y, p = true[..., target], np.broadcast_to(predicted[:, None, target], true[..., target].shape)
-            axes.scatter(p, y, s=4, alpha=0.25, color=BLUE, linewidths=0, label="single continuations")
+            axes.scatter(p, y, s=6, alpha=0.35, color=BLUE, linewidths=0, label="single continuations")
             axes.scatter(predicted[:, target], np.nanmean(y, 1), s=10, color=GREEN, label="mean over continuations")
             low, high = float(np.nanmin(p)), float(np.nanmax(p))
             axes.plot([low, high], [low, high], color="black", linewidth=0.8, label="predicted = true")
             axes.set(title=f"L = {lengths[target]}", xlabel="predicted log-tempnorm (nats)", ylabel="true (nats)")
-            axes.legend()
+            for handle in axes.legend(markerscale=2).legend_handles:
+                handle.set_alpha(1)
     return path
 
 

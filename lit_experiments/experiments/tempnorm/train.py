@@ -186,10 +186,10 @@ def _mean(store: Store, rows: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def _in_tempnorm_space(predictions: Predictions) -> Predictions:
-    """The same predictions with targets and predicted values exponentiated."""
+    """The same predictions with targets and predicted values exponentiated; a tempnorm is never above 1."""
     true = np.exp(predictions.true)
     center = np.nanmean(true[~predictions.test], axis=(0, 1))
-    return replace(predictions, true=true, predicted=np.exp(predictions.predicted), center=center)
+    return replace(predictions, true=true, predicted=np.exp(np.minimum(predictions.predicted, 0)), center=center)
 
 
 def _plain(scores: Any) -> dict[str, Any]:
