@@ -80,7 +80,9 @@ class Decoder:
         out = _Recorder(len(state), steps)
         alive, keys = list(range(len(state))), list(keys)
         with NoiseAhead(state.logits.shape[1]) as noise:
-    XX self._next_tokens(state, sampling, keys, noise, last=step + 1 == steps)
+            for step in range(steps):
+                log_total = self._log_total(state)
+                tokens = self._next_tokens(state, sampling, keys, noise, last=step + 1 == steps)
                 if forced is not None:
                     _force(tokens, [forced[row][step : step + 1] for row in alive])
                 going = out.record(step, alive, tokens, _chosen(state.logits, tokens) - log_total, stop_ids)
