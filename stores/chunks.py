@@ -22,7 +22,7 @@ from .workers import map_ordered
 
 # Measured on 768-wide float16 (benchmarks/store.py): smaller chunks make a random gather cheaper (fewer bytes per hit)
 # and compression quicker (stays in cache) until per-chunk overhead takes over; the ratio is the same from 96 KiB on.
-CHUNK_BYTES = 256 << 10
+CHUNK_BYTES = 128 << 10
 CHUNKS_PER_TASK = 8
 LEVEL = 1
 BIT_SHUFFLE = 2
