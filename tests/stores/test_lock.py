@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
 from pathlib import Path
@@ -100,3 +101,12 @@ def test_releasing_twice_does_no_harm(tmp_path):
 
 def test_object_stores_have_no_lock():
     assert not lock.exclusive("memory://x/y", 0).held
+
+
+def test_nobody_can_slip_in_while_the_lock_is_turned_into_a_shared_one(tmp_path):
+    """Turning a flock from exclusive to shared lets go of it for a moment; until then and after, the gate is shut."""
+    with lock.exclusive(tmp_path, 0) as held:
+        for step in (lambda: None, held.downgrade):
+            step()
+            with (tmp_path / lock.GATE_NAME).open() as gate, pytest.raises(BlockingIOError):
+                fcntl.flock(gate, fcntl.LOCK_EX | fcntl.LOCK_NB)
