@@ -41,10 +41,14 @@ def verify(argv: list[str]) -> int:
 def export(argv: list[str]) -> int:
     """Writes a store, or a trained probe, in a format that other tools read."""
     parser = _parser("export", "Write a store (or a trained ridge) in a format that other tools read.")
-    formats = ", ".join([*FORMATS, "sklearn (for a folder with probe.json)"])
+    known = [*FORMATS, "sklearn"]
+    formats = ", ".join(FORMATS) + "; sklearn for a folder with probe.json"
     parser.add_argument("--format", required=True, metavar="NAME", help=formats)
     parser.add_argument("--out", required=True, type=Path, metavar="PATH", help="file or folder; must not exist yet")
     args = _parse(parser, argv)
+    if args.format not in known:
+        near = configs.nearest(args.format, known)
+        raise UserError(f'Unknown --format "{args.format}".{near} Allowed: {", ".join(known)}.')
     if args.format == "sklearn":
         _export_sklearn(Path(args.run), args.out)
     else:
