@@ -1,8 +1,8 @@
-"""Locks that keep two collections from writing into one store. Readers need none.
+"""The lock that keeps two collections from writing into one store. Readers need none.
 
-`.lock` is held shared by every process of a running collection, exclusively by the one that starts it; `.lock-gate` is
-held by the one that is starting, because turning an exclusive flock into a shared one lets go for a moment. Object
-stores have no locks: there the lock is a promise of the caller's, and `held` is False.
+The process that starts a collection holds an exclusive flock on `.lock` and hands its descriptor on to the processes it
+starts; a flock belongs to the open file, so it lasts until the last of them is gone, however the first one ended.
+Object stores have no locks: there the caller must see to it, and `held` is False.
 """
 
 from __future__ import annotations
@@ -19,15 +19,14 @@ from types import TracebackType
 from .errors import LockedError, NotWritable
 
 LOCK_NAME = ".lock"
-GATE_NAME = ".lock-gate"
 _POLL_SECONDS = 0.05
 
 
 class StoreLock:
     """A held lock; a context manager. Let go by `release`, by leaving the `with` block, or by the process's end."""
 
-    def __init__(self, descriptor: int | None, gate: int | None):
-        self._descriptor, self._gate = descriptor, gate
+    def __init__(self, descriptor: int | None):
+        self._descriptor = descriptor
 
     @property
     def held(self) -> bool:
@@ -36,19 +35,13 @@ class StoreLock:
     @property
     def descriptors(self) -> tuple[int, ...]:
         """To pass on to child processes: the lock is held until the last process that has them is gone."""
-        return tuple(d for d in (self._descriptor, self._gate) if d is not None)
-
-    def downgrade(self) -> None:
-        """From exclusive to shared: other processes of this collection may join, nobody else may start."""
-        if self._descriptor is not None:
-            fcntl.flock(self._descriptor, fcntl.LOCK_SH)
+        return () if self._descriptor is None else (self._descriptor,)
 
     def release(self) -> None:
         """Let go. Twice does no harm."""
-        for descriptor in (self._descriptor, self._gate):
-            if descriptor is not None:
-                os.close(descriptor)
-        self._descriptor = self._gate = None
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
 
     def __enter__(self) -> StoreLock:
         return self
@@ -66,31 +59,17 @@ def exclusive(path: str | os.PathLike[str], wait_seconds: float) -> StoreLock:
     folder can't be used.
     """
     if _is_remote(path):
-        return StoreLock(None, None)
-    until = time.monotonic() + wait_seconds
-    gate = _acquire(path, GATE_NAME, fcntl.LOCK_EX, until)
-    try:
-        descriptor = _acquire(path, LOCK_NAME, fcntl.LOCK_EX, until)
-    except BaseException:
-        os.close(gate)
-        raise
+        return StoreLock(None)
+    descriptor = _acquire(Path(path) / LOCK_NAME, time.monotonic() + wait_seconds)
     holder = json.dumps(
         {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%FT%TZ", time.gmtime())}
     )
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, holder.encode(), 0)
-    return StoreLock(descriptor, gate)
+    return StoreLock(descriptor)
 
 
-def shared(path: str | os.PathLike[str], wait_seconds: float) -> StoreLock:
-    """The lock of each process of a running collection. Raises LockedError or NotWritable as `exclusive` does."""
-    if _is_remote(path):
-        return StoreLock(None, None)
-    return StoreLock(_acquire(path, LOCK_NAME, fcntl.LOCK_SH, time.monotonic() + wait_seconds), None)
-
-
-def _acquire(path: str | os.PathLike[str], name: str, mode: int, until: float) -> int:
-    file = Path(path) / name
+def _acquire(file: Path, until: float) -> int:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -98,7 +77,7 @@ def _acquire(path: str | os.PathLike[str], name: str, mode: int, until: float) -
         raise NotWritable(f"Can't lock {file}: {error.strerror or error}. Choose another folder.") from error
     while True:
         try:
-            fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN) or time.monotonic() >= until:
                 os.close(descriptor)
@@ -112,7 +91,7 @@ def _refusal(file: Path, error: OSError) -> LockedError | NotWritable:
     if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN):
         return NotWritable(f"Can't lock {file}: {error.strerror}. This file system may not support flock.")
     try:
-        holder = json.loads((file.parent / LOCK_NAME).read_text())
+        holder = json.loads(file.read_text())
         who = f"process {holder['pid']} on {holder['host']}, since {holder['since']}"
     except (OSError, ValueError, KeyError):
         who = "a process that left no name"
