@@ -161,7 +161,9 @@ def grid_search(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 def timed(function: Callable[..., np.ndarray], *args: np.ndarray) -> tuple[float, np.ndarray]:
     start = time.perf_counter()
     found = function(*args)
-    return time.perf_counter() - start, found
+    seconds = time.perf_counter() - start
+    print(f"  {function.__name__}: {seconds:.2f} s", file=sys.stderr, flush=True)
+    return seconds, found
 
 
 def largest_difference(found: np.ndarray, wanted: np.ndarray) -> float:
