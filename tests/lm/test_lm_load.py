@@ -21,6 +21,8 @@ from lit_experiments.lm.load import load
 from lit_experiments.lm.sampling import Sampling
 from lit_experiments.lm.spec import ModelSpec
 
+EMBEDDED = Path(locate.__file__).parents[1] / "embedded" / "model"
+
 
 @pytest.fixture
 def folder(folder_of, tmp_path):
@@ -101,6 +103,13 @@ def test_the_embedded_model_or_a_message(monkeypatch, tmp_path):
         read_info(spec("embedded"))
     save(random_model(*ARCHITECTURES["llama"]), tmp_path / "embedded" / "model")
     assert load(spec("embedded"), "cpu").info.n_layers == 3
+
+
+@pytest.mark.skipif(not EMBEDDED.is_dir(), reason="this checkout has no embedded model")
+def test_the_shipped_model_loads_and_spells():
+    lm = load(spec("embedded"), "cpu")
+    assert lm.decode(lm.encode("Two words.")).endswith("Two words.")
+    assert capture(lm, [lm.encode("Two words.")], ["embed", "resid_post.*", "final_norm"]).finite.all()
 
 
 def test_a_folder_never_touches_the_network_and_offline_mode_is_respected(folder):
