@@ -11,7 +11,7 @@ EXIT_STOPPED = 75
 
 
 class UserError(ValueError):
-    """The user's mistake. The message says what, where, what was found, what is allowed or nearest, what to run next."""
+    """The user's mistake. The message says what, where, what was found, what is allowed or nearest, what to do."""
 
     exit_code = EXIT_USER
 

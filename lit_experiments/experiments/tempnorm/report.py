@@ -41,7 +41,7 @@ def write_report(out: Path, metrics: dict[str, Any], predictions: Predictions, s
     report.figure(curve, "Test R2 of the ridge with its interval, the noise ceiling, and the best baseline.")
     report.figure(scatter, "Predicted against true log-tempnorm on held-out starting points, shortest and longest L.")
     report.heading("In tempnorm space")
-    report.text("The predicted log of the mean tempnorm, exponentiated (at most 1), against the mean itself (test part).")
+    report.text("The predicted log of the mean tempnorm, exponentiated (at most 1), against the mean itself.")
     report.table(["L", "R2", "MAE", "MSE"], [_plain_row(n, r) for n, r in metrics["per_length"].items()])
     page = report.write(out)
     lines = [_DEMONSTRATION] if embedded else []
@@ -112,13 +112,12 @@ def _draw_scatter(path: Path, lengths: list[int], predictions: Predictions) -> P
         for panel, target in enumerate((0, len(lengths) - 1)):
             axes = drawn.add_subplot(1, 2, panel + 1)
             y, p = true[..., target], np.broadcast_to(predicted[:, None, target], true[..., target].shape)
-            axes.scatter(p, y, s=6, alpha=0.35, color=BLUE, linewidths=0, label="single continuations")
+            axes.scatter(p, y, s=6, alpha=0.5, color=BLUE, linewidths=0, label="single continuations")
             axes.scatter(predicted[:, target], np.nanmean(y, 1), s=10, color=GREEN, label="mean over continuations")
             low, high = float(np.nanmin(p)), float(np.nanmax(p))
             axes.plot([low, high], [low, high], color="black", linewidth=0.8, label="predicted = true")
             axes.set(title=f"L = {lengths[target]}", xlabel="predicted log-tempnorm (nats)", ylabel="true (nats)")
-            for handle in axes.legend(markerscale=2).legend_handles:
-                handle.set_alpha(1)
+            axes.legend(markerscale=2)
     return path
 
 

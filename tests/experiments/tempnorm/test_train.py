@@ -18,7 +18,7 @@ ROWS, DRAWS, HIDDEN = 240, 6, 12
 
 
 def planted(run: Path, signal: float, rows: int = ROWS) -> np.ndarray:
-    """A tempnorm store whose log-tempnorm is a linear function of the hidden vector plus unit noise; returns the weights."""
+    """A tempnorm store: log-tempnorm is linear in the hidden vector, plus unit noise. Returns the weights."""
     rng = np.random.default_rng(5)
     hidden = rng.normal(size=(1, rows, HIDDEN)).astype(np.float32)
     weights = signal * rng.normal(size=(HIDDEN, len(LENGTHS)))
