@@ -93,22 +93,27 @@ class TempnormRidge:
     def run(self, run: Path, out: Path, trainer: dict[str, Any], checkpoint: str | None) -> str:
         """Trains, evaluates, writes everything into `out`; returns the result table and where the figures are."""
         store = open_store(run / "store")
-        single = self._fit(store, _individual, self.penalties, trainer, out / "checkpoints", checkpoint)
-        mean = self._fit(store, _mean, self.penalties, trainer, out / "checkpoints_mean", checkpoint)
-        fixed = self._fit(store, _individual, [self.alpha_ridge], trainer, out / "checkpoints_fixed", checkpoint)
+        single, single_data = self._fit(store, _individual, trainer, out / "checkpoints", checkpoint)
+        mean, mean_data = self._fit(store, _mean, trainer, out / "checkpoints_mean", checkpoint)
         if not is_main():
             return ""
-        return self._write(store, out, single, mean, fixed)
+        at_fixed = single.solution_for([self.alpha_ridge])
+        return self._write(
+            store,
+            out,
+            self._evaluate(single.solution, single_data),
+            self._evaluate(mean.solution, mean_data),
+            self._evaluate(at_fixed, single_data),
+        )
 
     def _fit(
         self,
         store: Store,
         targets: Callable[[Store, NDArray[np.int64]], NDArray[np.float64]],
-        penalties: list[float],
         trainer: dict[str, Any],
         checkpoints: Path,
         checkpoint: str | None,
-    ) -> Fitted:
+    ) -> tuple[RidgeProbe, StoreDataModule]:
         data = StoreDataModule(
             store,
             features="starting_hidden",
@@ -122,10 +127,13 @@ class TempnormRidge:
             shuffles=self.shuffles,
             shuffle_seed=self.seed,
         )
-        probe = RidgeProbe(penalties)
+        probe = RidgeProbe(self.penalties)
         fit(probe, data, trainer, checkpoints, checkpoint)
-        predictions = predict(probe.solution, data, self.bootstraps, LEVEL, self.seed)
-        return Fitted(probe.solution, data, predictions, report(probe.solution, predictions))
+        return probe, data
+
+    def _evaluate(self, solution: Solution, data: StoreDataModule) -> Fitted:
+        predictions = predict(solution, data, self.bootstraps, LEVEL, self.seed)
+        return Fitted(solution, data, predictions, report(solution, predictions))
 
     def _write(self, store: Store, out: Path, single: Fitted, mean: Fitted, fixed: Fitted) -> str:
         lengths = store.schema.coords["eval_length"]
