@@ -9,7 +9,9 @@ from torch import Tensor
 
 LARGEST, SMALLEST_NORMAL = 65504.0, 2.0**-14
 _LARGEST_BITS, _SMALLEST_BITS = 0x7BFF, 0x0400
-_CHUNK_ROWS = 256  # so that what the steps on a CPU pass on to each other stays in a core's L2 cache
+# Elements cast at a time. Small chunks would stay in cache, but each step on each is one more meeting of all threads,
+# and on a machine that is busy besides (a writer compressing) those cost many times what the cache saves.
+_CHUNK = 1 << 22
 
 
 def encode_rows(rows: Tensor, out: Tensor, index: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -42,12 +44,13 @@ def _cast(rows: Tensor, index: Tensor | None, out: Tensor) -> Tensor:
 
     As integers, float16 magnitudes order as the values do, infinity and NaN last; integers compare ten times faster.
     """
-    size = min(_CHUNK_ROWS, len(out))
+    step = max(1, _CHUNK // rows.shape[1])
+    size = min(step, len(out))
     wide = torch.empty(size, rows.shape[1])
     magnitudes = torch.empty(size, rows.shape[1], dtype=torch.int16)
     top = torch.empty(len(out), dtype=torch.int16)
-    for start in range(0, len(out), _CHUNK_ROWS):
-        chunk = slice(start, min(start + _CHUNK_ROWS, len(out)))
+    for start in range(0, len(out), step):
+        chunk = slice(start, min(start + step, len(out)))
         part = rows[chunk] if index is None else rows.index_select(0, index[chunk])
         n = len(part)
         # bfloat16 -> float16 has no vector kernel on CPUs; by way of float32 it is twice as fast.

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lit_experiments.lm import float16
 from lit_experiments.lm.float16 import _encode_exactly, decode_rows, encode_rows
 
 
@@ -58,6 +59,17 @@ def test_the_quick_path_equals_the_exact_rule(dtype):
     assert torch.equal(quick_exponents, exact_exponents)
     assert torch.equal(quick_finite, exact_finite)
     assert torch.equal(quick.view(torch.int16), exact.view(torch.int16))
+
+
+def test_chunks_change_nothing(monkeypatch):
+    rows = rows_of_every_size(torch.bfloat16)
+    index = torch.arange(len(rows) - 1, -1, -2)
+    whole, parts = (torch.empty(len(index), 32, dtype=torch.float16) for _ in range(2))
+    expected = encode_rows(rows, whole, index)
+    monkeypatch.setattr(float16, "_CHUNK", 7 * 32)
+    for one, other in zip(encode_rows(rows, parts, index), expected, strict=True):
+        assert torch.equal(one, other)
+    assert torch.equal(parts, whole)
 
 
 def test_non_finite_vectors_are_reported_and_kept_as_they_are():
