@@ -10,7 +10,7 @@ Owns `Decoder`. Its conventions:
     without cache, on one thread. In float16 and bfloat16 rounding is too coarse for this promise and none is made.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -43,11 +43,14 @@ class Continuations:
 
 
 class Decoder:
-    """Continues texts with one model. `sites`: whose states to keep at the last token fed. `near_ties`: how many
-    choices so far were settled by the canonical recomputation."""
+    """Continues texts with one model. `sites`: whose states to keep at the last token fed. `between_steps`: called
+    before every step; it may raise to end a long call. `near_ties`: how many choices so far were settled by the
+    canonical recomputation."""
 
-    def __init__(self, lm: LanguageModel, sites: Sequence[str] = ()) -> None:
-        self.lm = lm
+    def __init__(
+        self, lm: LanguageModel, sites: Sequence[str] = (), between_steps: Callable[[], None] | None = None
+    ) -> None:
+        self.lm, self.between_steps = lm, between_steps
         self.sites = resolve_sites(list(sites), lm.info.layout, lm.info.n_layers)
         self.near_ties = 0
 
@@ -81,6 +84,8 @@ class Decoder:
         alive, keys = list(range(len(state))), list(keys)
         with NoiseAhead(state.logits.shape[1]) as noise:
             for step in range(steps):
+                if self.between_steps is not None:
+                    self.between_steps()
                 log_total = self._log_total(state)
                 tokens = self._next_tokens(state, sampling, keys, noise, last=step + 1 == steps)
                 if forced is not None:

@@ -107,7 +107,7 @@ def _no_such_folder(name: str, path: Path) -> ModelError:
     siblings = [entry.name for entry in parent.iterdir() if entry.is_dir()] if parent.is_dir() else []
     close = difflib.get_close_matches(path.name, siblings, n=1)
     return model_error(
-        f"There is no model folder {name!r}.",
+        f"There is no folder {name!r}.",
         where=str(path.absolute()),
         found=f"{parent} holds {', '.join(sorted(siblings)[:8]) or 'no folders'}" if parent.is_dir() else None,
         allowed=f"an existing folder, a Hub id such as facebook/opt-125m, or {EMBEDDED!r}",

@@ -150,7 +150,7 @@ def test_loading_asks_no_server_about_the_base(folder_of, adapter, monkeypatch):
 def test_what_is_no_adapter_is_refused(folder_of, tmp_path):
     with pytest.raises(ModelError, match="is not a PEFT adapter"):
         read_info(spec(folder_of("llama"), adapter=folder_of("gpt2")))
-    with pytest.raises(ModelError, match="There is no model folder"):
+    with pytest.raises(ModelError, match="There is no folder"):
         read_info(spec(folder_of("llama"), adapter=tmp_path / "missing"))
 
 

@@ -244,3 +244,18 @@ def test_half_precision_decodes_and_repeats_itself(lm_of, dtype):
         assert state.captured["final_norm"].dtype == getattr(torch, dtype)
     assert torch.equal(runs[0].token_ids, runs[1].token_ids)
     assert decoder.near_ties == 0
+
+
+def test_a_long_call_can_be_ended_between_steps(lm_of):
+    """A signal must not wait for hundreds of steps."""
+    steps = []
+
+    def stop_after_three() -> None:
+        steps.append(None)
+        if len(steps) > 3:
+            raise TimeoutError
+
+    decoder = Decoder(lm_of("llama"), between_steps=stop_after_three)
+    with pytest.raises(TimeoutError):
+        decoder.sample(decoder.prefill([[1, 2, 3]]), 50, PURE, [StreamKey(0, "a", 0)])
+    assert len(steps) == 4

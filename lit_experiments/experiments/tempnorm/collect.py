@@ -122,7 +122,7 @@ class TempnormCollector(Collector):
         return Schema(fields, _COLUMNS, {"layer": list(self.sites), "eval_length": list(self.eval_lengths)})
 
     def collect(self, batch: Sequence[Sample]) -> Records:
-        decoder = Decoder(self.lm, self.sites)
+        decoder = Decoder(self.lm, self.sites, self.stop_check)
         state = decoder.prefill([s.payload["ids"] for s in batch])
         self._wander(decoder, state, batch)
         next_token = state.logits.double().log_softmax(-1).cpu().numpy()
@@ -137,7 +137,6 @@ class TempnormCollector(Collector):
             decoder.sample(state, self.initial_wander, PURE, keys)
 
     def _continue(self, decoder: Decoder, state: State, batch: Sequence[Sample]) -> Continuations:
-        self.stop_check()
         keys = [StreamKey(self.seed, s.sample_id, g) for s in batch for g in range(self.gen_number)]
         ends = self.info.eos_ids if self.stop_at_eos else ()
         return decoder.sample(state, self.gen_length, PURE, keys, stop_ids=ends, feed_last=False)
