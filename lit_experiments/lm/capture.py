@@ -15,7 +15,6 @@ from torch import Tensor
 
 from lit_experiments.lm.batching import flat_indices, pad_right
 from lit_experiments.lm.errors import NonFiniteStateError, model_error
-from lit_experiments.lm.float16 import encode_rows
 from lit_experiments.lm.hooks import ForwardComplete, Tap, tapped
 from lit_experiments.lm.model import LanguageModel
 from lit_experiments.lm.sites import resolve_sites
@@ -98,6 +97,7 @@ class _Sink:
     """Receives each site's padded state and keeps the wanted rows, cast, in one preallocated buffer."""
 
     def __init__(self, lm: LanguageModel, n_sites: int, rows: list[list[int]], n_padded: int) -> None:
+        self.encode = lm.encoder
         wanted = [index for row in rows for index in row]
         everything = wanted == list(range(n_padded))
         self.wanted = None if everything else torch.tensor(wanted, dtype=torch.long, device=lm.device)
@@ -109,7 +109,7 @@ class _Sink:
 
     def __call__(self, k: int, state: Tensor) -> None:
         flat = state.reshape(-1, state.shape[-1])
-        self.exponents[k], self.finite[k] = encode_rows(flat, self.values[k], self.wanted)
+        self.exponents[k], self.finite[k] = self.encode(flat, self.values[k], self.wanted)
 
 
 def _rows(sequences: Sequence[Sequence[int]], positions: Positions, longest: int) -> list[list[int]]:

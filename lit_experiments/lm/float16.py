@@ -14,50 +14,71 @@ _LARGEST_BITS, _SMALLEST_BITS = 0x7BFF, 0x0400
 _CHUNK = 1 << 22
 
 
-def encode_rows(rows: Tensor, out: Tensor, index: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Writes `rows` [n, hidden], or those at `index` [m], into `out` (float16); returns exponents int8, finite bool.
+def encode_rows(rows: Tensor, out: Tensor) -> tuple[Tensor, Tensor]:
+    """Writes `rows` [n, hidden] into `out` (float16, same shape); returns exponents int8 [n] and finite bool [n]."""
+    return RowEncoder()(rows, out)
+
+
+class RowEncoder:
+    """`encode_rows`, again and again, with working memory that stays (fresh memory costs page faults each time).
 
     On a CPU the common case (all rows in float16's range) costs a cast and one look at the bits. On other devices the
-    exact rule runs for all rows: no value travels to the host, so nothing waits.
+    exact rule runs for all rows: no value travels to the host, so nothing waits. For one thread at a time.
     """
-    if rows.device.type != "cpu":
-        return _encode_exactly(rows if index is None else rows[index], out)
-    exponents = torch.zeros(len(out), dtype=torch.int8)
-    finite = torch.ones(len(out), dtype=torch.bool)
-    top = _cast(rows, index, out)
-    doubtful = ((top >= _LARGEST_BITS) | (top < _SMALLEST_BITS)).nonzero()[:, 0]
-    if len(doubtful):
-        exact = torch.empty(len(doubtful), out.shape[1], dtype=torch.float16)
-        source = doubtful if index is None else index[doubtful]
-        exponents[doubtful], finite[doubtful] = _encode_exactly(rows[source], exact)
-        out[doubtful] = exact
-    return exponents, finite
+
+    def __init__(self) -> None:
+        self._memory = torch.empty(0)
+
+    def __call__(self, rows: Tensor, out: Tensor, index: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """As `encode_rows`, for the rows at `index` [n] when it is given."""
+        if rows.device.type != "cpu":
+            return _encode_exactly(rows if index is None else rows[index], out)
+        exponents = torch.zeros(len(out), dtype=torch.int8)
+        finite = torch.ones(len(out), dtype=torch.bool)
+        top = self._cast(rows, index, out)
+        doubtful = ((top >= _LARGEST_BITS) | (top < _SMALLEST_BITS)).nonzero()[:, 0]
+        if len(doubtful):
+            exact = torch.empty(len(doubtful), out.shape[1], dtype=torch.float16)
+            source = doubtful if index is None else index[doubtful]
+            exponents[doubtful], finite[doubtful] = _encode_exactly(rows[source], exact)
+            out[doubtful] = exact
+        return exponents, finite
+
+    def _cast(self, rows: Tensor, index: Tensor | None, out: Tensor) -> Tensor:
+        """Casts into `out`, chunk by chunk; returns each row's largest |value| as float16 bits, int16 [n].
+
+        As integers, float16 magnitudes order as the values do, infinity and NaN last; integers compare much faster.
+        """
+        hidden = rows.shape[1]
+        step = max(1, _CHUNK // hidden)
+        top = torch.empty(len(out), dtype=torch.int16)
+        for start in range(0, len(out), step):
+            chunk = slice(start, min(start + step, len(out)))
+            n = chunk.stop - start
+            wide, picked, magnitudes = self._scratch(n, hidden, rows.dtype)
+            part = rows[chunk] if index is None else torch.index_select(rows, 0, index[chunk], out=picked)
+            # bfloat16 -> float16 has no vector kernel on CPUs; by way of float32 it is twice as fast.
+            out[chunk].copy_(wide.copy_(part) if rows.dtype == torch.bfloat16 else part)
+            torch.bitwise_and(out[chunk].view(torch.int16), 0x7FFF, out=magnitudes)
+            torch.amax(magnitudes, -1, out=top[chunk])
+        return top
+
+    def _scratch(self, n: int, hidden: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+        """float32, `dtype` and int16 tensors [n, hidden] in the kept memory."""
+        size = n * hidden
+        if len(self._memory) < 3 * size:
+            self._memory = torch.empty(3 * size)
+        parts = (self._memory[k * size : (k + 1) * size] for k in range(3))
+        kinds = (torch.float32, dtype, torch.int16)
+        wide, picked, magnitudes = (
+            part.view(kind)[:size].view(n, hidden) for part, kind in zip(parts, kinds, strict=True)
+        )
+        return wide, picked, magnitudes
 
 
 def decode_rows(values: Tensor, exponents: Tensor) -> Tensor:
     """float32 rows [..., hidden] from float16 `values` and int8 `exponents` [...]."""
     return torch.ldexp(values.float(), exponents[..., None].float())
-
-
-def _cast(rows: Tensor, index: Tensor | None, out: Tensor) -> Tensor:
-    """Casts into `out`, chunk by chunk; returns each row's largest |value| as float16 bits, int16 [n].
-
-    As integers, float16 magnitudes order as the values do, infinity and NaN last; integers compare ten times faster.
-    """
-    step = max(1, _CHUNK // rows.shape[1])
-    size = min(step, len(out))
-    wide = torch.empty(size, rows.shape[1])
-    magnitudes = torch.empty(size, rows.shape[1], dtype=torch.int16)
-    top = torch.empty(len(out), dtype=torch.int16)
-    for start in range(0, len(out), step):
-        chunk = slice(start, min(start + step, len(out)))
-        part = rows[chunk] if index is None else rows.index_select(0, index[chunk])
-        n = len(part)
-        # bfloat16 -> float16 has no vector kernel on CPUs; by way of float32 it is twice as fast.
-        out[chunk].copy_(wide[:n].copy_(part) if rows.dtype == torch.bfloat16 else part)
-        torch.bitwise_and(out[chunk].view(torch.int16), 0x7FFF, out=magnitudes[:n])
-        torch.amax(magnitudes[:n], -1, out=top[chunk])
-    return top
 
 
 def _encode_exactly(rows: Tensor, out: Tensor) -> tuple[Tensor, Tensor]:

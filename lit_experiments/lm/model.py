@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from lit_experiments.lm.buffers import BufferPool
 from lit_experiments.lm.errors import model_error
+from lit_experiments.lm.float16 import RowEncoder
 from lit_experiments.lm.info import ModelInfo
 
 
@@ -21,7 +22,7 @@ class LanguageModel:
     """A causal language model on one device, in evaluation mode, without gradients.
 
     `model` is Hugging Face's model (an adapter, if any, lives inside it and is on); `peft` wraps it when there is one;
-    `buffers` is the host memory that captured states are written into.
+    `buffers` is the host memory that captured states go to, `encoder` casts them. One forward pass at a time.
     """
 
     model: Any
@@ -29,6 +30,7 @@ class LanguageModel:
     device: torch.device
     peft: Any | None
     buffers: BufferPool = field(default_factory=BufferPool, repr=False)
+    encoder: RowEncoder = field(default_factory=RowEncoder, repr=False)
 
     @property
     def tokenizer(self) -> Any:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lit_experiments.lm import float16
-from lit_experiments.lm.float16 import _encode_exactly, decode_rows, encode_rows
+from lit_experiments.lm.float16 import RowEncoder, _encode_exactly, decode_rows, encode_rows
 
 
 def rows_of_every_size(dtype):
@@ -65,9 +65,10 @@ def test_chunks_change_nothing(monkeypatch):
     rows = rows_of_every_size(torch.bfloat16)
     index = torch.arange(len(rows) - 1, -1, -2)
     whole, parts = (torch.empty(len(index), 32, dtype=torch.float16) for _ in range(2))
-    expected = encode_rows(rows, whole, index)
+    encode = RowEncoder()
+    expected = encode(rows, whole, index)
     monkeypatch.setattr(float16, "_CHUNK", 7 * 32)
-    for one, other in zip(encode_rows(rows, parts, index), expected, strict=True):
+    for one, other in zip(encode(rows, parts, index), expected, strict=True):
         assert torch.equal(one, other)
     assert torch.equal(parts, whole)
 
