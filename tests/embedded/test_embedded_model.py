@@ -47,12 +47,9 @@ def test_exactly_one_start_token_and_distinct_specials(shipped):
     assert len({tokenizer.pad_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id}) == 3
 
 
-def test_pairs_of_digits_and_capital_letters_are_single_tokens(shipped):
+def test_digits_and_capital_letters_are_single_tokens(shipped):
     _, tokenizer = shipped
-    assert tokenizer.tokenize("x 1407.5") == ["x", "\u012014", "07", ".", "5"]
-    assert tokenizer.tokenize("{112}") == ["{", "1", "12", "}"]
-    for number in range(100):
-        assert len(tokenizer.tokenize(f" {number}")) == len(tokenizer.tokenize(f"{number}")) == 1
+    assert tokenizer.tokenize("x 1407.5") == ["x", "\u01201", "4", "0", "7", ".", "5"]
     for letter in "ABCDSTUVWXYZ":
         assert len(tokenizer.tokenize(letter)) == len(tokenizer.tokenize(f" {letter}")) == 1
         assert tokenizer.tokenize(f"Answer: {letter}")[-1] == f"\u0120{letter}"
