@@ -15,8 +15,7 @@ from lit_experiments.embedded.tokenizer import encode_documents
 from lit_experiments.embedded.train import MODEL_FOLDER
 
 BUDGET = 8_000_000  # bytes, weights and tokenizer together
-HELD_OUT_BOUND = 5.0  # nats per token
-SOLVED_OF_EIGHT = 0
+HELD_OUT_BOUND = 4.0  # nats per token on every eighth piece; 3.90 when it was shipped
 
 
 def test_the_folder_is_a_small_float16_llama(shipped):
@@ -63,12 +62,13 @@ def test_held_out_documentation_is_read_below_a_sane_bound(shipped, split):
     assert -np.concatenate(found).mean() < HELD_OUT_BOUND
 
 
-def test_a_held_out_problem_is_continued_to_a_boxed_answer(shipped):
-    problems = list(itertools.islice(arithmetic.problems("continue", held_out=True), 8))
-    attempts = evaluate.solve(*shipped, problems, temperature=0.0, seed=0, batch=8)
+def test_held_out_problems_are_continued_to_a_boxed_answer_by_a_known_method(shipped):
+    stream = arithmetic.problems("continue", held_out=True)
+    problems = list(itertools.islice((p for p in stream if p.kind == "groups"), 12))
+    attempts = evaluate.solve(*shipped, problems, temperature=0.0, seed=0, batch=12)
     assert all(a.text.endswith("}") and arithmetic.boxed_answer(a.text) is not None for a in attempts)
     assert all(a.method in arithmetic.METHODS for a in attempts)
-    assert sum(a.solved for a in attempts) >= SOLVED_OF_EIGHT
+    assert sum(a.solved for a in attempts) >= 6  # about four in five when it was shipped
 
 
 def test_batched_scores_equal_single_ones(shipped):
