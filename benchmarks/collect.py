@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import resource
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -85,10 +84,20 @@ def save_model(folder: Path) -> Path:
     return folder
 
 
-def bare_forward(collector: Collector, texts: list[list[int]]) -> float:
-    """Seconds for the body alone, on the same padded batches."""
+class Clock:
+    """Wall-clock and processor seconds since it was made; the latter do not count what other programs take."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+
+    def read(self) -> np.ndarray:
+        return np.array([time.perf_counter() - self._wall, time.process_time() - self._cpu])
+
+
+def bare_forward(collector: Collector, texts: list[list[int]]) -> np.ndarray:
+    """Seconds (wall, processor) for the body alone, on the same padded batches."""
     ordered = sorted(texts, key=len, reverse=True)
-    started = time.perf_counter()
+    clock = Clock()
     with torch.inference_mode():
         for first in range(0, len(ordered), BATCH):
             batch = ordered[first : first + BATCH]
@@ -98,25 +107,24 @@ def bare_forward(collector: Collector, texts: list[list[int]]) -> float:
                 ids[row, : len(text)] = torch.tensor(text)
                 mask[row, : len(text)] = 1
             collector.lm.model.base_model(input_ids=ids, attention_mask=mask, use_cache=False)
-    return time.perf_counter() - started
+    return clock.read()
 
 
-def collection(collector: Collector, run: Path, backend: str) -> tuple[float, int]:
-    """Seconds for a whole collection into an empty folder, and the bytes of its data."""
+def collection(collector: Collector, run: Path, backend: str) -> tuple[np.ndarray, int]:
+    """Seconds (wall, processor) for a whole collection into an empty folder, and the bytes of its data."""
     settings = RunSettings(
         run=run,
         backend=backend,
         batch_tokens=10**9,
         batch_size=BATCH,
-        flush_bytes=128_000_000,
+        flush_bytes=64_000_000,
         flush_seconds=30,
         limit=None,
         trainer={"devices": 1, "accelerator": "cpu"},
     )
-    started = time.perf_counter()
+    clock = Clock()
     collect(collector, settings)
-    seconds = time.perf_counter() - started
-    return seconds, sum(p.stat().st_size for p in (run / "store" / "parts").rglob("*") if p.is_file())
+    return clock.read(), sum(p.stat().st_size for p in (run / "store" / "parts").rglob("*") if p.is_file())
 
 
 def loaded(model: Path, dtype: str, count: int) -> ResidualStream:
@@ -133,29 +141,28 @@ def payload(texts: list[list[int]]) -> int:
 def compare(model: Path, folder: Path, rounds: int, count: int) -> None:
     collector = loaded(model, "bfloat16", count)
     texts = collector.sequences
-    seconds: dict[str, list[float]] = {"forward": [], "zarr": [], "hdf5": []}
-    ratios: dict[str, list[float]] = {"zarr": [], "hdf5": []}
+    bare: list[np.ndarray] = []
+    ratios: dict[str, list[np.ndarray]] = {"zarr": [], "hdf5": []}
     size: dict[str, int] = {}
     bare_forward(collector, texts[: 4 * BATCH])
     for number in range(rounds + 1):
-        here = {}
         for backend in ("zarr", "hdf5"):
             before = bare_forward(collector, texts)
-            here[backend], size[backend] = collection(collector, folder / "run", backend)
+            taken, size[backend] = collection(collector, folder / "run", backend)
             shutil.rmtree(folder / "run")
             after = bare_forward(collector, texts)
             if number:  # the first round warms up
-                seconds["forward"] += [before, after]
-                seconds[backend].append(here[backend])
-                ratios[backend].append(here[backend] / ((before + after) / 2))
+                bare += [before, after]
+                ratios[backend].append(taken / ((before + after) / 2))
     print(f"{count} sequences, {sum(map(len, texts)):,} tokens, {payload(texts) / 1e6:.0f} MB, {rounds} rounds")
-    print(f"bare forward pass   {statistics.median(seconds['forward']):.2f} s")
+    wall, cpu = np.median(bare, axis=0)
+    print(f"bare forward pass     {wall:.2f} s, {cpu:.2f} s of processor time")
     for backend in ("zarr", "hdf5"):
-        spread = f"[{min(ratios[backend]):.3f}, {max(ratios[backend]):.3f}]"
+        wall, cpu = np.median(ratios[backend], axis=0)
+        low, high = np.min(ratios[backend], axis=0), np.max(ratios[backend], axis=0)
         print(
-            f"collection, {backend:<5}   {statistics.median(seconds[backend]):.2f} s, "
-            f"{statistics.median(ratios[backend]):.3f} times the forward pass {spread}, "
-            f"{size[backend] / payload(texts):.3f} of the float16 payload on disk (bf16 run)"
+            f"collection, {backend}      {wall:.3f} times that [{low[0]:.3f}, {high[0]:.3f}], processor time {cpu:.3f} "
+            f"times [{low[1]:.3f}, {high[1]:.3f}]; {size[backend] / payload(texts):.3f} of the float16 payload on disk"
         )
     for backend in ("zarr", "hdf5"):
         single = loaded(model, "float32", min(count, 64))
