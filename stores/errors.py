@@ -26,8 +26,6 @@ class NewerFormat(StoreError):
 class CorruptStore(StoreError):
     """Stored bytes are missing or not what was written; `lit-experiments verify` lists all of them."""
 
-    exit_code = 1
-
 
 class FingerprintMismatch(StoreError):
     """The store holds data of another configuration. `differences` has (dotted key, stored value, value asked for)."""

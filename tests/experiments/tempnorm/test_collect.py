@@ -189,3 +189,21 @@ def test_inspect_and_verify_read_the_run(bigram: stores.Store, capsys: pytest.Ca
         assert part in said
     assert main(["verify", run]) == EXIT_DONE
     assert "every byte as written" in capsys.readouterr().out
+
+
+def test_a_corrupt_commit_is_one_message_and_keeps_its_hands_off(
+    llama: Path, contexts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = {"model": llama, "contexts": contexts, "gen_length": 2, "eval_lengths": "[2]", "limit": 5}
+    run = tmp_path / "run"
+    assert collect(run, **options) == EXIT_DONE
+    (commit,) = (run / "store").rglob("rows-*.parquet")
+    damaged = bytearray(commit.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    commit.write_bytes(damaged)
+    before = sorted((run / "store").rglob("*"))
+    assert collect(run, **options) == EXIT_USER
+    message = capsys.readouterr().err
+    assert commit.name in message
+    assert "lit-experiments verify" in message
+    assert sorted((run / "store").rglob("*")) == before
