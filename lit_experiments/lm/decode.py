@@ -86,7 +86,7 @@ class Decoder:
             for step in range(steps):
                 if self.between_steps is not None:
                     self.between_steps()
-                log_total = self._log_total(state)
+                log_total = self._log_total(state, alive)
                 tokens = self._next_tokens(state, sampling, keys, noise, last=step + 1 == steps)
                 if forced is not None:
                     _force(tokens, [forced[row][step : step + 1] for row in alive])
@@ -139,12 +139,15 @@ class Decoder:
                 self.near_ties += 1
         return tokens
 
-    def _log_total(self, state: State) -> Tensor:
-        """log of the sum of exp(logits), [N]; raises NonFiniteStateError where the model computed no numbers."""
+    def _log_total(self, state: State, alive: list[int]) -> Tensor:
+        """log of the sum of exp(logits), [N]; raises NonFiniteStateError where the model computed no numbers.
+
+        alive: each row's index in the state that `sample` was given, which is the one that the error names.
+        """
         log_total = state.logits.logsumexp(-1)
         broken = (~log_total.isfinite()).nonzero()[:, 0].tolist()
         if broken:
-            row, position = broken[0], len(state.ids[broken[0]]) - 1
+            row, position = alive[broken[0]], len(state.ids[broken[0]]) - 1
             message = (
                 f"{self.lm.info.name!r} computed NaN or infinity in its logits at position {position} of row {row}."
             )

@@ -13,6 +13,7 @@ from lit_experiments.errors import UserError
 from lit_experiments.experiments.tempnorm.export import jsonl_shape
 from lit_experiments.experiments.tempnorm.formulas import entropy, log_one_step, log_tempnorm, over_continuations
 from lit_experiments.lm.decode import Continuations, Decoder
+from lit_experiments.lm.errors import NonFiniteStateError
 from lit_experiments.lm.noise import StreamKey
 from lit_experiments.lm.sampling import Sampling
 from lit_experiments.lm.sites import resolve_sites
@@ -139,7 +140,11 @@ class TempnormCollector(Collector):
     def _continue(self, decoder: Decoder, state: State, batch: Sequence[Sample]) -> Continuations:
         keys = [StreamKey(self.seed, s.sample_id, g) for s in batch for g in range(self.gen_number)]
         ends = self.info.eos_ids if self.stop_at_eos else ()
-        return decoder.sample(state, self.gen_length, PURE, keys, stop_ids=ends, feed_last=False)
+        try:
+            return decoder.sample(state, self.gen_length, PURE, keys, stop_ids=ends, feed_last=False)
+        except NonFiniteStateError as error:  # it names a row of the fork, the caller knows samples
+            sample = error.index // self.gen_number
+            raise NonFiniteStateError(str(error), sample, error.site, error.position) from error
 
     def _records(
         self, batch: Sequence[Sample], starts: list[list[int]], hidden: Any, next_token: Any, drawn: Continuations

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from transformers import LlamaForCausalLM
 
 import stores
 from lit_experiments.cli import main
-from lit_experiments.errors import EXIT_DONE, EXIT_USER
+from lit_experiments.errors import EXIT_DONE, EXIT_FAILED, EXIT_USER
 from tests.collecting.conftest import content
 from tests.toys import bigram_model, random_llama
 
@@ -207,3 +209,19 @@ def test_a_corrupt_commit_is_one_message_and_keeps_its_hands_off(
     assert commit.name in message
     assert "lit-experiments verify" in message
     assert sorted((run / "store").rglob("*")) == before
+
+
+def test_nan_in_a_continuation_names_the_context_it_belongs_to(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rows are forked for the continuations; the error must still name the sample, not the row."""
+    words = ["safe", "risky", "broken"]
+    folder = bigram_model(tmp_path / "model", np.array([[1.0, 0, 0], [0, 0, 1.0], [1.0, 0, 0]]), words)
+    model = LlamaForCausalLM.from_pretrained(folder)
+    with torch.no_grad():
+        model.model.embed_tokens.weight[2] = torch.nan
+    model.save_pretrained(folder)
+    (tmp_path / "contexts.txt").write_text("safe\nrisky\n")
+    options = {"model": folder, "contexts": tmp_path / "contexts.txt", "initial_wander": 0}
+    assert collect(tmp_path / "run", **options, gen_length=4, eval_lengths="[4]") == EXIT_FAILED
+    assert "context-000002" in capsys.readouterr().err
