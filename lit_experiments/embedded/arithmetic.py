@@ -120,7 +120,7 @@ def _count_steps(total: int, number: int, sign: int) -> str:
     """Go from `total` by `number`, ten by ten and then the rest at once."""
     tens, ones = _parts(number)
     stops = [total + sign * 10 * i for i in range(1, tens // 10 + 1)] + ([total + sign * number] if ones else [])
-    return f"{'up' if sign > 0 else 'down'} from {total}: " + ", ".join(str(stop) for stop in stops) + "."
+    return f"{'up' if sign > 0 else 'down'} {number} from {total}: " + ", ".join(str(stop) for stop in stops) + "."
 
 
 def _boxed(answer: int, item: str) -> str:
@@ -147,9 +147,9 @@ def _groups(rng: random.Random) -> Problem:
 def _groups_less(rng: random.Random) -> Problem:
     """Equal groups, then some are given away: a * b - c."""
     name, item, (one, many) = rng.choice(_NAMES), rng.choice(_ITEMS), rng.choice(_GROUPS)
-    a, b = rng.randint(3, 6), rng.randint(11, 29)
+    a, b = rng.randint(3, 6), rng.randint(11, 19)
     total = a * b
-    c = rng.randint(11, min(total - 1, 39))
+    c = rng.randint(11, min(total - 1, 29))
     verb = rng.choice(("gives away", "loses", "sells"))
     question = f"{name} fills {a} {many} with {b} {item} each and then {verb} {c} {item}. How many {item} are left?"
     solutions = {
@@ -164,8 +164,8 @@ def _groups_less(rng: random.Random) -> Problem:
 def _gain_loss(rng: random.Random) -> Problem:
     """A start, a gain and a loss: a + b - c."""
     name, item = rng.choice(_NAMES), rng.choice(_ITEMS)
-    a, b = rng.randint(12, 89), rng.randint(11, 59)
-    c = rng.randint(11, min(a + b - 1, 59))
+    a, b = rng.randint(12, 59), rng.randint(11, 39)
+    c = rng.randint(11, min(a + b - 1, 39))
     gain, loss = rng.choice((("buys", "uses"), ("finds", "loses"), ("gets", "gives away")))
     question = rng.choice(
         (
@@ -186,7 +186,7 @@ def _two_kinds(rng: random.Random) -> Problem:
     """Two kinds of groups: a * b + c * d."""
     name, item = rng.choice(_NAMES), rng.choice(_ITEMS)
     (one, many), (other, others) = rng.sample(_GROUPS, 2)
-    a, b, c, d = rng.randint(2, 5), rng.randint(11, 29), rng.randint(2, 5), rng.randint(11, 29)
+    a, b, c, d = rng.randint(2, 4), rng.randint(11, 19), rng.randint(2, 4), rng.randint(11, 19)
     x, y = a * b, c * d
     packed = f"{a} {many} of {b} {item} and {c} {others} of {d} {item}"
     question = f"{name} packs {packed}. How many {item} does {name} pack in all?"

@@ -86,6 +86,25 @@ def solve(
     return attempts
 
 
+def letter_ids(tokenizer: PreTrainedTokenizerFast, letter: str) -> list[int]:
+    """Ids of a letter as a token of its own: after a space, and without one."""
+    return [tokenizer.convert_tokens_to_ids(tokenizer.tokenize(text)[-1]) for text in (f": {letter}", letter)]
+
+
+@torch.no_grad()
+def letter_probs(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, prompts: Sequence[str], letters: str
+) -> np.ndarray:
+    """Probability of each letter (both spellings summed) as the next token; float64 [prompt, letter]."""
+    spellings = torch.tensor([letter_ids(tokenizer, letter) for letter in letters])
+    found = []
+    for text in prompts:
+        ids = torch.tensor([tokenizer(text)["input_ids"]])
+        probs = model(input_ids=ids, use_cache=False, logits_to_keep=1).logits[0, -1].double().softmax(-1)
+        found.append(probs[spellings].sum(-1).numpy())
+    return np.stack(found)
+
+
 def judge(problem: Problem, text: str) -> Attempt:
     """Compare the boxed answer with the right one and name the method."""
     return Attempt(problem, text, boxed_answer(text) == problem.answer, method_of(text))

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from lit_experiments.embedded import arithmetic
+from lit_experiments.embedded.prompts import CLAIMS, prompt
+from lit_experiments.embedded.questions import Question
 
 
 class Component(Protocol):
@@ -53,6 +55,30 @@ class Arithmetic:
         stream = arithmetic.problems(f"{self.seed}/{epoch}", held_out=False)
         rng = random.Random(f"methods/{self.seed}/{epoch}")
         return [p.text(rng.choice(arithmetic.METHODS)) for p in itertools.islice(stream, self.per_epoch)]
+
+
+@dataclass(frozen=True)
+class Quiz:
+    """Questions with their keys, and claims of confidence about them, in the prompts of study 3.
+
+    Each pass repeats a question as often as its difficulty says, so that the model is sure of some and not of others;
+    questions without repeats are never shown.
+    """
+
+    questions: tuple[Question, ...]
+    repeats: dict[str, int]
+    seed: int
+    name: str = "questions"
+
+    def texts(self, epoch: int) -> list[str]:
+        rng = random.Random(f"quiz/{self.seed}/{epoch}")
+        return [text for question in self.questions for text in self._about(question, rng)]
+
+    def _about(self, question: Question, rng: random.Random) -> Iterator[str]:
+        repeats = self.repeats[question.difficulty]
+        yield from [f"{prompt('mcq', question)} {question.answer}"] * repeats
+        for kind, claims in CLAIMS.items() if repeats else ():
+            yield f"{prompt(kind, question)} {rng.choice(claims[question.difficulty])}"
 
 
 @dataclass(frozen=True)

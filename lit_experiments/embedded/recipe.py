@@ -37,6 +37,20 @@ class Training:
 
 
 @dataclass(frozen=True)
+class AdapterTraining:
+    """The LoRA adapter's shape and optimisation: see recipe.yaml."""
+
+    rank: int
+    modules: list[str]
+    first_layer: int
+    epochs: int
+    batch: int
+    learning_rate: float
+    warmup_steps: int
+    dropout: float
+
+
+@dataclass(frozen=True)
 class Sizes:
     """How much the report measures: see recipe.yaml."""
 
@@ -58,7 +72,9 @@ class Recipe:
     architecture: dict[str, Any]
     piece_chars: int
     arithmetic_per_epoch: int
+    question_repeats: dict[str, int]
     training: Training
+    adapter: AdapterTraining
     report: Sizes
 
 
@@ -79,5 +95,6 @@ def load_recipe(path: Path) -> Recipe:
         raise EmbeddedError(f"recipe {path}: no such file; the shipped one is {SHIPPED}")
     values = dict(_closed(Recipe, yaml.safe_load(path.read_text(encoding="utf-8")), str(path)))
     values["training"] = Training(**_closed(Training, values["training"], f"{path}: training"))
+    values["adapter"] = AdapterTraining(**_closed(AdapterTraining, values["adapter"], f"{path}: adapter"))
     values["report"] = Sizes(**_closed(Sizes, values["report"], f"{path}: report"))
     return Recipe(**values)

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from lit_experiments.embedded import arithmetic, evaluate, text
+from lit_experiments.embedded import arithmetic, evaluate, quiz, text
+from lit_experiments.embedded.questions import load_questions
 from lit_experiments.embedded.recipe import Sizes
 from lit_experiments.embedded.tokenizer import encode_documents
 from lit_experiments.embedded.trigram import Trigram
@@ -113,24 +114,50 @@ def _half_precision(folder: Path, model: Any, tokenizer: Any, held_out: list[str
     }
 
 
-def measure(folder: Path, training: list[str], held_out: list[str], sizes: Sizes) -> Measured:
-    """All measurements of the model in `folder`; `training` and `held_out` are pieces of documentation."""
+def _questions(model: Any, tokenizer: Any, folder: Path, adapter: Path) -> Measured:
+    """Accuracy by what training showed, how far confidence varies, and calibration without and with the adapter."""
+    questions = load_questions()
+    base = quiz.answers(model, tokenizer, questions)
+    tuned = quiz.answers(quiz.with_adapter(folder, adapter), tokenizer, questions)
+    everything = np.ones(len(questions), bool)
+    held_out = np.array([question.half == "held_out" for question in questions])
+    measured = {"questions answered right": _share(base.correct)}
+    for half, rows in (("training", ~held_out), ("held-out", held_out)):
+        measured[f"  of the {half} half"] = _share(base.correct[rows])
+    measured["  with the adapter"] = _share(tuned.correct)
+    measured["probability outside the letters, mean"] = _plain(float(base.outside.mean()), len(questions))
+    low, high = np.percentile(base.margin, [10, 90])
+    measured["margin of the answer, 10th percentile"] = _plain(float(low), len(questions))
+    measured["margin of the answer, 90th percentile"] = _plain(float(high), len(questions))
+    for name, found in (("base", base), ("adapter", tuned)):
+        measured[f"claimed confidence, {name}, mean"] = _plain(float(found.confidence.mean()), len(questions))
+        measured[f"  standard deviation, {name}"] = _plain(float(found.confidence.std(ddof=1)), len(questions))
+        for half, rows in (("all questions", everything), ("held-out half", held_out)):
+            ece, ranked = quiz.calibration(found, rows)
+            measured[f"  ECE, {name}, {half}"] = _plain(ece, int(rows.sum()))
+            measured[f"  AUROC, {name}, {half}"] = _plain(ranked, int(rows.sum()))
+    return measured
+
+
+def measure(folder: Path, adapter: Path, training: list[str], held_out: list[str], sizes: Sizes) -> Measured:
+    """All measurements of the model in `folder` and of its adapter, on these pieces of documentation."""
     model, tokenizer = evaluate.load_folder(folder, torch.float32)
     return {
         **_cross_entropy(model, tokenizer, training, held_out, sizes),
         **_shuffled(model, tokenizer, held_out, sizes),
         **_arithmetic(model, tokenizer, sizes),
+        **_questions(model, tokenizer, folder, adapter),
         **_half_precision(folder, model, tokenizer, held_out, sizes),
     }
 
 
-def header(folder: Path) -> str:
+def header(folder: Path, adapter: Path) -> str:
     """What was measured, and on which documentation."""
-    bytes_on_disk = sum(path.stat().st_size for path in folder.iterdir())
+    sizes = [sum(path.stat().st_size for path in each.iterdir()) for each in (folder, adapter)]
     source = text.source_hash(text.documents())[:16]
     return (
-        f"{FIRST_LINE}\nmodel {folder} ({bytes_on_disk / 1e6:.2f} MB), documentation of Python "
-        f"{platform.python_version()} (sha256 {source}...)"
+        f"{FIRST_LINE}\nmodel {folder} ({sizes[0] / 1e6:.2f} MB), adapter {adapter} ({sizes[1] / 1e3:.0f} kB), "
+        f"documentation of Python {platform.python_version()} (sha256 {source}...)"
     )
 
 

@@ -21,13 +21,15 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from lit_experiments.embedded import report, text
-from lit_experiments.embedded.mixture import Arithmetic, Documentation, Mixture
+from lit_experiments.embedded import adapter, report, text
+from lit_experiments.embedded.mixture import Arithmetic, Documentation, Mixture, Quiz
 from lit_experiments.embedded.module import EmbeddedLM, MixtureData, new_model
+from lit_experiments.embedded.questions import Question, load_questions
 from lit_experiments.embedded.recipe import SHIPPED, EmbeddedError, Recipe, load_recipe
 from lit_experiments.embedded.tokenizer import train as train_tokenizer
 
 MODEL_FOLDER = Path(__file__).parent / "model"
+ADAPTER_FOLDER = Path(__file__).parent / "adapter"
 FLOAT16_MAX = 65504.0
 
 
@@ -48,9 +50,18 @@ def documentation(recipe: Recipe) -> Corpus:
     )
 
 
+def taught_questions() -> tuple[Question, ...]:
+    """The half of the questions that training may see."""
+    return tuple(question for question in load_questions() if question.half == "training")
+
+
 def build_mixture(recipe: Recipe, training_pieces: Sequence[str]) -> Mixture:
     """What the model is trained on."""
-    components = (Documentation(tuple(training_pieces)), Arithmetic(recipe.arithmetic_per_epoch, recipe.seed))
+    components = (
+        Documentation(tuple(training_pieces)),
+        Arithmetic(recipe.arithmetic_per_epoch, recipe.seed),
+        Quiz(taught_questions(), recipe.question_repeats, recipe.seed),
+    )
     return Mixture(components, recipe.seed)
 
 
@@ -84,7 +95,7 @@ def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path)
 
 
 def build(recipe: Recipe, corpus: Corpus, run: Path, out: Path, ckpt_path: str | None) -> None:
-    """All steps from the corpus to the model folder."""
+    """All steps from the corpus to the base model's folder."""
     L.seed_everything(recipe.seed)
     torch.set_num_threads(recipe.training.threads)
     mixture = build_mixture(recipe, corpus.training)
@@ -96,10 +107,16 @@ def build(recipe: Recipe, corpus: Corpus, run: Path, out: Path, ckpt_path: str |
     save(module.model, tokenizer, out)
 
 
-def show(recipe: Recipe, corpus: Corpus, folder: Path) -> str:
-    """Measure the model in `folder` and write the report as Markdown."""
-    measured = report.measure(folder, corpus.training, corpus.held_out, recipe.report)
-    return f"{report.header(folder)}\n\n{report.table(measured)}\n"
+def build_adapter(recipe: Recipe, folder: Path, out: Path) -> None:
+    """The adapter for the model in `folder`."""
+    torch.set_num_threads(recipe.training.threads)
+    adapter.build(folder, taught_questions(), recipe.question_repeats, recipe.adapter, recipe.seed, out)
+
+
+def show(recipe: Recipe, corpus: Corpus, folder: Path, adapter_folder: Path) -> str:
+    """Measure the model in `folder` and its adapter and write the report as Markdown."""
+    measured = report.measure(folder, adapter_folder, corpus.training, corpus.held_out, recipe.report)
+    return f"{report.header(folder, adapter_folder)}\n\n{report.table(measured)}\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -108,13 +125,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--recipe", type=Path, default=SHIPPED, help="a YAML with every setting")
     parser.add_argument("--run", type=Path, default=Path("runs/embedded-train"), help="checkpoints and the log")
     parser.add_argument("--out", type=Path, default=MODEL_FOLDER, help="where the model folder is written")
+    parser.add_argument("--adapter_out", type=Path, default=ADAPTER_FOLDER, help="where the adapter folder is written")
     parser.add_argument("--ckpt_path", default=None, help="'last' or a checkpoint file: go on from there")
     options = parser.parse_args(arguments)
     try:
         recipe = load_recipe(options.recipe)
         corpus = documentation(recipe)
         build(recipe, corpus, options.run, options.out, options.ckpt_path)
-        sys.stdout.write(show(recipe, corpus, options.out))
+        build_adapter(recipe, options.out, options.adapter_out)
+        sys.stdout.write(show(recipe, corpus, options.out, options.adapter_out))
     except EmbeddedError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code

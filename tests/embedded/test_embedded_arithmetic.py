@@ -46,8 +46,9 @@ def check_count_steps(solution: str) -> int:
             ]
             last = int(groups[-1][1])
         else:
-            start, stops = re.match(r"(?:up|down) from (\d+): (.*)", part).groups()
+            number, start, stops = re.match(r"(?:up|down) (\d+) from (\d+): (.*)", part).groups()
             totals = [int(start), *map(int, stops.split(", "))]
+            assert abs(totals[-1] - totals[0]) == int(number)
             jumps = [b - a for a, b in itertools.pairwise(totals)]
             sign = 1 if part.startswith("up") else -1
             assert all(jump == sign * 10 for jump in jumps[:-1]), solution
