@@ -36,7 +36,12 @@ _MODEL = [
         'Hugging Face id, local folder, or "embedded" (the small model shipped with the package).',
         "Model",
     ),
-    Option("adapter", str | None, "PEFT adapter: Hub id or local folder. Never merged into the base.", "Model"),
+    Option(
+        "adapter",
+        str | None,
+        'PEFT adapter: Hub id, local folder, or "embedded" (for the embedded model). Never merged into the base.',
+        "Model",
+    ),
     Option("revision", str | None, "Branch, tag or commit on the Hub.", "Model"),
     Option("attn", str, 'Attention: "auto", "sdpa", "eager" or "flash_attention_2". Recorded with the data.', "Model"),
 ]

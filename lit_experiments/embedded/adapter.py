@@ -26,8 +26,8 @@ from transformers import PreTrainedTokenizerFast
 
 from lit_experiments.embedded import evaluate
 from lit_experiments.embedded.module import learning_rate_factor
-from lit_experiments.embedded.prompts import ANSWER_LETTERS, CLAIMS, confidence_letter, prompt
-from lit_experiments.embedded.questions import Question
+from lit_experiments.embedded.prompts import CLAIMS, confidence_letter, prompt
+from lit_experiments.embedded.questions import LETTERS, Question
 from lit_experiments.embedded.recipe import AdapterTraining
 
 Example = tuple[list[int], int]  # ids of a prompt, id of the letter that follows
@@ -38,8 +38,8 @@ def rotations(question: Question) -> list[Question]:
     found = []
     for shift in range(len(question.options)):
         options = question.options[shift:] + question.options[:shift]
-        place = (ANSWER_LETTERS.index(question.answer) - shift) % len(options)
-        found.append(dataclasses.replace(question, options=options, answer=ANSWER_LETTERS[place]))
+        place = (LETTERS.index(question.answer) - shift) % len(options)
+        found.append(dataclasses.replace(question, options=options, answer=LETTERS[place]))
     return found
 
 
@@ -52,11 +52,11 @@ def examples(
 ) -> list[Example]:
     """Prompts with the letter to be said: measured confidence in oneself; of others and as answers, what was taught."""
     asked = [turned for question in questions for turned in rotations(question)]
-    chances = evaluate.letter_probs(model, tokenizer, [prompt("mcq", q) for q in asked], ANSWER_LETTERS)
+    chances = evaluate.letter_probs(model, tokenizer, [prompt("mcq", q) for q in asked], LETTERS)
     rng = random.Random(f"adapter/{seed}")
     pairs: list[tuple[str, str]] = []
     for number, (question, probs) in enumerate(zip(asked, chances, strict=True)):
-        known = float(probs[ANSWER_LETTERS.index(question.answer)])
+        known = float(probs[LETTERS.index(question.answer)])
         taught = repeats[question.difficulty] > 0 and number % 4 == 0
         claim = (prompt("self_confidence", question), confidence_letter(100 * known))
         # Known questions are a minority among the rotations; showing them as often as the others keeps both learnable.

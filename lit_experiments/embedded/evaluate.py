@@ -93,7 +93,7 @@ def letter_ids(tokenizer: PreTrainedTokenizerFast, letter: str) -> list[int]:
 
 @torch.no_grad()
 def letter_probs(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, prompts: Sequence[str], letters: str
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, prompts: Sequence[str], letters: Sequence[str]
 ) -> np.ndarray:
     """Probability of each letter (both spellings summed) as the next token; float64 [prompt, letter]."""
     spellings = torch.tensor([letter_ids(tokenizer, letter) for letter in letters])

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import bisect
 
-from lit_experiments.embedded.questions import Question
+from lit_experiments.embedded.questions import LETTERS, Question
 
-ANSWER_LETTERS = "ABCD"
 CONFIDENCE_LETTERS = "STUVWXYZ"
 UPPER_EDGES = (5.0, 10.0, 20.0, 40.0, 60.0, 80.0, 90.0)  # percent; the last bin is open
 MIDPOINTS = (2.5, 7.5, 15.0, 30.0, 50.0, 70.0, 85.0, 95.0)  # percent
@@ -37,7 +36,7 @@ CLAIMS = {
 
 def prompt(kind: str, question: Question) -> str:
     """The prompt of one pass, up to where the answer's letter follows (after a space)."""
-    options = dict(zip(ANSWER_LETTERS, question.options, strict=True))
+    options = dict(zip(LETTERS, question.options, strict=True))
     return TEMPLATES[kind].format(question=question.text, **options)
 
 

@@ -16,8 +16,8 @@ import torch
 from peft import PeftModel
 
 from lit_experiments.embedded import evaluate
-from lit_experiments.embedded.prompts import ANSWER_LETTERS, CONFIDENCE_LETTERS, MIDPOINTS, prompt
-from lit_experiments.embedded.questions import Question
+from lit_experiments.embedded.prompts import CONFIDENCE_LETTERS, MIDPOINTS, prompt
+from lit_experiments.embedded.questions import LETTERS, Question
 from lit_experiments.embedded.recipe import EmbeddedError
 from lit_experiments.statistics.calibration import auroc, expected_calibration_error
 
@@ -38,8 +38,8 @@ class Answers:
 
 def answers(model: Any, tokenizer: Any, questions: Sequence[Question]) -> Answers:
     """Ask every question, and how sure the model is of it."""
-    chosen = evaluate.letter_probs(model, tokenizer, [prompt("mcq", q) for q in questions], ANSWER_LETTERS)
-    keys = np.array([ANSWER_LETTERS.index(question.answer) for question in questions])
+    chosen = evaluate.letter_probs(model, tokenizer, [prompt("mcq", q) for q in questions], LETTERS)
+    keys = np.array([LETTERS.index(question.answer) for question in questions])
     ordered = np.sort(chosen, -1)
     claims = [prompt("self_confidence", question) for question in questions]
     said = evaluate.letter_probs(model, tokenizer, claims, CONFIDENCE_LETTERS)

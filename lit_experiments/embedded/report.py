@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from lit_experiments.embedded import arithmetic, evaluate, quiz, text
-from lit_experiments.embedded.questions import load_questions
+from lit_experiments.embedded.questions import HELD_OUT, load_questions
 from lit_experiments.embedded.recipe import Sizes
 from lit_experiments.embedded.tokenizer import encode_documents
 from lit_experiments.embedded.trigram import Trigram
@@ -120,7 +120,7 @@ def _questions(model: Any, tokenizer: Any, folder: Path, adapter: Path) -> Measu
     base = quiz.answers(model, tokenizer, questions)
     tuned = quiz.answers(quiz.with_adapter(folder, adapter), tokenizer, questions)
     everything = np.ones(len(questions), bool)
-    held_out = np.array([question.half == "held_out" for question in questions])
+    held_out = np.array([question.half == HELD_OUT for question in questions])
     measured = {"questions answered right": _share(base.correct)}
     for half, rows in (("training", ~held_out), ("held-out", held_out)):
         measured[f"  of the {half} half"] = _share(base.correct[rows])

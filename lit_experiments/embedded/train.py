@@ -24,7 +24,7 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from lit_experiments.embedded import adapter, report, text
 from lit_experiments.embedded.mixture import Arithmetic, Documentation, Mixture, Quiz
 from lit_experiments.embedded.module import EmbeddedLM, MixtureData, new_model
-from lit_experiments.embedded.questions import Question, load_questions
+from lit_experiments.embedded.questions import load_questions, split
 from lit_experiments.embedded.recipe import SHIPPED, EmbeddedError, Recipe, load_recipe
 from lit_experiments.embedded.tokenizer import train as train_tokenizer
 
@@ -50,17 +50,13 @@ def documentation(recipe: Recipe) -> Corpus:
     )
 
 
-def taught_questions() -> tuple[Question, ...]:
-    """The half of the questions that training may see."""
-    return tuple(question for question in load_questions() if question.half == "training")
-
-
 def build_mixture(recipe: Recipe, training_pieces: Sequence[str]) -> Mixture:
     """What the model is trained on."""
+    taught, _ = split(load_questions())
     components = (
         Documentation(tuple(training_pieces)),
         Arithmetic(recipe.arithmetic_per_epoch, recipe.seed),
-        Quiz(taught_questions(), recipe.question_repeats, recipe.seed),
+        Quiz(tuple(taught), recipe.question_repeats, recipe.seed),
     )
     return Mixture(components, recipe.seed)
 
@@ -110,7 +106,7 @@ def build(recipe: Recipe, corpus: Corpus, run: Path, out: Path, ckpt_path: str |
 def build_adapter(recipe: Recipe, folder: Path, out: Path) -> None:
     """The adapter for the model in `folder`."""
     torch.set_num_threads(recipe.training.threads)
-    adapter.build(folder, taught_questions(), recipe.question_repeats, recipe.adapter, recipe.seed, out)
+    adapter.build(folder, split(load_questions())[0], recipe.question_repeats, recipe.adapter, recipe.seed, out)
 
 
 def show(recipe: Recipe, corpus: Corpus, folder: Path, adapter_folder: Path) -> str:

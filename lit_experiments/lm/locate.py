@@ -35,7 +35,7 @@ class Located:
 
 def locate_model(model: str, revision: str | None, with_weights: bool) -> Located:
     """The folder of `model`; downloads configuration and tokenizer, and weights when asked for. Raises ModelError."""
-    local = _local_folder(model)
+    local = _local_folder(model, "model")
     located = local or _download(model, revision, SMALL_FILES)
     _require_config(located)
     _require_tokenizer(located)
@@ -56,7 +56,7 @@ def locate_model(model: str, revision: str | None, with_weights: bool) -> Locate
 
 def locate_adapter(adapter: str) -> Located:
     """The folder of a PEFT adapter, downloaded when it is a Hub id. Raises ModelError."""
-    located = _local_folder(adapter) or _download(adapter, None, ADAPTER_FILES)
+    located = _local_folder(adapter, "adapter") or _download(adapter, None, ADAPTER_FILES)
     weights = [located.folder / f"adapter_model.{end}" for end in ("safetensors", "bin")]
     if not (located.folder / "adapter_config.json").is_file() or not any(path.is_file() for path in weights):
         raise model_error(
@@ -78,9 +78,9 @@ def weight_files(folder: Path) -> list[Path]:
     return []
 
 
-def _local_folder(name: str) -> Located | None:
+def _local_folder(name: str, kind: str) -> Located | None:
     if name == EMBEDDED:
-        return Located(name, _embedded_folder(), None)
+        return Located(name, _embedded_folder(kind), None)
     path = Path(name).expanduser()
     if path.is_dir():
         return Located(name, path, None)
@@ -91,13 +91,13 @@ def _local_folder(name: str) -> Located | None:
     return None
 
 
-def _embedded_folder() -> Path:
-    folder = Path(str(resources.files("lit_experiments"))) / "embedded" / "model"
+def _embedded_folder(kind: str) -> Path:
+    folder = Path(str(resources.files("lit_experiments"))) / "embedded" / kind
     if not folder.is_dir():
         raise model_error(
-            "The embedded model is missing from this installation.",
+            f"The embedded {kind} is missing from this installation.",
             where=str(folder),
-            next_step="reinstall the package, or name another model with --model",
+            next_step=f"reinstall the package, or name another {kind} with --{kind}",
         )
     return folder
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from lit_experiments.embedded import adapter, evaluate, module, prompts, quiz, recipe, train
 from lit_experiments.embedded.mixture import Quiz
-from lit_experiments.embedded.questions import Question, load_questions
+from lit_experiments.embedded.questions import Question, load_questions, split
 
 QUESTIONS = load_questions()
 FULL = recipe.load_recipe(recipe.SHIPPED)
@@ -91,7 +91,7 @@ def test_an_adapter_moves_the_claims_it_was_trained_on_and_leaves_the_first_bloc
     settings = dataclasses.replace(
         FULL.adapter, first_layer=1, epochs=4, learning_rate=2e-2, warmup_steps=1, dropout=0.0
     )
-    taught = [q for q in train.taught_questions() if q.difficulty != "hard"][:12]
+    taught = [q for q in split(QUESTIONS)[0] if q.difficulty != "hard"][:12]
     adapter.build(toy, taught, FULL.question_repeats, settings, 3, tmp_path / "adapter")
     names = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
     assert names
