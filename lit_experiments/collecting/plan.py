@@ -22,6 +22,7 @@ class Sample:
         tokens: tokens that the model holds for this sample at most (length x draws): its share of a batch's budget.
         payload: whatever the collector needs.
         lengths: the sample's length along each ragged dim that is known before the model runs (for size estimates).
+        stage: samples of one stage are visited together, stages in the order in which they first appear.
     """
 
     sample_id: str
@@ -29,6 +30,7 @@ class Sample:
     tokens: int
     payload: Any
     lengths: dict[str, int] = field(default_factory=dict)
+    stage: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,15 +47,16 @@ class Batch:
 
 
 def plan_batches(samples: Sequence[Sample], max_tokens: int, max_samples: int | None) -> list[Batch]:
-    """Packs samples, longest first, so that no batch holds more than `max_tokens` with its padding.
+    """Packs samples stage by stage, longest first, so that no batch holds more than `max_tokens` with its padding.
 
     A sample larger than the budget travels alone. Longest first: if memory is short, it shows at once.
     """
-    ordered = sorted(samples, key=lambda s: (-s.tokens, s.index))
+    stages = {stage: number for number, stage in enumerate(dict.fromkeys(s.stage for s in samples))}
+    ordered = sorted(samples, key=lambda s: (stages[s.stage], -s.tokens, s.index))
     groups: list[list[Sample]] = []
     for sample in ordered:
         group = groups[-1] if groups else []
-        fits = bool(group) and (len(group) + 1) * group[0].tokens <= max_tokens
+        fits = bool(group) and group[0].stage == sample.stage and (len(group) + 1) * group[0].tokens <= max_tokens
         if fits and (max_samples is None or len(group) < max_samples):
             group.append(sample)
         else:
@@ -70,7 +73,8 @@ def pending(batches: Sequence[Batch], done: Collection[str]) -> list[Batch]:
 def share(batches: Sequence[Batch], rank: int, world_size: int) -> list[Batch]:
     """The batches of one process, balanced by padded tokens; none when there are fewer batches than processes.
 
-    Largest first to the least loaded process (LPT). Every process computes the same assignment.
+    Largest first to the least loaded process (LPT); each process then goes in the order of the plan. Every process
+    computes the same assignment.
     """
     load = [0] * world_size
     mine: list[Batch] = []
@@ -79,4 +83,4 @@ def share(batches: Sequence[Batch], rank: int, world_size: int) -> list[Batch]:
         load[target] += batch.padded_tokens
         if target == rank:
             mine.append(batch)
-    return mine
+    return sorted(mine, key=lambda b: b.index)

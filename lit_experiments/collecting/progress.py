@@ -1,4 +1,4 @@
-"""What a person sees while a collection runs: one bar with samples, tokens/s, bytes and time left.
+"""What a person sees while a collection runs: a bar per stage with samples, tokens/s, bytes and time left.
 
 With several processes each worker sends what it did down a pipe and the parent shows the sum. Without a terminal there
 is one line a minute.
@@ -10,6 +10,8 @@ import json
 import os
 import sys
 import time
+from collections import Counter
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -17,7 +19,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from lit_experiments.collecting.plan import Batch
+from lit_experiments.collecting.plan import Batch, Sample
 from lit_experiments.collecting.signals import StopSignal
 from lit_experiments.collecting.writer import StoreWriter
 from lit_experiments.units import byte_count
@@ -29,20 +31,30 @@ _LINE_EVERY = 60.0  # seconds between lines when there is no terminal
 class Sink(Protocol):
     """Takes what was done since the last call."""
 
-    def advance(self, samples: int, tokens: int, written: int) -> None: ...
+    def advance(self, stage: str, samples: int, tokens: int, written: int) -> None: ...
 
 
 class ProgressBar:
     """Shows progress on standard error; a context manager."""
 
-    def __init__(self, total: int, done: int) -> None:
-        self.total, self.done = total, done
+    def __init__(self, samples: Sequence[Sample], left: Sequence[Sample]) -> None:
+        total, waiting = Counter(s.stage for s in samples), Counter(s.stage for s in left)
+        self.total = dict(total)
+        self.done = {stage: count - waiting[stage] for stage, count in total.items()}
         self.tokens = self.written = 0
         self.started = self._last_line = time.monotonic()
         self._console = Console(stderr=True)
-        columns = (TextColumn("collecting"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+        )
         self._bar = Progress(*columns, TimeRemainingColumn(), console=self._console, transient=True)
-        self._task = self._bar.add_task("", total=total, completed=done, rate="")
+        self._tasks = {
+            stage: self._bar.add_task(stage or "collecting", total=count, completed=self.done[stage], rate="")
+            for stage, count in self.total.items()
+        }
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -55,17 +67,18 @@ class ProgressBar:
         if self._console.is_terminal:
             self._bar.stop()
 
-    def advance(self, samples: int, tokens: int, written: int) -> None:
-        self.done += samples
+    def advance(self, stage: str, samples: int, tokens: int, written: int) -> None:
+        self.done[stage] += samples
         self.tokens += tokens
         self.written += written
         elapsed = time.monotonic() - self.started
         rate = f"{self.tokens / max(elapsed, 1e-9):,.0f} tokens/s, {byte_count(self.written)} written"
         if self._console.is_terminal:
-            self._bar.update(self._task, completed=self.done, rate=rate)
+            self._bar.update(self._tasks[stage], completed=self.done[stage], rate=rate)
         elif time.monotonic() - self._last_line > _LINE_EVERY:
             self._last_line = time.monotonic()
-            sys.stderr.write(f"collecting {self.done}/{self.total} samples, {rate}\n")
+            name = f" ({stage})" if stage else ""
+            sys.stderr.write(f"collecting {sum(self.done.values())}/{sum(self.total.values())} samples{name}, {rate}\n")
 
 
 class PipeSink:
@@ -74,8 +87,8 @@ class PipeSink:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
 
-    def advance(self, samples: int, tokens: int, written: int) -> None:
-        line = json.dumps([samples, tokens, written]) + "\n"
+    def advance(self, stage: str, samples: int, tokens: int, written: int) -> None:
+        line = json.dumps([stage, samples, tokens, written]) + "\n"
         try:
             os.write(self._descriptor, line.encode())
         except BrokenPipeError:  # the parent is gone; the stop signal notices that at the next batch
@@ -88,6 +101,7 @@ class Reporter(Callback):
     def __init__(self, sink: Sink, writer: StoreWriter, stop: StopSignal) -> None:
         self.sink, self.writer, self.stop = sink, writer, stop
         self._reported = 0
+        self._stage: str | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self.stop.check()
@@ -109,12 +123,15 @@ class Reporter(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
+        self._stage = batch.samples[0].stage
         self._report(len(batch.samples), sum(s.tokens for s in batch.samples))
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._report(0, 0)
 
     def _report(self, samples: int, tokens: int) -> None:
+        if self._stage is None:  # this process had no batch
+            return
         written = self.writer.bytes_written
-        self.sink.advance(samples, tokens, written - self._reported)
+        self.sink.advance(self._stage, samples, tokens, written - self._reported)
         self._reported = written

@@ -123,7 +123,7 @@ def collect(collector: Collector, settings: RunSettings, worker_command: Sequenc
         left = [s for batch in pending(plan.batches, done) for s in batch.samples]
         if left:
             require_room(settings.run, store.schema, left)
-            with ProgressBar(len(plan.samples), len(plan.samples) - len(left)) as bar:
+            with ProgressBar(plan.samples, left) as bar:
                 _run(collector, settings, plan, worker_command, held.descriptors, bar)
     wanted = {s.sample_id for s in plan.samples}
     rows = len(wanted.intersection(stores.open_store(settings.store).sample_ids))
@@ -184,5 +184,5 @@ def quiet_trainer(callbacks: list[Any], arguments: dict[str, Any]) -> Trainer:
 class _Silent:
     """The sink of a worker that nobody listens to (started by SLURM or torchrun)."""
 
-    def advance(self, samples: int, tokens: int, written: int) -> None:
+    def advance(self, stage: str, samples: int, tokens: int, written: int) -> None:
         return

@@ -1,8 +1,8 @@
 """Read sequences with the model and keep its hidden states at named sites, as float16 with exponents.
 
 Owns `capture`: one forward pass of the body (no output embedding), right padding, and inside each site's hook, on the
-device: drop the padding, pick the positions, cast, check. The pass ends after the last block that is asked for.
-Knows no store; the result's axis order is the stores' [site, token, hidden].
+device: drop the padding, pick the positions, cast, check. The pass ends after the last block that is asked for, unless
+the next token's logits are wanted too. Knows no store; the result's axis order is the stores' [site, token, hidden].
 
 The state at position t has read tokens 0..t; it is the state that predicts token t + 1.
 """
@@ -27,11 +27,14 @@ class Captured:
 
     values: float16 [site, position, hidden], the rows of all sequences one after another, no padding; exponents: int8
     [site, position], value = float16 * 2**exponent; lengths: int64 [sequence], rows of each sequence; finite: bool
-    [site, position]. From a GPU the copy runs in the background: reading `values` or `exponents` waits for it.
+    [site, position]; next_logits: float32 [sequence, vocabulary], what the last token of each sequence predicts, if it
+    was asked for. From a GPU the copy runs in the background: reading `values` or `exponents` waits for it.
     """
 
-    def __init__(self, values: Tensor, exponents: Tensor, lengths: Tensor, finite: Tensor) -> None:
-        self.lengths, self.finite = lengths, finite
+    def __init__(
+        self, values: Tensor, exponents: Tensor, lengths: Tensor, finite: Tensor, next_logits: Tensor | None
+    ) -> None:
+        self.lengths, self.finite, self.next_logits = lengths, finite, next_logits
         self._values, self._exponents = values, exponents
         self._copied: torch.cuda.Event | None = None
         if values.device.type == "cuda":
@@ -72,11 +75,13 @@ def capture(
     sites: Sequence[str],
     positions: Positions = "all",
     nonfinite: str = "raise",
+    next_logits: bool = False,
 ) -> Captured:
     """Hidden states of `sequences` (token ids) at `sites`, in the order given.
 
     positions: `all`, `last`, or per sequence the token indices wanted (negative ones count from its end). nonfinite:
     `raise` a NonFiniteStateError that names sequence, site and position, or `record` such values as they are.
+    next_logits: in the same pass, the raw logits of the token that follows each sequence.
     Raises ModelError for sequences that the model cannot read and for unknown sites.
     """
     names = resolve_sites(list(sites), lm.info.layout, lm.info.n_layers)
@@ -84,13 +89,21 @@ def capture(
     batch = pad_right(sequences, lm.device)
     rows = _rows(sequences, positions, batch.ids.shape[1])
     sink = _Sink(lm, len(names), rows, batch.ids.numel())
-    tap = Tap((*batch.ids.shape, lm.info.d_model), len(names), sink, stop_when_complete=True)
+    tap = Tap((*batch.ids.shape, lm.info.d_model), len(names), sink, stop_when_complete=not next_logits)
+    output = None
     with tapped(lm.model, lm.info.layout, names, tap), suppress(ForwardComplete):
-        lm.body(input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False)
+        output = lm.body(input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False)
+    logits = _last_logits(lm, output.last_hidden_state, sequences) if next_logits and output is not None else None
     finite = sink.finite.cpu()
     if nonfinite == "raise" and not bool(finite.all()):
         raise _nonfinite(finite, names, rows, batch.ids.shape[1], lm.info.name)
-    return Captured(sink.values, sink.exponents, torch.tensor([len(row) for row in rows]), finite)
+    return Captured(sink.values, sink.exponents, torch.tensor([len(row) for row in rows]), finite, logits)
+
+
+def _last_logits(lm: LanguageModel, hidden: Tensor, sequences: Sequence[Sequence[int]]) -> Tensor:
+    last = torch.tensor([len(sequence) - 1 for sequence in sequences], device=hidden.device)
+    rows = torch.arange(len(sequences), device=hidden.device)
+    return lm.head(hidden[rows, last]).float().cpu()
 
 
 class _Sink:

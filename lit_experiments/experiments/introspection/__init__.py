@@ -1,0 +1,9 @@
+"""Study 3: what hidden states carry about the model's own answer and confidence.
+
+prompts    the three passes' templates, rendered and tokenised
+letters    answer letters resolved to tokens in context, and the distribution over them
+surface    what can be read off a question without a model
+collect    the collector: one prefill per question and pass
+export     .npy files per pass and layer
+summary    what `inspect` says of one store, and of two side by side
+"""

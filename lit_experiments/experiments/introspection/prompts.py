@@ -1,0 +1,62 @@
+"""The three passes of a question: templates, rendered and tokenised.
+
+Owns: which passes there are, their letters, what the confidence letters stand for, and the checks of a template.
+Does not know: models beyond their tokenizer, stores.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Mapping
+from typing import Any
+
+from lit_experiments.errors import UserError
+from lit_experiments.lm.tokens import Tokens
+from lit_experiments.sources.questions import QuestionRecord
+
+PASSES = ("mcq", "self_confidence", "other_confidence")
+ANSWER_LETTERS = "ABCD"
+CONFIDENCE_LETTERS = "STUVWXYZ"
+MIDPOINTS = (2.5, 7.5, 15.0, 30.0, 50.0, 70.0, 85.0, 95.0)  # percent: <5, 5-10, 10-20, 20-40, 40-60, 60-80, 80-90, >90
+_FIELDS = {"question", *ANSWER_LETTERS}
+
+
+def letters_of(kind: str) -> str:
+    """The letters that answer a pass."""
+    return ANSWER_LETTERS if kind == "mcq" else CONFIDENCE_LETTERS
+
+
+def check_templates(templates: Mapping[str, str]) -> None:
+    """Raises UserError unless there is one template per pass, each showing the question and its four options."""
+    if set(templates) != set(PASSES):
+        raise UserError(
+            f"templates need exactly the passes {', '.join(PASSES)}; found {', '.join(templates) or 'none'}."
+        )
+    for kind, template in templates.items():
+        try:
+            found = {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
+        except ValueError as error:
+            raise UserError(f"Template {kind}: {error}. Write a literal brace as {{{{ or }}}}.") from error
+        if found != _FIELDS:
+            wrong = f"missing {sorted(_FIELDS - found)}, unknown {sorted(found - _FIELDS)}"
+            raise UserError(f"Template {kind} must hold {{question}}, {{A}}, {{B}}, {{C}} and {{D}}: {wrong}.")
+
+
+def render(template: str, question: QuestionRecord) -> str:
+    """The template with a question's text and options."""
+    options = dict(zip(ANSWER_LETTERS, question.options, strict=True))
+    return template.format(question=question.text, **options)
+
+
+def in_chat(text: str, tokenizer: Any) -> str:
+    """The prompt as a user's turn, up to where the model's own begins. Raises UserError without a chat template."""
+    if tokenizer.chat_template is None:
+        raise UserError("This model's tokenizer has no chat template.\nNext: --chat_template false")
+    turn = [{"role": "user", "content": text}]
+    return str(tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True))
+
+
+def tokenised(text: str, tokens: Tokens, chat: bool) -> tuple[str, list[int]]:
+    """(prompt exactly as the model reads it, its token ids)."""
+    shown = in_chat(text, tokens.tokenizer) if chat else text
+    return shown, tokens.encode(shown)
