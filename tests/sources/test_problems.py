@@ -96,9 +96,9 @@ def test_a_missing_column_and_a_repeated_id_are_refused_outright(tmp_path: Path)
     path.write_text("id,question,answr\n1,How many?,4\n1,How few?,2\n")
     with pytest.raises(SourceError, match=r"p\.csv: no answer or .*it has: id, question, answr"):
         read(path, malformed="skip")
-    with pytest.raises(SourceError, match='no column "answer"; .*nearest: "answr"'):
+    with pytest.raises(SourceError, match=r'no column "answer"; .*nearest: "answr"'):
         read(path, answer_column="answer")
-    with pytest.raises(SourceError, match='the id "1" occurs twice, at .*line 2 and .*line 3'):
+    with pytest.raises(SourceError, match=r'the id "1" occurs twice, at .*line 2 and .*line 3'):
         read(path, answer_column="answr", malformed="skip")
     with pytest.raises(SourceError, match="no usable problem: 1 malformed"):
         read(jsonl(tmp_path / "p.jsonl", {}), malformed="skip")

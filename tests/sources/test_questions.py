@@ -114,7 +114,7 @@ def test_a_key_that_reads_two_ways_follows_the_form_of_all_others(tmp_path: Path
 
 def test_a_key_that_stays_doubtful_is_malformed_until_its_form_is_given(tmp_path: Path) -> None:
     source = jsonl(tmp_path / "q.jsonl", {**ONE, "options": NUMBERS, "answer": "2"})
-    with pytest.raises(SourceError, match="line 1: the answer can be read as index C or as text B .--answer_form"):
+    with pytest.raises(SourceError, match=r"line 1: the answer can be read as index C or as text B .--answer_form"):
         read_questions(source)
     assert answers(read_questions(source, answer_form="index")) == "C"
     assert answers(read_questions(source, answer_form="text")) == "B"
@@ -127,7 +127,7 @@ def test_options_that_are_letters_do_not_confuse_letter_keys(tmp_path: Path) -> 
 
 def test_indexes_that_count_from_one_are_never_taken_as_from_zero(tmp_path: Path) -> None:
     source = jsonl(tmp_path / "q.jsonl", *({**ONE, "answer": i} for i in (1, 2, 3, 4)))
-    with pytest.raises(SourceError, match="line 4: answer 4 is none of 0-3 .indexes count from 0"):
+    with pytest.raises(SourceError, match=r"line 4: answer 4 is none of 0-3 .indexes count from 0"):
         read_questions(source)
     with pytest.raises(SourceError, match="seem to count from 1"):
         read_questions(source, malformed="skip")
@@ -188,7 +188,7 @@ def test_a_column_missing_from_a_table_is_told_once_not_row_by_row(tmp_path: Pat
     source = text(tmp_path / "q.csv", "question,A,B,C,D\nWhich?,1,2,3,4\n")
     with pytest.raises(SourceError, match=r"q\.csv: no answer or .*it has: question, A, B, C, D .--answer_column"):
         read_questions(source, malformed="skip")
-    with pytest.raises(SourceError, match='no column "Bb".*nearest: "B".*\n.*--options_column'):
+    with pytest.raises(SourceError, match=r'no column "Bb".*nearest: "B".*\n.*--options_column'):
         read_questions(source, options_column=["A", "Bb", "C", "D"])
     with pytest.raises(SourceError, match="one column or of four, found 2"):
         read_questions(source, options_column=["A", "B"])
