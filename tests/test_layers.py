@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ALLOWED = {
     "stores": set(),
     "lm": set(),
-    "sources": set(),
+    "sources": {"embedded"},
     "statistics": set(),
     "embedded": set(),
     "probes": {"stores", "lm", "sources", "statistics", "errors", "units", "quiet"},

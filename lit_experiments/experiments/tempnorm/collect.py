@@ -45,6 +45,7 @@ class TempnormCollector(Collector):
         sites: list[str],
         seed: int,
         too_long: Literal["error", "skip", "truncate"],
+        malformed: Literal["stop", "skip"] = "stop",
     ) -> None:
         """Checks the settings; reads nothing but the model's configuration and tokenizer.
 
@@ -62,6 +63,7 @@ class TempnormCollector(Collector):
             seed: Seed of all sampling.
             too_long: What to do with contexts that do not fit the model's window: error, skip (and count), or
                 truncate (keep the end).
+            malformed: What to do with records that cannot be read: stop at the first, or skip (and count).
 
         Raises:
             UserError: settings that contradict each other.
@@ -72,7 +74,7 @@ class TempnormCollector(Collector):
         self.alpha, self.initial_wander, self.stop_at_eos = alpha, initial_wander, stop_at_eos
         self.sites, self.seed, self.too_long = sites, seed, too_long
         self._check()
-        self._source = read_contexts(contexts, text_column)
+        self._source = read_contexts(contexts, text_column, malformed)
         self._notes: list[str] = []
         self._samples = self._tokenised()
 
@@ -203,6 +205,8 @@ class TempnormCollector(Collector):
             payload = {"text": text, "place": place, "ids": ids}
             samples.append(Sample(f"context-{place:06d}", len(samples), tokens, payload))
         self._notes = [f"{self._source.name}: {len(self._source.texts)} contexts, {self._source.blank} blank skipped"]
+        if self._source.skipped.count:
+            self._notes.append(self._source.skipped.note())
         if room is not None and long:
             self._too_long(long, room)
         return samples

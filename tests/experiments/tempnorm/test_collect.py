@@ -146,6 +146,21 @@ def test_long_contexts_are_refused_skipped_or_cut_and_always_named(
     assert content(tmp_path / "cut")["prefix_length"][1] == 236
 
 
+def test_malformed_records_stop_the_run_or_are_skipped_and_named(
+    llama: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "contexts.jsonl"
+    path.write_text('{"text": "one"}\n{"text": \n{"text": "three"}\n')
+    options = {"model": llama, "contexts": path, "text_column": "text", "gen_length": 2, "eval_lengths": "[2]"}
+    assert collect(tmp_path / "run", **options) == EXIT_USER
+    message = capsys.readouterr().err
+    assert "contexts.jsonl, line 2: not valid JSON" in message
+    assert "--malformed skip" in message
+    assert collect(tmp_path / "run", **options, malformed="skip") == EXIT_DONE
+    assert "1 malformed records left out" in capsys.readouterr().out
+    assert content(tmp_path / "run")["sample_id"] == ["context-000001", "context-000003"]
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -1,0 +1,182 @@
+"""Reading one file of records: plain text, JSON lines and JSON documents; by suffix, together with `tabular`.
+
+Owns: which suffix means which format, reading bytes, UTF-8, and what makes a line or a document malformed.
+Does not know: datasets, folders, what a study reads, whether malformed records stop a run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lit_experiments.sources.errors import SourceError
+from lit_experiments.sources.found import Found, Table
+
+KINDS = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "json",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".parquet": "parquet",
+    ".arrow": "arrow",
+    ".txt": "text",
+    ".text": "text",
+    ".md": "text",
+    "": "text",
+}
+TEXT = "text"
+_BOM = b"\xef\xbb\xbf"
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+def file_kind(path: Path) -> str:
+    """The format that a file's suffix stands for.
+
+    Raises:
+        SourceError: a suffix that stands for none.
+    """
+    kind = KINDS.get(path.suffix.lower())
+    if kind is None:
+        known = ", ".join(suffix for suffix in KINDS if suffix)
+        raise SourceError(
+            f'{path}: cannot tell its format from the suffix "{path.suffix}"; known: {known}, or none for plain text.\n'
+            f"Next: convert (or decompress) it to one of these, or rename it."
+        )
+    return kind
+
+
+def read_bytes(path: Path) -> bytes:
+    """A text file's bytes without a byte order mark.
+
+    Raises:
+        SourceError: unreadable, empty, binary, or UTF-16.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise SourceError(f"Cannot read {path}: {error.strerror}.") from error
+    if data.startswith(_UTF16):
+        raise SourceError(
+            f"{path} is UTF-16, not UTF-8.\nNext: iconv -f utf-16 -t utf-8 {path} > {path.stem}-utf8{path.suffix}"
+        )
+    data = data.removeprefix(_BOM)
+    if not data.strip():
+        raise SourceError(f"{path} is empty.\nNext: point at a file with at least one record.")
+    if b"\0" in data[:65536]:
+        raise SourceError(
+            f"{path} is a binary file (it holds NUL bytes), not UTF-8 text.\n"
+            f"Next: if it is a dataset, name it by its format (.parquet, .arrow)."
+        )
+    return data
+
+
+def bad_encoding(path: Path, place: int, where: str, byte: int, column: int) -> Found:
+    """The record for a line that is not UTF-8."""
+    remedy = f"convert it, e.g. iconv -f latin1 -t utf-8 {path}"
+    return Found(place, where, None, f"not UTF-8 (byte 0x{byte:02x} at column {column})", remedy)
+
+
+def read_text(path: Path) -> Table:
+    """A plain text file: one record {"text": line} per line, blank ones included; places are lines."""
+    return Table(str(path), TEXT, "line", ("text",), _text_lines(path, read_bytes(path)))
+
+
+def read_jsonl(path: Path) -> Table:
+    """A file with one JSON object per line; blank lines are passed over; places are lines."""
+    return Table(str(path), "jsonl", "line", None, _json_lines(path, read_bytes(path)))
+
+
+def read_json(path: Path) -> Table:
+    """A JSON document: a list of objects, an object that holds one such list, or one object per line.
+
+    Raises:
+        SourceError: not UTF-8, not JSON, or JSON of another shape.
+    """
+    data = read_bytes(path)
+    try:
+        content = json.loads(data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        column = error.start - data.rfind(b"\n", 0, error.start)
+        bad = bad_encoding(path, line, f"{path}, line {line}", data[error.start], column)
+        raise SourceError(f"{bad.where}: {bad.reason}.\nNext: {bad.remedy}") from error
+    except json.JSONDecodeError as error:
+        if error.msg == "Extra data":  # one document after the other: JSON lines under another suffix
+            return read_jsonl(path)
+        raise SourceError(
+            f"{path}, line {error.lineno}: not valid JSON ({error.msg} at column {error.colno}).\n"
+            f"Next: correct it there; if every line is a document of its own, name the file .jsonl."
+        ) from error
+    return Table(str(path), "json", "row", None, _json_records(path, _list_in(path, content)))
+
+
+def lines(data: bytes) -> list[bytes]:
+    """Lines ended by \\n, \\r\\n, or (old) \\r; a newline at the end of the file starts no further line."""
+    if b"\n" not in data:
+        data = data.replace(b"\r", b"\n")
+    return data.removesuffix(b"\n").split(b"\n")
+
+
+def _text_lines(path: Path, data: bytes) -> Iterator[Found]:
+    for number, line in enumerate(lines(data), start=1):
+        where = f"{path}, line {number}"
+        try:
+            yield Found(number, where, {"text": line.removesuffix(b"\r").decode("utf-8")})
+        except UnicodeDecodeError as error:
+            yield bad_encoding(path, number, where, line[error.start], error.start + 1)
+
+
+def _json_lines(path: Path, data: bytes) -> Iterator[Found]:
+    for found in _text_lines(path, data):
+        if found.record is None:
+            yield found
+        elif found.record["text"].strip():
+            yield _json_line(found.place, found.where, found.record["text"])
+
+
+def _json_line(place: int, where: str, text: str) -> Found:
+    try:
+        value = json.loads(text)
+    except ValueError as error:  # JSONDecodeError, or a number with more digits than Python converts
+        why = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
+        return Found(place, where, None, f"not valid JSON ({why})")
+    return _object(place, where, value)
+
+
+def _object(place: int, where: str, value: Any) -> Found:
+    if isinstance(value, dict):
+        return Found(place, where, value)
+    remedy = "if the file is one JSON list, name it .json" if isinstance(value, list) else ""
+    return Found(place, where, None, f"a JSON {_json_type(value)} where an object with named values belongs", remedy)
+
+
+def _json_type(value: Any) -> str:
+    names: dict[type, str] = {list: "list", str: "string", bool: "boolean", type(None): "null"}
+    return names.get(type(value), "number")
+
+
+def _list_in(path: Path, content: Any) -> list[Any]:
+    """The list of records in a JSON document."""
+    if isinstance(content, list):
+        found = [content]
+    elif isinstance(content, dict):
+        found = [v for v in content.values() if isinstance(v, list) and v and isinstance(v[0], dict)]
+    else:
+        found = []
+    if len(found) == 1 and found[0]:
+        return found[0]
+    if content == []:
+        raise SourceError(f"{path} is empty: its list has no records.")
+    shape = f"an object with {', '.join(content) or 'nothing'}" if isinstance(content, dict) else _json_type(content)
+    raise SourceError(
+        f"{path}: expected a JSON list of objects, or an object that holds exactly one such list; found {shape}.\n"
+        f"Next: if every line is a record of its own, name the file .jsonl."
+    )
+
+
+def _json_records(path: Path, records: list[Any]) -> Iterator[Found]:
+    for number, value in enumerate(records):
+        yield _object(number, f"{path}, row {number}", value)

@@ -1,0 +1,228 @@
+"""Problems with a final answer and, where there is one, a worked solution: from files, datasets, or generated.
+
+Owns: the layouts of GSM8K (the answer ends in "#### 42") and MATH (`problem`, `solution` with \\boxed{}), usual names,
+ids, duplicates. Does not know: prompts, models, when two answers are equal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lit_experiments.sources.errors import SourceError
+from lit_experiments.sources.generated import generated_problems
+from lit_experiments.sources.ids import check_unique
+from lit_experiments.sources.records import Malformed, RecordStream, Skipped, open_records
+from lit_experiments.sources.values import BadValueError, find_name, has, identifier, text_of
+
+EMBEDDED = "embedded"
+_QUESTION = ("question", "problem")
+_ANSWER = ("answer", "final_answer", "expected_answer")
+_SOLUTION = ("solution", "solution_text", "rationale")
+_ID = ("problem_id", "id", "unique_id", "question_id")
+_MARK = "####"
+_CALCULATOR = re.compile(r"<<[^<>]*>>")
+_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
+
+
+@dataclass(frozen=True)
+class ProblemRecord:
+    """One problem.
+
+    Attributes:
+        problem_id: the record's own id, or its place: "line-000012".
+        answer: the final answer as the source writes it (GSM8K: without thousands commas).
+        solution: worked steps up to the answer, None if the source has none. GSM8K: without calculator marks and
+            without the "####" line. MATH: as it is, with its \\boxed{}.
+        place: line (from 1) or row (from 0) in the source.
+        prompt: what the embedded model is to be given for a generated problem; None for other sources.
+    """
+
+    problem_id: str
+    question: str
+    answer: str
+    solution: str | None
+    place: int
+    prompt: str | None = None
+
+
+@dataclass(frozen=True)
+class Problems:
+    """What was read.
+
+    Attributes:
+        records: in the source's order.
+        duplicates: problems that repeat an earlier one's question; they are kept.
+        name: what was read, for people.
+        digest: sha256 of the records: the data's part of a fingerprint.
+        skipped: malformed records that were left out.
+    """
+
+    records: tuple[ProblemRecord, ...]
+    duplicates: int
+    name: str
+    digest: str
+    skipped: Skipped
+
+
+@dataclass(frozen=True)
+class _Columns:
+    question: str | None
+    answer: str | None
+    solution: str | None
+    identity: str | None
+
+
+def read_problems(
+    source: str,
+    *,
+    generated: int,
+    seed: int,
+    question_column: str | None = None,
+    answer_column: str | None = None,
+    solution_column: str | None = None,
+    id_column: str | None = None,
+    malformed: Malformed = "stop",
+) -> Problems:
+    """Reads problems from "embedded", a file or folder of records, or a Hub id (NAME[@CONFIG][:SPLIT]).
+
+    Columns that are not given are found under their usual names: question or problem; answer; solution; id. An answer
+    with a line "#### 42" is a worked solution and its answer (GSM8K); without an answer, the last \\boxed{} of the
+    solution is it (MATH).
+
+    Args:
+        generated: how many embedded problems to generate; other sources are read whole.
+        seed: which ones; the same seed gives the same problems, and a larger number only adds to them.
+        malformed: raise at the first record without a question or an answer, or leave such records out and count them.
+
+    Raises:
+        SourceError: unusable source or record, unknown column, two records with one id.
+    """
+    if source == EMBEDDED:
+        name = f"embedded problems (held out, seed {seed})"
+        records = [
+            ProblemRecord(f"embedded-{seed}-{i:05d}", each.question, str(each.answer), solution, i, each.prompt)
+            for i, (each, solution) in enumerate(generated_problems(generated, seed))
+        ]
+        return _problems(records, name, Skipped())
+    columns = _Columns(question_column, answer_column, solution_column, id_column)
+    stream = open_records(source, "--problems", malformed)
+    _require(stream, columns)
+    found, places = _read(stream, columns)
+    stream.require_some(len(found), "usable problem")
+    check_unique(places, stream.name, "--id_column")
+    return _problems(found, source, stream.skipped)
+
+
+def boxed(text: str) -> str | None:
+    """What the last \\boxed{} (or \\fbox{}) of a text holds, nested braces included; None if there is none."""
+    starts = [match.end() for match in _BOX.finditer(text)]
+    if not starts:
+        return None
+    depth, at = 1, starts[-1]
+    while at < len(text) and depth:
+        escaped = text[at - 1] == "\\"
+        depth += 0 if escaped else {"{": 1, "}": -1}.get(text[at], 0)
+        at += 1
+    return None if depth else text[starts[-1] : at - 1].strip()
+
+
+def _problems(records: Sequence[ProblemRecord], name: str, skipped: Skipped) -> Problems:
+    digest = hashlib.sha256()
+    for each in records:
+        values = [each.problem_id, each.question, each.answer, each.solution, each.prompt]
+        digest.update(json.dumps(values).encode() + b"\n")
+    duplicates = len(records) - len({each.question for each in records})
+    return Problems(tuple(records), duplicates, name, digest.hexdigest(), skipped)
+
+
+def _require(stream: RecordStream, columns: _Columns) -> None:
+    given = {
+        "--question_column": columns.question,
+        "--answer_column": columns.answer,
+        "--solution_column": columns.solution,
+        "--id_column": columns.identity,
+    }
+    for option, name in given.items():
+        if name is not None:
+            stream.require_column(name, option)
+    if stream.columns is None:
+        return
+    present = dict.fromkeys(stream.columns, "")
+    try:
+        find_name(present, columns.question, _QUESTION, "--question_column")
+        if has(present, columns.solution, _SOLUTION) is None:
+            find_name(present, columns.answer, _ANSWER, "--answer_column")
+    except BadValueError as error:
+        raise SourceError(f"{stream.name}: {error}.") from error
+
+
+def _read(stream: RecordStream, columns: _Columns) -> tuple[list[ProblemRecord], list[tuple[str, str]]]:
+    """Usable problems, and (id, where) of each."""
+    found: list[ProblemRecord] = []
+    places: list[tuple[str, str]] = []
+    for place, record in stream:
+        try:
+            found.append(_problem(record, columns, place, f"{stream.unit}-{place:06d}"))
+        except BadValueError as error:
+            stream.reject(str(error))
+        else:
+            places.append((found[-1].problem_id, stream.where))
+    return found, places
+
+
+def _problem(record: Mapping[str, Any], columns: _Columns, place: int, default_id: str) -> ProblemRecord:
+    question = find_name(record, columns.question, _QUESTION, "--question_column")
+    identity = identifier(record, columns.identity, _ID, default_id)
+    name = has(record, columns.solution, _SOLUTION)
+    if name is None and columns.solution is not None:
+        find_name(record, columns.solution, (), "--solution_column")
+    solution = None if name is None else text_of(record[name], name)
+    answer, solution = _answer(record, columns, solution)
+    return ProblemRecord(identity, text_of(record[question], question), answer, solution, place)
+
+
+def _answer(record: Mapping[str, Any], columns: _Columns, solution: str | None) -> tuple[str, str | None]:
+    """The final answer, and the solution without marks.
+
+    Raises:
+        BadValueError: no final answer, or something longer in its place.
+    """
+    name = has(record, columns.answer, _ANSWER)
+    if name is None and columns.answer is None and solution is not None:
+        return _ending(solution)
+    name = find_name(record, columns.answer, _ANSWER, "--answer_column")
+    text = _as_text(record[name], name)
+    if _MARK in text:
+        answer, steps = _ending(text)
+        return answer, solution or steps or None
+    if "\n" in text:
+        raise BadValueError(
+            f'"{name}" has {text.count(chr(10)) + 1} lines and no "{_MARK} 42" that marks the final answer'
+        )
+    return text, solution
+
+
+def _ending(solution: str) -> tuple[str, str]:
+    """(final answer, solution) of a worked solution that ends in "#### 42" or holds a \\boxed{42}."""
+    if _MARK in solution:
+        steps, _, answer = solution.rpartition(_MARK)
+        answer = answer.strip().replace(",", "")
+        if not answer or "\n" in answer:
+            raise BadValueError(f'"{_MARK}" is not followed by one final answer at the end')
+        return answer, _CALCULATOR.sub("", steps).strip()
+    found = boxed(solution)
+    if not found:
+        raise BadValueError(f'no answer, and the solution ends neither in "{_MARK} 42" nor in \\boxed{{42}}')
+    return found, solution
+
+
+def _as_text(value: Any, name: str) -> str:
+    """A final answer may be a number where the file has types."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(int(value) if isinstance(value, float) and value.is_integer() else value)
+    return text_of(value, name)

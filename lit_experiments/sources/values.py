@@ -1,0 +1,91 @@
+"""Taking values out of records: by a given name or the first usual one, as text, with what is wrong in words.
+
+Owns: the wording for a value that is missing or of the wrong type. Does not know: where records come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from lit_experiments.sources.records import RecordStream, missing
+
+
+class BadValueError(ValueError):
+    """A record cannot be used; the message is the reason, without its place. The reader knows what to do with it."""
+
+
+def find_name(record: Mapping[str, Any], given: str | None, usual: Sequence[str], option: str) -> str:
+    """The given name, or the first of the usual ones that the record has a value for.
+
+    Raises:
+        BadValueError: neither.
+    """
+    if given is not None:
+        if record.get(given) is None:
+            absent = missing("key", given, record)
+            raise BadValueError(f'"{given}" is null' if given in record else absent)
+        return given
+    for name in usual:
+        if record.get(name) is not None:
+            return name
+    found = ", ".join(map(str, record)) or "nothing"
+    raise BadValueError(f"no {' or '.join(usual)}; it has: {found} ({option} names the right one)")
+
+
+def has(record: Mapping[str, Any], given: str | None, usual: Sequence[str]) -> str | None:
+    """The given name or the first of the usual ones that the record has a value for; None if there is none."""
+    names = usual if given is None else (given,)
+    return next((name for name in names if record.get(name) is not None), None)
+
+
+def text_of(value: Any, name: str) -> str:
+    """A value that must be text with something in it, surrounding white space removed.
+
+    Raises:
+        BadValueError: another type, or blank.
+    """
+    text = _text(value, name).strip()
+    if not text:
+        raise BadValueError(f'"{name}" is blank')
+    return text
+
+
+def text_values(stream: RecordStream, column: str) -> Iterator[tuple[int, str]]:
+    """(place, text) of one column, blank ones included.
+
+    Raises:
+        SourceError: a record without text there, if malformed records stop the reading.
+    """
+    for place, record in stream:
+        if column not in record:
+            stream.reject(missing("key", column, record), "correct it, or name another key with --text_column")
+            continue
+        try:
+            yield place, _text(record[column], column)
+        except BadValueError as error:
+            stream.reject(str(error))
+
+
+def _text(value: Any, name: str) -> str:
+    if not isinstance(value, str):
+        raise BadValueError(f'"{name}" must be text, found {type(value).__name__}')
+    half = next((c for c in value if "\ud800" <= c <= "\udfff"), None)
+    if half is not None:  # JSON can spell it, UTF-8 and tokenizers cannot
+        raise BadValueError(f'"{name}" holds half a character (\\u{ord(half):04x} of a surrogate pair)')
+    return value
+
+
+def identifier(record: Mapping[str, Any], given: str | None, usual: Sequence[str], default: str) -> str:
+    """The record's own id (text or whole number) or the default.
+
+    Raises:
+        BadValueError: an id of another type, blank, or the given column has none.
+    """
+    name = find_name(record, given, (), "") if given is not None else has(record, None, usual)
+    if name is None:
+        return default
+    value = record[name]
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return text_of(value, name)

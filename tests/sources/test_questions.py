@@ -1,0 +1,221 @@
+"""Reading questions: the layouts that occur, keys in three forms, and what makes a question unusable."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pytest
+
+from lit_experiments.sources import questions
+from lit_experiments.sources.errors import SourceError
+from lit_experiments.sources.questions import Questions, read_questions
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+SHIPPED = Path(questions.__file__).parents[1] / "embedded" / "data" / "questions.jsonl"
+OPTIONS = ["red", "green", "blue", "grey"]
+ONE: dict[str, Any] = {"question": "Which is the colour of leaves?", "options": OPTIONS, "answer": "B"}
+
+
+def jsonl(path: Path, *records: dict[str, Any]) -> str:
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return str(path)
+
+
+def text(path: Path, content: str) -> str:
+    path.write_text(content)
+    return str(path)
+
+
+def answers(found: Questions) -> str:
+    return "".join(record.answer_letter for record in found.records)
+
+
+def test_a_question_has_its_id_its_options_in_order_its_key_and_its_place(tmp_path: Path) -> None:
+    found = read_questions(jsonl(tmp_path / "q.jsonl", {**ONE, "question_id": "leaf", "subject": "plants"}, ONE))
+    first, second = found.records
+    assert (first.question_id, first.subject, first.place, first.options) == ("leaf", "plants", 1, tuple(OPTIONS))
+    assert (first.answer_index, first.answer_letter) == (1, "B")
+    assert (second.question_id, second.subject) == ("line-000002", None)
+    assert found.duplicates == 1  # the same question again is kept
+    assert found.skipped.count == 0
+
+
+@pytest.mark.parametrize("answer", ["B", "b", " B ", "(B)", "B.", 1, 1.0, "1", "green", " green "])
+def test_a_key_may_be_a_letter_an_index_or_the_option_itself(tmp_path: Path, answer: Any) -> None:
+    assert answers(read_questions(jsonl(tmp_path / "q.jsonl", {**ONE, "answer": answer}))) == "B"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"choices": OPTIONS},
+        dict(zip("ABCD", OPTIONS, strict=True)),
+        {f"option_{letter}": option for letter, option in zip("abcd", OPTIONS, strict=True)},
+        {f"Option {number}": option for number, option in zip("1234", OPTIONS, strict=True)},
+        {"choices": {"text": OPTIONS, "label": ["A", "B", "C", "D"]}},
+        {"options": dict(zip("DCBA", reversed(OPTIONS), strict=True))},
+        {"options": json.dumps(OPTIONS)},
+        {"options": str(OPTIONS)},
+    ],
+)
+def test_options_may_be_a_list_or_four_columns(tmp_path: Path, options: dict[str, Any]) -> None:
+    record = {"question": ONE["question"], "answer": "B", **options}
+    assert read_questions(jsonl(tmp_path / "q.jsonl", record)).records[0].options == tuple(OPTIONS)
+
+
+def test_csv_parquet_and_saved_datasets_give_the_same_questions(tmp_path: Path) -> None:
+    rows = [{"id": f"q{i}", "question": f"Which {i}?", "choices": OPTIONS, "answer": i % 4} for i in range(6)]
+    data = datasets.Dataset.from_list(rows)
+    data.to_parquet(tmp_path / "q.parquet")
+    data.save_to_disk(tmp_path / "saved")
+    flat = "id,question,A,B,C,D,answer\n" + "".join(f"q{i},Which {i}?,{','.join(OPTIONS)},{i % 4}\n" for i in range(6))
+    sources = [str(tmp_path / "q.parquet"), str(tmp_path / "saved"), text(tmp_path / "q.csv", flat)]
+    found = [read_questions(source) for source in sources]
+    assert {each.digest for each in found} == {found[0].digest}
+    assert answers(found[0]) == "ABCDAB"
+
+
+def test_mmlu_s_csv_without_a_header_is_read(tmp_path: Path) -> None:
+    source = text(tmp_path / "q.csv", 'Which then?,red,green,blue,grey,C\n"Which\nnow?",1,2,3,4,A\n')
+    found = read_questions(source)
+    assert [(r.text, r.options, r.answer_letter, r.place) for r in found.records] == [
+        ("Which then?", ("red", "green", "blue", "grey"), "C", 1),
+        ("Which\nnow?", ("1", "2", "3", "4"), "A", 2),
+    ]
+
+
+def test_columns_of_any_name_can_be_given(tmp_path: Path) -> None:
+    source = text(tmp_path / "q.csv", "nr,stem,w,x,y,z,key,field\n7,Which?,red,green,blue,grey,3,art\n")
+    found = read_questions(
+        source,
+        question_column="stem",
+        options_column=["w", "x", "y", "z"],
+        answer_column="key",
+        id_column="nr",
+        subject_column="field",
+    )
+    record = found.records[0]
+    assert (record.question_id, record.subject, record.answer_letter) == ("7", "art", "D")
+
+
+NUMBERS = ["1", "2", "3", "4"]
+
+
+def test_a_key_that_reads_two_ways_follows_the_form_of_all_others(tmp_path: Path) -> None:
+    doubtful = {**ONE, "options": NUMBERS, "answer": "2"}
+    by_index = jsonl(tmp_path / "i.jsonl", {**ONE, "answer": "0"}, doubtful)
+    by_text = jsonl(tmp_path / "t.jsonl", {**ONE, "answer": "red"}, doubtful)
+    assert answers(read_questions(by_index)) == "AC"
+    assert answers(read_questions(by_text)) == "AB"
+    assert answers(read_questions(jsonl(tmp_path / "n.jsonl", {**doubtful, "answer": 2}))) == "C"
+
+
+def test_a_key_that_stays_doubtful_is_malformed_until_its_form_is_given(tmp_path: Path) -> None:
+    source = jsonl(tmp_path / "q.jsonl", {**ONE, "options": NUMBERS, "answer": "2"})
+    with pytest.raises(SourceError, match=r"line 1: the answer can be read as index C or as text B .--answer_form"):
+        read_questions(source)
+    assert answers(read_questions(source, answer_form="index")) == "C"
+    assert answers(read_questions(source, answer_form="text")) == "B"
+
+
+def test_options_that_are_letters_do_not_confuse_letter_keys(tmp_path: Path) -> None:
+    swapped = {**ONE, "options": ["D", "C", "B", "A"], "answer": "A"}
+    assert answers(read_questions(jsonl(tmp_path / "q.jsonl", ONE, swapped))) == "BA"
+
+
+def test_indexes_that_count_from_one_are_never_taken_as_from_zero(tmp_path: Path) -> None:
+    source = jsonl(tmp_path / "q.jsonl", *({**ONE, "answer": i} for i in (1, 2, 3, 4)))
+    with pytest.raises(SourceError, match=r"line 4: answer 4 is none of 0-3 .indexes count from 0"):
+        read_questions(source)
+    with pytest.raises(SourceError, match="seem to count from 1"):
+        read_questions(source, malformed="skip")
+
+
+MALFORMED = [
+    ({**ONE, "options": OPTIONS[:3]}, "3 options where four belong"),
+    ({**ONE, "options": [*OPTIONS, "black"]}, "5 options where four belong"),
+    ({**ONE, "options": ["red", "green", "blue", " red"]}, "options A and D are the same: 'red'"),
+    ({**ONE, "options": ["red", "green", "blue", " "]}, '"options[3]" is blank'),
+    ({**ONE, "options": ["red", "green", "blue", 4]}, '"options[3]" must be text, found int'),
+    ({**ONE, "options": "red green"}, "must be a list of four options, found the text 'red green'"),
+    ({**ONE, "options": 4}, "must be a list of four options, found int"),
+    ({**ONE, "choices": {"text": OPTIONS, "label": list("WXYZ")}, "options": None}, "must be a list of four options"),
+    ({"question": "Which?", "answer": "A"}, "no options, choices, or four columns A-D; it has: question, answer"),
+    ({**ONE, "question": ""}, '"question" is blank'),
+    ({"options": OPTIONS, "answer": "A"}, "no question or question_text; it has: options, answer"),
+    ({"question": "Which?", "options": OPTIONS}, "no answer or "),
+    ({**ONE, "answer": "E"}, "answer 'E' is not a letter A-D, an index 0-3, or the text of an option"),
+    ({**ONE, "answer": 7}, "answer 7 is none of 0-3"),
+    ({**ONE, "answer": -1}, "answer -1 is none of 0-3"),
+    ({**ONE, "answer": True}, "answer True is not"),
+    ({**ONE, "answer": None}, "no answer or "),
+    ({**ONE, "answer": "purple"}, "answer 'purple' is not"),
+    ({**ONE, "question_id": ["x"]}, '"question_id" must be text, found list'),
+]
+
+
+@pytest.mark.parametrize(("record", "said"), MALFORMED)
+def test_an_unusable_question_stops_with_its_reason_or_is_counted(
+    tmp_path: Path, record: dict[str, Any], said: str
+) -> None:
+    source = jsonl(tmp_path / "q.jsonl", ONE, record, {**ONE, "question": "Which else?"})
+    with pytest.raises(SourceError, match=r"q\.jsonl, line 2: .*(\n.*)?--malformed skip") as caught:
+        read_questions(source)
+    assert said in str(caught.value)
+    found = read_questions(source, malformed="skip")
+    assert [each.place for each in found.records] == [1, 3]
+    assert found.skipped.count == 1
+    assert said in found.skipped.reasons[0]
+
+
+def test_records_that_are_no_json_are_counted_with_the_others(tmp_path: Path) -> None:
+    source = text(tmp_path / "q.jsonl", json.dumps(ONE) + "\n{nonsense\n" + json.dumps({**ONE, "answer": "E"}))
+    found = read_questions(source, malformed="skip")
+    assert found.skipped.count == 2
+    assert ["not valid JSON" in found.skipped.reasons[0], "'E'" in found.skipped.reasons[1]] == [True, True]
+
+
+def test_two_records_with_one_id_are_refused_with_both_places(tmp_path: Path) -> None:
+    source = jsonl(tmp_path / "q.jsonl", {**ONE, "id": 5}, ONE, {**ONE, "id": "5"})
+    for malformed in ("stop", "skip"):
+        with pytest.raises(SourceError, match=r'the id "5" occurs twice, at .*line 1 and .*line 3'):
+            read_questions(source, malformed=malformed)  # type: ignore[arg-type]
+
+
+def test_a_column_missing_from_a_table_is_told_once_not_row_by_row(tmp_path: Path) -> None:
+    source = text(tmp_path / "q.csv", "question,A,B,C,D\nWhich?,1,2,3,4\n")
+    with pytest.raises(SourceError, match=r"q\.csv: no answer or .*it has: question, A, B, C, D .--answer_column"):
+        read_questions(source, malformed="skip")
+    with pytest.raises(SourceError, match=r'no column "Bb".*nearest: "B".*\n.*--options_column'):
+        read_questions(source, options_column=["A", "Bb", "C", "D"])
+    with pytest.raises(SourceError, match="one column or of four, found 2"):
+        read_questions(source, options_column=["A", "B"])
+
+
+def test_the_digest_follows_what_is_asked_and_the_key(tmp_path: Path) -> None:
+    one = read_questions(jsonl(tmp_path / "a.jsonl", ONE))
+    assert read_questions(jsonl(tmp_path / "b.jsonl", {**ONE, "answer": 1, "extra": 3})).digest == one.digest
+    assert read_questions(jsonl(tmp_path / "c.jsonl", {**ONE, "answer": "C"})).digest != one.digest
+
+
+@pytest.mark.skipif(not SHIPPED.is_file(), reason="the questions are not in the package yet")
+def test_the_embedded_questions_are_all_usable() -> None:
+    found = read_questions("embedded")
+    assert found.name == "embedded questions"
+    assert len(found.records) >= 200
+    assert found.duplicates == 0
+    assert all(record.half and record.subject for record in found.records)
+    assert min(Counter(answers(found)).values()) > len(found.records) / 10
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the folder ../shared is not there")
+def test_mmlu_s_four_questions_with_equal_options_are_found() -> None:
+    source = str(SHARED / "mmlu_stem" / "test.jsonl")
+    with pytest.raises(SourceError, match="line 318: options A and C are the same"):
+        read_questions(source)
+    found = read_questions(source, malformed="skip")
+    assert (len(found.records), found.skipped.count) == (3014, 4)
+    assert found.records[1].subject == "college_biology"
+    assert Counter(answers(found)).most_common(1)[0] == ("D", 871)
