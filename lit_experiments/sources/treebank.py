@@ -1,0 +1,241 @@
+"""Treebanks: sentences with parts of speech, from CoNLL-U files of the user's or the small one that ships.
+
+Owns which files are read, which split and document a sentence belongs to, and what happens to malformed sentences. The
+format itself is in conllu.py. It knows nothing of tokenizers or of what the tags are used for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lit_experiments.sources.conllu import Block, Line, Malformed, Word, comments_of, parse_sentence
+from lit_experiments.sources.errors import SourceError
+
+EMBEDDED = "embedded"
+SPLITS = ("train", "validation", "test")
+WHOLE = "all"
+MALFORMED = ("stop", "skip")
+KEPT_EXAMPLES = 5
+_SHIPPED = Path(__file__).resolve().parent.parent / "embedded" / "data" / "treebank"
+_IN_NAME = {"train": "train", "dev": "validation", "valid": "validation", "test": "test"}
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence; `text[word.start:word.end]` is what stands there for a word. `split` is of `SPLITS` or "all"."""
+
+    sent_id: str
+    doc_id: str
+    split: str
+    text: str
+    words: tuple[Word, ...]
+
+
+@dataclass
+class Skipped:
+    """Malformed sentences that were left out: how many for each kind of reason, and the first few in full."""
+
+    reasons: Counter[str] = field(default_factory=Counter)
+    examples: list[str] = field(default_factory=list)
+
+    @property
+    def count(self) -> int:
+        return sum(self.reasons.values())
+
+    def add(self, kind: str, said: str) -> None:
+        self.reasons[kind] += 1
+        if len(self.examples) < KEPT_EXAMPLES:
+            self.examples.append(said)
+
+
+@dataclass(frozen=True)
+class Treebank:
+    """Sentences in the order of the files, train before validation before test.
+
+    Attributes:
+        skipped: malformed sentences left out; always empty with malformed="stop".
+        name: what was read, for people.
+        digest: sha256 of everything in `sentences`: the data's part of a fingerprint.
+    """
+
+    sentences: tuple[Sentence, ...]
+    skipped: Skipped
+    name: str
+    digest: str
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that have sentences, in the order train, validation, test (or "all" for one unnamed file)."""
+        present = {sentence.split for sentence in self.sentences}
+        return tuple(name for name in (*SPLITS, WHOLE) if name in present)
+
+    def split(self, name: str) -> tuple[Sentence, ...]:
+        """The sentences of a split. Raises SourceError, naming those there are, if it has none."""
+        found = tuple(sentence for sentence in self.sentences if sentence.split == name)
+        if not found:
+            raise SourceError(f'{self.name} has no sentences of split "{name}"; it has: {", ".join(self.splits)}.')
+        return found
+
+
+def read_treebank(source: str | Sequence[str], malformed: str = "stop") -> Treebank:
+    """Reads "embedded", a CoNLL-U file, a folder of *train*/*dev*/*test*.conllu, or three files.
+
+    Args:
+        source: three files are given as a sequence or "TRAIN,VALIDATION,TEST", in that order. A single file whose
+            name says train, dev, validation or test is that split, otherwise split "all".
+        malformed: "stop" at the first malformed sentence, or "skip" and count them.
+
+    Raises:
+        SourceError: nothing to read there; empty or binary file; a malformed sentence, with file and line.
+    """
+    if malformed not in MALFORMED:
+        raise SourceError(f'malformed = "{malformed}" is not one of: {", ".join(MALFORMED)}.')
+    skipped = Skipped()
+    sentences: list[Sentence] = []
+    places: dict[str, str] = {}
+    for split, path in _files(source):
+        for sentence, place in _read(path, split, malformed, skipped):
+            problem = _repeated(sentence, places, place)
+            if problem is None:
+                sentences.append(sentence)
+            else:
+                _refuse(path, problem, malformed, skipped)
+    name = "embedded treebank" if source == EMBEDDED else source if isinstance(source, str) else ",".join(source)
+    if not sentences:
+        raise SourceError(f"{name} holds no usable sentence; skipped: {dict(skipped.reasons)}.")
+    return Treebank(tuple(sentences), skipped, name, _digest(sentences))
+
+
+def _files(source: str | Sequence[str]) -> list[tuple[str, Path]]:
+    """(split, file), train first."""
+    if source == EMBEDDED:
+        return _folder(_SHIPPED)
+    given = [source] if isinstance(source, str) else list(source)
+    if isinstance(source, str) and "," in source and not Path(source).expanduser().exists():
+        given = source.split(",")
+    paths = [Path(name.strip()).expanduser() for name in given]
+    if len(paths) == len(SPLITS):
+        return list(zip(SPLITS, paths, strict=True))
+    if len(paths) != 1:
+        raise SourceError(f"{len(paths)} treebank files given: give one, a folder, or three (train, validation, test).")
+    return _folder(paths[0]) if paths[0].is_dir() else [(_split_of(paths[0]) or WHOLE, paths[0])]
+
+
+def _folder(folder: Path) -> list[tuple[str, Path]]:
+    files = sorted(folder.glob("*.conllu"))
+    named = [(split, path) for path in files if (split := _split_of(path)) is not None]
+    if not named:
+        names = ", ".join(path.name for path in files) or "no .conllu file"
+        raise SourceError(
+            f"{folder} has no *train*.conllu, *dev*.conllu or *test*.conllu; it has: {names}.\n"
+            f"Next: point at one file, or at three as TRAIN,VALIDATION,TEST."
+        )
+    return sorted(named, key=lambda pair: SPLITS.index(pair[0]))
+
+
+def _split_of(path: Path) -> str | None:
+    """The split that a file's name says, None if none."""
+    said = {split for part, split in _IN_NAME.items() if part in path.stem.lower()}
+    if len(said) > 1:
+        raise SourceError(
+            f"{path}: the name says {' and '.join(sorted(said))}.\n"
+            f"Next: rename it, or name three files as TRAIN,VALIDATION,TEST."
+        )
+    return said.pop() if said else None
+
+
+def _read(path: Path, split: str, malformed: str, skipped: Skipped) -> Iterator[tuple[Sentence, str]]:
+    """(sentence, "file, line n") of one file."""
+    document: str | None = None
+    for number, raw in enumerate(_blocks(_bytes(path)), start=1):
+        # Read before the sentence is: a malformed one may open a document, and the next ones belong to it.
+        document = _document(raw, document, f"{path.stem}-doc{number}")
+        try:
+            block = parse_sentence([_decoded(line, text) for line, text in raw])
+        except Malformed as problem:
+            _refuse(path, problem, malformed, skipped)
+            continue
+        yield _sentence(block, split, document, f"{path.stem}-{number}"), f"{path}, line {raw[0][0]}"
+
+
+def _bytes(path: Path) -> bytes:
+    if not path.is_file():
+        raise SourceError(
+            f"Treebank not found: no file or folder {path.absolute()}.\n"
+            f"Next: name a .conllu file, a folder with *train*/*dev*/*test*.conllu, or {EMBEDDED}."
+        )
+    try:
+        data = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+    except OSError as error:
+        raise SourceError(f"Cannot read {path}: {error.strerror}.") from error
+    if not data.strip():
+        raise SourceError(f"{path} is empty.")
+    if b"\0" in data[:65536]:
+        raise SourceError(f"{path} is a binary file (it holds NUL bytes); a treebank is UTF-8 text in CoNLL-U.")
+    return data
+
+
+def _blocks(data: bytes) -> Iterator[list[tuple[int, bytes]]]:
+    """Sentences as (line number, bytes), parted by blank lines."""
+    block: list[tuple[int, bytes]] = []
+    for number, line in enumerate(data.split(b"\n"), start=1):
+        if line.strip():
+            block.append((number, line.removesuffix(b"\r")))
+        elif block:
+            yield block
+            block = []
+    if block:
+        yield block
+
+
+def _decoded(number: int, line: bytes) -> Line:
+    try:
+        return Line(number, line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        what = f"not UTF-8 (byte 0x{line[error.start]:02x} at column {error.start + 1})"
+        raise Malformed("encoding", number, what) from error
+
+
+def _document(raw: list[tuple[int, bytes]], current: str | None, unnamed: str) -> str | None:
+    """The document that a sentence belongs to, None before the first `# newdoc`."""
+    comments = comments_of([Line(number, line.decode("utf-8", "replace")) for number, line in raw])
+    if "newdoc id" in comments:
+        return comments["newdoc id"]
+    return unnamed if "newdoc" in comments else current
+
+
+def _sentence(block: Block, split: str, document: str | None, unnamed: str) -> Sentence:
+    sent_id = block.comments.get("sent_id") or unnamed
+    doc_id = document if document is not None else sent_id.rpartition("-")[0] or sent_id
+    return Sentence(sent_id, doc_id, split, block.text, block.words)
+
+
+def _repeated(sentence: Sentence, places: dict[str, str], place: str) -> Malformed | None:
+    first = places.setdefault(sentence.sent_id, place)
+    if first == place:
+        return None
+    line = int(place.rpartition(" ")[2])
+    return Malformed("sent_id", line, f'sent_id "{sentence.sent_id}" repeats the one of {first}')
+
+
+def _refuse(path: Path, problem: Malformed, malformed: str, skipped: Skipped) -> None:
+    said = f"{path}, line {problem.line}: {problem.what}."
+    if malformed == "stop":
+        raise SourceError(
+            f"{said}\nNext: correct it, or leave malformed sentences out and count them: --malformed skip"
+        ) from problem
+    skipped.add(problem.kind, said)
+
+
+def _digest(sentences: list[Sentence]) -> str:
+    digest = hashlib.sha256()
+    for sentence in sentences:
+        digest.update(repr((sentence.split, sentence.doc_id, sentence.sent_id, sentence.text)).encode())
+        for word in sentence.words:
+            shown = (word.form, word.lemma, word.upos, word.xpos, word.head, word.deprel, word.misc)
+            digest.update(repr((*shown, word.start, word.end, word.multiword)).encode())
+    return digest.hexdigest()
