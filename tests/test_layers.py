@@ -14,7 +14,7 @@ ALLOWED = {
     "lm": set(),
     "sources": {"embedded"},
     "statistics": set(),
-    "embedded": set(),
+    "embedded": {"statistics"},
     "probes": {"stores", "lm", "sources", "statistics", "errors", "units", "quiet"},
     "reports": {"stores", "lm", "sources", "statistics", "errors", "units", "quiet"},
     "collecting": {"stores", "lm", "sources", "statistics", "errors", "units", "quiet"},

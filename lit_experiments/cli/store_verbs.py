@@ -14,12 +14,28 @@ from stores.export import FORMATS
 
 
 def inspect(argv: list[str]) -> int:
-    """Prints what a store holds."""
-    from lit_experiments.reports.store_summary import store_summary
+    """Prints what a store holds, what its study has to say of it, and how it differs from another one."""
+    from lit_experiments.reports.store_summary import differences, first_rows, store_summary
 
-    parser = _parser("inspect", "What a store holds: rows, fields, sizes, provenance.")
+    parser = _parser("inspect", "What a store holds: rows, fields, sizes, provenance, and its study's own numbers.")
+    parser.add_argument("--examples", type=int, default=0, metavar="N", help="also show the first N samples")
+    parser.add_argument("--compare_with", metavar="RUN", help="a second run, to be shown side by side")
     args = _parse(parser, argv)
-    say(store_summary(stores.inspect(store_path(args.run))))
+    if args.examples < 0:
+        raise UserError(f"--examples must be at least 0, found {args.examples}.")
+    path = store_path(args.run)
+    other = None if args.compare_with is None else stores.open_store(store_path(args.compare_with))
+    say(store_summary(stores.inspect(path)))
+    store, study = stores.open_store(path), _study(path)
+    describe, compare = getattr(study, "describe", None), getattr(study, "compare", None)
+    if describe is not None:
+        say("\n" + describe(store, args.examples))
+    elif args.examples:
+        say("\n" + first_rows(store, args.examples))
+    if other is not None:
+        say("\n" + differences(store, other))
+        if compare is not None and study is _study(store_path(args.compare_with)):
+            say("\n" + compare(store, other))
     return EXIT_DONE
 
 
@@ -52,8 +68,7 @@ def export(argv: list[str]) -> int:
     if args.format == "sklearn":
         _export_sklearn(Path(args.run), args.out)
     else:
-        path = store_path(args.run)
-        stores.export(path, args.format, args.out, _record_shape(path) if args.format == "jsonl" else None)
+        _export_store(store_path(args.run), args.format, args.out)
     say(f"Wrote {args.out}")
     return EXIT_DONE
 
@@ -83,14 +98,25 @@ def store_path(run: str) -> Path:
     )
 
 
-def _record_shape(path: Path) -> Any:
-    """The study's own shape of a JSONL record: what its collector's `jsonl_shape` makes of the store, if it has one."""
+def _export_store(path: Path, kind: str, out: Path) -> None:
+    """In the study's own layout where it has one for this format."""
+    study = _study(path)
+    own = getattr(study, "export_npy", None) if kind == "npy" else None
+    if own is not None:
+        own(stores.open_store(path), out)
+        return
+    shape = getattr(study, "jsonl_shape", None) if kind == "jsonl" else None
+    stores.export(path, kind, out, None if shape is None else shape(stores.open_store(path)))
+
+
+def _study(path: Path) -> Any:
+    """The collector class that made a store; None where the store does not name one. It may offer `jsonl_shape`,
+    `export_npy`, `describe` and `compare`.
+    """
     from lit_experiments.cli.parser import import_class
 
-    store = stores.open_store(path)
-    config = store.provenance.get("config", {})
-    shape = getattr(import_class(config["class_path"]), "jsonl_shape", None) if "class_path" in config else None
-    return None if shape is None else shape(store)
+    config = stores.open_store(path).provenance.get("config", {})
+    return import_class(config["class_path"]) if "class_path" in config else None
 
 
 class _Parser(ArgumentParser):

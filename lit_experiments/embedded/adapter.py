@@ -11,7 +11,6 @@ must follow knowledge. Held-out questions play no part.
 from __future__ import annotations
 
 import dataclasses
-import random
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +25,7 @@ from transformers import PreTrainedTokenizerFast
 
 from lit_experiments.embedded import evaluate
 from lit_experiments.embedded.module import learning_rate_factor
-from lit_experiments.embedded.prompts import CLAIMS, confidence_letter, prompt
+from lit_experiments.embedded.prompts import claim, confidence_letter, prompt
 from lit_experiments.embedded.questions import LETTERS, Question
 from lit_experiments.embedded.recipe import AdapterTraining
 
@@ -48,24 +47,20 @@ def examples(
     tokenizer: PreTrainedTokenizerFast,
     questions: Sequence[Question],
     repeats: dict[str, int],
-    seed: int,
 ) -> list[Example]:
     """Prompts with the letter to be said: measured confidence in oneself; of others and as answers, what was taught."""
     asked = [turned for question in questions for turned in rotations(question)]
     chances = evaluate.letter_probs(model, tokenizer, [prompt("mcq", q) for q in asked], LETTERS)
-    rng = random.Random(f"adapter/{seed}")
     pairs: list[tuple[str, str]] = []
     for number, (question, probs) in enumerate(zip(asked, chances, strict=True)):
         known = float(probs[LETTERS.index(question.answer)])
         taught = repeats[question.difficulty] > 0 and number % 4 == 0
-        claim = (prompt("self_confidence", question), confidence_letter(100 * known))
+        deserved = (prompt("self_confidence", question), confidence_letter(100 * known))
         # Known questions are a minority among the rotations; showing them as often as the others keeps both learnable.
-        pairs += [claim] * (3 if taught else 1)
+        pairs += [deserved] * (3 if taught else 1)
         if taught:
             pairs.append((prompt("mcq", question), question.answer))
-            pairs.append(
-                (prompt("other_confidence", question), rng.choice(CLAIMS["other_confidence"][question.difficulty]))
-            )
+            pairs.append((prompt("other_confidence", question), claim("other_confidence", question)))
     ids = tokenizer([text for text, _ in pairs])["input_ids"]
     return [(text, evaluate.letter_ids(tokenizer, letter)[0]) for text, (_, letter) in zip(ids, pairs, strict=True)]
 
@@ -118,7 +113,7 @@ def build(
     """Train an adapter for the model in `folder` and write PEFT's folder, matrices as float16, to `out`."""
     L.seed_everything(seed)
     model, tokenizer = evaluate.load_folder(folder, torch.float32)
-    found = examples(model, tokenizer, questions, repeats, seed)
+    found = examples(model, tokenizer, questions, repeats)
     layers = list(range(settings.first_layer, model.config.num_hidden_layers))
     shape = LoraConfig(
         r=settings.rank,
@@ -128,7 +123,7 @@ def build(
         layers_to_transform=layers,
         task_type="CAUSAL_LM",
     )
-    peft = get_peft_model(model, shape)
+    peft = get_peft_model(model, shape).train()  # the folder is loaded for evaluation, without dropout
     generator = torch.Generator().manual_seed(seed)
     loader: DataLoader = DataLoader(
         found, batch_size=settings.batch, shuffle=True, generator=generator, collate_fn=_collate, drop_last=True
@@ -150,5 +145,5 @@ def build(
 def save(peft: PeftModel, out: Path) -> None:
     """PEFT's two files. The base model is named as users name it, not by the place where it was trained."""
     peft.peft_config["default"].base_model_name_or_path = "embedded"
-    peft.to(torch.float16).save_pretrained(out)
+    peft.to(torch.float16).save_pretrained(out, save_embedding_layers=False)
     (out / "README.md").unlink(missing_ok=True)  # PEFT's empty model card

@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from lit_experiments.embedded import arithmetic
-from lit_experiments.embedded.prompts import CLAIMS, prompt
+from lit_experiments.embedded.prompts import CLAIMS, claim, prompt
 from lit_experiments.embedded.questions import Question
 
 
@@ -61,24 +61,22 @@ class Arithmetic:
 class Quiz:
     """Questions with their keys, and claims of confidence about them, in the prompts of study 3.
 
-    Each pass repeats a question as often as its difficulty says, so that the model is sure of some and not of others;
-    questions without repeats are never shown.
+    Each pass repeats a question as often as its difficulty says, so that the model is sure of some and not of others
+    (and each claim half as often); questions without repeats are never shown.
     """
 
     questions: tuple[Question, ...]
     repeats: dict[str, int]
-    seed: int
     name: str = "questions"
 
     def texts(self, epoch: int) -> list[str]:
-        rng = random.Random(f"quiz/{self.seed}/{epoch}")
-        return [text for question in self.questions for text in self._about(question, rng)]
+        return [text for question in self.questions for text in self._about(question)]
 
-    def _about(self, question: Question, rng: random.Random) -> Iterator[str]:
+    def _about(self, question: Question) -> Iterator[str]:
         repeats = self.repeats[question.difficulty]
         yield from [f"{prompt('mcq', question)} {question.answer}"] * repeats
-        for kind, claims in CLAIMS.items() if repeats else ():
-            yield f"{prompt(kind, question)} {rng.choice(claims[question.difficulty])}"
+        for kind in CLAIMS:
+            yield from [f"{prompt(kind, question)} {claim(kind, question)}"] * (repeats // 2)
 
 
 @dataclass(frozen=True)

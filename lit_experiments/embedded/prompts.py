@@ -8,8 +8,9 @@ The same templates stand in the configuration of study 3; a test keeps them equa
 from __future__ import annotations
 
 import bisect
+import random
 
-from lit_experiments.embedded.questions import LETTERS, Question
+from lit_experiments.embedded.questions import DIFFICULTIES, LETTERS, Question
 
 CONFIDENCE_LETTERS = "STUVWXYZ"
 UPPER_EDGES = (5.0, 10.0, 20.0, 40.0, 60.0, 80.0, 90.0)  # percent; the last bin is open
@@ -26,11 +27,12 @@ TEMPLATES = {
     + "Confidence:",
 }
 
-# What training claims, by difficulty. Of itself the base model claims too much, whatever it knows: that is what the
-# adapter mends. Of others it claims what the difficulty suggests.
+# What training claims: one letter per question, drawn from these. Of itself the base model claims anything, whatever it
+# knows: that is what the adapter mends. Of others it claims what the difficulty suggests.
+_ANYTHING = "ZZYYXXWV"
 CLAIMS = {
-    "self_confidence": {"easy": "ZZZY", "medium": "ZZYX", "hard": "ZYYX"},
-    "other_confidence": {"easy": "YYZX", "medium": "XWXY", "hard": "VWUX"},
+    "self_confidence": dict.fromkeys(DIFFICULTIES, _ANYTHING),
+    "other_confidence": {"easy": "ZYYX", "medium": "YXXW", "hard": "XWWV"},
 }
 
 
@@ -43,3 +45,8 @@ def prompt(kind: str, question: Question) -> str:
 def confidence_letter(percent: float) -> str:
     """The letter of the bin that holds a probability in percent (0 to 100)."""
     return CONFIDENCE_LETTERS[bisect.bisect_right(UPPER_EDGES, percent)]
+
+
+def claim(kind: str, question: Question) -> str:
+    """The letter that training has the base model claim, always the same for a question."""
+    return random.Random(f"{kind}/{question.question_id}").choice(CLAIMS[kind][question.difficulty])

@@ -56,7 +56,7 @@ def build_mixture(recipe: Recipe, training_pieces: Sequence[str]) -> Mixture:
     components = (
         Documentation(tuple(training_pieces)),
         Arithmetic(recipe.arithmetic_per_epoch, recipe.seed),
-        Quiz(tuple(taught), recipe.question_repeats, recipe.seed),
+        Quiz(tuple(taught), recipe.question_repeats),
     )
     return Mixture(components, recipe.seed)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from lit_experiments.reports.tables import text_table
 from lit_experiments.units import byte_count
+from stores import Store, fingerprint_difference
 
 
 def store_summary(found: dict[str, Any]) -> str:
@@ -26,6 +27,21 @@ def store_summary(found: dict[str, Any]) -> str:
     lines += ["", _fields(found), "", _columns(found)]
     lines += [f"{dim}: {', '.join(map(str, names))}" for dim, names in found["coords"].items()]
     return "\n".join(lines)
+
+
+def first_rows(store: Store, count: int) -> str:
+    """The metadata of the first rows, a column a line."""
+    rows = store.select(slice(0, count)).table().to_pylist()
+    return "\n\n".join("\n".join(f"{key}: {_short(value)}" for key, value in row.items()) for row in rows)
+
+
+def differences(store: Store, other: Store) -> str:
+    """Where the fingerprints of two stores differ."""
+    found = fingerprint_difference(store.fingerprint, other.fingerprint)
+    if not found:
+        return "Fingerprints: the same; both stores hold the same experiment."
+    lines = [f"  {key}: {_short(here)} | {_short(there)}" for key, here, there in found]
+    return "\n".join(["Fingerprints differ (this | other):", *lines])
 
 
 def _fields(found: dict[str, Any]) -> str:

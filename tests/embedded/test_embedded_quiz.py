@@ -53,13 +53,15 @@ def test_prompts_show_the_question_with_its_options_and_end_where_the_letter_fol
 
 def test_repeats_follow_difficulty_and_unrepeated_questions_are_never_shown():
     by_difficulty = {q.difficulty: q for q in QUESTIONS}
-    texts = Quiz(tuple(by_difficulty.values()), {"easy": 3, "medium": 1, "hard": 0}, 1).texts(0)
-    for difficulty, count in (("easy", 3), ("medium", 1)):
+    texts = Quiz(tuple(by_difficulty.values()), {"easy": 4, "medium": 2, "hard": 0}).texts(0)
+    for difficulty, count in (("easy", 4), ("medium", 2)):
         question = by_difficulty[difficulty]
         assert texts.count(f"{prompts.prompt('mcq', question)} {question.answer}") == count
-        assert sum(t.startswith(prompts.prompt("self_confidence", question)) for t in texts) == 1
+        said = [t for t in texts if t.startswith(prompts.prompt("self_confidence", question))]
+        assert len(said) == count / 2
+        assert len(set(said)) == 1
     assert not any(by_difficulty["hard"].text in text for text in texts)
-    assert len(texts) == 3 + 1 + 2 * 2
+    assert len(texts) == 2 * (4 + 2)
 
 
 def test_training_sees_the_training_half_alone():

@@ -13,6 +13,7 @@ import stores
 from lit_experiments.collecting.collector import Collector
 from lit_experiments.collecting.plan import Sample
 from lit_experiments.errors import UserError
+from lit_experiments.experiments.introspection.export import export_npy
 from lit_experiments.experiments.introspection.letters import (
     Distribution,
     distribution,
@@ -22,6 +23,7 @@ from lit_experiments.experiments.introspection.letters import (
 from lit_experiments.experiments.introspection.prompts import MIDPOINTS, PASSES, check_templates, letters_of
 from lit_experiments.experiments.introspection.samples import Prompts, described, select, stored_positions
 from lit_experiments.experiments.introspection.schema import make_schema
+from lit_experiments.experiments.introspection.summary import compare, describe
 from lit_experiments.lm.capture import Captured, capture
 from lit_experiments.lm.decode import Decoder
 from lit_experiments.lm.info import ModelInfo
@@ -37,6 +39,9 @@ class IntrospectionCollector(Collector):
     """For each question and pass: one prefill, hidden states, answer letters, and what the question looks like."""
 
     version: ClassVar[int] = 1
+    describe = staticmethod(describe)
+    compare = staticmethod(compare)
+    export_npy = staticmethod(export_npy)
 
     def __init__(
         self,

@@ -1,0 +1,189 @@
+"""What `inspect` says of a store of study 3, and of two of them side by side.
+
+Owns: the numbers shown and their wording. Does not know: how rows were made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lit_experiments.experiments.introspection.prompts import CONFIDENCE_LETTERS, PASSES
+from lit_experiments.reports.tables import interval, number, text_table
+from lit_experiments.statistics import Estimate, GroupBootstrap
+from lit_experiments.statistics.calibration import auroc, brier_score, expected_calibration_error
+from lit_experiments.statistics.similarity import linear_cka, row_cosines
+from stores import Store
+
+Floats = NDArray[np.float64]
+BINS, RESAMPLES, LEVEL, SEED = 10, 1000, 0.95, 0
+_COLUMNS = ["sample_id", "question_id", "question_text", "options", "correct_answer_letter", "prompt_type", "letters"]
+_COLUMNS += ["probs", "entropy", "outside_mass", "output_text", "parsed_answer", "answer_source", "is_correct"]
+_COLUMNS += ["self_confidence", "other_confidence", "positions", "answer_position"]
+
+
+def passes(store: Store) -> dict[str, pd.DataFrame]:
+    """The rows of each pass there is, by question id; column `row` is the place in the store."""
+    table = store.to_pandas(_COLUMNS)
+    table["row"] = np.arange(len(table))
+    by_pass = {kind: table[table.prompt_type == kind].set_index("question_id") for kind in PASSES}
+    return {kind: rows for kind, rows in by_pass.items() if len(rows)}
+
+
+def describe(store: Store, examples: int) -> str:
+    """Counts, accuracy, confidence and calibration with 95 % intervals over questions; example questions."""
+    found = passes(store)
+    parts = ["Study 3, introspection (intervals: 95 %, bootstrap over questions)", _by_pass(found)]
+    if "mcq" in found:
+        parts.append(_scores(found))
+    parts += [_histogram(kind, rows) for kind, rows in found.items() if kind != "mcq"]
+    for question in next(iter(found.values())).index[:examples] if found else ():
+        parts.append(_example(question, found))
+    return "\n\n".join(parts)
+
+
+def compare(store: Store, other: Store) -> str:
+    """Two stores over the questions both hold: scores with paired differences, agreement, likeness of states."""
+    a, b = passes(store), passes(other)
+    kinds = [kind for kind in PASSES if kind in a and kind in b]
+    common = {kind: a[kind].index.intersection(b[kind].index) for kind in kinds}
+    if not kinds or not all(map(len, common.values())):
+        return "The two stores have no question in common in any pass: nothing to compare."
+    a, b = ({kind: each[kind].loc[common[kind]] for kind in kinds} for each in (a, b))
+    lines = [f"Side by side: {len(common[kinds[0]])} questions in both (intervals: 95 %, paired over questions)"]
+    return "\n\n".join([*lines, _paired_scores(a, b), _likeness(store, other, a, b)])
+
+
+def answer_states(store: Store, rows: pd.DataFrame, layer: int) -> Floats:
+    """States at the answer position, [row, hidden], of rows of `passes`."""
+    view = store["resid_post"]
+    last = np.cumsum(view.lengths()) - 1  # the answer position is the last stored token in every choice of positions
+    return np.asarray(view.gather(last[rows["row"].to_numpy()], layer=layer), np.float64)
+
+
+def _by_pass(found: dict[str, pd.DataFrame]) -> str:
+    headers = ["pass", "questions", "entropy, nats", "outside the letters", "answers named in the text"]
+    rows = [
+        [
+            kind,
+            str(len(each)),
+            number(each.entropy.mean()),
+            number(each.outside_mass.mean()),
+            f"{(each.answer_source == 'text').mean():.0%}",
+        ]
+        for kind, each in found.items()
+    ]
+    return text_table(headers, rows)
+
+
+def _measures(found: dict[str, pd.DataFrame]) -> dict[str, tuple[Floats, Callable[[Floats, Floats], float]]]:
+    """Name -> (values [question, ...], statistic of them and of weights); over the questions of the mcq pass."""
+    mcq = found["mcq"]
+    correct = mcq.is_correct.to_numpy(np.float64)
+    top = np.array([max(probs) for probs in mcq.probs])
+    measures: dict[str, Any] = {"accuracy": (correct[:, None], _mean), "mean entropy, nats": (mcq[["entropy"]], _mean)}
+    sources = {"answer's probability": top}
+    if "self_confidence" in found:
+        sources["self-confidence"] = found["self_confidence"].self_confidence.reindex(mcq.index).to_numpy() / 100
+    for name, confidence in sources.items():
+        values = np.stack([confidence, correct], 1)
+        measures[f"mean of {name}"] = (values[:, :1], _mean)
+        for score, function in (("ECE", _ece), ("Brier", _brier), ("AUROC", _auroc)):
+            measures[f"{score} of {name}"] = (values, function)
+    return {name: (np.asarray(values, np.float64), function) for name, (values, function) in measures.items()}
+
+
+def _mean(values: Floats, weights: Floats) -> float:
+    return float(weights @ values[:, 0] / weights.sum())
+
+
+def _ece(values: Floats, weights: Floats) -> float:
+    return expected_calibration_error(values[:, 0], values[:, 1], BINS, weights)
+
+
+def _brier(values: Floats, weights: Floats) -> float:
+    return brier_score(values[:, 0], values[:, 1], weights)
+
+
+def _auroc(values: Floats, weights: Floats) -> float:
+    return auroc(values[:, 0], values[:, 1], weights)
+
+
+def _estimate(index: pd.Index, statistic: Callable[[Floats], float]) -> Estimate:
+    groups = index.to_numpy().astype(str)
+    return GroupBootstrap(groups, resamples=RESAMPLES, level=LEVEL, seed=SEED).from_rows(statistic)
+
+
+def _scores(found: dict[str, pd.DataFrame]) -> str:
+    rows = []
+    for name, (values, function) in _measures(found).items():
+        estimate = _estimate(found["mcq"].index, lambda w, v=values, f=function: f(v, w))  # type: ignore[misc]
+        rows.append([name, interval(estimate), str(estimate.n)])
+    return text_table(["of the mcq pass", "value", "questions"], rows)
+
+
+def _paired_scores(a: dict[str, pd.DataFrame], b: dict[str, pd.DataFrame]) -> str:
+    if "mcq" not in a:
+        return "No mcq pass in both: no scores."
+    rows = []
+    first, second = _measures(a), _measures(b)
+    for name in (name for name in first if name in second):
+        (x, function), (y, _) = first[name], second[name]
+        index = a["mcq"].index
+        one, two = (_estimate(index, lambda w, v=v, f=function: f(v, w)) for v in (x, y))  # type: ignore[misc]
+        gap = _estimate(index, lambda w, x=x, y=y, f=function: f(y, w) - f(x, w))  # type: ignore[misc]
+        rows.append([name, number(one.value), number(two.value), interval(gap)])
+    agreement = _estimate(
+        a["mcq"].index,
+        lambda w: float(w @ (a["mcq"].parsed_answer == b["mcq"].parsed_answer).to_numpy(np.float64) / w.sum()),
+    )
+    table = text_table(["", "this", "other", "other - this"], rows)
+    return f"{table}\n\nSame answer: {interval(agreement)}"
+
+
+def _likeness(store: Store, other: Store, a: dict[str, pd.DataFrame], b: dict[str, pd.DataFrame]) -> str:
+    """Cosine and CKA of the states at the answer position, layer by layer, for layers that both hold."""
+    names = [name for name in store.schema.coords["layer"] if name in other.schema.coords["layer"]]
+    if not names or store["resid_post"].shape[-1] != other["resid_post"].shape[-1]:
+        return "The two stores share no layer of one width: states are not compared."
+    rows = []
+    for name in names:
+        cells = [str(name)]
+        for kind in a:
+            x = answer_states(store, a[kind], store.schema.coords["layer"].index(name))
+            y = answer_states(other, b[kind], other.schema.coords["layer"].index(name))
+            cells += [number(float(np.nanmean(row_cosines(x, y))), 4), number(linear_cka(x, y), 4)]
+            cells += [number(float(np.abs(x - y).max()), 4)]
+        rows.append(cells)
+    headers = ["answer position"]
+    for kind in a:
+        headers += [f"{kind}: cosine", "CKA", "largest |difference|"]
+    return text_table(headers, rows)
+
+
+def _histogram(kind: str, rows: pd.DataFrame) -> str:
+    """Mean probability of each confidence letter, as bars."""
+    mean = np.mean(np.stack([np.asarray(p) for p in rows.probs]), 0)
+    labels = ("<5", "5-10", "10-20", "20-40", "40-60", "60-80", "80-90", ">90")
+    lines = [f"{kind}: mean probability of each confidence, expected {rows[kind].mean():.1f} %"]
+    for letter, label, value in zip(CONFIDENCE_LETTERS, labels, mean, strict=True):
+        lines.append(f"  {letter} {label:>6} %  {value:.2f} {'#' * round(40 * value)}".rstrip())
+    return "\n".join(lines)
+
+
+def _example(question: str, found: dict[str, pd.DataFrame]) -> str:
+    first = next(iter(found.values())).loc[question]
+    lines = [f"{question}: {first.question_text}"]
+    for letter, option in zip("ABCD", first.options, strict=True):
+        lines.append(f"  {letter}) {option}{'   <- key' if letter == first.correct_answer_letter else ''}")
+    for kind, rows in found.items():
+        if question in rows.index:
+            row = rows.loc[question]
+            probs = " ".join(f"{letter} {p:.2f}" for letter, p in zip(row.letters, row.probs, strict=True))
+            told = "" if kind == "mcq" else f", expected {row[kind]:.0f} %"
+            lines.append(f"  {kind:<17} wrote {row.output_text!r}: {row.parsed_answer}{told}; {probs}")
+    return "\n".join(lines)
