@@ -127,7 +127,6 @@ def read_arrow(path: Path) -> Table:
             reader = pyarrow.ipc.open_stream(mapped)
             batches: Iterator[Any] = iter(reader)
         except pyarrow.ArrowInvalid:
-            mapped.seek(0)
             reader = pyarrow.ipc.open_file(mapped)
             batches = (reader.get_batch(i) for i in range(reader.num_record_batches))
     except (pyarrow.ArrowException, OSError) as error:

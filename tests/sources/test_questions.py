@@ -131,6 +131,8 @@ def test_indexes_that_count_from_one_are_never_taken_as_from_zero(tmp_path: Path
         read_questions(source)
     with pytest.raises(SourceError, match="seem to count from 1"):
         read_questions(source, malformed="skip")
+    from_zero = jsonl(tmp_path / "z.jsonl", *({**ONE, "answer": i} for i in (0, 1, 4)))
+    assert answers(read_questions(from_zero, malformed="skip")) == "AB"
 
 
 MALFORMED = [

@@ -86,7 +86,7 @@ class TempnormCollector(Collector):
 
     def settings(self) -> dict[str, Any]:
         return {
-            "contexts": self._source.digest,
+            "contexts": self._source.digest,  # of what is left when malformed ones are skipped
             "gen_length": self.gen_length,
             "eval_lengths": self.eval_lengths,
             "gen_number": self.gen_number,
