@@ -202,7 +202,6 @@ def test_the_digest_follows_what_is_asked_and_the_key(tmp_path: Path) -> None:
     assert read_questions(jsonl(tmp_path / "c.jsonl", {**ONE, "answer": "C"})).digest != one.digest
 
 
-@pytest.mark.skipif(not SHIPPED.is_file(), reason="the questions are not in the package yet")
 def test_the_embedded_questions_are_all_usable() -> None:
     found = read_questions("embedded")
     assert found.name == "embedded questions"
