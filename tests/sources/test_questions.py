@@ -8,12 +8,10 @@ from typing import Any
 import datasets
 import pytest
 
-from lit_experiments.sources import questions
 from lit_experiments.sources.errors import SourceError
 from lit_experiments.sources.questions import Questions, read_questions
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
-SHIPPED = Path(questions.__file__).parents[1] / "embedded" / "data" / "questions.jsonl"
 OPTIONS = ["red", "green", "blue", "grey"]
 ONE: dict[str, Any] = {"question": "Which is the colour of leaves?", "options": OPTIONS, "answer": "B"}
 
