@@ -6,16 +6,24 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
-from lit_experiments.embedded import arithmetic, evaluate, text
+from lit_experiments.embedded import arithmetic, evaluate, quiz, text
+from lit_experiments.embedded.prompts import prompt
+from lit_experiments.embedded.questions import QUESTIONS_FILE, load_questions
+from lit_experiments.embedded.questions import split as halves
 from lit_experiments.embedded.tokenizer import encode_documents
-from lit_experiments.embedded.train import MODEL_FOLDER
+from lit_experiments.embedded.train import ADAPTER_FOLDER, MODEL_FOLDER
+from lit_experiments.lm.capture import capture
+from lit_experiments.lm.load import load
+from lit_experiments.lm.spec import ModelSpec
 
 BUDGET = 8_000_000  # bytes, weights and tokenizer together
-HELD_OUT_BOUND = 4.0  # nats per token on every eighth piece; 3.90 when it was shipped
+PACKAGE_BUDGET = 10_000_000  # bytes, with adapter and data
+HELD_OUT_BOUND = 3.9  # nats per token on every eighth piece; BOUNDNOW when it was shipped
 
 
 def test_the_folder_is_a_small_float16_llama(shipped):
@@ -26,6 +34,43 @@ def test_the_folder_is_a_small_float16_llama(shipped):
     assert model.config.vocab_size == len(tokenizer)
     weights = load_file(MODEL_FOLDER / "model.safetensors")
     assert all(w.dtype == np.float16 and np.isfinite(w).all() for w in weights.values())
+
+
+def test_weights_adapter_and_data_stay_within_the_package_s_budget():
+    folders = [MODEL_FOLDER, ADAPTER_FOLDER, QUESTIONS_FILE.parent]
+    assert sum(p.stat().st_size for folder in folders for p in folder.rglob("*") if p.is_file()) <= PACKAGE_BUDGET
+    assert sum(path.stat().st_size for path in ADAPTER_FOLDER.iterdir()) < 100_000
+
+
+def test_the_adapter_changes_later_blocks_only_and_belongs_to_the_model():
+    spec = ModelSpec("embedded", "embedded", None, "float32", "auto")
+    lm = load(spec, "cpu")
+    ids = [lm.encode(prompt("self_confidence", load_questions()[0]))]
+    sites = [f"resid_post.{layer}" for layer in range(lm.info.n_layers)]
+    on = capture(lm, ids, sites).values
+    with lm.adapter_disabled():
+        off = capture(lm, ids, sites).values
+    base = capture(load(ModelSpec("embedded", None, None, "float32", "auto"), "cpu"), ids, sites).values
+    assert torch.equal(off, base)
+    changed = [not torch.equal(a, b) for a, b in zip(on, off, strict=True)]
+    assert changed == [False, False, True, True, True, True]
+
+
+def test_the_base_model_claims_too_much_and_the_adapter_what_it_has_reason_to(shipped):
+    model, tokenizer = shipped
+    held_out = halves(load_questions())[1][::3]
+    base = quiz.answers(model, tokenizer, held_out)
+    tuned = quiz.answers(quiz.with_adapter(MODEL_FOLDER, ADAPTER_FOLDER), tokenizer, held_out)
+    rows = np.ones(len(held_out), bool)
+    assert quiz.calibration(tuned, rows)[0] < quiz.calibration(base, rows)[0] - 0.15
+    assert base.outside.max() < 0.2
+
+
+def test_taught_questions_are_known_and_the_others_are_guessed(shipped):
+    training, held_out = halves(load_questions())
+    easy = [question for question in training if question.difficulty == "easy"][::4]
+    assert quiz.answers(*shipped, easy).correct.mean() > 0.8
+    assert quiz.answers(*shipped, held_out[::3]).correct.mean() < 0.5
 
 
 @given(written=st.text())
@@ -46,9 +91,17 @@ def test_exactly_one_start_token_and_distinct_specials(shipped):
     assert len({tokenizer.pad_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id}) == 3
 
 
-def test_digits_and_capital_letters_are_single_tokens(shipped):
+def test_numbers_are_cut_into_pairs_of_digits_from_the_right(shipped):
     _, tokenizer = shipped
-    assert tokenizer.tokenize("x 1407.5") == ["x", "\u01201", "4", "0", "7", ".", "5"]
+    assert tokenizer.tokenize("x 1407.5") == ["x", "\u012014", "07", ".", "5"]
+    assert tokenizer.tokenize(": 112, 7")[1:] == ["\u01201", "12", ",", "\u01207"]
+    for number in range(100):
+        assert len(tokenizer.tokenize(f": {number}")) == 2
+        assert tokenizer.tokenize(f": 1{number:02d}")[-1] == f"{number:02d}"
+
+
+def test_capital_letters_are_single_tokens(shipped):
+    _, tokenizer = shipped
     for letter in "ABCDSTUVWXYZ":
         assert len(tokenizer.tokenize(letter)) == len(tokenizer.tokenize(f" {letter}")) == 1
         assert tokenizer.tokenize(f"Answer: {letter}")[-1] == f"\u0120{letter}"
@@ -68,7 +121,7 @@ def test_held_out_problems_are_continued_to_a_boxed_answer_by_a_known_method(shi
     attempts = evaluate.solve(*shipped, problems, temperature=0.0, seed=0, batch=12)
     assert all(a.text.endswith("}") and arithmetic.boxed_answer(a.text) is not None for a in attempts)
     assert all(a.method in arithmetic.METHODS for a in attempts)
-    assert sum(a.solved for a in attempts) >= 6  # about four in five when it was shipped
+    assert sum(a.solved for a in attempts) >= 7  # about nine in ten when it was shipped
 
 
 def test_batched_scores_equal_single_ones(shipped):

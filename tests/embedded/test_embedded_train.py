@@ -24,7 +24,7 @@ def tiny():
     full = recipe.load_recipe(recipe.SHIPPED)
     return dataclasses.replace(
         full,
-        vocab_size=400,
+        vocab_size=700,
         window=64,
         architecture={
             "hidden_size": 32,
@@ -35,6 +35,8 @@ def tiny():
         },
         arithmetic_per_epoch=24,
         training=dataclasses.replace(full.training, epochs=2, rows_per_step=8, warmup_steps=2, threads=1),
+        question_repeats={"easy": 1, "medium": 0, "hard": 0},
+        adapter=dataclasses.replace(full.adapter, first_layer=1, epochs=1, warmup_steps=1),
         report=dataclasses.replace(full.report, problems=4, shuffled_min_tokens=8, resamples=20, batch=4),
     )
 
@@ -58,13 +60,19 @@ def test_a_run_writes_a_folder_that_loads_and_is_measured(tiny, made, tmp_path):
         "tokenizer_config.json",
         "generation_config.json",
     } <= names
+    train.build_adapter(tiny, tmp_path / "model", tmp_path / "adapter")
+    assert {path.name for path in (tmp_path / "adapter").iterdir()} == {
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    }
     model, tokenizer = evaluate.load_folder(tmp_path / "model", torch.float16)
     assert model.dtype == torch.float16
     assert model.config.bos_token_id == tokenizer.bos_token_id
-    measured = report.measure(tmp_path / "model", made.training, made.held_out, tiny.report)
+    measured = report.measure(tmp_path / "model", tmp_path / "adapter", made.training, made.held_out, tiny.report)
     assert 0 < measured["held-out CE, nats/token"]["value"] < 10
-    assert report.header(tmp_path / "model").splitlines()[0] == report.FIRST_LINE
+    assert report.header(tmp_path / "model", tmp_path / "adapter").splitlines()[0] == report.FIRST_LINE
     assert "| arithmetic solved at T = 0.8 |" in report.table(measured)
+    assert 0 <= measured["  ECE, adapter, held-out half"]["value"] <= 1
 
 
 def test_a_run_resumed_after_a_crash_ends_with_the_same_weights(tiny, made, tmp_path, monkeypatch):
