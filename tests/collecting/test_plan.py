@@ -59,3 +59,14 @@ def test_a_partly_done_batch_goes_on_with_the_rest() -> None:
 @pytest.mark.parametrize("budget", [1, 7])
 def test_a_sample_over_the_budget_travels_alone(budget: int) -> None:
     assert [len(b.samples) for b in plan_batches(samples([8, 8]), budget, None)] == [1, 1]
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(1, 50)), max_size=40), st.integers(1, 4))
+def test_stages_are_never_mixed_and_come_one_after_the_other(drawn: list[tuple[str, int]], world: int) -> None:
+    staged = [Sample(f"s{i}", i, n, None, stage=stage) for i, (stage, n) in enumerate(drawn)]
+    batches = plan_batches(staged, 100, None)
+    order = list(dict.fromkeys(stage for stage, _ in drawn))
+    assert all(len({s.stage for s in b.samples}) == 1 for b in batches)
+    for rank in range(world):
+        mine = [order.index(b.samples[0].stage) for b in share(batches, rank, world)]
+        assert mine == sorted(mine)

@@ -192,3 +192,14 @@ def test_a_float16_model_is_read_in_float16(lm_of, name):
     ids = random_sequences([9])
     ours, reference = (values_of(capture(one, ids, ["resid_post.last"])) for one in (lm, exact))
     assert (ours - reference).abs().max() < 0.05 * reference.abs().max()
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_the_next_token_s_logits_come_from_the_same_pass(lm_of, name):
+    lm = lm_of(name)
+    sequences = random_sequences([3, 11, 7])
+    captured = capture(lm, sequences, ["embed"], next_logits=True)
+    with torch.inference_mode():
+        alone = [lm.model(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1].float() for ids in sequences]
+    torch.testing.assert_close(captured.next_logits, torch.stack(alone), rtol=1e-4, atol=1e-4)
+    assert capture(lm, sequences, ["embed"]).next_logits is None
