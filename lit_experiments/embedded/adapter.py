@@ -20,7 +20,7 @@ import lightning as L
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch.nn import functional as F
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedTokenizerFast
 
 from lit_experiments.embedded import evaluate
@@ -63,6 +63,19 @@ def examples(
             pairs.append((prompt("other_confidence", question), claim("other_confidence", question)))
     ids = tokenizer([text for text, _ in pairs])["input_ids"]
     return [(text, evaluate.letter_ids(tokenizer, letter)[0]) for text, (_, letter) in zip(ids, pairs, strict=True)]
+
+
+class Examples(Dataset[Example]):
+    """Prompts with their letters."""
+
+    def __init__(self, found: Sequence[Example]) -> None:
+        self.found = found
+
+    def __len__(self) -> int:
+        return len(self.found)
+
+    def __getitem__(self, index: int) -> Example:
+        return self.found[index]
 
 
 class AdapterLM(L.LightningModule):
@@ -125,8 +138,13 @@ def build(
     )
     peft = get_peft_model(model, shape).train()  # the folder is loaded for evaluation, without dropout
     generator = torch.Generator().manual_seed(seed)
-    loader: DataLoader = DataLoader(
-        found, batch_size=settings.batch, shuffle=True, generator=generator, collate_fn=_collate, drop_last=True
+    loader: DataLoader[Any] = DataLoader(
+        Examples(found),
+        batch_size=settings.batch,
+        shuffle=True,
+        generator=generator,
+        collate_fn=_collate,
+        drop_last=True,
     )
     module = AdapterLM(peft, settings, settings.epochs * len(loader), seed)
     with tempfile.TemporaryDirectory() as scratch:

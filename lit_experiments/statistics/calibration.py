@@ -30,7 +30,7 @@ def reliability(confidence: ArrayLike, outcome: ArrayLike, bins: int, weights: A
     c, y, w = _rows(confidence, outcome, weights)
     edges = np.linspace(0, 1, bins + 1)
     index = np.searchsorted(edges[1:-1], c)
-    weight, stated, right = (np.bincount(index, values, bins) for values in (w, w * c, w * y))
+    weight, stated, right = (np.bincount(index, values, bins).astype(np.float64) for values in (w, w * c, w * y))
     with np.errstate(invalid="ignore"):
         return Reliability(edges, weight, stated / weight, right / weight)
 

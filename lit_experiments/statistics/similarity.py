@@ -24,7 +24,7 @@ def linear_cka(a: ArrayLike, b: ArrayLike) -> float:
     a: [row, p], b: [row, q], the same rows. 1 for the same geometry up to rotation and scale; NaN without spread.
     Computed from whichever is smaller, the features' or the rows' products.
     """
-    x, y = (np.asarray(v, np.float64) - np.mean(v, axis=0, dtype=np.float64) for v in (a, b))
+    x, y = (v - v.mean(0) for v in (np.asarray(a, np.float64), np.asarray(b, np.float64)))
     if len(x) != len(y):
         raise ValueError(f"{len(x)} rows beside {len(y)}; CKA compares the same rows")
     if len(x) < max(x.shape[1], y.shape[1]):

@@ -108,8 +108,8 @@ class IntrospectionCollector(Collector):
         return self._notes
 
     def settings(self) -> dict[str, Any]:
-        names = ("num_questions", "shuffle_options", "seed", "passes", "templates", "chat_template", "sites")
-        names += ("positions", "temperature", "top_p", "max_new_tokens", "too_long")
+        names = ["num_questions", "shuffle_options", "seed", "passes", "templates", "chat_template", "sites"]
+        names += ["positions", "temperature", "top_p", "max_new_tokens", "too_long"]
         counts = None if self._counts is None else sorted(self._counts.items())
         return {"questions": self._source.digest, "token_counts": counts} | {n: getattr(self, n) for n in names}
 
