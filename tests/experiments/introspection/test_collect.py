@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +194,23 @@ def test_longer_output_text_begins_with_the_most_probable_token(
     for short, longer in zip(rows_of(run), rows_of(tmp_path / "run"), strict=True):
         assert longer["output_text"].startswith(short["output_text"].rstrip("\ufffd"))
         assert longer["probs"] == pytest.approx(short["probs"], abs=1e-6)
+
+
+def test_in_a_chat_the_prompt_is_the_user_s_turn_and_the_answer_begins_the_model_s(
+    llama: Path, questions: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(llama, tmp_path / "chatty"))
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.chat_template = (
+        "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<me>{% endif %}"
+    )
+    tokenizer.save_pretrained(folder)
+    options = {"model": folder, "questions": questions, "chat_template": "true", "passes": "[mcq]"}
+    assert collect(tmp_path / "run", **options) == EXIT_DONE
+    for row in rows_of(tmp_path / "run"):
+        assert row["prompt_text"].startswith(f"<user>Question: {row['question_text']}")
+        assert row["prompt_text"].endswith("Answer:<me>")
+        assert tokenizer.decode(row["input_ids"]) == row["prompt_text"]
 
 
 def test_the_embedded_model_is_asked_in_the_words_it_was_trained_on() -> None:
