@@ -23,7 +23,7 @@ from lit_experiments.lm.spec import ModelSpec
 
 BUDGET = 8_000_000  # bytes, weights and tokenizer together
 PACKAGE_BUDGET = 10_000_000  # bytes, with adapter and data
-HELD_OUT_BOUND = 3.9  # nats per token on every eighth piece; BOUNDNOW when it was shipped
+HELD_OUT_BOUND = 3.9  # nats per token on every eighth piece; 3.72 when it was shipped
 
 
 def test_the_folder_is_a_small_float16_llama(shipped):
@@ -63,7 +63,7 @@ def test_the_base_model_claims_too_much_and_the_adapter_what_it_has_reason_to(sh
     tuned = quiz.answers(quiz.with_adapter(MODEL_FOLDER, ADAPTER_FOLDER), tokenizer, held_out)
     rows = np.ones(len(held_out), bool)
     assert quiz.calibration(tuned, rows)[0] < quiz.calibration(base, rows)[0] - 0.15
-    assert base.outside.max() < 0.2
+    assert base.outside.mean() < 0.1
 
 
 def test_taught_questions_are_known_and_the_others_are_guessed(shipped):
