@@ -44,7 +44,7 @@ def described(source: Questions, chosen: int) -> str:
     """One line: what was read and what of it is asked."""
     parts = [f"{source.name}: {len(source.records)} questions, {chosen} asked"]
     if source.skipped.count:
-        parts.append(f"{source.skipped.count} malformed skipped ({'; '.join(source.skipped.reasons)})")
+        parts.append(source.skipped.note())
     if source.duplicates:
         parts.append(f"{source.duplicates} repeat an earlier one")
     return ", ".join(parts)
@@ -123,7 +123,7 @@ class Prompts:
         return self._spelled[key]
 
     def _surface(self, question: QuestionRecord) -> dict[str, Any]:
-        ids = self.info.tokens.tokenizer(question.text, add_special_tokens=False)["input_ids"]
+        ids = self.info.tokens.tokenizer(question.text, add_special_tokens=False, verbose=False)["input_ids"]
         return surface(question.text, ids, self.info.vocab_size, self.counts)
 
     def _too_long(self, longest: Mapping[str, int], room: int, too_long: str) -> list[str]:
