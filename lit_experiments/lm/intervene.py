@@ -63,7 +63,7 @@ def intervened(
     if silent:
         raise model_error(
             f"An intervention never fired: {', '.join(silent)}.",
-            found="no forward pass inside the block reached its site (`capture` ends after the last one it is asked for)",
+            found="no forward pass inside the block reached its site (`capture` ends after the last site asked for)",
             next_step="run the model inside the block, or capture a later site",
         )
 
@@ -94,7 +94,7 @@ class _BoundBatch:
         return model_error(
             f"This forward pass of {self.name!r} is not over the sequences that its interventions are bound to.",
             found=found,
-            allowed=f"{len(self.sequences)} sequences of up to {self.ids.shape[1]} tokens, padded right, without a cache",
+            allowed=f"{len(self.sequences)} sequences of up to {self.ids.shape[1]} tokens, padded right, no cache",
             next_step="give `intervened` the sequences of this pass, and read them with capture or next_token_logits",
         )
 
