@@ -1,8 +1,8 @@
 """Sequences of different lengths as one rectangle, padded on the right (to read) or on the left (to write on).
 
-Owns padding. What is padding follows from the lengths alone, never from ids, so a text that holds the pad or the
-end-of-text token is read like any other; and rows are padded with a token of their own, so padding brings in no value
-that could overflow. Knows no model.
+Owns padding, and where positions lie in a padded batch. What is padding follows from the lengths alone, never from ids,
+so a text that holds the pad or the end-of-text token is read like any other; and rows are padded with a token of their
+own, so padding brings in no value that could overflow. Knows no model.
 
 On the right, padding needs no mask: causal attention hides what comes later from every real token, and what the padded
 places compute is thrown away. On the left it needs mask and positions. The mask is given in any case: one that hides
@@ -14,6 +14,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from lit_experiments.lm.errors import model_error
+
+Positions = str | Sequence[Sequence[int]]
 
 
 @dataclass(frozen=True)
@@ -43,22 +47,27 @@ def pad_left(sequences: Sequence[Sequence[int]], device: torch.device) -> Batch:
     return Batch(ids.to(device), column.clamp(min=0).to(device), (column >= 0).to(device))
 
 
-def flat_indices(lengths: Sequence[int], positions: str | Sequence[Sequence[int]], longest: int) -> list[list[int]]:
-    """For each row, the chosen positions as indices into the flattened [batch * token] axis.
+def chosen_rows(sequences: Sequence[Sequence[int]], positions: Positions, longest: int) -> list[list[int]]:
+    """For each sequence, the chosen positions as indices into a right-padded batch's flattened [batch * token] axis.
 
-    positions: `all`, `last`, or per row a list of token indices (negative ones count from the row's end). Raises
-    IndexError for a position outside its row.
+    positions: `all`, `last`, or per sequence a list of token indices (negative ones count from its end). Raises
+    ModelError for other names, another number of lists, and positions outside their sequence.
     """
-    chosen: list[list[int]] = []
-    for row, length in enumerate(lengths):
-        if positions == "all":
-            wanted: Sequence[int] = range(length)
-        elif positions == "last":
-            wanted = [length - 1]
-        else:
-            assert not isinstance(positions, str)
-            wanted = [p + length if p < 0 else p for p in positions[row]]
-        if any(not 0 <= p < length for p in wanted):
-            raise IndexError(f"position {list(positions[row])} of sequence {row}, which has {length} tokens")
-        chosen.append([row * longest + p for p in wanted])
-    return chosen
+    if isinstance(positions, str):
+        if positions not in ("all", "last"):
+            raise model_error(f"Unknown positions {positions!r}.", allowed="all, last, or a list per sequence")
+    elif len(positions) != len(sequences):
+        raise model_error(f"{len(positions)} lists of positions for {len(sequences)} sequences.")
+    return [_row(row, len(ids), positions, row * longest) for row, ids in enumerate(sequences)]
+
+
+def _row(row: int, length: int, positions: Positions, start: int) -> list[int]:
+    if isinstance(positions, str):
+        return list(range(start, start + length)) if positions == "all" else [start + length - 1]
+    wanted = [p + length if p < 0 else p for p in positions[row]]
+    if any(not 0 <= p < length for p in wanted):
+        raise model_error(
+            f"A position lies outside its sequence: position {list(positions[row])} of sequence {row}, "
+            f"which has {length} tokens."
+        )
+    return [start + p for p in wanted]

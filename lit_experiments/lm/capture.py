@@ -2,7 +2,8 @@
 
 Owns `capture`: one forward pass of the body (no output embedding), right padding, and inside each site's hook, on the
 device: drop the padding, pick the positions, cast, check. The pass ends after the last block that is asked for, unless
-the next token's logits are wanted too. Knows no store; the result's axis order is the stores' [site, token, hidden].
+the next token's logits are wanted too. `exact_states` reads the same way, in the model's own dtype, for states that are
+to be put back into the model. Knows no store; the result's axis order is the stores' [site, token, hidden].
 
 The state at position t has read tokens 0..t; it is the state that predicts token t + 1.
 """
@@ -13,13 +14,12 @@ from contextlib import suppress
 import torch
 from torch import Tensor
 
-from lit_experiments.lm.batching import flat_indices, pad_right
-from lit_experiments.lm.errors import NonFiniteStateError, model_error
-from lit_experiments.lm.hooks import ForwardComplete, Tap, tapped
+from lit_experiments.lm.batching import Batch, Positions, chosen_rows, pad_right
+from lit_experiments.lm.errors import NonFiniteStateError
+from lit_experiments.lm.hooks import ForwardComplete, Sink, Tap, tapped
 from lit_experiments.lm.model import LanguageModel
+from lit_experiments.lm.score import logits_after
 from lit_experiments.lm.sites import resolve_sites
-
-Positions = str | Sequence[Sequence[int]]
 
 
 class Captured:
@@ -87,23 +87,43 @@ def capture(
     names = resolve_sites(list(sites), lm.info.layout, lm.info.n_layers)
     lm.check_sequences(sequences)
     batch = pad_right(sequences, lm.device)
-    rows = _rows(sequences, positions, batch.ids.shape[1])
+    rows = chosen_rows(sequences, positions, batch.ids.shape[1])
     sink = _Sink(lm, len(names), rows, batch.ids.numel())
-    tap = Tap((*batch.ids.shape, lm.info.d_model), len(names), sink, stop_when_complete=not next_logits)
-    output = None
-    with tapped(lm.model, lm.info.layout, names, tap), suppress(ForwardComplete):
-        output = lm.body(input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False)
-    logits = _last_logits(lm, output.last_hidden_state, sequences) if next_logits and output is not None else None
+    output = _read(lm, batch, names, sink, to_the_end=next_logits)
+    logits = None if output is None else logits_after(lm, output, sequences).cpu()
     finite = sink.finite.cpu()
     if nonfinite == "raise" and not bool(finite.all()):
         raise _nonfinite(finite, names, rows, batch.ids.shape[1], lm.info.name)
     return Captured(sink.values, sink.exponents, torch.tensor([len(row) for row in rows]), finite, logits)
 
 
-def _last_logits(lm: LanguageModel, hidden: Tensor, sequences: Sequence[Sequence[int]]) -> Tensor:
-    last = torch.tensor([len(sequence) - 1 for sequence in sequences], device=hidden.device)
-    rows = torch.arange(len(sequences), device=hidden.device)
-    return lm.head(hidden[rows, last]).float().cpu()
+@torch.no_grad()
+def exact_states(
+    lm: LanguageModel, sequences: Sequence[Sequence[int]], sites: Sequence[str], positions: Positions = "all"
+) -> dict[str, Tensor]:
+    """{site as it is stored: [position, hidden]}, rows as in `Captured.values`, but unrounded: in the model's own dtype
+    and on its device. `positions` and errors as in `capture`; values are taken as they are, finite or not."""
+    names = resolve_sites(list(sites), lm.info.layout, lm.info.n_layers)
+    lm.check_sequences(sequences)
+    batch = pad_right(sequences, lm.device)
+    rows = chosen_rows(sequences, positions, batch.ids.shape[1])
+    wanted = torch.tensor([index for row in rows for index in row], dtype=torch.long, device=lm.device)
+    states: dict[str, Tensor] = {}
+
+    def keep(k: int, state: Tensor) -> None:
+        states[names[k]] = state.reshape(-1, state.shape[-1])[wanted]
+
+    _read(lm, batch, names, keep, to_the_end=False)
+    return {name: states[name] for name in names}
+
+
+def _read(lm: LanguageModel, batch: Batch, names: list[str], sink: Sink, to_the_end: bool) -> Tensor | None:
+    """One pass. Returns the body's output [batch, token, hidden] if it ran to the end, which it otherwise need not."""
+    tap = Tap((*batch.ids.shape, lm.info.d_model), len(names), sink, stop_when_complete=not to_the_end)
+    with tapped(lm.model, lm.info.layout, names, tap), suppress(ForwardComplete):
+        output = lm.body(input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False)
+        return output.last_hidden_state if to_the_end else None
+    return None
 
 
 class _Sink:
@@ -123,18 +143,6 @@ class _Sink:
     def __call__(self, k: int, state: Tensor) -> None:
         flat = state.reshape(-1, state.shape[-1])
         self.exponents[k], self.finite[k] = self.encode(flat, self.values[k], self.wanted)
-
-
-def _rows(sequences: Sequence[Sequence[int]], positions: Positions, longest: int) -> list[list[int]]:
-    if isinstance(positions, str):
-        if positions not in ("all", "last"):
-            raise model_error(f"Unknown positions {positions!r}.", allowed="all, last, or a list per sequence")
-    elif len(positions) != len(sequences):
-        raise model_error(f"{len(positions)} lists of positions for {len(sequences)} sequences.")
-    try:
-        return flat_indices([len(ids) for ids in sequences], positions, longest)
-    except IndexError as error:
-        raise model_error(f"A position lies outside its sequence: {error}.") from error
 
 
 def _nonfinite(

@@ -1,12 +1,14 @@
 """Taps: run a forward pass and hand over the hidden states at named sites.
 
-Owns how a site becomes a hook on a module. A hook's output may be a tensor or a tuple, [batch, token, hidden] or (OPT)
-[batch * token, hidden]; the sink always gets [batch, token, hidden]. A site that fires other than once is an error.
+Owns how a site becomes a hook on a module, to read the state there or to replace it. A hook's output may be a tensor or
+a tuple, [batch, token, hidden] or (OPT) [batch * token, hidden]; a tap's sink always gets [batch, token, hidden]. A
+tapped site that fires other than once is an error. Hooks run in the order in which they were set.
 Knows nothing of padding, dtypes or stores.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,6 +19,7 @@ from lit_experiments.lm.layouts import Layout, Point
 from lit_experiments.lm.sites import Site, parse_site
 
 Sink = Callable[[int, Tensor], None]
+Act = Callable[[Tensor], Tensor | None]  # gets the state at a point; what it returns, if anything, takes its place
 
 
 class ForwardComplete(Exception):
@@ -30,9 +33,8 @@ class Tap:
         self.shape, self.sink, self.stop = torch.Size(shape), sink, stop_when_complete
         self.fired = [0] * n_sites
 
-    def receive(self, k: int, name: str, state: Any) -> None:
+    def receive(self, k: int, name: str, tensor: Tensor) -> None:
         """Checks the k-th site's state and passes it on."""
-        tensor = state if isinstance(state, Tensor) else state[0]
         batch, token, hidden = self.shape
         if tensor.shape == (batch * token, hidden):
             tensor = tensor.view(batch, token, hidden)
@@ -49,15 +51,16 @@ def tapped(model: nn.Module, layout: Layout, sites: Sequence[str], tap: Tap) -> 
     """Hooks `sites` for the duration of one forward pass, and checks afterwards that each fired exactly once."""
     with ExitStack() as stack:
         for k, name in enumerate(sites):
-            module, side = _locate(model, layout, parse_site(name))
-            stack.callback(_hook(module, side, k, name, tap).remove)
+            module, side = locate_site(model, layout, parse_site(name))
+            stack.callback(attach(module, side, partial(tap.receive, k, name)).remove)
         yield
     wrong = {name: count for name, count in zip(sites, tap.fired, strict=True) if count != 1}
     if wrong:
         raise ModelError(f"Every site must fire once in a forward pass; these did not (site: times): {wrong}")
 
 
-def _locate(model: nn.Module, layout: Layout, site: Site) -> tuple[nn.Module, str]:
+def locate_site(model: nn.Module, layout: Layout, site: Site) -> tuple[nn.Module, str]:
+    """The module at which a site (one that this layout has) is read, and which side of it: `input` or `output`."""
     if site.kind == "final_norm":
         assert layout.norm is not None, "resolve_sites refuses final_norm where there is none"
         return model.get_submodule(layout.norm), "output"
@@ -71,11 +74,22 @@ def _locate(model: nn.Module, layout: Layout, site: Site) -> tuple[nn.Module, st
     return block.get_submodule(point.module), point.side
 
 
-def _hook(module: nn.Module, side: str, k: int, name: str, tap: Tap) -> torch.utils.hooks.RemovableHandle:
+def attach(module: nn.Module, side: str, act: Act) -> torch.utils.hooks.RemovableHandle:
+    """A hook that calls `act` with the state on one side of `module` and, if it returns one, puts that in its place."""
     if side == "output":
-        return module.register_forward_hook(lambda _module, _args, output: tap.receive(k, name, output))
 
-    def before(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        tap.receive(k, name, args[0] if args else kwargs["hidden_states"])
+        def after(_module: nn.Module, _args: Any, output: Any) -> Any:
+            if isinstance(output, Tensor):
+                return act(output)
+            changed = act(output[0])
+            return None if changed is None else (changed, *output[1:])
+
+        return module.register_forward_hook(after)
+
+    def before(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        changed = act(args[0] if args else kwargs["hidden_states"])
+        if changed is None:
+            return None
+        return ((changed, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": changed})
 
     return module.register_forward_pre_hook(before, with_kwargs=True)

@@ -5,6 +5,7 @@ sites are (`layouts`).
 """
 
 import pickle
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -78,7 +79,9 @@ def _load_adapter(model: Any, info: ModelInfo) -> Any:
     # PEFT takes as long to import as everything else together, and most runs have no adapter.
     from lit_experiments.lm.adapter import load_adapter
 
-    return load_adapter(model, info)
+    with warnings.catch_warnings():  # PEFT asks Transformers for things by names that are going out of use
+        warnings.simplefilter("ignore", FutureWarning)
+        return load_adapter(model, info)
 
 
 def _too_large(info: ModelInfo, device: torch.device) -> ModelError:

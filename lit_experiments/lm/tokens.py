@@ -32,7 +32,9 @@ class Tokens:
 
     def encode(self, text: str) -> list[int]:
         """Token ids of `text`, with exactly one BOS in front if the model uses one. Raises ModelError on two."""
-        ids = list(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])  # too long: said elsewhere
+        ids = list(
+            self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        )  # too long: said elsewhere
         if self.bos_id is not None and ids[:1] != [self.bos_id]:
             ids.insert(0, self.bos_id)
         self._refuse_double_bos(ids, text)
