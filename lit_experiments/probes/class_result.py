@@ -139,19 +139,19 @@ def score_classes(predictions: ClassPredictions, name: str, bins: int) -> ClassS
 
 
 def _scores(true: Codes, probability: Floats, boot: GroupBootstrap, classes: tuple[str, ...], bins: int) -> ClassScores:
-    answer = probability.argmax(1) if len(true) else true
+    answer = probability.argmax(1)
     right = (answer == true).astype(np.float64)
     at = probability[np.arange(len(true)), true]
     # Float64 probabilities reach 0 below e^-745; the loss of such a row is then at least that.
     loss = -np.log(np.maximum(at, np.finfo(np.float64).tiny))
     means = boot.from_sums(boot.sums(np.stack([[right, loss], np.ones((2, len(true)))], -1).swapaxes(0, 1)), _ratio)
     counts = _class_sums(true, answer, boot, len(classes))
-    confidence = probability.max(1) if len(true) else np.zeros(0)
+    confidence = probability.max(1)
     table = reliability(confidence, right, bins)
     bands = _band_sums(confidence, right, boot, table.edges)
     return ClassScores(
         means[0],
-        boot.from_sums(counts.reshape(len(counts), -1), partial(_macro_f1, classes=len(classes))).item(),
+        boot.from_sums(counts.reshape(len(counts), 3 * len(classes)), partial(_macro_f1, classes=len(classes))).item(),
         means[1],
         boot.from_sums(bands, _calibration_error).item(),
         boot.from_rows(partial(auroc, probability[:, 1], true)) if len(classes) == 2 else None,
