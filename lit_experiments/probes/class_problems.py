@@ -108,9 +108,10 @@ class Coordinates:
         """Of u [A, size]."""
         slopes, offsets = self._split(u)
         shares, q, m = self._class_basis(problems)
-        w = self._scaled(problems, slopes, m) @ q.transpose(1, 2)
-        b = self._start(shares) + ((offsets * _rsqrt(m))[:, None, :] @ q.transpose(1, 2))[:, 0]
         inverse, shift = self._affine(problems)
+        # The eigenvectors leave rounding in dims that do not vary; their weight is 0.
+        w = (self._scaled(problems, slopes, m) @ q.transpose(1, 2)) * (inverse > 0)[..., None]
+        b = self._start(shares) + ((offsets * _rsqrt(m))[:, None, :] @ q.transpose(1, 2))[:, 0]
         v = w * inverse[..., None]
         return Weights(w, v, b - (shift[:, None, :] @ v)[:, 0])
 
@@ -214,20 +215,32 @@ def _add_rows(totals: Totals, at: Tensor, x: Tensor, vb: tuple[Tensor, Tensor], 
     z = torch.addmm(b.flatten(), x, v).view(len(x), problems, columns)
     if columns == 1:
         z = torch.cat([torch.zeros_like(z), z], 2)
-    log_sum = z.logsumexp(2, keepdim=True)
-    loss = (log_sum - z.gather(2, y[..., None]))[..., 0].to(torch.float64)
     right = z.argmax(2) == y
+    loss, residual = _loss_and_residual(z, y)
     totals.loss[at] += torch.where(held, 0.0, loss).sum(0)
     known = held & (loss < -_NEVER / 2)
     counts = torch.stack([torch.where(known, loss, 0.0), (right & known).to(loss.dtype), known.to(loss.dtype)], -1)
     totals.held[at] += counts.sum(0)
-    residual = z.sub_(log_sum).exp_()
-    residual.scatter_add_(2, y[..., None], residual.new_full((), -1.0).expand(*y.shape, 1))
     residual.masked_fill_(held[..., None], 0.0)
     residual = residual[..., -columns:].reshape(len(x), problems * columns)
     totals.b[at] += residual.sum(0, dtype=torch.float64).view(problems, columns)
     gradient = (x.T @ residual).view(-1, problems, columns).transpose(0, 1)
     totals.v[at] += gradient.to(torch.float64)
+
+
+def _loss_and_residual(z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """-log softmax(z)[y] [row, A] float64 and softmax(z) - onehot(y) [row, A, K], from logits z, which are overwritten.
+
+    Both from what the other classes have, because 1 less a probability near 1 is rounding in float32.
+    """
+    label = y[..., None]
+    z.sub_(z.gather(2, label))
+    top = z.amax(2, keepdim=True)
+    others = z.sub_(top).exp_().scatter_(2, label, 0.0)
+    rest, own = others.sum(2, keepdim=True), torch.exp(-top)
+    loss = top + torch.where(top > 0, (rest + own).log(), rest.log1p())
+    residual = others.div_(rest + own).scatter_(2, label, -rest / (rest + own))
+    return loss[..., 0].to(torch.float64), residual
 
 
 def _rsqrt(m: Tensor) -> Tensor:

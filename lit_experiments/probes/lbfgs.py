@@ -21,7 +21,7 @@ _SEARCHES = 30  # evaluations of one line search before its history is dropped, 
 
 # What is kept per unfinished problem, and per problem at the end.
 _ALIVE = ("ids", "point", "value", "gradient", "direction", "slope", "step", "low", "low_slope", "high", "searches")
-_HISTORY = ("count", "moves", "turns", "rho")
+_HISTORY = ("count", "moves", "turns", "rho", "bend")
 _FOUND = ("points", "values", "notes", "iterations", "status")
 
 
@@ -29,9 +29,10 @@ class BatchedLBFGS:
     """Minimises P functions of N numbers each.
 
     start: [P, N] float64. history: pairs remembered per problem. tolerance: a problem has converged when the estimated
-    distance of its value to the minimum, the larger of |g|^2 / 2 and g'Hg / 2 (H the L-BFGS inverse Hessian), is at
-    most this share of the value. max_iterations: accepted steps. notes: how many further numbers per problem to record
-    with the accepted point.
+    distance of its value to the minimum, the larger of |g|^2 / 2c and g'Hg / 2 (H the L-BFGS inverse Hessian, c the
+    smallest curvature along the steps remembered, 1 at most), is at most this share of the value. So 1 should be about
+    the curvature at the start; a fit that flattens on its way, as those of separable classes do, must get nearer.
+    max_iterations: accepted steps. notes: how many further numbers per problem to record with the accepted point.
     """
 
     def __init__(self, start: Tensor, history: int, tolerance: float, max_iterations: int, notes: int) -> None:
@@ -46,7 +47,7 @@ class BatchedLBFGS:
         # Single precision is enough for a direction, and halves what is held.
         self.moves = torch.zeros(problems, history, size, dtype=torch.float32, device=start.device)
         self.turns = torch.zeros_like(self.moves)
-        self.rho = start.new_zeros(problems, history)
+        self.rho, self.bend = start.new_zeros(problems, history), start.new_ones(problems, history)
         self.points, self.values = start.clone(), start.new_full((problems,), torch.nan)
         self.notes = start.new_zeros(problems, notes)
         self.iterations, self.status = torch.full_like(self.ids, -1), torch.zeros_like(self.ids)
@@ -115,6 +116,7 @@ class BatchedLBFGS:
         slot = self.count[at] % self.moves.shape[1]
         self.moves[at, slot], self.turns[at, slot] = move.to(self.moves.dtype), turn.to(self.turns.dtype)
         self.rho[at, slot] = 1 / product
+        self.bend[at, slot] = product / (move**2).sum(1)
         self.count[at] += 1
 
     def _give_up(self, rejected: Tensor) -> Tensor:
@@ -122,7 +124,7 @@ class BatchedLBFGS:
         stuck = rejected & (self.searches >= _SEARCHES)
         forget = stuck & (self.count > 0)
         self.count = torch.where(forget, 0, self.count)
-        self.rho[forget] = 0
+        self.rho[forget], self.bend[forget] = 0, 1
         self.searches = torch.where(forget, 0, self.searches)
         return stuck & ~forget
 
@@ -154,7 +156,8 @@ class BatchedLBFGS:
         return out
 
     def _leave(self, accepted: Tensor, given_up: Tensor) -> None:
-        gap = torch.maximum((self.gradient**2).sum(1), -self.slope) / 2
+        flattest = self.bend.amin(1).clamp_max(1)
+        gap = torch.maximum((self.gradient**2).sum(1) / flattest, -self.slope) / 2
         near = accepted & (gap <= self.tolerance * self.value.abs())
         late = accepted & (self.iterations[self.ids] >= self.max_iterations)
         status = torch.where(near, CONVERGED, torch.where(given_up, STALLED, torch.where(late, OUT_OF_ITERATIONS, 0)))

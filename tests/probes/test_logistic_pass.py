@@ -18,7 +18,7 @@ from lit_experiments.probes.training import fit
 
 GRID = [1e-2, 1e-1]
 TENSORS = ("mean", "scale", "coef", "intercept", "cv_loss", "penalty_index", "layer_index")
-TIGHT = {"tolerance": 1e-12}
+TIGHT = {"tolerance": 1e-14}
 
 
 def data(**settings):
