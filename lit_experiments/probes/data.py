@@ -8,7 +8,7 @@ can be resumed on any number of them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,7 @@ class BlockDataModule(LightningDataModule):
         self.test_fraction, self.folds, self.split_seed = test_fraction, folds, split_seed
         self.block_bytes, self.shuffles, self.shuffle_seed = block_bytes, shuffles, shuffle_seed
         self._done: set[int] = set()
+        self._reader: Callable[[int], Block] | None = None
         self._ready = False
 
     def describe(self) -> None:
@@ -121,11 +122,15 @@ class BlockDataModule(LightningDataModule):
         """Leave these blocks out of the next pass: a resumed run has them already."""
         self._done = set(done)
 
+    def read_with(self, reader: Callable[[int], Block]) -> None:
+        """Get training blocks from `reader` instead of `block`: a probe that makes many passes keeps what it can."""
+        self._reader = reader
+
     def train_dataloader(self) -> BlockLoader:
         """This rank's share of the blocks that are not done."""
         assert self.trainer is not None
         todo = [i for i in range(len(self.plan)) if i not in self._done]
-        return BlockLoader(self.block, share(todo, self.trainer.global_rank, self.trainer.world_size))
+        return BlockLoader(self._reader or self.block, share(todo, self.trainer.global_rank, self.trainer.world_size))
 
     def split_ids(self) -> dict[str, list]:
         """Row numbers of the train and test part and of each fold."""

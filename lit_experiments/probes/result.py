@@ -79,7 +79,7 @@ class TargetResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types; NaN becomes None."""
-        return _plain(self)
+        return plain(self)
 
 
 def report(solution: Solution, predictions: Predictions) -> list[TargetResult]:
@@ -166,13 +166,14 @@ def _row_terms(y: Floats, p: Floats, center: float) -> Floats:
     return np.where(np.isnan(y)[..., None], 0.0, terms).sum(1)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Dataclasses, estimates, lists and dicts as plain JSON types; NaN becomes None."""
     if isinstance(value, Estimate):
         return value.to_dict()
     if is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+        return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, list):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     return None if isinstance(value, float) and np.isnan(value) else value

@@ -114,7 +114,7 @@ class RidgeProbe(LightningModule):
         checkpoint.pop("loops", None)
 
     def _take_up(self, restored: dict[str, Any], data: BlockDataModule, device: torch.device) -> None:
-        differing = _differences(restored["identity"], data.pass_identity())
+        differing = differences(restored["identity"], data.pass_identity())
         if differing:
             raise ProbeError(
                 "The checkpoint belongs to another pass over other data or settings:\n  "
@@ -163,13 +163,13 @@ def _all_reduce(moments: Moments) -> Moments:
     return total
 
 
-def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
+def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
     """'key: old -> new' for every leaf that differs between two nested dicts."""
     out = []
     for key in sorted(old.keys() | new.keys()):
         a, b = old.get(key), new.get(key)
         if isinstance(a, dict) and isinstance(b, dict):
-            out += _differences(a, b, f"{prefix}{key}.")
+            out += differences(a, b, f"{prefix}{key}.")
         elif a != b:
             out.append(f"{prefix}{key}: {a} in the checkpoint, {b} now")
     return out

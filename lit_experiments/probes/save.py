@@ -1,6 +1,7 @@
 """Probes on disk: `probe.safetensors` with the arrays and `probe.json` with everything else.
 
-No pickle is written or read.
+No pickle is written or read. Owns how the two files vouch for each other, for every kind of probe, and the kind
+`LinearProbe`.
 """
 
 from __future__ import annotations
@@ -8,35 +9,42 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
 from lit_experiments.probes.errors import ProbeError
 from lit_experiments.probes.linear import LinearProbe
 
-FORMAT, VERSION = "lit-experiments-linear-probe", 1
 ARRAYS = ("weights", "mean", "scale", "intercept", "penalty")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of probe file: its name, its version, and the keys that its JSON must have."""
+
+    name: str
+    version: int
+    keys: frozenset[str]
+
+
+LINEAR = Kind("lit-experiments-linear-probe", 1, frozenset({"targets", "layers", "hidden", "fingerprint", "rows"}))
 
 
 def save_probe(probe: LinearProbe, folder: Path) -> None:
     """Write both files into `folder` (made if missing), each one whole or not at all; the JSON, which vouches, last."""
-    folder.mkdir(parents=True, exist_ok=True)
-    arrays = save({name: getattr(probe, name) for name in ARRAYS})
     about = {
-        "format": FORMAT,
-        "version": VERSION,
         "targets": list(probe.targets),
         "layers": list(probe.layers),
         "hidden": int(probe.weights.shape[1]),
         "formula": "weights . (x - mean) / scale + intercept",
         "fingerprint": probe.fingerprint,
         "rows": probe.rows,
-        "sha256": hashlib.sha256(arrays).hexdigest(),
     }
-    _write(folder / "probe.safetensors", arrays)
-    _write(folder / "probe.json", json.dumps(about, indent=2).encode())
+    write_files(folder, LINEAR, about, {name: getattr(probe, name) for name in ARRAYS})
 
 
 def load_probe(folder: Path, fingerprint: dict[str, Any] | None) -> LinearProbe:
@@ -44,23 +52,13 @@ def load_probe(folder: Path, fingerprint: dict[str, Any] | None) -> LinearProbe:
 
     Raises ProbeError if files are missing, damaged, from a newer version, or of other data than `fingerprint`.
     """
-    about = _read_about(folder)
-    arrays = (folder / "probe.safetensors").read_bytes() if (folder / "probe.safetensors").is_file() else b""
-    if hashlib.sha256(arrays).hexdigest() != about["sha256"]:
+    about, tensors = read_files(folder, LINEAR)
+    differing = differing_keys(about["fingerprint"], fingerprint)
+    if differing:
         raise ProbeError(
-            f"{folder / 'probe.safetensors'} is missing or not the file that probe.json vouches for. Train again."
-        )
-    if fingerprint is not None and fingerprint != about["fingerprint"]:
-        keys = sorted(
-            k
-            for k in fingerprint.keys() | about["fingerprint"].keys()
-            if fingerprint.get(k) != about["fingerprint"].get(k)
-        )
-        raise ProbeError(
-            f"The probe in {folder} was trained on other data: {', '.join(keys)} differ in the fingerprint. "
+            f"The probe in {folder} was trained on other data: {', '.join(differing)} differ in the fingerprint. "
             "Use the store it was trained on, or train a probe on this one."
         )
-    tensors = load(arrays)
     if tensors.keys() != set(ARRAYS) or tensors["weights"].shape != (len(about["targets"]), about["hidden"]):
         raise ProbeError(
             f"{folder}: arrays {sorted(tensors)} do not fit probe.json, which names {len(about['targets'])} targets."
@@ -69,7 +67,34 @@ def load_probe(folder: Path, fingerprint: dict[str, Any] | None) -> LinearProbe:
     return LinearProbe(targets, layers, **tensors, fingerprint=about["fingerprint"], rows=about["rows"])
 
 
-def _read_about(folder: Path) -> dict[str, Any]:
+def write_files(folder: Path, kind: Kind, about: dict[str, Any], arrays: dict[str, NDArray]) -> None:
+    """Write the arrays, then the JSON with `about`, the kind, and the arrays' checksum."""
+    folder.mkdir(parents=True, exist_ok=True)
+    content = save(arrays)
+    vouching = {"format": kind.name, "version": kind.version, **about, "sha256": hashlib.sha256(content).hexdigest()}
+    _write(folder / "probe.safetensors", content)
+    _write(folder / "probe.json", json.dumps(vouching, indent=2).encode())
+
+
+def read_files(folder: Path, kind: Kind) -> tuple[dict[str, Any], dict[str, NDArray]]:
+    """The JSON and the arrays. Raises ProbeError if files are missing, damaged, of another kind or a newer version."""
+    about = _read_about(folder, kind)
+    arrays = (folder / "probe.safetensors").read_bytes() if (folder / "probe.safetensors").is_file() else b""
+    if hashlib.sha256(arrays).hexdigest() != about["sha256"]:
+        raise ProbeError(
+            f"{folder / 'probe.safetensors'} is missing or not the file that probe.json vouches for. Train again."
+        )
+    return about, load(arrays)
+
+
+def differing_keys(saved: dict[str, Any], wanted: dict[str, Any] | None) -> list[str]:
+    """The keys in which a saved fingerprint is not the wanted one; None wants nothing."""
+    if wanted is None:
+        return []
+    return sorted(k for k in wanted.keys() | saved.keys() if wanted.get(k) != saved.get(k))
+
+
+def _read_about(folder: Path, kind: Kind) -> dict[str, Any]:
     path = folder / "probe.json"
     if not path.is_file():
         raise ProbeError(f"{folder} holds no probe: probe.json is missing. Give the folder that training wrote.")
@@ -77,13 +102,13 @@ def _read_about(folder: Path) -> dict[str, Any]:
         about = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ProbeError(f"{path} is damaged: {error}. Train again.") from error
-    if not isinstance(about, dict) or about.get("format") != FORMAT:
-        raise ProbeError(f"{path} is no {FORMAT} file.")
-    if about.get("version") != VERSION:
+    if not isinstance(about, dict) or about.get("format") != kind.name:
+        raise ProbeError(f"{path} is no {kind.name} file.")
+    if about.get("version") != kind.version:
         raise ProbeError(
-            f"{path} has version {about.get('version')}; this program reads {VERSION}. Update the program."
+            f"{path} has version {about.get('version')}; this program reads {kind.version}. Update the program."
         )
-    missing = {"targets", "layers", "hidden", "fingerprint", "rows", "sha256"} - about.keys()
+    missing = (kind.keys | {"sha256"}) - about.keys()
     if missing:
         raise ProbeError(f"{path} lacks {', '.join(sorted(missing))}. Train again.")
     return about

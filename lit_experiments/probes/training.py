@@ -1,4 +1,4 @@
-"""Runs the Trainer for a probe: one pass, a checkpoint now and then, resumable."""
+"""Runs the Trainer for a probe: one pass or several, a checkpoint now and then, resumable."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from lit_experiments.errors import UserError
 from lit_experiments.probes.data import BlockDataModule
+from lit_experiments.probes.logistic import LogisticProbe
 from lit_experiments.probes.ridge import RidgeProbe
 from lit_experiments.quiet import quiet_lightning
 
@@ -18,9 +19,13 @@ _CHECKPOINT_STEPS = 20  # blocks between checkpoints
 
 
 def fit(
-    probe: RidgeProbe, data: BlockDataModule, trainer: dict[str, Any], checkpoints: Path, checkpoint: str | None
+    probe: RidgeProbe | LogisticProbe,
+    data: BlockDataModule,
+    trainer: dict[str, Any],
+    checkpoints: Path,
+    checkpoint: str | None,
 ) -> None:
-    """One pass over the data.
+    """One pass over the data for a ridge; for logistic fits, passes until they are done (or `max_epochs`).
 
     Args:
         probe: what to fit; holds its solution afterwards.
@@ -34,12 +39,15 @@ def fit(
     """
     if checkpoint == "last" and not (checkpoints / "last.ckpt").exists():
         checkpoint = None  # interrupted before this pass's first checkpoint, or before the pass itself
-    saver = ModelCheckpoint(checkpoints, save_last=True, save_top_k=0, every_n_train_steps=_CHECKPOINT_STEPS)
+    passes = -1 if isinstance(probe, LogisticProbe) else 1
+    # A ridge can go on inside its one pass; logistic fits go on from the end of one.
+    when: dict[str, Any] = {"every_n_train_steps": _CHECKPOINT_STEPS} if passes == 1 else {"every_n_epochs": 1}
+    saver = ModelCheckpoint(checkpoints, save_last=True, save_top_k=0, **when)
     quiet_lightning()
-    # Advice for those who take gradient steps by hand; a ridge has no state before or after one.
+    # Advice for those who take gradient steps by hand; a probe has no state before or after one.
     warnings.filterwarnings("ignore", message="Using ModelCheckpoint with manual optimization")
     fixed: dict[str, Any] = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
-    fixed |= {"max_epochs": 1, "use_distributed_sampler": False, "num_sanity_val_steps": 0}
+    fixed |= {"max_epochs": passes, "use_distributed_sampler": False, "num_sanity_val_steps": 0}
     try:
         runner = Trainer(**{**fixed, **trainer}, callbacks=[saver])
     except (TypeError, ValueError) as error:

@@ -1,0 +1,225 @@
+"""Multinomial logistic regression as a LightningModule: one epoch is one pass that evaluates every problem once.
+
+The first pass adds up means, scales and class counts. Then every layer, held-out fold, penalty and target (shuffled
+ones too) is a problem of `class_problems`, all moved in lock-step by `lbfgs`, one evaluation a pass; last, each layer
+and target is fitted to the whole training part at its chosen penalty, starting from its folds' mean. When the
+optimiser's state of all problems would not fit `memory_bytes`, they are taken in waves. Owns this schedule, how it is
+checkpointed (at the end of a pass: a resumed run repeats the pass that was cut) and merged over ranks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from lightning.pytorch import LightningModule
+from torch import nn
+
+from lit_experiments.probes.blocks import TEST, Block
+from lit_experiments.probes.class_problems import Coordinates, add_block
+from lit_experiments.probes.class_rows import RowReader, find_origin
+from lit_experiments.probes.class_search import Search, Settings
+from lit_experiments.probes.class_solution import ClassSolution
+from lit_experiments.probes.class_sums import ClassSums, Standard, eigenbasis
+from lit_experiments.probes.data import BlockDataModule
+from lit_experiments.probes.errors import ProbeError
+from lit_experiments.probes.ridge import differences
+from lit_experiments.probes.solve import check_penalties
+
+_KEY = "logistic_pass"
+
+
+class LogisticProbe(LightningModule):
+    """Penalised multinomial logistic regression for all layers and penalties of a `BlockDataModule` at once.
+
+    The data has one real target, whose values are class codes (NaN: no label, left out).
+
+    classes: names of the classes, in the order of their codes. penalties: to choose from by cross-validation; see
+    `class_problems` for what is minimised. tolerance: relative distance to the minimum at which a fit has converged,
+    as L-BFGS estimates it. max_iterations: steps of a fit. held_out: how many of the data's folds are held out in turn
+    to choose (None: all). memory_bytes: training rows stay in memory if they fit into so many bytes, else every pass
+    reads them again; the optimiser's state gets as many. history: pairs that L-BFGS remembers.
+
+    `--precision 64-true` multiplies in float64; all others in float32. Train with max_epochs -1: it stops by itself,
+    and `probe.solution` then holds the fits, equal on every rank.
+    """
+
+    def __init__(
+        self,
+        classes: list[str],
+        penalties: list[float],
+        tolerance: float,
+        max_iterations: int,
+        memory_bytes: int,
+        held_out: int | None = None,
+        history: int = 10,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.classes, self.penalties = _check_classes(classes), check_penalties(penalties)
+        if not 0 < tolerance < 1 or max_iterations < 1 or history < 1:
+            raise ProbeError(
+                f"tolerance must lie between 0 and 1, max_iterations and history be at least 1; found {tolerance}, "
+                f"{max_iterations}, {history}."
+            )
+        self.tolerance, self.max_iterations, self.history = tolerance, max_iterations, history
+        self.memory_bytes, self.held_out = memory_bytes, held_out
+        self.automatic_optimization = False
+        # Fits nothing: Lightning counts steps by optimizer steps, and DDP insists on a parameter.
+        self.steps = nn.Parameter(torch.zeros(()))
+        self._passes = 0
+        self._search: Search | None = None
+        self._restored: dict[str, Any] | None = None
+        self._solution: ClassSolution | None = None
+
+    @property
+    def solution(self) -> ClassSolution:
+        """The fits. Raises ProbeError while there are none."""
+        if self._solution is None:
+            where = "" if self._search is None else f", {self._search.progress()}"
+            raise ProbeError(
+                f"The fits are not complete: {self._passes} passes over the data are done{where}. "
+                "Run it again with --ckpt_path last."
+            )
+        return self._solution
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD([self.steps], lr=0.0)
+
+    def on_fit_start(self) -> None:
+        """Begin, or take up the checkpoint."""
+        data = self._data()
+        dtype = torch.float64 if self.trainer.precision == "64-true" else torch.float32
+        # Apple's MPS has no float64.
+        device = torch.device("cpu") if self.device.type == "mps" else self.device
+        self._solution, self._search, self._passes = None, None, 0
+        settings = self._settings(data)
+        if self._restored is not None:
+            self._take_up(self._restored, data, settings, device)
+        origin = find_origin(data, device, dtype) if self._search is None else self._search.coordinates.origin
+        size = int((data.fold != TEST).sum()) * len(data.layers) * data.hidden * torch.finfo(dtype).bits // 8
+        keep = size <= self.memory_bytes * self.trainer.world_size
+        self._reader = RowReader(data, self.classes, origin, dtype, keep)
+        data.read_with(self._reader.fetch)
+
+    def on_train_epoch_start(self) -> None:
+        """Empty sums, and the weights at which this pass evaluates."""
+        data, origin = self._data(), self._reader.origin
+        self._seen = torch.zeros(len(data.plan), dtype=torch.int64, device=origin.device)
+        self._sums = ClassSums.zeros(max(data.folds, 1), origin, len(data.targets), len(self.classes))
+        if self._search is not None and self._search.running is not None:
+            self._asked, self._totals = self._search.ask(), self._search.empty()
+
+    def training_step(self, block: Block, batch_idx: int) -> None:
+        if block.index >= 0 and self._solution is None:
+            rows = self._reader.rows(block)
+            with torch.autocast(self._reader.origin.device.type, enabled=False), torch.no_grad():
+                if self._search is None:
+                    self._sums.add(rows.x, rows.y, rows.fold, rows.sampled)
+                else:
+                    add_block(self._totals, *self._asked, rows.x, rows.y, rows.fold)
+            self._seen[block.index] = 1
+        optimizer = self.optimizers()
+        assert not isinstance(optimizer, list)
+        self.steps.grad = torch.zeros_like(self.steps)  # a gradient scaler refuses parameters without one
+        optimizer.step()
+
+    def on_train_epoch_end(self) -> None:
+        """Merge the ranks and take the step; a pass cut short is dropped and ends the run."""
+        self._all_reduce()
+        if not bool(self._seen.all()):
+            self.trainer.should_stop = True
+            return
+        self._passes += 1
+        if self._search is None:
+            self._search = self._standardised(self._sums)
+        else:
+            self._search.tell(self._asked, self._totals)
+        self._finish()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Put in the state at the end of the last whole pass, which is the same on every rank."""
+        if self._search is not None:
+            state = {"search": self._search.state_dict(), "passes": self._passes}
+            checkpoint[_KEY] = state | {"identity": self._identity(self._data())}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the state until the data is there, and make Lightning begin a pass: ranks and blocks may differ."""
+        if _KEY not in checkpoint:
+            raise ProbeError("The checkpoint holds no logistic fits. Give a checkpoint that this command wrote.")
+        self._restored = checkpoint[_KEY]
+        checkpoint.pop("loops", None)
+
+    def _take_up(
+        self, restored: dict[str, Any], data: BlockDataModule, settings: Settings, device: torch.device
+    ) -> None:
+        differing = differences(restored["identity"], self._identity(data))
+        if differing:
+            raise ProbeError(
+                "The checkpoint belongs to other fits, of other data or settings:\n  "
+                + "\n  ".join(differing)
+                + "\nGive the same store, selection and settings, or start afresh without --ckpt_path."
+            )
+        self._search, self._passes = Search.restored(restored["search"], settings, device), restored["passes"]
+        self._restored = None
+        self._finish()
+
+    def _finish(self) -> None:
+        if self._search is not None and self._search.running is None:
+            self._solution = self._search.solution(self.classes, self._passes)
+            self.trainer.should_stop = True
+
+    def _standardised(self, sums: ClassSums) -> Search:
+        counts = sums.classes.sum(0)[0].tolist()
+        missing = [name for name, count in zip(self.classes, counts, strict=True) if not count]
+        if missing:
+            raise ProbeError(
+                f"No training row has the class {', '.join(missing)} (of {int(sum(counts))} with a label). Leave it "
+                "out of the classes, or collect more groups."
+            )
+        basis = [eigenbasis(sums, layer) for layer in range(len(sums.origin))]
+        return Search(Coordinates(Standard.of(sums), sums.origin, basis), self._settings(self._data()))
+
+    def _identity(self, data: BlockDataModule) -> dict[str, Any]:
+        """What must be the same to go on. Not the plan of blocks: a pass is taken up at its beginning."""
+        about = {key: value for key, value in data.pass_identity().items() if key not in ("plan", "blocks")}
+        about |= {"folds": hashlib.sha256(data.fold.tobytes()).hexdigest(), "precision": str(self.trainer.precision)}
+        settings = {k: list(v) if isinstance(v, tuple) else v for k, v in vars(self._settings(data)).items()}
+        return about | {"classes": self.classes} | settings
+
+    def _settings(self, data: BlockDataModule) -> Settings:
+        held = tuple(self._held_folds(data))
+        return Settings(
+            held, tuple(self.penalties), self.tolerance, self.max_iterations, self.history, self.memory_bytes
+        )
+
+    def _held_folds(self, data: BlockDataModule) -> list[int]:
+        choices = len(self.penalties) > 1 or len(data.layers) > 1
+        if choices and data.folds < 2:
+            raise ProbeError(
+                f"{len(self.penalties)} penalties and {len(data.layers)} layers leave a choice, which takes "
+                f"cross-validation, but folds is {data.folds}. Give folds: 5, or one penalty and one layer."
+            )
+        if self.held_out is not None and not 1 <= self.held_out <= data.folds:
+            raise ProbeError(f"held_out must lie between 1 and folds ({data.folds}), found {self.held_out}.")
+        return list(range(self.held_out or data.folds)) if data.folds > 1 else []
+
+    def _all_reduce(self) -> None:
+        if self.trainer.world_size > 1:
+            for tensor in (*(self._sums if self._search is None else self._totals).tensors(), self._seen):
+                dist.all_reduce(tensor)
+
+    def _data(self) -> BlockDataModule:
+        data = getattr(self.trainer, "datamodule", None)
+        if not isinstance(data, BlockDataModule) or len(data.real_targets) != 1:
+            raise ProbeError("LogisticProbe trains on a BlockDataModule with one target, the class codes.")
+        return data
+
+
+def _check_classes(classes: list[str]) -> list[str]:
+    names = [str(name) for name in classes]
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise ProbeError(f"A logistic probe needs two or more distinct classes, found {', '.join(names) or 'none'}.")
+    return names
