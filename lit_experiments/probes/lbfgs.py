@@ -20,7 +20,20 @@ _NOISE = 1e-6  # relative; values this close count as equal when the slopes say 
 _SEARCHES = 30  # evaluations of one line search before its history is dropped, or the problem given up
 
 # What is kept per unfinished problem, and per problem at the end.
-_ALIVE = ("ids", "point", "value", "gradient", "direction", "slope", "step", "low", "low_slope", "high", "searches")
+_ALIVE = (
+    "ids",
+    "point",
+    "value",
+    "gradient",
+    "direction",
+    "slope",
+    "step",
+    "low",
+    "low_slope",
+    "high",
+    "searches",
+    "begun",
+)
 _HISTORY = ("count", "moves", "turns", "rho", "bend")
 _FOUND = ("points", "values", "notes", "iterations", "status")
 
@@ -28,11 +41,12 @@ _FOUND = ("points", "values", "notes", "iterations", "status")
 class BatchedLBFGS:
     """Minimises P functions of N numbers each.
 
-    start: [P, N] float64. history: pairs remembered per problem. tolerance: a problem has converged when the estimated
-    distance of its value to the minimum, the larger of |g|^2 / 2c and g'Hg / 2 (H the L-BFGS inverse Hessian, c the
-    smallest curvature along the steps remembered, 1 at most), is at most this share of the value. So 1 should be about
-    the curvature at the start; a fit that flattens on its way, as those of separable classes do, must get nearer.
-    max_iterations: accepted steps. notes: how many further numbers per problem to record with the accepted point.
+    start: [P, N] float64. history: pairs remembered per problem. tolerance: a problem has converged when the
+    estimated distance of its value to the minimum, the larger of |g|^2 / 2c and g'Hg / 2 (H the L-BFGS inverse
+    Hessian, c the smallest curvature along the steps remembered, at most 1 and the share of its first value that is
+    left), is at most this share of the value. So 1 should be about the curvature at the start; a fit that flattens
+    on its way, as those of separable classes do, must get nearer. max_iterations: accepted steps. notes: how many
+    further numbers per problem to record with the accepted point.
     """
 
     def __init__(self, start: Tensor, history: int, tolerance: float, max_iterations: int, notes: int) -> None:
@@ -43,6 +57,7 @@ class BatchedLBFGS:
         self.gradient = torch.zeros_like(start)
         self.value, self.slope, self.low, self.low_slope = (start.new_zeros(problems) for _ in range(4))
         self.step, self.high = start.new_ones(problems), start.new_full((problems,), torch.inf)
+        self.begun = start.new_full((problems,), torch.nan)  # value at the start
         self.searches, self.count = torch.zeros_like(self.ids), torch.zeros_like(self.ids)
         # Single precision is enough for a direction, and halves what is held.
         self.moves = torch.zeros(problems, history, size, dtype=torch.float32, device=start.device)
@@ -70,6 +85,7 @@ class BatchedLBFGS:
         lower = self._low_enough(value, slope) & finite
         accept = torch.where(first, finite, lower & (slope >= _CURVATURE * self.slope))
         self._bracket(slope, ~lower, ~accept)
+        self.begun = torch.where(first & accept, value, self.begun)
         at = torch.nonzero(accept)[:, 0]
         self._remember(at, point[at] - self.point[at], gradient[at] - self.gradient[at], ~first[at])
         self.point[at], self.value[at], self.gradient[at] = point[at], value[at], gradient[at]
@@ -156,7 +172,8 @@ class BatchedLBFGS:
         return out
 
     def _leave(self, accepted: Tensor, given_up: Tensor) -> None:
-        flattest = self.bend.amin(1).clamp_max(1)
+        # The curvature of a cross-entropy is at most about its value, so it has fallen at least as much.
+        flattest = torch.minimum(self.bend.amin(1), self.value / self.begun).clamp(1e-12, 1)
         gap = torch.maximum((self.gradient**2).sum(1) / flattest, -self.slope) / 2
         near = accepted & (gap <= self.tolerance * self.value.abs())
         late = accepted & (self.iterations[self.ids] >= self.max_iterations)
