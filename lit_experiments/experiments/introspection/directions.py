@@ -205,11 +205,11 @@ class IntrospectionDirections:
         boot = self._boot(common.to_numpy().astype(str)[used])
         out = []
         for layer in range(len(store.schema.coords["layer"])):
-            sides = [
+            one, other = (
                 Labelled(_states(store, each.rows.loc[common], layer)[used], high[used], low[used])
                 for each, (high, low) in zip(found, masks, strict=True)
-            ]
-            out.append({"cosine": corrected_cosine(*sides, boot), "plain_cosine": _plain_cosine(sides)})
+            )
+            out.append({"cosine": corrected_cosine(one, other, boot), "plain_cosine": _plain_cosine(one, other)})
         return out
 
 
@@ -230,10 +230,10 @@ def _masks(each: Pass, common: pd.Index) -> tuple[Floats, Floats]:
     return common.isin(high).astype(np.float64), common.isin(low).astype(np.float64)
 
 
-def _plain_cosine(sides: list[Labelled]) -> float:
+def _plain_cosine(one: Labelled, other: Labelled) -> float:
     """Cosine of the two directions as estimated, noise and all."""
     units = []
-    for side in sides:
+    for side in (one, other):
         taken = side.high + side.low > 0
         units.append(direction(side.x[taken], side.high[taken] > 0))
     return float(units[0] @ units[1])

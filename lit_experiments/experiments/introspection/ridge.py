@@ -41,7 +41,7 @@ def fit_ridges(x: Floats, y: Floats, penalties: list[float]) -> list[Ridge]:
     out = []
     for penalty in penalties:
         found = v @ (target / (np.maximum(w, 0) + penalty))
-        weights = (z.T @ found if rows_fewer else found) / safe
+        weights = np.where(live, (z.T @ found if rows_fewer else found) / safe, 0.0)
         out.append(Ridge(weights, float(y.mean() - mean @ weights), float(penalty)))
     return out
 

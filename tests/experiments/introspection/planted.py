@@ -49,7 +49,7 @@ def _records(kind: str, values: Floats, confidence: Floats | None, start: int) -
     rows = [_row(kind, i, start + i, told[i]) for i in range(n)]
     junk = np.random.default_rng(99).normal(0, 50, values.shape)
     both = np.stack([junk, values], 1).reshape(2 * n, LAYERS, HIDDEN).swapaxes(0, 1)
-    arrays = {
+    arrays: dict[str, NDArray[Any]] = {
         "resid_post": both.astype(np.float16),
         "letter_logits": np.zeros(n * choices, np.float32),
         "letter_probs": np.full(n * choices, 1 / choices),

@@ -197,7 +197,7 @@ def test_auroc_within_one_fold_is_the_usual_one_and_folds_are_not_compared() -> 
     assert auroc_estimate(scores, high, alone, boot).value == pytest.approx(expected)
     pairs = [high[fold == f].sum() * (~high[fold == f]).sum() for f in (0, 1)]
     each = [auroc(scores[fold == f], high[fold == f]) for f in (0, 1)]
-    moved = scores + 100 * fold
+    moved = scores + 100.0 * fold.astype(np.float64)
     assert auroc_estimate(moved, high, fold, boot).value == pytest.approx(np.average(each, weights=pairs))
     assert auroc_within_folds(moved[:, None], high[:, None], fold)[0] == pytest.approx(np.average(each, weights=pairs))
 
@@ -219,12 +219,13 @@ def test_held_out_rows_do_not_shape_their_own_direction() -> None:
 
 def test_the_noise_free_cosine_is_unbiased_where_the_plain_one_is_not() -> None:
     values = []
+    boot = GroupBootstrap(np.arange(80), resamples=1, level=0.95, seed=0)
     for seed in range(40):
         rng = np.random.default_rng(seed)
         high = (np.arange(80) % 2).astype(float)
         shift = np.outer(2 * high - 1, np.eye(100)[0])
-        sides = [Labelled(shift + rng.normal(size=(80, 100)), high, 1 - high) for _ in range(2)]
-        values.append(corrected_cosine(*sides, GroupBootstrap(np.arange(80), resamples=1, level=0.95, seed=0)).value)
+        one, other = (Labelled(shift + rng.normal(size=(80, 100)), high, 1 - high) for _ in range(2))
+        values.append(corrected_cosine(one, other, boot).value)
     assert np.mean(values) == pytest.approx(1, abs=4 * np.std(values) / np.sqrt(40))
 
 
