@@ -1,4 +1,4 @@
-"""What the analyses of study 3 share: opening a run's store, confidences, JSON, the layer axis of a figure.
+"""What the analyses of study 3 share: opening a run's store, confidences, JSON, the look of figures over layers.
 
 Does not know: what is analyzed.
 """
@@ -110,3 +110,14 @@ def band(axes: Any, at: list[int], values: Sequence[Estimate], color: str, label
         axes.vlines(at, low, high, color=color, alpha=0.4, linewidth=3)
     else:
         axes.fill_between(at, low, high, color=color, alpha=0.18, linewidth=0)
+
+
+def legend(axes: Any) -> None:
+    """A legend at the lower right that covers the lines under it."""
+    axes.legend(loc="lower right", frameon=True, facecolor="white", edgecolor="none", framealpha=0.9)
+
+
+def unit_range(axes: Any) -> tuple[float, float]:
+    """Vertical limits for correlations and cosines drawn so far: from 0, or below the lowest, to just above 1."""
+    lowest = min(0.0, max(float(axes.dataLim.y0), -1.5))
+    return (lowest - 0.06, max(1.06, min(float(axes.dataLim.y1), 1.5) + 0.03))

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.introspection.analysis import (
@@ -248,4 +248,4 @@ def _save_directions(path: Path, result: dict[str, Any]) -> None:
         vectors = np.stack([layer.pop("direction") for layer in about["layers"]])
         tensors[f"{kind}.direction"] = vectors.astype(np.float32)
         tensors[f"{kind}.spread"] = np.array([layer["spread"] for layer in about["layers"]], np.float32)
-    save_file(tensors, path, metadata={"layers": json.dumps(result["layers"])})
+    path.write_bytes(save(tensors, metadata={"layers": json.dumps(result["layers"])}))

@@ -8,7 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from lit_experiments.experiments.introspection.analysis import DEMONSTRATION, band, is_embedded, layer_axis
+from lit_experiments.experiments.introspection.analysis import (
+    DEMONSTRATION,
+    band,
+    is_embedded,
+    layer_axis,
+    legend,
+    unit_range,
+)
 from lit_experiments.reports.figures import BLUE, GREEN, GREY, ORANGE, figure
 from lit_experiments.reports.page import Report
 from lit_experiments.reports.tables import interval, number, text_table
@@ -46,7 +53,7 @@ def write_report(out: Path, result: dict[str, Any], store: Store) -> str:
         report.text(statement)
     lines += result["statements"]
     drawn = _draw(out / "directions.png", result) if result["passes"] else None
-    legend = _LEGEND.format(level=result["interval_level"], shuffles=result["shuffles"])
+    explained = _LEGEND.format(level=result["interval_level"], shuffles=result["shuffles"])
     for kind, about in result["passes"].items():
         rows = [_row(name, layer) for name, layer in zip(result["layers"], about["layers"], strict=True)]
         report.heading(kind)
@@ -54,8 +61,8 @@ def write_report(out: Path, result: dict[str, Any], store: Store) -> str:
         report.table(_HEADERS, rows)
         lines += ["", f"{kind}: {_setting(about, result)}", text_table(_HEADERS, rows)]
     if drawn is not None:
-        report.text(legend)
-        lines += ["", textwrap.fill(legend, 100)]
+        report.text(explained)
+        lines += ["", textwrap.fill(explained, 100)]
     if result.get("self_other"):
         rows = _between_rows(result)
         report.heading("Self against other")
@@ -111,7 +118,7 @@ def _draw(path: Path, result: dict[str, Any]) -> Path:
         for at, panel in enumerate(panels):
             axes = drawn.add_subplot(1, len(panels), at + 1)
             panel(axes, layer_axis(axes, result["layers"]), result)
-            axes.legend(loc="lower right")
+            legend(axes)
     return path
 
 
@@ -121,18 +128,16 @@ def _draw_auroc(axes: Any, at: list[int], result: dict[str, Any]) -> None:
     controls = [[layer["shuffled"] for layer in about["layers"]] for about in result["passes"].values()]
     low = np.min([[c["low"] for c in each] for each in controls], axis=0)
     high = np.max([[c["high"] for c in each] for each in controls], axis=0)
-    axes.errorbar(
-        at, (low + high) / 2, (high - low) / 2, fmt="none", ecolor=GREY, alpha=0.7, capsize=3, label="shuffled labels"
-    )
+    axes.vlines(at, low, high, color=GREY, alpha=0.5, linewidth=4, label="shuffled labels")
     axes.axhline(0.5, color="black", linewidth=0.6)
-    axes.set(ylabel="held-out AUROC, high against low", title="Separation")
+    axes.set(ylabel="held-out AUROC, high against low", title="Separation", ylim=(0, 1.04))
 
 
 def _draw_between(axes: Any, at: list[int], result: dict[str, Any]) -> None:
     band(axes, at, [layer["cosine"] for layer in result["self_other"]], GREEN, "noise removed")
     axes.plot(at, [layer["plain_cosine"] for layer in result["self_other"]], "--", color=GREY, label="as estimated")
     axes.axhline(0, color="black", linewidth=0.6)
-    axes.set(ylabel="cosine", title="Self against other direction", ylim=(-1.15, 1.15))
+    axes.set(ylabel="cosine", title="Self against other direction", ylim=unit_range(axes))
 
 
 def _draw_ridge(axes: Any, at: list[int], result: dict[str, Any]) -> None:
@@ -142,4 +147,4 @@ def _draw_ridge(axes: Any, at: list[int], result: dict[str, Any]) -> None:
         low, high = ([r[f"cosine_{end}"] for r in ridge] for end in ("lowest", "highest"))
         axes.fill_between(at, low, high, color=_COLORS[kind], alpha=0.18, linewidth=0)
     axes.axhline(0, color="black", linewidth=0.6)
-    axes.set(ylabel="cosine", title="Direction against ridge weights", ylim=(-1.15, 1.15))
+    axes.set(ylabel="cosine", title="Direction against ridge weights", ylim=unit_range(axes))

@@ -14,8 +14,10 @@ from lit_experiments.experiments.introspection.analysis import (
     band,
     is_embedded,
     layer_axis,
+    legend,
+    unit_range,
 )
-from lit_experiments.reports.figures import BLUE, GREEN, ORANGE, figure
+from lit_experiments.reports.figures import BLUE, GREEN, GREY, ORANGE, figure
 from lit_experiments.reports.page import Report
 from lit_experiments.reports.tables import interval, number, text_table
 from stores import Store
@@ -42,6 +44,10 @@ _ALIKE_LEGEND = (
     "principal angles in degrees between the leading {rank}-dimensional subspaces; halves: the first pass on one half "
     "of the questions against the second pass on the other half; within: against the first pass itself on that other "
     "half, the angle that sampling alone makes. A dash: no value, as where the states of a layer do not differ."
+)
+_CAPTION = (
+    "Likeness of the passes' states. Dotted controls: pairs of different questions (left, middle); one pass against "
+    "itself on the two halves (right)."
 )
 _TRANSFER_LEGEND = (
     "A ridge of expected confidence trained on one pass and evaluated on states and confidence of the other, beside "
@@ -83,10 +89,10 @@ def _alike(report: Report, result: dict[str, Any], drawn: Path) -> list[str]:
         report.heading(title)
         report.table(_ALIKE, rows)
         lines += ["", title, text_table(_ALIKE, rows)]
-    legend = _ALIKE_LEGEND.format(level=result["interval_level"], rank=result["rank"])
-    report.text(legend)
-    report.figure(drawn, "Likeness of the passes' states (lines) and of different questions' states (dotted).")
-    return [*lines, "", textwrap.fill(legend, 100)]
+    explained = _ALIKE_LEGEND.format(level=result["interval_level"], rank=result["rank"])
+    report.text(explained)
+    report.figure(drawn, _CAPTION)
+    return [*lines, "", textwrap.fill(explained, 100)]
 
 
 def _alike_row(name: str, layer: dict[str, Any]) -> list[str]:
@@ -111,14 +117,14 @@ def _transferred(report: Report, result: dict[str, Any], drawn: Path) -> list[st
         for name, layer in zip(result["layers"], found["layers"], strict=True)
         for scores in layer
     ]
-    legend = _TRANSFER_LEGEND.format(
+    explained = _TRANSFER_LEGEND.format(
         level=result["interval_level"], between=interval(found["confidences_spearman"]), **found["questions"]
     )
     report.heading("Transfer of a probe of confidence")
     report.table(_TRANSFER, rows)
-    report.text(legend)
+    report.text(explained)
     report.figure(drawn, "Spearman on unseen questions of ridges trained on the same and on the other pass.")
-    return ["", text_table(_TRANSFER, rows), "", textwrap.fill(legend, 100)]
+    return ["", text_table(_TRANSFER, rows), "", textwrap.fill(explained, 100)]
 
 
 def _transfer_row(name: str, scores: dict[str, Any]) -> list[str]:
@@ -134,14 +140,15 @@ def _transfer_row(name: str, scores: dict[str, Any]) -> list[str]:
 
 
 def _draw_alike(path: Path, result: dict[str, Any]) -> Path:
-    with figure(path, columns=3) as drawn:
+    with figure(path, columns=3, height=4.0) as drawn:
         for at, panel in enumerate((_draw_cosine, _draw_cka, _draw_angles)):
             axes = drawn.add_subplot(1, 3, at + 1)
             places = layer_axis(axes, result["layers"])
             for pair, color in zip(result["pairs"], _COLORS, strict=False):
                 label = " / ".join(_NAMES[kind] for kind in pair["passes"])
                 panel(axes, places, pair["layers"], color, label)
-            axes.legend(loc="best", fontsize=8)
+        axes.plot([], [], ":", color=GREY, label="control")
+        drawn.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return path
 
 
@@ -160,7 +167,7 @@ def _draw_cka(axes: Any, at: list[int], layers: list[dict[str, Any]], color: str
 def _draw_angles(axes: Any, at: list[int], layers: list[dict[str, Any]], color: str, label: str) -> None:
     axes.plot(at, [layer["angle_halves"] for layer in layers], "o-", color=color, label=label, markersize=4)
     axes.plot(at, [layer["angle_within"] for layer in layers], ":", color=color)
-    axes.set(ylabel="mean principal angle (degrees)", title="Subspaces, on two halves (dotted: one pass)", ylim=(0, 92))
+    axes.set(ylabel="mean principal angle (degrees)", title="Leading subspaces, on two halves", ylim=(0, 92))
 
 
 def _draw_transfer(path: Path, result: dict[str, Any]) -> Path:
@@ -174,9 +181,9 @@ def _draw_transfer(path: Path, result: dict[str, Any]) -> Path:
                 band(axes, at, values, color, f"trained on {_NAMES[trained]}")
             axes.axhline(0, color="black", linewidth=0.6)
             axes.set(
-                title=f"Evaluated on {_NAMES[evaluated]}", ylabel="Spearman on unseen questions", ylim=(-1.05, 1.05)
+                title=f"Evaluated on {_NAMES[evaluated]}", ylabel="Spearman on unseen questions", ylim=unit_range(axes)
             )
-            axes.legend(loc="lower right")
+            legend(axes)
     return path
 
 
