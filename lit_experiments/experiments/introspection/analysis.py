@@ -113,8 +113,8 @@ def band(axes: Any, at: list[int], values: Sequence[Estimate], color: str, label
 
 
 def legend(axes: Any) -> None:
-    """A legend at the lower right that covers the lines under it."""
-    axes.legend(loc="lower right", frameon=True, facecolor="white", edgecolor="none", framealpha=0.9)
+    """A legend below the axis, where it covers nothing."""
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, fontsize=9)
 
 
 def unit_range(axes: Any) -> tuple[float, float]:

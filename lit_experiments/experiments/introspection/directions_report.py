@@ -114,7 +114,7 @@ def _between_rows(result: dict[str, Any]) -> list[list[str]]:
 
 def _draw(path: Path, result: dict[str, Any]) -> Path:
     panels = [_draw_auroc, *([_draw_between] if result.get("self_other") else []), _draw_ridge]
-    with figure(path, columns=len(panels)) as drawn:
+    with figure(path, columns=len(panels), height=4.0) as drawn:
         for at, panel in enumerate(panels):
             axes = drawn.add_subplot(1, len(panels), at + 1)
             panel(axes, layer_axis(axes, result["layers"]), result)

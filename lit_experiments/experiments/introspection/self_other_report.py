@@ -172,7 +172,7 @@ def _draw_angles(axes: Any, at: list[int], layers: list[dict[str, Any]], color: 
 
 def _draw_transfer(path: Path, result: dict[str, Any]) -> Path:
     layers = result["transfer"]["layers"]
-    with figure(path, columns=2) as drawn:
+    with figure(path, columns=2, height=4.0) as drawn:
         for panel, evaluated in enumerate(CONFIDENCE_PASSES):
             axes = drawn.add_subplot(1, 2, panel + 1)
             at = layer_axis(axes, result["layers"])

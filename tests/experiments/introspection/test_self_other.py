@@ -181,6 +181,16 @@ def test_cosine_and_cka_of_a_rotated_copy() -> None:
     assert found["cka_shuffled"] < 0.4
 
 
+def test_states_that_are_all_the_same_are_like_nothing_but_in_cosine() -> None:
+    x = np.tile(np.random.default_rng(0).normal(size=6), (49, 1))
+    assert np.any(x - x.mean(0))  # rounding, which must not count
+    boot = GroupBootstrap(np.arange(49), resamples=100, level=0.95, seed=0)
+    found = alikeness(x, x, boot, 3, 5, 0)
+    assert found["cosine"].value == pytest.approx(1)
+    for nothing in (found["cka"], found["cosine_centered"].value, found["angle_within"], *found["angles"]):
+        assert np.isnan(nothing)
+
+
 def test_permutation_p_is_small_for_order_large_for_its_reverse_and_even_for_none() -> None:
     y = np.arange(30.0)
     assert permutation_p(y, y**3, 999, 0) == 0.001
