@@ -31,8 +31,9 @@ _LEGEND = (
     "labels between questions ({shuffles} times); p from the same, corrected over the layers of a pass (Holm). Ridge: "
     "confidence from the states of the same training rows; its held-out AUROC, and the mean over folds of the cosine "
     "of its weights to the direction (below 1 also where both point at one thing, as a ridge discounts noisy dims). "
-    "Signal: share of the direction's squared length that is not sampling noise. Spread: standard deviation of all "
-    "questions' projections, the unit for steering. A dash: no value, as where the states of a layer do not differ."
+    "Signal: share of the direction's squared length that is not sampling noise; about 0, above or below, where there "
+    "is nothing else. Spread: standard deviation of all questions' projections, the unit for steering. A dash: no "
+    "value, as where the states of a layer do not differ."
 )
 _BETWEEN_LEGEND = (
     "Cosine of the self- and the other-confidence direction. Noise removed: products of a question with itself are "

@@ -46,7 +46,7 @@ def extremes(confidence: Floats, ids: NDArray[np.str_], share: float, folds: int
     lower, upper = np.quantile(confidence, [share, 1 - share]) if len(confidence) else (np.nan, np.nan)
     low, high = confidence <= lower, confidence >= upper
     fewest = 2 * folds
-    if len(confidence) >= fewest and not upper - lower > _LEAST_GAP:
+    if len(confidence) and not upper - lower > _LEAST_GAP:
         raise NothingToCompare(
             f"confidence hardly varies over its {len(confidence)} questions ({confidence.min():.3f} to "
             f"{confidence.max():.3f} %, thresholds {lower:.3f} and {upper:.3f} %), so none is high or low."

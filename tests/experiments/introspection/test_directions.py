@@ -148,6 +148,7 @@ def test_results_are_shown_again_and_made_again_for_other_settings(
     ("told", "said"),
     [
         (np.full(60, 50.0) + 1e-6 * np.arange(60), "confidence hardly varies over its 60 questions (50.000 to 50.000"),
+        (np.full(3, 33.0), "confidence hardly varies over its 3 questions (33.000 to 33.000"),
         (np.arange(12.0), "12 questions give 4 of high and 4 of low confidence; 5 folds need 10 of each"),
     ],
 )
