@@ -5,5 +5,9 @@ letters    answer letters resolved to tokens in context, and the distribution ov
 surface    what can be read off a question without a model
 collect    the collector: one prefill per question and pass
 export     .npy files per pass and layer
+analysis   what the analyses share
+directions, separation, directions_report      analyze --exp introspection_directions
+self_other, alikeness, transfer, self_other_report      analyze --exp introspection_self_other
+ridge      exact ridge on one layer's few hundred rows
 summary    what `inspect` says of one store, and of two side by side
 """
