@@ -35,7 +35,7 @@ def list_experiments(argv: list[str]) -> int:
         if known:
             say(f"{'run' if kind == 'pipelines' else kind}:")
             for name, path in known.items():
-                say(f"  {name:<22} {configs.description(path)}")
+                say(f"  {name:<26} {configs.description(path)}")
     return EXIT_DONE
 
 
