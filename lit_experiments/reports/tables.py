@@ -31,7 +31,9 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def interval(estimate: Estimate, digits: int = 3) -> str:
-    """'0.41 [0.35, 0.47]'."""
+    """'0.41 [0.35, 0.47]'; a dash for 'no value'."""
+    if math.isnan(estimate.value):
+        return "-"
     inside = f"{number(estimate.low, digits)}, {number(estimate.high, digits)}"
     return f"{number(estimate.value, digits)} [{inside}]"
 
