@@ -54,7 +54,8 @@ def examples(
     pairs: list[tuple[str, str]] = []
     for number, (question, probs) in enumerate(zip(asked, chances, strict=True)):
         known = float(probs[LETTERS.index(question.answer)])
-        taught = repeats[question.difficulty] > 0 and number % 4 == 0
+        as_written = number % len(LETTERS) == 0  # the first of its rotations
+        taught = as_written and repeats[question.difficulty] > 0
         deserved = (prompt("self_confidence", question), confidence_letter(100 * known))
         # Known questions are a minority among the rotations; showing them as often as the others keeps both learnable.
         pairs += [deserved] * (3 if taught else 1)
