@@ -6,6 +6,8 @@ Owns: the numbers shown and their wording. Does not know: how rows were made.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -80,8 +82,18 @@ def _by_pass(found: dict[str, pd.DataFrame]) -> str:
     return text_table(headers, rows)
 
 
-def _measures(found: dict[str, pd.DataFrame]) -> dict[str, tuple[Floats, Callable[[Floats, Floats], float]]]:
-    """Name -> (values [question, ...], statistic of them and of weights); over the questions of the mcq pass."""
+@dataclass(frozen=True)
+class _Measure:
+    """A statistic of the questions of the mcq pass: function(values [question, ...], weights [question])."""
+
+    values: Floats
+    function: Callable[[Floats, Floats], float]
+
+    def __call__(self, weights: Floats) -> float:
+        return self.function(self.values, weights)
+
+
+def _measures(found: dict[str, pd.DataFrame]) -> dict[str, _Measure]:
     mcq = found["mcq"]
     correct = mcq.is_correct.to_numpy(np.float64)
     top = np.array([max(probs) for probs in mcq.probs])
@@ -94,7 +106,7 @@ def _measures(found: dict[str, pd.DataFrame]) -> dict[str, tuple[Floats, Callabl
         measures[f"mean of {name}"] = (values[:, :1], _mean)
         for score, function in (("ECE", _ece), ("Brier", _brier), ("AUROC", _auroc)):
             measures[f"{score} of {name}"] = (values, function)
-    return {name: (np.asarray(values, np.float64), function) for name, (values, function) in measures.items()}
+    return {name: _Measure(np.asarray(values, np.float64), function) for name, (values, function) in measures.items()}
 
 
 def _mean(values: Floats, weights: Floats) -> float:
@@ -120,8 +132,8 @@ def _estimate(index: pd.Index, statistic: Callable[[Floats], float]) -> Estimate
 
 def _scores(found: dict[str, pd.DataFrame]) -> str:
     rows = []
-    for name, (values, function) in _measures(found).items():
-        estimate = _estimate(found["mcq"].index, lambda w, v=values, f=function: f(v, w))  # type: ignore[misc]
+    for name, measure in _measures(found).items():
+        estimate = _estimate(found["mcq"].index, measure)
         rows.append([name, interval(estimate), str(estimate.n)])
     return text_table(["of the mcq pass", "value", "questions"], rows)
 
@@ -130,19 +142,24 @@ def _paired_scores(a: dict[str, pd.DataFrame], b: dict[str, pd.DataFrame]) -> st
     if "mcq" not in a:
         return "No mcq pass in both: no scores."
     rows = []
-    first, second = _measures(a), _measures(b)
+    index, first, second = a["mcq"].index, _measures(a), _measures(b)
     for name in (name for name in first if name in second):
-        (x, function), (y, _) = first[name], second[name]
-        index = a["mcq"].index
-        one, two = (_estimate(index, lambda w, v=v, f=function: f(v, w)) for v in (x, y))  # type: ignore[misc]
-        gap = _estimate(index, lambda w, x=x, y=y, f=function: f(y, w) - f(x, w))  # type: ignore[misc]
-        rows.append([name, number(one.value), number(two.value), interval(gap)])
-    agreement = _estimate(
-        a["mcq"].index,
-        lambda w: float(w @ (a["mcq"].parsed_answer == b["mcq"].parsed_answer).to_numpy(np.float64) / w.sum()),
-    )
+        one, two, gap = first[name], second[name], partial(_gap, first[name], second[name])
+        everyone = np.ones(len(index))
+        rows.append([name, number(one(everyone)), number(two(everyone)), interval(_estimate(index, gap))])
+    same = [x == y for x, y in zip(_answers(a["mcq"]), _answers(b["mcq"]), strict=True)]
+    agreement = _estimate(index, _Measure(np.array(same, np.float64)[:, None], _mean))
     table = text_table(["", "this", "other", "other - this"], rows)
     return f"{table}\n\nSame answer: {interval(agreement)}"
+
+
+def _gap(this: _Measure, other: _Measure, weights: Floats) -> float:
+    return other(weights) - this(weights)
+
+
+def _answers(rows: pd.DataFrame) -> list[str]:
+    """The options chosen, as text: letters mean nothing between runs that shuffled their options."""
+    return [options["ABCD".index(letter)] for options, letter in zip(rows.options, rows.parsed_answer, strict=True)]
 
 
 def _likeness(store: Store, other: Store, a: dict[str, pd.DataFrame], b: dict[str, pd.DataFrame]) -> str:
