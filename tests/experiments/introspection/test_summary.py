@@ -98,3 +98,16 @@ def test_a_store_without_the_mcq_pass_is_summed_up_without_scores(
     assert "accuracy" not in shown
     assert "Fingerprints: the same" in shown
     assert "No mcq pass in both" in shown
+
+
+def test_answers_are_compared_as_options_where_one_run_shuffled_them(
+    runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--num_questions", "16", "--accelerator", "cpu", "--passes", "[mcq]", "--shuffle_options", "true"]
+    assert main(["collect", "--exp", "introspection", *words, "--run", str(tmp_path)]) == EXIT_DONE
+    assert main(["inspect", str(runs["base"]), "--compare_with", str(tmp_path)]) == EXIT_DONE
+    a, b = (passes(stores.open_store(run / "store"))["mcq"] for run in (runs["base"], tmp_path))
+    chosen = [[row.options["ABCD".index(row.parsed_answer)] for row in each.itertuples()] for each in (a, b)]
+    same = np.mean([x == y for x, y in zip(*chosen, strict=True)])
+    assert same != (a.parsed_answer == b.parsed_answer).mean()
+    assert f"Same answer: {same:.3f} [" in capsys.readouterr().out
