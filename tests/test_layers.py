@@ -9,28 +9,19 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 # What each package may import besides itself; `errors` holds exit codes and is everybody's.
+COMMON = {"errors", "units", "quiet", "plain"}
+FIRST = {"stores", "lm", "sources", "statistics"}
 ALLOWED = {
     "stores": set(),
     "lm": set(),
     "sources": {"embedded"},
     "statistics": set(),
     "embedded": {"statistics"},
-    "probes": {"stores", "lm", "sources", "statistics", "errors", "units", "quiet"},
-    "reports": {"stores", "lm", "sources", "statistics", "errors", "units", "quiet"},
-    "collecting": {"stores", "lm", "sources", "statistics", "errors", "units", "quiet"},
-    "experiments": {
-        "stores",
-        "lm",
-        "sources",
-        "statistics",
-        "probes",
-        "reports",
-        "collecting",
-        "errors",
-        "units",
-        "quiet",
-    },
-    "cli": {"stores", "lm", "sources", "statistics", "probes", "reports", "collecting", "errors", "units", "quiet"},
+    "probes": FIRST | COMMON,
+    "reports": FIRST | COMMON,
+    "collecting": FIRST | COMMON,
+    "experiments": FIRST | COMMON | {"probes", "reports", "collecting"},
+    "cli": FIRST | COMMON | {"probes", "reports", "collecting"},
 }
 
 

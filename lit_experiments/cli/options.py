@@ -60,7 +60,7 @@ _COLLECT = [
     Option(
         "dry_run",
         bool,
-        "Run two samples into a temporary store, print sizes and times, keep nothing.",
+        "Run a few samples into a temporary store, print sizes and times, keep nothing.",
         "Run",
     ),
     Option("backend", Literal["zarr", "hdf5"], "Storage format of the arrays.", "Store"),

@@ -13,7 +13,9 @@ _RUN_HELP = """Usage: lit-experiments run PIPELINE [--KEY VALUE ...]
 
 A pipeline is a list of steps (configs/pipelines/<name>.yaml).
 What is finished is skipped, what was interrupted resumes.
-Options are given to every step that knows them: --run, --model, --devices, --limit, --preset, ...
+Options are given to every step that knows them: --model, --devices, --limit, --preset, ...
+--run DIR is the folder of the first collection (default: runs/PIPELINE); further ones go beside it, as DIR-<name>.
+An option that some step sets for itself, such as the adapter of a second collection, goes to those steps alone.
 
 Pipelines:
 """
@@ -21,11 +23,17 @@ Pipelines:
 
 @dataclass(frozen=True)
 class Step:
-    """One verb with one experiment, and options of its own."""
+    """One verb with one experiment.
+
+    run: its folder; "{run}" stands for the pipeline's. options: of its own, "{run}" likewise. needs: options that this
+    step cannot go without when another model or preset is given; its own values belong to the embedded model.
+    """
 
     verb: str
     exp: str
+    run: str
     options: dict[str, Any]
+    needs: tuple[str, ...]
 
 
 def list_experiments(argv: list[str]) -> int:
@@ -52,7 +60,11 @@ def read_pipeline(name: str) -> list[Step]:
         verbs = [v for v in configs.VERBS if isinstance(step, dict) and v in step]
         if len(verbs) != 1:
             raise UserError(f"{path}, step {number}: must name one of {', '.join(configs.VERBS)}, found {step!r}.")
-        parsed.append(Step(verbs[0], step[verbs[0]], step.get("options") or {}))
+        unknown = sorted(set(step) - {*verbs, "run", "options", "needs"})
+        if unknown:
+            raise UserError(f"{path}, step {number}: unknown key {unknown[0]!r}; allowed: run, options, needs.")
+        about = (step.get("run", "{run}"), step.get("options") or {}, tuple(step.get("needs") or ()))
+        parsed.append(Step(verbs[0], step[verbs[0]], *about))
     return parsed
 
 
@@ -68,14 +80,51 @@ def run_pipeline(argv: list[str]) -> int:
     steps = read_pipeline(name)
     given = _grouped(words)
     _check_known(steps, given)
+    folder = _folder(name, given)
     for number, step in enumerate(steps, start=1):
-        own = {**{k: [f"--{k}={v}"] for k, v in step.options.items()}, **given}
-        taken = [word for key, group in own.items() if key in _known(step) for word in group]
         say(f"[{number}/{len(steps)}] {step.verb} --exp {step.exp}")
+        lacking = _lacking(step, given)
+        if lacking:
+            say(f"Left out: its --{lacking} belongs to the embedded model. Give --{lacking} for yours to have it too.")
+            continue
+        taken = [word for group in _options(step, steps, given, folder).values() for word in group]
         code = run_child(worker_command([step.verb, "--exp", step.exp, *taken]))
         if code != EXIT_DONE:
             return code
     return EXIT_DONE
+
+
+def _folder(name: str, given: dict[str, list[str]]) -> str:
+    """The first collection's folder."""
+    preset = _value(given["preset"]) if "preset" in given else None
+    return _value(given["run"]) if "run" in given else f"runs/{name}" + (f"-{preset}" if preset else "")
+
+
+def _value(words: list[str]) -> str:
+    """The value of `--key value` or `--key=value`.
+
+    Raises:
+        UserError: there is none.
+    """
+    value = words[0].partition("=")[2] if "=" in words[0] else (words[1] if len(words) > 1 else "")
+    if not value:
+        raise UserError(f"{words[0]} needs a value.\nNext: lit-experiments run --help")
+    return value
+
+
+def _lacking(step: Step, given: dict[str, list[str]]) -> str | None:
+    """The option that this step needs and does not have, now that another model or preset was given."""
+    elsewhere = "preset" in given or ("model" in given and _value(given["model"]) != "embedded")
+    return next((key for key in step.needs if elsewhere and key not in given), None)
+
+
+def _options(step: Step, steps: list[Step], given: dict[str, list[str]], folder: str) -> dict[str, list[str]]:
+    """The words of each option that a step gets: its folder, its own, and those given that are meant for it."""
+    own = {key: str(value).replace("{run}", folder) for key, value in step.options.items()}
+    reserved = {key for other in steps for key in other.options} - set(own)
+    meant = {k: words for k, words in given.items() if k in _known(step) and k not in reserved and k != "run"}
+    written = {"run": step.run.replace("{run}", folder), **own}
+    return {key: [f"--{key}={value}"] for key, value in written.items()} | meant
 
 
 def _known(step: Step) -> set[str]:

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lit_experiments.plain import plain
 from lit_experiments.probes.class_evaluate import ClassPredictions
 from lit_experiments.probes.class_solution import ClassSolution
-from lit_experiments.probes.result import plain
 from lit_experiments.statistics import Estimate, GroupBootstrap
 from lit_experiments.statistics.calibration import auroc, reliability
 

@@ -5,12 +5,13 @@ Reads no data.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lit_experiments.plain import plain
 from lit_experiments.probes.evaluate import Predictions
 from lit_experiments.probes.solve import Solution
 from lit_experiments.statistics import Estimate
@@ -164,16 +165,3 @@ def _row_terms(y: Floats, p: Floats, center: float) -> Floats:
     """[row, 5] error terms of y [row, repetition] against p [row], absent repetitions adding nothing."""
     terms = error_terms(y, p[:, None], center)
     return np.where(np.isnan(y)[..., None], 0.0, terms).sum(1)
-
-
-def plain(value: Any) -> Any:
-    """Dataclasses, estimates, lists and dicts as plain JSON types; NaN becomes None."""
-    if isinstance(value, Estimate):
-        return value.to_dict()
-    if is_dataclass(value) and not isinstance(value, type):
-        return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
-    if isinstance(value, dict):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [plain(v) for v in value]
-    return None if isinstance(value, float) and np.isnan(value) else value

@@ -1,16 +1,21 @@
-"""One look for all figures."""
+"""One look for all figures, and what is drawn in many of them: values over layers with their intervals."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from lit_experiments.statistics import Estimate
+
 BLUE, ORANGE, GREEN, GREY = "#2b6cb0", "#c05621", "#2f855a", "#718096"
+_MOST_TICKS = 12
 _STYLE = {
     "font.size": 10,
     "axes.spines.top": False,
@@ -30,3 +35,36 @@ def figure(path: Path, columns: int, height: float = 3.6) -> Iterator[Figure]:
         FigureCanvasAgg(drawn)
         yield drawn
         drawn.savefig(path, dpi=150)
+
+
+def layer_axis(axes: Any, names: Sequence[str]) -> list[int]:
+    """Labels the horizontal axis with the sites; returns where each is drawn."""
+    at = list(range(len(names)))
+    kinds = {name.rpartition(".")[0] for name in names}
+    numbered = len(kinds) == 1 and "" not in kinds
+    every = -(-len(at) // _MOST_TICKS)
+    labels = [name.rpartition(".")[2] if numbered else name for name in names]
+    axes.set_xticks(at[::every], labels[::every], rotation=0 if numbered else 60)
+    axes.set_xlabel(f"layer ({kinds.pop()})" if numbered else "site")
+    return at
+
+
+def band(axes: Any, at: list[int], values: Sequence[Estimate], color: str, label: str, style: str = "o-") -> None:
+    """A line with its intervals; no value, no point."""
+    middle, low, high = (np.array([getattr(v, name) for v in values]) for name in ("value", "low", "high"))
+    axes.plot(at, middle, style, color=color, label=label, markersize=4)
+    if len(at) == 1:  # one layer: a band would have no width
+        axes.vlines(at, low, high, color=color, alpha=0.4, linewidth=3)
+    else:
+        axes.fill_between(at, low, high, color=color, alpha=0.18, linewidth=0)
+
+
+def legend(axes: Any) -> None:
+    """A legend below the axis, where it covers nothing."""
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, fontsize=9)
+
+
+def unit_range(axes: Any) -> tuple[float, float]:
+    """Vertical limits for correlations and cosines drawn so far: from 0, or below the lowest, to just above 1."""
+    lowest = min(0.0, max(float(axes.dataLim.y0), -1.5))
+    return (lowest - 0.06, max(1.06, min(float(axes.dataLim.y1), 1.5) + 0.03))

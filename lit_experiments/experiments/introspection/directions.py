@@ -29,7 +29,6 @@ from lit_experiments.experiments.introspection.analysis import (
     check_settings,
     identity,
     open_introspection,
-    write_json,
 )
 from lit_experiments.experiments.introspection.directions_report import write_report
 from lit_experiments.experiments.introspection.ridge import choose_ridge
@@ -49,6 +48,7 @@ from lit_experiments.experiments.introspection.separation import (
     squared_length,
 )
 from lit_experiments.experiments.introspection.summary import answer_states, passes
+from lit_experiments.plain import write_json
 from lit_experiments.statistics import GroupBootstrap, holm
 from stores import Store
 

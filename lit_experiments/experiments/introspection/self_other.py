@@ -29,11 +29,11 @@ from lit_experiments.experiments.introspection.analysis import (
     check_settings,
     identity,
     open_introspection,
-    write_json,
 )
 from lit_experiments.experiments.introspection.self_other_report import write_report
 from lit_experiments.experiments.introspection.summary import answer_states, passes
 from lit_experiments.experiments.introspection.transfer import Floats, Split, transfer
+from lit_experiments.plain import write_json
 from lit_experiments.probes.blocks import TEST
 from lit_experiments.probes.splits import group_split
 from lit_experiments.statistics import GroupBootstrap, holm, spearman

@@ -8,17 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from lit_experiments.experiments.introspection.analysis import (
-    CONFIDENCE_PASSES,
-    DEMONSTRATION,
-    band,
-    is_embedded,
-    layer_axis,
-    legend,
-    unit_range,
-)
-from lit_experiments.reports.figures import BLUE, GREEN, GREY, ORANGE, figure
-from lit_experiments.reports.page import Report
+from lit_experiments.experiments.introspection.analysis import CONFIDENCE_PASSES
+from lit_experiments.reports.figures import BLUE, GREEN, GREY, ORANGE, band, figure, layer_axis, legend, unit_range
+from lit_experiments.reports.page import Report, demonstration
 from lit_experiments.reports.tables import interval, number, text_table
 from stores import Store
 
@@ -66,7 +58,7 @@ def write_report(out: Path, result: dict[str, Any], store: Store) -> str:
         What the terminal shows: statements, tables, and where the page is.
     """
     report = Report("Introspection: self against other")
-    lines = [DEMONSTRATION] if is_embedded(store) else []
+    lines = demonstration(store)
     lines += result["statements"]
     for statement in lines:
         report.text(statement)

@@ -10,12 +10,11 @@ import numpy as np
 
 from lit_experiments.probes.evaluate import Predictions
 from lit_experiments.reports.figures import BLUE, GREEN, GREY, ORANGE, figure
-from lit_experiments.reports.page import Report
+from lit_experiments.reports.page import Report, demonstration
 from lit_experiments.reports.tables import interval, number, text_table
 from lit_experiments.statistics import Estimate
 from stores import Store
 
-_DEMONSTRATION = "The embedded model is a demonstration subject; nothing here is a scientific result."
 _HEADERS = ["L", "test R2", "ceiling", "R2/ceiling", "Spearman", "length", "entropy", "one step", "fixed", "of mean"]
 _BASELINES = ("prefix_length", "next_token_entropy", "log_one_step")
 
@@ -31,9 +30,9 @@ def write_report(out: Path, metrics: dict[str, Any], predictions: Predictions, s
     curve = _draw_curve(out / "r2_by_length.png", lengths, metrics)
     scatter = _draw_scatter(out / "predicted_against_true.png", lengths, predictions)
     report = Report("Tempnorm: log-tempnorm from the hidden state at the starting point")
-    embedded = store.provenance.get("config", {}).get("options", {}).get("model") == "embedded"
-    if embedded:
-        report.text(_DEMONSTRATION)
+    lines = demonstration(store)
+    for line in lines:
+        report.text(line)
     report.text(_setting(metrics, store))
     report.heading("Ridge per eval length")
     report.table(_HEADERS, rows)
@@ -44,7 +43,6 @@ def write_report(out: Path, metrics: dict[str, Any], predictions: Predictions, s
     report.text("The predicted log of the mean tempnorm, exponentiated (at most 1), against the mean itself.")
     report.table(["L", "R2", "MAE", "MSE"], [_plain_row(n, r) for n, r in metrics["per_length"].items()])
     page = report.write(out)
-    lines = [_DEMONSTRATION] if embedded else []
     lines += [text_table(_HEADERS, rows), "", textwrap.fill(_LEGEND, 100), "", f"Report:  {page}"]
     return "\n".join([*lines, f"Figures: {curve}", f"         {scatter}"])
 

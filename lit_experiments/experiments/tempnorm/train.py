@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from lit_experiments.collecting.crew import is_main
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.tempnorm.report import write_report
+from lit_experiments.plain import plain, write_json
 from lit_experiments.probes.baselines import univariate
 from lit_experiments.probes.evaluate import Predictions, predict
 from lit_experiments.probes.linear import LinearProbe
@@ -141,16 +141,16 @@ class TempnormRidge:
         split = single.data.split_ids()
         for length, name in zip(lengths, probe.targets, strict=True):
             save_probe(probe.only(name), out / f"eval_{length}")
-            _write_json(out / f"split_eval_{length}.json", split)
+            write_json(out / f"split_eval_{length}.json", split)
         metrics = self._metrics(store, single, mean, fixed)
         table = write_report(out, metrics, single.predictions, store)
-        _write_json(out / "metrics.json", metrics)
+        write_json(out / "metrics.json", metrics)
         return table
 
     def _metrics(self, store: Store, single: Fitted, mean: Fitted, fixed: Fitted) -> dict[str, Any]:
         columns = store.table([*BASELINES]).to_pydict()
         baselines = {name: univariate(single.predictions, columns[name]) for name in BASELINES}
-        plain = _in_tempnorm_space(mean.predictions)
+        in_space = _in_tempnorm_space(mean.predictions)
         per_length = {}
         for t, length in enumerate(store.schema.coords["eval_length"]):
             per_length[str(length)] = {
@@ -158,7 +158,7 @@ class TempnormRidge:
                 "baselines": {name: values[t].to_dict() for name, values in baselines.items()},
                 "fixed_penalty": fixed.results[t].to_dict(),
                 "starting_point_mean": mean.results[t].to_dict(),
-                "tempnorm_space": _plain(score_part(plain, "test", t)),
+                "tempnorm_space": plain(score_part(in_space, "test", t)),
             }
         return {
             "per_length": per_length,
@@ -198,14 +198,3 @@ def _in_tempnorm_space(predictions: Predictions) -> Predictions:
     true = np.exp(predictions.true)
     center = np.nanmean(true[~predictions.test], axis=(0, 1))
     return replace(predictions, true=true, predicted=np.exp(np.minimum(predictions.predicted, 0)), center=center)
-
-
-def _plain(scores: Any) -> dict[str, Any]:
-    """Scores as plain JSON."""
-    return {key: value.to_dict() if hasattr(value, "to_dict") else value for key, value in vars(scores).items()}
-
-
-def _write_json(path: Path, content: Any) -> None:
-    draft = path.with_name(path.name + ".tmp")
-    draft.write_text(json.dumps(content, indent=2, allow_nan=False), encoding="utf-8")
-    draft.replace(path)
