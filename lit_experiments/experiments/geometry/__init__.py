@@ -1,0 +1,1 @@
+"""Study 4: geometry of sampling."""
