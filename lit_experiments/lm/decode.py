@@ -12,16 +12,17 @@ Owns `Decoder`. Its conventions:
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from lit_experiments.lm.batching import Batch, pad_left, pad_right
+from lit_experiments.lm.continuations import Continuations, Recorder
 from lit_experiments.lm.errors import ModelError, NonFiniteStateError, model_error
 from lit_experiments.lm.hooks import Tap, tapped
 from lit_experiments.lm.model import LanguageModel
 from lit_experiments.lm.noise import NoiseAhead, StreamKey
+from lit_experiments.lm.pool import LatentPool
 from lit_experiments.lm.sampling import Sampling, choose
 from lit_experiments.lm.sites import resolve_sites
 from lit_experiments.lm.state import State, cropped_cache, new_cache
@@ -29,17 +30,6 @@ from lit_experiments.lm.state import State, cropped_cache, new_cache
 # In logits. Between batch shapes float32 logits were seen to move by 1e-6 of their size: 1e-5 in trained models, 5e-4
 # in badly conditioned random ones. One choice in some thousands is this close, so settling them costs next to nothing.
 NEAR_TIE = {torch.float32: 5e-4, torch.float16: 0.0, torch.bfloat16: 0.0}
-
-
-@dataclass(frozen=True)
-class Continuations:
-    """What was sampled. token_ids: int64 [N, steps], -1 after a row's end; log_probs: float32 [N, steps] in nats, NaN
-    after a row's end; lengths: int64 [N], the stop token counted; stopped: bool [N], ended by a stop token."""
-
-    token_ids: Tensor
-    log_probs: Tensor
-    lengths: Tensor
-    stopped: Tensor
 
 
 class Decoder:
@@ -59,7 +49,7 @@ class Decoder:
         self.lm.check_sequences(prompts)
         cache = new_cache(self.lm.info.config)
         batch = pad_left(prompts, self.lm.device)
-        logits, captured = self._forward(batch, cache)
+        logits, captured = self._forward(batch, cache, self.sites)
         return State([list(ids) for ids in prompts], logits, captured, cache, batch.mask)
 
     def sample(
@@ -71,16 +61,20 @@ class Decoder:
         stop_ids: Sequence[int] = (),
         feed_last: bool = True,
         forced: Sequence[Sequence[int]] | None = None,
+        pool: LatentPool | None = None,
     ) -> Continuations:
         """Continues every row of `state` by `steps` tokens, and moves `state` there.
 
         keys: one random stream per row. stop_ids: tokens that end their row; ended rows leave `state`, the others stay
         in order. feed_last: whether the last token is fed too (`state.logits` and `.captured` then stand after it);
-        without, `state` is finished. forced: per row, tokens to take instead of sampled ones in the first steps.
+        without, `state` is finished. forced: per row, tokens to take instead of sampled ones in the first steps. pool:
+        takes means of the states of this call's tokens, the first being its token 1.
         Raises ModelError when the texts outgrow the model's window.
         """
         self._check(state, steps, keys, forced)
-        out = _Recorder(len(state), steps)
+        if pool is not None:
+            pool.begin(len(state), self.lm.info.d_model, self.lm.device)
+        out = Recorder(len(state), steps)
         alive, keys = list(range(len(state))), list(keys)
         with NoiseAhead(state.logits.shape[1]) as noise:
             for step in range(steps):
@@ -98,8 +92,11 @@ class Decoder:
                     alive, keys, tokens = [alive[i] for i in going], [keys[i] for i in going], tokens[going]
                 if not alive:
                     break
-                if step + 1 < steps or feed_last:
-                    self._feed(state, tokens)
+                pooled = pool if pool is not None and pool.wants(step + 1, alive) else None
+                if step + 1 < steps or feed_last or pooled is not None:
+                    states = self._feed(state, tokens, () if pooled is None else pooled.sites)
+                    if pooled is not None:
+                        pooled.add(step + 1, alive, states)
         state.finished = not feed_last
         return out.result()
 
@@ -154,20 +151,23 @@ class Decoder:
             raise NonFiniteStateError(message, index=row, site="logits", position=position)
         return log_total
 
-    def _feed(self, state: State, tokens: Tensor) -> None:
-        """Feeds each row the token that its ids already end with."""
+    def _feed(self, state: State, tokens: Tensor, sites: Sequence[str] = ()) -> Tensor:
+        """Feeds each row the token that its ids already end with; returns its states at `sites` [site, N, hidden]."""
         positions = torch.tensor([[len(ids) - 1] for ids in state.ids], device=self.lm.device)
         state.mask = torch.cat([state.mask, state.mask.new_ones(len(state), 1)], dim=1)
-        state.logits, state.captured = self._forward(Batch(tokens[:, None], positions, state.mask), state.cache)
+        wanted = list(dict.fromkeys([*self.sites, *sites]))
+        state.logits, found = self._forward(Batch(tokens[:, None], positions, state.mask), state.cache, wanted)
+        state.captured = {site: found[site] for site in self.sites}
+        return torch.stack([found[site] for site in sites]) if sites else state.logits.new_empty(0)
 
     @torch.inference_mode()
-    def _forward(self, batch: Batch, cache: object) -> tuple[Tensor, dict[str, Tensor]]:
+    def _forward(self, batch: Batch, cache: object, sites: Sequence[str]) -> tuple[Tensor, dict[str, Tensor]]:
         """float32 logits [N, V] and site states [N, hidden] at the last column."""
         captured: dict[str, Tensor] = {}
         shape = (*batch.ids.shape, self.lm.info.d_model)
-        sink = lambda k, state: captured.__setitem__(self.sites[k], state[:, -1].clone())  # noqa: E731
-        tap = Tap(shape, len(self.sites), sink, stop_when_complete=False)
-        with tapped(self.lm.model, self.lm.info.layout, self.sites, tap):
+        sink = lambda k, state: captured.__setitem__(sites[k], state[:, -1].clone())  # noqa: E731
+        tap = Tap(shape, len(sites), sink, stop_when_complete=False)
+        with tapped(self.lm.model, self.lm.info.layout, sites, tap):
             hidden = self.lm.body(
                 input_ids=batch.ids,
                 attention_mask=batch.mask,
@@ -180,7 +180,7 @@ class Decoder:
     def _canonical_logits(self, ids: list[int]) -> Tensor:
         """The logits [1, V] after `ids`, computed in the one way that depends on nothing but `ids`."""
         with _one_thread(self.lm.device):
-            logits, _ = self._forward(pad_right([ids], self.lm.device), None)
+            logits, _ = self._forward(pad_right([ids], self.lm.device), None, ())
         return logits
 
     def _check(
@@ -190,28 +190,6 @@ class Decoder:
         if len(keys) != len(state) or (forced is not None and len(forced) != len(state)):
             raise ModelError(f"{len(state)} rows need as many keys (and forced continuations): {len(keys)} given.")
         self.lm.check_sequences(state.ids, room=steps)
-
-
-class _Recorder:
-    """Fills the arrays of `Continuations` step by step."""
-
-    def __init__(self, rows: int, steps: int) -> None:
-        self.token_ids = torch.full((rows, steps), -1, dtype=torch.int64)
-        self.log_probs = torch.full((rows, steps), torch.nan, dtype=torch.float32)
-        self.stopped = torch.zeros(rows, dtype=torch.bool)
-
-    def record(
-        self, step: int, alive: list[int], tokens: Tensor, log_probs: Tensor, stop_ids: Sequence[int]
-    ) -> list[int]:
-        """Notes this step's tokens; returns which of the rows at hand go on."""
-        self.token_ids[alive, step] = tokens.cpu()
-        self.log_probs[alive, step] = log_probs.cpu()
-        ended = [token in stop_ids for token in tokens.tolist()]
-        self.stopped[[row for row, end in zip(alive, ended, strict=True) if end]] = True
-        return [i for i, end in enumerate(ended) if not end]
-
-    def result(self) -> Continuations:
-        return Continuations(self.token_ids, self.log_probs, (self.token_ids >= 0).sum(1), self.stopped)
 
 
 def _chosen(logits: Tensor, tokens: Tensor) -> Tensor:
