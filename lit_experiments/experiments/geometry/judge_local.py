@@ -51,8 +51,7 @@ class LocalJudge:
         """The question with its two lettered answers, in the model's chat template if it has one."""
         options = "\n".join(f"{letter}) {_MEANINGS[each]}" for letter, each in zip(_LETTERS, order, strict=True))
         text = f"{filled}\n\n{options}\nReply with the letter alone."
-        tokenizer = self.lm.info.tokens.tokenizer
-        if tokenizer.chat_template is None:
+        tokens = self.lm.info.tokens
+        if tokens.tokenizer.chat_template is None:
             return f"{text}\nAnswer:"
-        turn = [{"role": "user", "content": text}]
-        return str(tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True))
+        return tokens.prompt(text, chat=True)[0]
