@@ -53,10 +53,17 @@ class ProblemCollector(Collector):
         return {**self._problem_settings, "max_new_tokens": self.new_tokens}
 
     def complete(
-        self, sample_ids: Sequence[str], asked: Sequence[Asked], draws: int, sampling: Sampling, pool: LatentPool
+        self,
+        sample_ids: Sequence[str],
+        asked: Sequence[Asked],
+        draws: int,
+        sampling: Sampling,
+        pool: LatentPool,
+        forced: Sequence[Sequence[int]] | None = None,
     ) -> tuple[Continuations, Pooled]:
         """`draws` completions of each problem, one problem's after the other's, up to `new_tokens` or end-of-text;
         with their latents by `pool`. The random stream of a completion is named by its sample's id and its number.
+        forced: per problem, tokens that each of its completions begins with; they count among the `new_tokens`.
 
         Raises:
             NonFiniteStateError: the model computed no numbers; its index is that of the problem.
@@ -66,7 +73,14 @@ class ProblemCollector(Collector):
         keys = [StreamKey(self.seed, name, draw) for name in sample_ids for draw in range(draws)]
         try:
             drawn = decoder.sample(
-                state, self.new_tokens, sampling, keys, stop_ids=self.info.eos_ids, feed_last=False, pool=pool
+                state,
+                self.new_tokens,
+                sampling,
+                keys,
+                stop_ids=self.info.eos_ids,
+                feed_last=False,
+                forced=None if forced is None else [tokens for tokens in forced for _ in range(draws)],
+                pool=pool,
             )
             return drawn, pool.result()
         except NonFiniteStateError as error:  # it names a row of the fork, the caller knows samples
