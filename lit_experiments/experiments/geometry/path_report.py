@@ -183,5 +183,6 @@ def _draw_solutions(path: Path, problems: Sequence[str], points: Sequence[Point]
 
 
 def _shown(text: str) -> str:
-    """A token for a figure: spaces and line ends visible, dollar signs no formula."""
-    return text.replace(" ", "␣").replace("\n", "↵").replace("$", r"\$") or "∅"
+    """A token for a figure: spaces and what has no glyph visible, dollar signs no formula."""
+    visible = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text.replace("\n", "↵"))
+    return visible.replace(" ", "␣").replace("$", r"\$") or "∅"
