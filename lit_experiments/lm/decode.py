@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from lit_experiments.lm.batching import Batch, pad_left, pad_right
+from lit_experiments.lm.cache import cut, new_cache
 from lit_experiments.lm.continuations import Continuations, Recorder
 from lit_experiments.lm.errors import ModelError, NonFiniteStateError, model_error
 from lit_experiments.lm.hooks import Tap, tapped
@@ -25,7 +26,7 @@ from lit_experiments.lm.noise import NoiseAhead, StreamKey
 from lit_experiments.lm.pool import LatentPool
 from lit_experiments.lm.sampling import Sampling, choose
 from lit_experiments.lm.sites import resolve_sites
-from lit_experiments.lm.state import State, cropped_cache, new_cache
+from lit_experiments.lm.state import State
 
 # In logits. Between batch shapes float32 logits were seen to move by 1e-6 of their size: 1e-5 in trained models, 5e-4
 # in badly conditioned random ones. One choice in some thousands is this close, so settling them costs next to nothing.
@@ -44,10 +45,11 @@ class Decoder:
         self.sites = resolve_sites(list(sites), lm.info.layout, lm.info.n_layers)
         self.near_ties = 0
 
-    def prefill(self, prompts: Sequence[Sequence[int]]) -> State:
-        """Reads `prompts` (token ids) once. Raises ModelError for what the model cannot read."""
+    def prefill(self, prompts: Sequence[Sequence[int]], keep_past: bool = False) -> State:
+        """Reads `prompts` (token ids) once. keep_past: also keep what a sliding window has passed, to branch there
+        later. Raises ModelError for what the model cannot read."""
         self.lm.check_sequences(prompts)
-        cache = new_cache(self.lm.info.config)
+        cache = new_cache(self.lm.info.config, keep_past)
         batch = pad_left(prompts, self.lm.device)
         logits, captured = self._forward(batch, cache, self.sites)
         return State([list(ids) for ids in prompts], logits, captured, cache, batch.mask)
@@ -62,16 +64,20 @@ class Decoder:
         feed_last: bool = True,
         forced: Sequence[Sequence[int]] | None = None,
         pool: LatentPool | None = None,
+        limits: Sequence[int] | None = None,
+        ended: dict[int, State] | None = None,
     ) -> Continuations:
         """Continues every row of `state` by `steps` tokens, and moves `state` there.
 
         keys: one random stream per row. stop_ids: tokens that end their row; ended rows leave `state`, the others stay
         in order. feed_last: whether the last token is fed too (`state.logits` and `.captured` then stand after it);
         without, `state` is finished. forced: per row, tokens to take instead of sampled ones in the first steps. pool:
-        takes means of the states of this call's tokens, the first being its token 1.
+        takes means of the states of this call's tokens, the first being its token 1. limits: per row, after how many
+        tokens it ends, if before `steps`. ended: receives the state of each row that ends, by its index in `state`, as
+        it stood before its last token.
         Raises ModelError when the texts outgrow the model's window.
         """
-        self._check(state, steps, keys, forced)
+        self._check(state, steps, keys, forced, limits)
         if pool is not None:
             pool.begin(len(state), self.lm.info.d_model, self.lm.device)
         out = Recorder(len(state), steps)
@@ -87,6 +93,10 @@ class Decoder:
                 going = out.record(step, alive, tokens, _chosen(state.logits, tokens) - log_total, stop_ids)
                 for ids, token in zip(state.ids, tokens.tolist(), strict=True):
                     ids.append(token)
+                if limits is not None:
+                    going = [i for i in going if step + 1 < limits[alive[i]]]
+                if ended is not None:
+                    ended.update(_ended(state, alive, going))
                 if len(going) < len(alive):
                     _become(state, state.select(going))
                     alive, keys, tokens = [alive[i] for i in going], [keys[i] for i in going], tokens[going]
@@ -100,24 +110,28 @@ class Decoder:
         state.finished = not feed_last
         return out.result()
 
-    def crop(self, state: State, lengths: Sequence[int]) -> State:
-        """A new state whose rows hold only their first `lengths` tokens, to branch from there; `state` stays as it is.
+    def branch(self, state: State, lengths: Sequence[int], rows: Sequence[int] | None = None) -> State:
+        """A new state, to go another way from there: its row i holds the first lengths[i] tokens of row rows[i] (row i
+        when not given); `state` stays as it is.
 
-        When every row goes back by the same number of tokens the cache is reused and one token fed again; otherwise,
-        and where a sliding window has let go of the past, the shortened texts are read again.
+        The cache is cut to each row's length and one token fed again. Only where a sliding window may have let go of
+        the past, the shortened texts are read again (`prefill` with keep_past avoids that).
         """
         state.require_open()
-        for row, (ids, length) in enumerate(zip(state.ids, lengths, strict=True)):
-            if not 1 <= length <= len(ids):
-                raise model_error(f"Row {row} has {len(ids)} tokens, it cannot go back to {length}.")
-        texts = [ids[:length] for ids, length in zip(state.ids, lengths, strict=True)]
-        back = {len(ids) - length for ids, length in zip(state.ids, lengths, strict=True)}
-        held = state.cache.get_seq_length()
-        cache = cropped_cache(state.cache, held - back.pop() - 1) if len(back) == 1 and min(lengths) > 1 else None
+        rows = range(len(state)) if rows is None else rows
+        for row, length in zip(rows, lengths, strict=True):
+            if not 1 <= length <= len(state.ids[row]):
+                raise model_error(f"Row {row} has {len(state.ids[row])} tokens, it cannot go back to {length}.")
+        texts = [state.ids[row][:length] for row, length in zip(rows, lengths, strict=True)]
+        columns = state.mask.shape[1]
+        starts = [columns - len(state.ids[row]) for row in rows]  # a row's tokens lie behind its padding
+        counts = [length - 1 for length in lengths]
+        cache = cut(state.cache, rows, starts, counts) if max(counts) else None
         if cache is None:
             return self.prefill(texts)
-        columns = cache.get_seq_length()
-        shorter = State(texts, state.logits, state.captured, cache, state.mask[:, :columns])
+        column = torch.arange(max(counts), device=state.mask.device)
+        mask = column[None] >= max(counts) - torch.tensor(counts, device=state.mask.device)[:, None]
+        shorter = State(texts, state.logits, state.captured, cache, mask)
         self._feed(shorter, torch.tensor([ids[-1] for ids in texts], device=self.lm.device))
         return shorter
 
@@ -184,12 +198,20 @@ class Decoder:
         return logits
 
     def _check(
-        self, state: State, steps: int, keys: Sequence[StreamKey], forced: Sequence[Sequence[int]] | None
+        self,
+        state: State,
+        steps: int,
+        keys: Sequence[StreamKey],
+        forced: Sequence[Sequence[int]] | None,
+        limits: Sequence[int] | None,
     ) -> None:
         state.require_open()
-        if len(keys) != len(state) or (forced is not None and len(forced) != len(state)):
-            raise ModelError(f"{len(state)} rows need as many keys (and forced continuations): {len(keys)} given.")
-        self.lm.check_sequences(state.ids, room=steps)
+        if any(given is not None and len(given) != len(state) for given in (keys, forced, limits)):
+            raise ModelError(
+                f"{len(state)} rows need as many keys (forced continuations, limits): {len(keys)} keys given."
+            )
+        room = [steps] * len(state) if limits is None else [min(steps, limit) for limit in limits]
+        self.lm.check_sequences(state.ids, room=room)
 
 
 def _chosen(logits: Tensor, tokens: Tensor) -> Tensor:
@@ -200,6 +222,15 @@ def _force(tokens: Tensor, forced: list[Sequence[int]]) -> None:
     for row, wanted in enumerate(forced):
         if len(wanted):
             tokens[row] = wanted[0]
+
+
+def _ended(state: State, alive: list[int], going: list[int]) -> dict[int, State]:
+    """The rows that do not go on, by their index in the first state, without the last of their tokens."""
+    found = {}
+    for row in sorted(set(range(len(alive))) - set(going)):
+        found[alive[row]] = state.select([row])
+        found[alive[row]].ids[0].pop()
+    return found
 
 
 def _become(state: State, other: State) -> None:

@@ -11,7 +11,7 @@ from matplotlib.colors import LogNorm
 
 from lit_experiments.reports.figures import BLUE, GREEN, GREY, ORANGE, band, figure, layer_axis, legend
 from lit_experiments.reports.page import Report, demonstration
-from lit_experiments.reports.tables import interval, number, text_table
+from lit_experiments.reports.tables import interval, text_table
 from lit_experiments.statistics import Estimate
 from stores import Store
 
@@ -27,8 +27,8 @@ _LEGEND = (
     "would halve Var at twice the length. A dash: no value, as where nothing varies or too few got so far."
 )
 _REACH_LEGEND = (
-    "Completions that reached each length, of all that were sampled, and problems with at least two of them, which have "
-    "a variance. Longer lengths are those of longer solutions."
+    "Completions that reached each length, of all that were sampled, and problems with at least two of them, which "
+    "have a variance. Longer lengths are those of longer solutions."
 )
 
 
@@ -69,8 +69,8 @@ def write_report(out: Path, result: dict[str, Any], store: Store) -> str:
 
 
 _LINES_CAPTION = (
-    "Left: Var over depth at the longest length that half of the problems reached. Middle: the same, normalised. Right: "
-    "Var over length, at the layer where it is largest."
+    "Left: Var over depth at the longest length that half of the problems reached. Middle: the same, normalised. "
+    "Right: Var over length, at the layer where it is largest."
 )
 
 
@@ -124,6 +124,8 @@ def _rows(result: dict[str, Any]) -> list[list[str]]:
     rows = []
     for t, temperature in enumerate(result["temperatures"]):
         at = result["longest"][t]
+        if np.isnan(result["peaks"][t]["variance"].value):
+            continue  # nothing varies, as the statements say
         for layer, name in enumerate(result["layers"]):
             estimates = [result[measure][t, layer, at] for measure in ("variance", "normalised", "dimension", "growth")]
             digits = (_digits(estimates[0].value), 4, 2, 2)
