@@ -11,7 +11,6 @@ Writes clustering.json, figures and a report; the judge's replies are kept in th
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -164,9 +163,7 @@ class ClusteringAnalysis:
         for number, row in enumerate(rows.to_dict("records")):
             pooled = counted.read(rows=[number]) > 0
             short += int((~pooled).sum())
-            methods = (
-                json.loads(row["known_methods"]) if isinstance(row["known_methods"], str) else row["known_methods"]
-            )
+            methods = row["known_methods"]
             place = np.flatnonzero(pooled)
             right = np.array([self.keep == "all" or verdict == CORRECT for verdict in row["verdict"]])
             solved = Solved(

@@ -5,10 +5,7 @@ Does not know: intervals, reports.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -113,8 +110,7 @@ def repeats(rows: pd.DataFrame, share: float) -> tuple[int, int]:
     """(completions of a share that repeat the oracle token for token, completions)."""
     chosen = rows[rows["forced_share"] == share]
     same = total = 0
-    for oracle, ids in zip(chosen["oracle_ids"], chosen["completion_ids"], strict=True):
-        drawn: Sequence[Any] = json.loads(ids) if isinstance(ids, str) else ids
+    for oracle, drawn in zip(chosen["oracle_ids"], chosen["completion_ids"], strict=True):
         same += sum(list(each)[: len(oracle)] == list(oracle) for each in drawn)
         total += len(drawn)
     return same, total
