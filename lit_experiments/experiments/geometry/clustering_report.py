@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lit_experiments.experiments.geometry.answers import CORRECT
 from lit_experiments.experiments.geometry.distinctness import BETWEEN, WITHIN
 from lit_experiments.experiments.geometry.judge import JUDGEMENTS
 from lit_experiments.experiments.geometry.judging import JudgeSettings
@@ -51,6 +52,8 @@ def write_report(
     table, sentence = verdict_lines(result["verdicts"])
     for statement in [*lines, sentence, _kept(result)]:
         report.text(statement)
+    if not result["verdicts"][CORRECT]:
+        lines += textwrap.wrap(sentence, 100)
     lines += ["", table, "", *textwrap.wrap(_kept(result), 100)]
     if problems:
         _tables(report, lines, result)
@@ -62,7 +65,7 @@ def write_report(
 
 
 def _kept(result: dict[str, Any]) -> str:
-    which = "correct completions" if result["keep"] == "correct" else "completions, right and wrong ones"
+    which = "correct completions" if result["keep"] == "correct" else "completions (right or wrong)"
     told = (
         f"{result['problems_clustered']} of {result['problems_asked']} problems have at least "
         f"{result['min_completions']} {which} and are clustered"
