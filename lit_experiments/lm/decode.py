@@ -73,8 +73,8 @@ class Decoder:
         in order. feed_last: whether the last token is fed too (`state.logits` and `.captured` then stand after it);
         without, `state` is finished. forced: per row, tokens to take instead of sampled ones in the first steps. pool:
         takes means of the states of this call's tokens, the first being its token 1. limits: per row, after how many
-        tokens it ends, if before `steps`. ended: receives the state of each row that ends, by its index in `state`, as
-        it stood before its last token.
+        tokens it ends, if before `steps`; the last of them is fed. ended: receives the state of each row that ends
+        before `steps`, by its index in `state`, behind the last token that was fed (a stop token is not).
         Raises ModelError when the texts outgrow the model's window.
         """
         self._check(state, steps, keys, forced, limits)
@@ -93,10 +93,8 @@ class Decoder:
                 going = out.record(step, alive, tokens, _chosen(state.logits, tokens) - log_total, stop_ids)
                 for ids, token in zip(state.ids, tokens.tolist(), strict=True):
                     ids.append(token)
-                if limits is not None:
-                    going = [i for i in going if step + 1 < limits[alive[i]]]
                 if ended is not None:
-                    ended.update(_ended(state, alive, going))
+                    ended.update(_stopped(state, alive, going))
                 if len(going) < len(alive):
                     _become(state, state.select(going))
                     alive, keys, tokens = [alive[i] for i in going], [keys[i] for i in going], tokens[going]
@@ -107,6 +105,15 @@ class Decoder:
                     states = self._feed(state, tokens, () if pooled is None else pooled.sites)
                     if pooled is not None:
                         pooled.add(step + 1, alive, states)
+                if limits is not None and step + 1 < steps:
+                    going = [i for i, row in enumerate(alive) if step + 1 < limits[row]]
+                    if ended is not None:
+                        ended.update({row: state.select([i]) for i, row in enumerate(alive) if i not in going})
+                    if len(going) < len(alive):
+                        _become(state, state.select(going))
+                        alive, keys = [alive[i] for i in going], [keys[i] for i in going]
+                    if not alive:
+                        break
         state.finished = not feed_last
         return out.result()
 
@@ -224,12 +231,12 @@ def _force(tokens: Tensor, forced: list[Sequence[int]]) -> None:
             tokens[row] = wanted[0]
 
 
-def _ended(state: State, alive: list[int], going: list[int]) -> dict[int, State]:
-    """The rows that do not go on, by their index in the first state, without the last of their tokens."""
+def _stopped(state: State, alive: list[int], going: list[int]) -> dict[int, State]:
+    """The rows that do not go on, by their index in the first state, without their stop tokens, which are not fed."""
     found = {}
-    for row in sorted(set(range(len(alive))) - set(going)):
-        found[alive[row]] = state.select([row])
-        found[alive[row]].ids[0].pop()
+    for i in sorted(set(range(len(alive))) - set(going)):
+        found[alive[i]] = state.select([i])
+        found[alive[i]].ids[0].pop()
     return found
 
 

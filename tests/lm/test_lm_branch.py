@@ -89,7 +89,7 @@ def test_without_the_past_a_sliding_window_is_read_again(lm_of):
 
 
 def test_states_of_rows_that_ended_can_be_branched(lm_of):
-    """By a stop token or by their own limit: the state stands before the last token, whatever went on without it."""
+    """By a stop token, which is not fed, or by their own limit; whatever went on without them."""
     lm = lm_of("gemma2")
     prompts = random_sequences([3, 9, 6, 2])
     decoder = Decoder(lm)
@@ -104,7 +104,7 @@ def test_states_of_rows_that_ended_can_be_branched(lm_of):
     assert len(ended) + len(state) == 4
     for row, one in ended.items():
         length = int(out.lengths[row])
-        assert one.ids == [prompts[row] + out.token_ids[row, : length - 1].tolist()]
+        assert one.ids == [prompts[row] + out.token_ids[row, : length - int(out.stopped[row])].tolist()]
         torch.testing.assert_close(one.logits, decoder.prefill(one.ids).logits, rtol=1e-4, atol=1e-4)
         back = decoder.branch(one, [len(prompts[row])], [0])
         again = decoder.sample(back, length, PURE, [keys(4)[row]])
@@ -120,6 +120,9 @@ def test_limits_end_rows_and_make_room_in_the_window(lm_of):
     assert out.lengths.tolist() == [9, 4]
     assert not out.stopped.any()
     assert torch.equal(out.token_ids[:, :4], free.token_ids)
+    pool = LatentPool(["resid_post.1"], [Window(1, 4), Window(1, 5)])
+    decoder.sample(decoder.prefill(prompts), 9, PURE, keys(2), limits=[9, 4], feed_last=False, pool=pool)
+    assert pool.result().counts.tolist() == [[4, 5], [4, 4]]  # the last token of a limit has a state
     with pytest.raises(ModelError, match="60 tokens and 5 to come"):
         decoder.sample(decoder.prefill(prompts), 9, PURE, keys(2), limits=[9, 5])
     with pytest.raises(ModelError, match="limits"):
