@@ -28,10 +28,16 @@ def noise(questions: int, seed: int, scale: float = 1.0) -> Floats:
     return scale * np.random.default_rng(seed).normal(size=(questions, LAYERS, HIDDEN))
 
 
-def write_store(run: Path, states: dict[str, Floats], confidence: dict[str, Floats], embedded: bool = False) -> None:
+def write_store(
+    run: Path,
+    states: dict[str, Floats],
+    confidence: dict[str, Floats],
+    embedded: bool = False,
+    columns: dict[str, dict[str, list[Any]]] | None = None,
+) -> None:
     """One row per pass and question; states: pass -> [question, layer, hidden] at the answer position.
 
-    A token before the answer is stored too, with states of no meaning.
+    A token before the answer is stored too, with states of no meaning. columns: pass -> further columns' values.
     """
     schema = make_schema([f"resid_post.{i}" for i in range(LAYERS)], HIDDEN)
     provenance = {"config": {"options": {"model": "embedded" if embedded else "planted"}}}
@@ -39,14 +45,16 @@ def write_store(run: Path, states: dict[str, Floats], confidence: dict[str, Floa
     with PartWriter(run / "store", 0, 10**9, 60) as writer:
         start = 0
         for kind, values in states.items():
-            writer.append(_records(kind, values, confidence.get(kind), start))
+            writer.append(_records(kind, values, confidence.get(kind), start, (columns or {}).get(kind, {})))
             start += len(values)
 
 
-def _records(kind: str, values: Floats, confidence: Floats | None, start: int) -> Records:
+def _records(
+    kind: str, values: Floats, confidence: Floats | None, start: int, columns: dict[str, list[Any]]
+) -> Records:
     n, choices = len(values), len(LETTERS[kind])
     told = [None] * n if confidence is None else confidence.tolist()
-    rows = [_row(kind, i, start + i, told[i]) for i in range(n)]
+    rows = [_row(kind, i, start + i, told[i]) | {name: v[i] for name, v in columns.items()} for i in range(n)]
     junk = np.random.default_rng(99).normal(0, 50, values.shape)
     both = np.stack([junk, values], 1).reshape(2 * n, LAYERS, HIDDEN).swapaxes(0, 1)
     arrays: dict[str, NDArray[Any]] = {
