@@ -61,8 +61,12 @@ def evaluate(
 
 @dataclass(frozen=True)
 class _Pair:
-    """The states of one pass and one target. arrays: held-out predictions [test question, layer, column] by role, and
-    `true`; chosen: role -> layer, by cross-validation in the training part; rest: other numbers about the fits."""
+    """The states of one pass and one target.
+
+    arrays: by role, held-out predictions [test question with a value, layer, column]; `true` values; and `known` [test
+    question], which have one. chosen: role -> layer, by cross-validation in the training part. penalty: of each layer.
+    shuffled: [shuffle, layer] scores; shuffled_chosen: each shuffle's at the layer it chose.
+    """
 
     kind: str
     target: Target
@@ -98,7 +102,8 @@ class _Pair:
         if twin is not None:
             other = _probed(twin, target)
             arrays["twin"], chosen["twin"] = other.predicted, other.layer
-        arrays = {name: np.ascontiguousarray(values[known]) for name, values in arrays.items()} | {"true": true}
+        arrays = {name: np.ascontiguousarray(values[known]) for name, values in arrays.items()}
+        arrays |= {"true": true, "known": known.astype(np.uint8)}
         layers = _Held.layers_of(states.fitted)
         return cls(states.kind, target, scorer, arrays, chosen, probe.penalty, by_shuffle, own, controls, layers)
 
@@ -124,6 +129,7 @@ class _Pair:
         chosen = layers[self.chosen["hidden"]] | {"index": self.chosen["hidden"]} | self._more()
         out = {"states": self.kind, "target": target.key, "score": target.score, "chance": target.chance}
         out |= {"classes": list(target.classes), "test_questions": len(self.scorer.true), "layers": layers}
+        out["linear_layer"] = self.layers[self.chosen["linear"]]
         return out | {"chosen": chosen, "controls": self._controls()}
 
     def _more(self) -> dict[str, Any]:

@@ -8,17 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from lit_experiments.experiments.introspection.curves import COLORS, draw_panels
 from lit_experiments.experiments.introspection.scoring import NAMES
-from lit_experiments.reports.figures import BLUE, GREEN, GREY, ORANGE, band, figure, layer_axis
+from lit_experiments.reports.figures import GREY, band, figure
 from lit_experiments.reports.page import Report, demonstration
 from lit_experiments.reports.tables import interval, number, text_table
 from stores import Store
 
-COLORS = {"mcq": BLUE, "self_confidence": ORANGE, "other_confidence": GREEN}
 _PROBES = ["target", "score", "chance", "held out", "layer", "p (layers)", "p (targets)", "shuffled"]
 _CONTROLS = ["target", "surface alone", "+ hidden", "confidence alone", "+ hidden", "random twin", "less twin"]
 _GAINS = {"surface": "hidden beyond surface", "confidence": "hidden beyond output confidence"}
-_PER_ROW = 4
 
 
 def write_report(out: Path, result: dict[str, Any], store: Store) -> str:
@@ -124,35 +123,19 @@ def _control_row(pair: dict[str, Any]) -> list[str]:
 
 
 def _draw_curves(path: Path, result: dict[str, Any]) -> Path:
-    targets = list(dict.fromkeys(pair["target"] for pair in result["pairs"]))
-    rows = -(-len(targets) // _PER_ROW)
-    with figure(path, columns=min(_PER_ROW, len(targets)), height=3.4 * rows + 0.5) as drawn:
-        for number_, target in enumerate(targets):
-            axes = drawn.add_subplot(rows, min(_PER_ROW, len(targets)), number_ + 1)
-            _draw_target(axes, [pair for pair in result["pairs"] if pair["target"] == target], result["layers"])
-        handles: dict[str, Any] = {}
-        for axes in drawn.axes:
-            handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-        drawn.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=5, fontsize=9)
-    return path
+    def draw(axes: Any, at: list[int], pairs: list[dict[str, Any]]) -> None:
+        for pair in pairs:
+            color = COLORS[pair["states"]]
+            band(axes, at, [layer["score"] for layer in pair["layers"]], color, f"states of {pair['states']}")
+            if "twin" in pair["controls"]:
+                twin = [estimate.value for estimate in pair["controls"]["twin"]["by_layer"]]
+                axes.plot(at, twin, ":", color=color, linewidth=1.2, label=f"twin, {pair['states']}")
+        control = [[layer["shuffled"] for layer in pair["layers"]] for pair in pairs]
+        low = np.min([[c["low"] for c in each] for each in control], axis=0)
+        high = np.max([[c["high"] for c in each] for each in control], axis=0)
+        axes.vlines(at, low, high, color=GREY, alpha=0.5, linewidth=4, label="shuffled targets")
 
-
-def _draw_target(axes: Any, pairs: list[dict[str, Any]], layers: list[str]) -> None:
-    at = layer_axis(axes, layers)
-    for pair in pairs:
-        color = COLORS[pair["states"]]
-        band(axes, at, [layer["score"] for layer in pair["layers"]], color, f"states of {pair['states']}")
-        if "twin" in pair["controls"]:
-            twin = [estimate.value for estimate in pair["controls"]["twin"]["by_layer"]]
-            axes.plot(at, twin, ":", color=color, linewidth=1.2, label=f"twin, {pair['states']}")
-    control = [[layer["shuffled"] for layer in pair["layers"]] for pair in pairs]
-    low = np.min([[c["low"] for c in each] for each in control], axis=0)
-    high = np.max([[c["high"] for c in each] for each in control], axis=0)
-    axes.vlines(at, low, high, color=GREY, alpha=0.5, linewidth=4, label="shuffled targets")
-    axes.axhline(pairs[0]["chance"], color="black", linewidth=0.6)
-    # A bad layer's R2 may lie far below 0: how far says nothing.
-    bottom = -0.35 if pairs[0]["score"] == "r2" else 0.0
-    axes.set(title=pairs[0]["target"], ylabel=NAMES[pairs[0]["score"]], ylim=(bottom, 1.04))
+    return draw_panels(path, result["pairs"], result["layers"], draw)
 
 
 def _draw_gains(path: Path, result: dict[str, Any]) -> Path:

@@ -14,6 +14,8 @@ from stores import PartWriter, Records
 
 Floats = NDArray[np.float64]
 HIDDEN, LAYERS = 24, 3
+QUESTIONS = 240
+MCQ, SELF = "mcq", "self_confidence"
 LETTERS = {"mcq": "ABCD", "self_confidence": "STUVWXYZ", "other_confidence": "STUVWXYZ"}
 
 
@@ -81,3 +83,30 @@ def _row(kind: str, question: int, index: int, confidence: float | None) -> dict
     if kind != "mcq":
         row[kind] = confidence
     return row
+
+
+def two_letters(top: np.ndarray) -> list[list[float]]:
+    """Probabilities of four letters whose two likeliest share all but a hundredth."""
+    return [[float(p), float(0.99 - p), 0.005, 0.005] for p in top]
+
+
+def plant(run: Path) -> None:
+    """Confidence is read off unit(1) of layer 1 of the self pass, and the mcq pass's margin off unit(4) of its layer 2.
+    The probability of the mcq pass's answer, which alone decides whether that is right, is read off unit(3) of its
+    layer 1. Its entropy follows from the question's length, which lies along unit(2) of its layer 2."""
+    rng = np.random.default_rng(7)
+    x, z = noise(QUESTIONS, 3), noise(QUESTIONS, 4)
+    told, margin = 50 + 12 * z[:, 1] @ unit(1), z[:, 2] @ unit(4)
+    top = np.clip(0.74 + 0.08 * x[:, 1] @ unit(3), 0.5, 0.98)
+    length = rng.integers(20, 200, QUESTIONS)
+    x[:, 2] = 0.05 * x[:, 2] + np.outer((length - 110) / 50, unit(2))
+    right = rng.random(QUESTIONS) < 1 / (1 + np.exp(-(top - 0.74) / 0.02))
+    mcq = {
+        "entropy": (length / 100 + rng.normal(0, 0.05, QUESTIONS)).tolist(),
+        "char_length": length.tolist(),
+        "probs": two_letters(top),
+        "is_correct": right.tolist(),
+        "logit_margin": margin.tolist(),
+        "parsed_answer": ["A"] * QUESTIONS,
+    }
+    write_store(run, {MCQ: x, SELF: z}, {SELF: told}, columns={MCQ: mcq, SELF: {"char_length": length.tolist()}})

@@ -12,12 +12,12 @@ from safetensors.numpy import load_file
 
 from lit_experiments.cli import main
 from lit_experiments.errors import EXIT_DONE, EXIT_USER
+from lit_experiments.experiments.introspection.analysis import open_introspection
+from lit_experiments.experiments.introspection.summary import answer_states, passes
 from lit_experiments.probes.class_probe import load_class_probe
 from lit_experiments.probes.save import load_probe
-from tests.experiments.introspection.planted import LAYERS, noise, unit, write_store
+from tests.experiments.introspection.planted import LAYERS, MCQ, QUESTIONS, SELF, plant, unit
 
-QUESTIONS = 240
-MCQ, SELF = "mcq", "self_confidence"
 QUICK = ["--bootstraps", "200", "--permutations", "499", "--shuffles", "5", "--accelerator", "cpu", "--twin", "false"]
 
 
@@ -33,33 +33,6 @@ def metrics(run: Path) -> dict[str, Any]:
 def pair(run: Path, states: str, target: str) -> dict[str, Any]:
     (found,) = [p for p in metrics(run)["pairs"] if (p["states"], p["target"]) == (states, target)]
     return found
-
-
-def two_letters(top: np.ndarray) -> list[list[float]]:
-    """Probabilities of four letters whose two likeliest share all but a hundredth."""
-    return [[float(p), float(0.99 - p), 0.005, 0.005] for p in top]
-
-
-def plant(run: Path) -> None:
-    """Confidence is read off unit(1) of layer 1 of the self pass, and the mcq pass's margin off unit(4) of its layer 2.
-    The probability of the mcq pass's answer, which alone decides whether that is right, is read off unit(3) of its
-    layer 1. Its entropy follows from the question's length, which lies along unit(2) of its layer 2."""
-    rng = np.random.default_rng(7)
-    x, z = noise(QUESTIONS, 3), noise(QUESTIONS, 4)
-    told, margin = 50 + 12 * z[:, 1] @ unit(1), z[:, 2] @ unit(4)
-    top = np.clip(0.74 + 0.08 * x[:, 1] @ unit(3), 0.5, 0.98)
-    length = rng.integers(20, 200, QUESTIONS)
-    x[:, 2] = 0.05 * x[:, 2] + np.outer((length - 110) / 50, unit(2))
-    right = rng.random(QUESTIONS) < 1 / (1 + np.exp(-(top - 0.74) / 0.02))
-    mcq = {
-        "entropy": (length / 100 + rng.normal(0, 0.05, QUESTIONS)).tolist(),
-        "char_length": length.tolist(),
-        "probs": two_letters(top),
-        "is_correct": right.tolist(),
-        "logit_margin": margin.tolist(),
-        "parsed_answer": ["A"] * QUESTIONS,
-    }
-    write_store(run, {MCQ: x, SELF: z}, {SELF: told}, columns={MCQ: mcq, SELF: {"char_length": length.tolist()}})
 
 
 @pytest.fixture(scope="module")
@@ -161,9 +134,6 @@ def test_held_out_predictions_are_those_of_the_saved_probes(planted: Path) -> No
     name = f"{SELF}>self_confidence.self_confidence"
     test = json.loads((out / "split.json").read_text())["test"]
     assert arrays[f"{name}.hidden"].shape == (len(test), LAYERS, 1)
-    from lit_experiments.experiments.introspection.analysis import open_introspection
-    from lit_experiments.experiments.introspection.summary import answer_states, passes
-
     store = open_introspection(planted)
     rows = passes(store)[SELF].loc[test]
     np.testing.assert_allclose(arrays[f"{name}.true"], rows[SELF].to_numpy())
