@@ -37,7 +37,7 @@ from lit_experiments.experiments.introspection.probe_results import evaluate, sa
 from lit_experiments.experiments.introspection.probe_targets import Target, check_targets, read_targets
 from lit_experiments.experiments.introspection.probes_report import write_report
 from lit_experiments.experiments.introspection.prompts import PASSES
-from lit_experiments.experiments.introspection.twin import model_of, twin_states
+from lit_experiments.experiments.introspection.twin import forget_states, model_of, twin_states
 from lit_experiments.probes.data import ArrayDataModule, BlockDataModule
 from lit_experiments.probes.examples import last_entries
 from lit_experiments.probes.logistic import LogisticProbe
@@ -53,6 +53,7 @@ class IntrospectionProbes:
     """Reads a store of study 3; writes probes, their controls and a report into the run's results folder."""
 
     reads: ClassVar[str] = READS
+    version: ClassVar[int] = 1  # of what the files hold: analyses work from them
 
     def __init__(
         self,
@@ -130,7 +131,8 @@ class IntrospectionProbes:
         if self.twin:
             model_of(store)
         aside = ("memory_mb", "block_mb", "twin_tokens")
-        return identity(store, {key: value for key, value in vars(self).items() if key not in aside})
+        settings = {key: value for key, value in vars(self).items() if key not in aside}
+        return identity(store, settings) | {"version": self.version}
 
     def run(self, run: Path, out: Path, trainer: dict[str, Any], checkpoint: str | None) -> str:
         """Trains, evaluates, writes everything into `out`; returns the result tables and where the page is."""
@@ -151,7 +153,7 @@ class IntrospectionProbes:
         result |= {"shuffles": self.shuffles, "permutations": self.permutations, "folds": self.folds}
         text = write_report(out, result, store)
         save_all(out, store, found, questions, result, arrays)
-        (out / "twin.safetensors").unlink(missing_ok=True)
+        forget_states(out)
         return text
 
     def _fit_all(
@@ -170,7 +172,7 @@ class IntrospectionProbes:
         if self.twin:
             accelerator = str(trainer.get("accelerator", "auto"))
             rows = {kind: questions.rows[kind] for kind in kinds}
-            about = (self.back, self.seed, self.twin_tokens, accelerator, out / "twin.safetensors")
+            about = (self.back, self.seed, self.twin_tokens, accelerator, out)
             twins = twin_states(store, rows, *about)
         found = []
         for kind in kinds:

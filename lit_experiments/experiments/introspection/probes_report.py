@@ -15,7 +15,7 @@ from lit_experiments.reports.page import Report, demonstration
 from lit_experiments.reports.tables import interval, number, text_table
 from stores import Store
 
-_PROBES = ["target", "score", "chance", "held out", "layer", "p (layers)", "p (targets)", "shuffled"]
+_PROBES = ["target", "score (chance)", "held out", "layer", "p (layers)", "p (targets)", "shuffled"]
 _CONTROLS = ["target", "surface alone", "+ hidden", "confidence alone", "+ hidden", "random twin", "less twin"]
 _GAINS = {"surface": "hidden beyond surface", "confidence": "hidden beyond output confidence"}
 
@@ -31,6 +31,9 @@ def write_report(out: Path, result: dict[str, Any], store: Store) -> str:
     for line in [*lines, _setting(result), *result["statements"]]:
         report.text(line)
     lines += [_setting(result), *result["statements"]]
+    curves, gains = _draw_curves(out / "layers.png", result), _draw_gains(out / "controls.png", result)
+    report.figure(curves, _CURVES)
+    report.figure(gains, _GAINS_CAPTION)
     for kind in dict.fromkeys(pair["states"] for pair in result["pairs"]):
         pairs = [pair for pair in result["pairs"] if pair["states"] == kind]
         for headers, rows in ((_PROBES, [_probe_row(p) for p in pairs]), (_CONTROLS, [_control_row(p) for p in pairs])):
@@ -41,9 +44,6 @@ def write_report(out: Path, result: dict[str, Any], store: Store) -> str:
     for paragraph in _legend(result):
         report.text(paragraph)
         lines += ["", textwrap.fill(paragraph, 100)]
-    curves, gains = _draw_curves(out / "layers.png", result), _draw_gains(out / "controls.png", result)
-    report.figure(curves, _CURVES)
-    report.figure(gains, _GAINS_CAPTION)
     page = report.write(out)
     return "\n".join([*lines, "", f"Report:  {page}", f"Figures: {curves}", f"         {gains}"])
 
@@ -103,8 +103,7 @@ def _probe_row(pair: dict[str, Any]) -> list[str]:
     )
     return [
         pair["target"],
-        NAMES[pair["score"]],
-        number(pair["chance"], 2),
+        f"{NAMES[pair['score']]} ({pair['chance']:.2g})",
         interval(chosen["score"]),
         chosen["layer"],
         number(chosen["p_holm"], 4),

@@ -82,6 +82,8 @@ def lag_sentence(lag: dict[str, Any]) -> str:
         verdict = "confidence becomes readable later than entropy"
     elif estimate.high < 0:
         verdict = "confidence becomes readable earlier than entropy"
+    elif estimate.low == estimate.high == 0:
+        verdict = "both become readable in the same layer"
     else:
         verdict = "these questions do not tell which comes first"
     return f"{said} ({ends}): {verdict}."

@@ -24,7 +24,7 @@ from lit_experiments.lm.errors import ModelError
 from lit_experiments.lm.info import read_info
 from lit_experiments.lm.load import load_untrained
 from lit_experiments.lm.spec import ModelSpec
-from stores import Store
+from stores import Store, fingerprint_hash
 
 Floats32 = NDArray[np.float32]
 _WITHOUT = "Next: --twin false leaves this control out."
@@ -54,12 +54,14 @@ def model_of(store: Store) -> ModelSpec:
 
 
 def twin_states(
-    store: Store, rows: dict[str, pd.DataFrame], back: int, seed: int, batch_tokens: int, accelerator: str, kept: Path
+    store: Store, rows: dict[str, pd.DataFrame], back: int, seed: int, batch_tokens: int, accelerator: str, folder: Path
 ) -> dict[str, Floats32]:
     """pass -> [question, layer, hidden] of the twin at the stored token `back` from the end (1: the answer position).
 
-    rows: pass -> rows with input_ids and positions. kept: a file from which the other processes of this run take them.
+    rows: pass -> rows with input_ids and positions. folder: where the first process leaves them in a file that the
+    other processes of the run read; its name tells which states they are, so that none of another attempt are taken.
     """
+    kept = folder / f"twin-{_digest(store, rows, back, seed)}.safetensors"
     if not kept.exists():
         device = "cuda" if accelerator != "cpu" and torch.cuda.is_available() else "cpu"
         lm = load_untrained(model_of(store), device, seed)
@@ -69,6 +71,17 @@ def twin_states(
         save_file(found, draft)
         draft.replace(kept)
     return dict(load_file(kept))
+
+
+def forget_states(folder: Path) -> None:
+    """Remove what `twin_states` left there."""
+    for kept in folder.glob("twin-*.safetensors"):
+        kept.unlink()
+
+
+def _digest(store: Store, rows: dict[str, pd.DataFrame], back: int, seed: int) -> str:
+    about = {kind: each.index.tolist() for kind, each in rows.items()}
+    return fingerprint_hash({"store": store.fingerprint, "rows": about, "back": back, "seed": seed})[:16]
 
 
 def _read(lm: Any, rows: pd.DataFrame, sites: list[str], back: int, batch_tokens: int) -> Floats32:

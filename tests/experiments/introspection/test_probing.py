@@ -94,7 +94,7 @@ def test_the_lag_counts_layers(late: Path, tmp_path: Path) -> None:
     assert analyze(tmp_path) == EXIT_DONE
     none = result(tmp_path)["lag"]["estimate"]
     assert (none["value"], none["low"], none["high"]) == (0, 0, 0)
-    assert "do not tell which comes first" in (tmp_path / "introspection_probing" / "RESULTS.md").read_text()
+    assert "both become readable in the same layer" in (tmp_path / "introspection_probing" / "RESULTS.md").read_text()
 
 
 def test_first_above_and_its_interval() -> None:

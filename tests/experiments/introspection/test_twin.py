@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from lit_experiments.cli import main
 from lit_experiments.errors import EXIT_DONE, UserError
 from lit_experiments.experiments.introspection.analysis import open_introspection
 from lit_experiments.experiments.introspection.probe_data import read_questions_of
-from lit_experiments.experiments.introspection.twin import model_of, twin_states
+from lit_experiments.experiments.introspection.twin import forget_states, model_of, twin_states
 from lit_experiments.lm.capture import capture
 from lit_experiments.lm.load import load_untrained
 
@@ -28,8 +29,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_states_are_those_of_fresh_weights_at_the_answer_position(run: Path, tmp_path: Path) -> None:
     store = open_introspection(run)
     questions = read_questions_of(store, 0.3, 5, 0)
-    found = twin_states(store, questions.rows, 1, 0, 4096, "cpu", tmp_path / "twin.safetensors")
-    before = twin_states(store, questions.rows, 3, 0, 4096, "cpu", tmp_path / "before.safetensors")
+    found = twin_states(store, questions.rows, 1, 0, 4096, "cpu", tmp_path)
+    before = twin_states(store, questions.rows, 3, 0, 4096, "cpu", tmp_path)
     lm = load_untrained(model_of(store), "cpu", 0)
     for kind in PASSES:
         row = questions.rows[kind].iloc[17]
@@ -37,8 +38,13 @@ def test_states_are_those_of_fresh_weights_at_the_answer_position(run: Path, tmp
         states = one.values.float().numpy() * np.exp2(one.exponents.numpy()[..., None].astype(np.float32))
         np.testing.assert_allclose(found[kind][17], states[:, -1], atol=2e-3)
         np.testing.assert_allclose(before[kind][17], states[:, -3], atol=2e-3)
-    again = twin_states(store, {}, 1, 0, 4096, "cpu", tmp_path / "twin.safetensors")
-    assert np.array_equal(again["mcq"], found["mcq"]), "other processes take what the first one left"
+    (kept, _) = sorted(tmp_path.iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    marked = {kind: np.zeros_like(values) for kind, values in found.items()}
+    save_file(marked, kept)
+    again = twin_states(store, questions.rows, 1, 0, 4096, "cpu", tmp_path)
+    assert not again["mcq"].any(), "other processes take what the first one left"
+    forget_states(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_twin_knows_less_than_the_model(run: Path) -> None:
@@ -54,7 +60,7 @@ def test_a_twin_knows_less_than_the_model(run: Path) -> None:
     assert len(twin["by_layer"]) == 6
     assert own[0]["chosen"]["score"]["value"] > 0.3 > twin["score"]["value"]
     assert twin["difference"]["value"] == pytest.approx(own[0]["chosen"]["score"]["value"] - twin["score"]["value"])
-    assert not (out / "twin.safetensors").exists()
+    assert not list(out.glob("twin-*"))
 
 
 def test_another_model_under_the_same_name_is_refused(run: Path) -> None:
