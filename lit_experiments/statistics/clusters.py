@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+_ROUNDING = 1e-10  # of the largest singular value
 _NOTHING = 1e-12  # a sum of squares below this share of the total counts as this share: its logarithm stays finite
 
 
@@ -132,7 +133,7 @@ def principal_plane(rows: ArrayLike, components: int) -> tuple[Floats, Floats]:
 def _principal_scores(x: Floats) -> Floats:
     """[row, min(row, dim)] coordinates of the rows about their mean, along their principal components."""
     u, s, _ = np.linalg.svd(x - x.mean(0), full_matrices=False)
-    scores: Floats = u * s
+    scores: Floats = u * np.where(s > _ROUNDING * s[:1], s, 0.0)  # what is left of copies is no spread
     return scores
 
 

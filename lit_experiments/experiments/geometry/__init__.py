@@ -5,5 +5,8 @@ The latent of a completion is the strided mean of the residual stream over its g
 problem_set  collector          problems, prompts and what all collections of this study share
 sampling_variance               how far completions of one prompt lie apart, by temperature, layer and length
 path_sensitivity  attribution   the second most likely token instead of the first; which layers decided between them
-answers  answer_worker          which answer a completion gives, and whether it is right
+manifold  oracle                how far completions lie from an oracle solution, and drift after beginning like it
+clustering  partition           whether right solutions fall into groups; distinctness, judge*: whether a judge finds
+                                these to be different methods
+answers  answer_worker  solved  which answer a completion gives, whether it is right, analyses of right and wrong ones
 """

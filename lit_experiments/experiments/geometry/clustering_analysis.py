@@ -11,7 +11,6 @@ Writes clustering.json, figures and a report; the judge's replies are kept in th
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -25,16 +24,16 @@ from lit_experiments.experiments.geometry.distinctness import choose_pairs, summ
 from lit_experiments.experiments.geometry.judge_endpoint import EndpointSettings, JudgeUnavailableError
 from lit_experiments.experiments.geometry.judging import JudgeSettings, Panel
 from lit_experiments.experiments.geometry.partition import ClusterSettings, Solved, describe, together
+from lit_experiments.experiments.geometry.runs import identity, open_run
 from lit_experiments.experiments.geometry.solved import (
     Floats,
     Resampling,
     checked_rows,
     chosen_sites,
-    open_run,
-    settings_of,
     verdict_table,
 )
-from lit_experiments.plain import write_json
+from lit_experiments.plain import plain, write_json
+from lit_experiments.statistics.clusters import principal_plane
 from stores import Store
 
 
@@ -127,9 +126,7 @@ class ClusteringAnalysis:
         Raises:
             UserError: the store is of another collection.
         """
-        store = open_run(run, self.reads, "known_methods")
-        settings = {name: _plain(value) for name, value in settings_of(self).items()}
-        return {"store": store.fingerprint, "rows": len(store), "settings": settings}
+        return identity(open_run(run, self.reads, "known_methods"), plain(vars(self)))
 
     def run(self, run: Path, out: Path, trainer: dict[str, Any], checkpoint: str | None) -> str:
         """Computes, and writes everything into `out`; returns the result table and where the page is.
@@ -166,9 +163,7 @@ class ClusteringAnalysis:
         for number, row in enumerate(rows.to_dict("records")):
             pooled = counted.read(rows=[number]) > 0
             short += int((~pooled).sum())
-            methods = (
-                json.loads(row["known_methods"]) if isinstance(row["known_methods"], str) else row["known_methods"]
-            )
+            methods = row["known_methods"]
             place = np.flatnonzero(pooled)
             right = np.array([self.keep == "all" or verdict == CORRECT for verdict in row["verdict"]])
             solved = Solved(
@@ -189,13 +184,14 @@ class ClusteringAnalysis:
 
     def _layer(self, store: Store, place: int, name: str, problems: list[Solved]) -> dict[str, Any]:
         latents = [_latents(store, place, solved) for solved in problems]
-        each = [describe(p, z[p.kept], self.clusters) for p, z in zip(problems, latents, strict=True)]
+        each = []
+        for solved, z in zip(problems, latents, strict=True):
+            kept = z[solved.kept]
+            each.append(describe(solved, kept, self.clusters) | {"plane": principal_plane(kept, 2)})
         several = [found["number"] > 1 for found in each]
         return {
             "site": name,
-            "problems": [
-                found | {"plane": _plane(z[p.kept])} for found, p, z in zip(each, problems, latents, strict=True)
-            ],
+            "problems": each,
             "clusters": self.resampling.mean([float(found["number"]) for found in each]),
             "several": self.resampling.mean([float(value) for value in several]),
             "silhouette": self.resampling.mean([found["silhouette"] for found in each]),
@@ -208,7 +204,7 @@ class ClusteringAnalysis:
         if len(problems) < 2:
             return None
         found = together(problems, latents, self.clusters)
-        return found | {"plane": _plane(found["rows"])}
+        return found | {"plane": principal_plane(found["rows"], 2)}
 
     def _judged(self, result: dict[str, Any], problems: list[Solved], panel: Panel | None) -> str | None:
         """Puts the judge's findings into the result; returns why it could not be had, if so."""
@@ -228,15 +224,3 @@ def _latents(store: Store, place: int, solved: Solved) -> Floats:
     """[completion, hidden] of one problem at one layer."""
     found: Floats = store["latents"].read(rows=[solved.row], layer=place).astype(np.float64)[solved.place]
     return found
-
-
-def _plane(x: Floats) -> tuple[Floats, Floats]:
-    from lit_experiments.statistics.clusters import principal_plane
-
-    return principal_plane(x, 2)
-
-
-def _plain(value: Any) -> Any:
-    from lit_experiments.plain import plain
-
-    return plain(value)

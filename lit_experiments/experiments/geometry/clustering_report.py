@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lit_experiments.experiments.geometry.answers import CORRECT
 from lit_experiments.experiments.geometry.distinctness import BETWEEN, WITHIN
 from lit_experiments.experiments.geometry.judge import JUDGEMENTS
 from lit_experiments.experiments.geometry.judging import JudgeSettings
@@ -22,6 +23,7 @@ from stores import Store
 _COLORS = (BLUE, ORANGE, GREEN, "#805ad5", "#b7791f", GREY)
 _MARKERS = ("o", "^", "s", "D", "v", "P")
 _PANELS = 6
+_REASONS = 12
 _ALL_COPIES = 10.0  # a gap (natural logarithm) that only clusters without any spread reach
 _TEXT = 240  # characters of a solution or a reason shown
 _LAYERS = ["layer", "problems", "clusters", "more than one", "silhouette", "adjusted Rand", "of lengths alone"]
@@ -50,6 +52,8 @@ def write_report(
     table, sentence = verdict_lines(result["verdicts"])
     for statement in [*lines, sentence, _kept(result)]:
         report.text(statement)
+    if not result["verdicts"][CORRECT]:
+        lines += textwrap.wrap(sentence, 100)
     lines += ["", table, "", *textwrap.wrap(_kept(result), 100)]
     if problems:
         _tables(report, lines, result)
@@ -61,7 +65,7 @@ def write_report(
 
 
 def _kept(result: dict[str, Any]) -> str:
-    which = "correct completions" if result["keep"] == "correct" else "completions, right and wrong ones"
+    which = "correct completions" if result["keep"] == "correct" else "completions (right or wrong)"
     told = (
         f"{result['problems_clustered']} of {result['problems_asked']} problems have at least "
         f"{result['min_completions']} {which} and are clustered"
@@ -173,14 +177,13 @@ def _map(axes: Any, plane: Any, labels: Any, methods: list[str] | None) -> None:
 
 def _representatives(report: Report, result: dict[str, Any], problems: Sequence[Solved]) -> None:
     report.heading("Representatives")
-    rows = []
+    report.text(f"The completion closest to each cluster's centroid, of the first {_PANELS} problems.")
     for problem, found in list(zip(problems, result["layers"][0]["problems"], strict=True))[:_PANELS]:
         texts = problem.of_kept(problem.texts)
         for cluster, row in enumerate(found["representatives"]):
-            method = found["methods"][row] if found["methods"] is not None else "-"
-            place = f"{problem.problem_id}, cluster {cluster + 1} ({found['sizes'][cluster]})"
-            rows.append([place, method, _short(texts[int(row)])])
-    report.table(["problem, cluster (size)", "method", "completion closest to the centroid"], rows)
+            method = f", {found['methods'][row]}" if found["methods"] is not None else ""
+            place = f"{problem.problem_id}, cluster {cluster + 1} ({found['sizes'][cluster]} completions{method})"
+            report.text(f"{place}: {_short(texts[int(row)])}")
 
 
 def _judge(
@@ -210,16 +213,10 @@ def _judge(
     report.text(told)
     report.table(headers, rows)
     lines += ["", *textwrap.wrap(told, 100), text_table(headers, rows)]
-    reasons = [
-        [
-            problems[each["problem"]].problem_id,
-            f"{each['kind']} {each['clusters'][0] + 1}, {each['clusters'][1] + 1}",
-            each["verdict"],
-            _short(each["opinions"][0]["reasons"]),
-        ]
-        for each in found["comparisons"][:12]
-    ]
-    report.table(["problem", "pair", "verdict", "reasons, first order"], reasons)
+    for each in found["comparisons"][:_REASONS]:
+        pair = f"{each['kind']} clusters {each['clusters'][0] + 1} and {each['clusters'][1] + 1}"
+        told = f"{problems[each['problem']].problem_id}, {pair}: {each['verdict']}."
+        report.text(f"{told} Reasons, first order: {_short(each['opinions'][0]['reasons'])}")
 
 
 def _short(text: str) -> str:

@@ -210,16 +210,16 @@ class ManifoldCollector(ProblemCollector):
                 f"worked solution with --solution_column, or take problems that have one."
             )
         if len(solved) < len(self.asked):
-            self._notes.append(f"{len(self.asked) - len(solved)} problems without a solution, left out")
+            self._notes.append(f"without an oracle solution, left out: {len(self.asked) - len(solved)} problems")
         oracles = [Oracle(asked, oracle_tokens(self.info.tokens, asked, separator)) for asked in solved]
         short = [oracle for oracle in oracles if len(oracle.ids) < self.stride]
         long = [oracle for oracle in oracles if not self._fits(oracle)]
         if long and too_long == "error":
             raise UserError(self._too_long(long))
         if long:
-            self._notes.append(f"{len(long)} problems whose oracle does not fit, left out")
+            self._notes.append(f"oracle too long, left out: {len(long)} problems")
         if short:
-            self._notes.append(f"{len(short)} problems whose oracle has fewer than {self.stride} tokens, left out")
+            self._notes.append(f"oracle shorter than the stride {self.stride}, left out: {len(short)} problems")
         usable = [oracle for oracle in oracles if oracle not in short and oracle not in long]
         if not usable:
             raise UserError(

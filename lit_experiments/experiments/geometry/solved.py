@@ -1,4 +1,4 @@
-"""What analyses of completions share: reading a run's rows, checking answers, estimates over problems.
+"""What analyses of right and wrong completions share: rows with checked answers, layers, estimates over problems.
 
 Does not know: what is analyzed.
 """
@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,26 +16,11 @@ from lit_experiments.errors import UserError
 from lit_experiments.experiments.geometry.answers import CORRECT, VERDICTS, AnswerChecker, counts
 from lit_experiments.reports.tables import text_table
 from lit_experiments.statistics import Estimate, GroupBootstrap
-from stores import Store, open_store
+from stores import Store
 
 LEVEL = 0.95
 
 Floats = NDArray[np.float64]
-
-
-def open_run(run: Path, reads: str, needed: str) -> Store:
-    """The store of a run of `reads`, which has the column or field `needed`.
-
-    Raises:
-        UserError: it is no such store, or holds no row.
-    """
-    store = open_store(run / "store")
-    again = f"Next: python collect.py --exp {reads}, or point --run at such a run."
-    if needed not in {*store.column_names, *(field.name for field in store.schema.fields)}:
-        raise UserError(f"{store.path} is no store of the collection {reads}: it lacks {needed}.\n{again}")
-    if not len(store):
-        raise UserError(f"{store.path} holds no row yet.\n{again}")
-    return store
 
 
 def checked_rows(store: Store) -> pd.DataFrame:
@@ -56,7 +39,7 @@ def verdict_table(rows: pd.DataFrame) -> dict[str, int]:
     return counts([verdict for each in rows["verdict"] for verdict in each])
 
 
-def verdict_lines(found: dict[str, int], bold: bool = False) -> tuple[str, str]:
+def verdict_lines(found: dict[str, int]) -> tuple[str, str]:
     """(a table for the terminal, one sentence for pages)."""
     total = sum(found.values())
     table = text_table(["completions", *VERDICTS], [[str(total), *(str(found[v]) for v in VERDICTS)]])
@@ -99,11 +82,13 @@ class Resampling:
         return GroupBootstrap(np.arange(problems), resamples=self.bootstraps, level=LEVEL, seed=self.seed)
 
     def mean(self, values: ArrayLike) -> Estimate:
-        """The mean of one value per problem, those that are NaN left out of it and of `n`."""
+        """The mean of one value per problem, those that are NaN left out of it and of `n`; no interval from one."""
         held = np.asarray(values, np.float64)
         held = held[np.isfinite(held)]
         if not len(held):
             return Estimate.undefined(0, LEVEL)
+        if len(held) == 1:
+            return Estimate(float(held[0]), np.nan, np.nan, 1, LEVEL)
         found: Estimate = self.over(len(held)).from_sums(np.stack([held, np.ones_like(held)], 1), ratio).item()
         return found
 
@@ -112,8 +97,3 @@ def ratio(sums: Floats) -> Floats:
     """[..., 2] -> [...]: the first total over the second."""
     out: Floats = sums[..., 0] / sums[..., 1]
     return out
-
-
-def settings_of(task: Any) -> dict[str, Any]:
-    """An analysis' settings for its identity."""
-    return {name: value for name, value in vars(task).items() if not name.startswith("_")}
