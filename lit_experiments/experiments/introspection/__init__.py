@@ -7,6 +7,8 @@ collect    the collector: one prefill per question and pass
 export     .npy files per pass and layer
 analysis   what the analyses share
 directions, separation, directions_report      analyze --exp introspection_directions
+patching, patching_choice, _passes, _checks, _run, _statistics, _words, _report
+           analyze --exp introspection_patching
 self_other, alikeness, transfer, self_other_report      analyze --exp introspection_self_other
 ridge      exact ridge on one layer's few hundred rows
 summary    what `inspect` says of one store, and of two side by side
