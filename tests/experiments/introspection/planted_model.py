@@ -9,6 +9,7 @@ into nothing. So at resid_post.0 no level has reached the answer position, from 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -106,7 +107,7 @@ def write_questions(path: Path) -> Path:
     return path
 
 
-def levels(texts: list[str], characters: str) -> np.ndarray:
+def levels(texts: Iterable[str], characters: str) -> np.ndarray:
     """[question] the level that each question's text names, from -1 to 1."""
     found = [next(characters.index(c) for c in text if c in characters) for text in texts]
     return 2 * np.array(found) / (len(characters) - 1) - 1
