@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from lit_experiments.collecting.steps import Steps
+from lit_experiments.collecting.bars import Steps
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.introspection.analysis import READS, identity, open_introspection
 from lit_experiments.experiments.introspection.patching_choice import (
