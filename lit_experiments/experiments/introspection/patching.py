@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from lit_experiments.collecting.bars import Steps
-from lit_experiments.errors import UserError
+from lit_experiments.errors import Stopped, UserError
 from lit_experiments.experiments.introspection.analysis import READS, identity, open_introspection
 from lit_experiments.experiments.introspection.patching_choice import (
     DIRECTION_OF,
@@ -106,7 +106,13 @@ class IntrospectionPatching:
         return identity(store, settings) | {"directions": digest}
 
     def run(self, run: Path, out: Path, trainer: dict[str, Any], checkpoint: str | None) -> str:
-        """Runs the interventions, and writes everything into `out`; returns the result tables and where the page is."""
+        """Runs the interventions, and writes everything into `out`; returns the result tables and where the page is.
+
+        Raises:
+            Stopped: interrupted; the same command goes on.
+            RunFailed: a check failed.
+            UserError: another model than was collected from, a site or device that there is not.
+        """
         store = open_introspection(run)
         directions, _ = open_directions(run, store)
         sites = chosen_sites(self.layers, directions.sites)
@@ -116,7 +122,10 @@ class IntrospectionPatching:
             statements.append(f"{kind}: introspection_directions found no direction of {DIRECTION_OF[kind]}.")
             del choices[kind]
         parts = Parts(out / "parts", fingerprint_hash(json.loads(json.dumps(self.identity(run)))))
-        found = self._interventions(lm, choices, directions, sites, parts)
+        try:
+            found = self._interventions(lm, choices, directions, sites, parts)
+        except KeyboardInterrupt as signal:
+            raise Stopped(f"the layers that are done are kept in {parts.folder}; the same command goes on.") from signal
         result = self._result(found, sites, statements)
         text = write_report(out, result, store)
         write_json(out / "patching.json", result)

@@ -18,7 +18,7 @@ from safetensors.numpy import load_file, save_file
 
 import stores
 from lit_experiments.cli import main
-from lit_experiments.errors import EXIT_DONE, EXIT_USER, RunFailed
+from lit_experiments.errors import EXIT_DONE, EXIT_STOPPED, EXIT_USER, RunFailed
 from lit_experiments.experiments.introspection.patching_checks import (
     check_collected,
     check_identity,
@@ -28,6 +28,7 @@ from lit_experiments.experiments.introspection.patching_checks import (
 )
 from lit_experiments.experiments.introspection.patching_choice import Choice, choose, load_model
 from lit_experiments.experiments.introspection.patching_passes import MEASURES, Bench, groups
+from lit_experiments.experiments.introspection.patching_run import Parts
 from lit_experiments.experiments.introspection.prompts import MIDPOINTS
 from lit_experiments.experiments.introspection.ridge import choose_ridge
 from lit_experiments.experiments.introspection.summary import answer_states, passes
@@ -166,6 +167,21 @@ def test_the_read_direction_moves_confidence_from_the_layer_where_it_is_written(
         values = [change["value"] for change in layer["changes"]]
         assert values == sorted(values)  # rises with the multiple
     assert "Steering along the direction moves it at 2 of 3 layers (resid_post.1, resid_post.2)" in summary(patched)
+
+
+def test_the_command_steers_by_multiples_of_the_spread(
+    patched: Path, lm: LanguageModel, choice: dict[str, Choice]
+) -> None:
+    """The same 24 questions, by hand; the direction found lies within 3 degrees of the true one."""
+    along = bench_of(lm, choice[SELF].sample).states(SITES[1]).double().numpy() @ READ
+    spread = result(patched)["passes"][SELF]["layers"][1]["spread"]
+    assert spread < 0.95
+    for multiple, change in zip(
+        (-4, -2, 2, 4), layers(patched, SELF, "steer", "confidence")[1]["changes"], strict=True
+    ):
+        wanted = (expected(along + multiple * spread) - expected(along)).mean()
+        assert change["value"] == pytest.approx(wanted, rel=0.01)
+        assert change["low"] < change["value"] < change["high"]
 
 
 def test_patching_closes_the_gap_from_that_layer_on_and_the_control_does_not(patched: Path) -> None:
@@ -318,6 +334,23 @@ def test_checks_pass_and_say_so_when_something_is_wrong(lm: LanguageModel, choic
 
 
 # Going on, and refusals
+
+
+def test_an_interruption_says_that_the_same_command_goes_on(
+    collected: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, write = copied(collected, tmp_path), Parts.write
+
+    def interrupted(parts: Parts, kind: str, site: str, found: dict[str, Any]) -> None:
+        write(parts, kind, site, found)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Parts, "write", interrupted)
+    assert analyze(run, randoms="5") == EXIT_STOPPED
+    assert "the same command goes on" in capsys.readouterr().err
+    monkeypatch.undo()
+    assert analyze(run, randoms="5") == EXIT_DONE
+    assert "Going on: 1 of 9" in capsys.readouterr().err
 
 
 def test_an_analysis_that_was_cut_short_goes_on_and_ends_the_same(
