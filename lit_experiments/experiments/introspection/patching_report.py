@@ -10,6 +10,7 @@ import numpy as np
 
 from lit_experiments.experiments.introspection.patching_statistics import PRIMARY
 from lit_experiments.experiments.introspection.patching_words import (
+    DIGITS,
     NAMES,
     SIGNIFICANT,
     UNITS,
@@ -107,18 +108,22 @@ def _table(what: str, kind: str, names: list[str], layers: list[Any]) -> tuple[l
 
 
 def _cells(what: str, layer: dict[str, Any], measure: str, others: list[str]) -> list[str]:
-    own = layer[what][measure]
+    own, digits = layer[what][measure], DIGITS[UNITS[measure]]
     cells = [number(layer["spread"])] if what == "steer" else []
-    cells.append(_starred(what, own))
+    cells.append(_starred(what, own, digits))
     if what == "patch":
-        cells += [interval(own["control"]), interval(own["share"], 2)]
+        cells += [interval(own["control"], digits), interval(own["share"], 2)]
     else:
-        cells.append(f"{number(own['random']['low'])} to {number(own['random']['high'])}")
-    return [*cells, number(own["p_holm"]), *(_starred(what, layer[what][other]) for other in others)]
+        cells.append(f"{number(own['random']['low'], digits)} to {number(own['random']['high'], digits)}")
+    return [
+        *cells,
+        number(own["p_holm"]),
+        *(_starred(what, layer[what][other], DIGITS[UNITS[other]]) for other in others),
+    ]
 
 
-def _starred(what: str, scores: dict[str, Any]) -> str:
-    return interval(scores[_VALUE[what]]) + (" *" if is_clear(what, scores) else "  ")
+def _starred(what: str, scores: dict[str, Any], digits: int) -> str:
+    return interval(scores[_VALUE[what]], digits) + (" *" if is_clear(what, scores) else "  ")
 
 
 def _draw(path: Path, kind: str, result: dict[str, Any]) -> Path:

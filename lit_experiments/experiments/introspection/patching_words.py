@@ -17,6 +17,7 @@ NAMES = {
     "key": "the key's probability",
 }
 UNITS = {"confidence": "%", "entropy": "nats", "outside": "%", "accuracy": "%", "key": "%"}
+DIGITS = {"%": 2, "nats": 3}  # behind the point
 _Layer = tuple[str, dict[str, Any]]
 
 
@@ -59,28 +60,25 @@ def _steered(layers: Sequence[_Layer], measure: str) -> str:
     moved, (site, best) = _moved(layers, "steer", measure, lambda found: abs(found["slope"].value))
     text = f"Steering along the direction moves it {_where(moved, layers)} more than random directions do"
     unit = f"{UNITS[measure]} per spread"
-    digits = 3 if measure == "entropy" else 2
-    return (
-        f"{text} (most at {site}: {interval(best['slope'], digits)} {unit}, random {_range(best['random'], digits)})."
-    )
+    digits = DIGITS[UNITS[measure]]
+    numbers = f"{interval(best['slope'], digits)} {unit}, random {_range(best['random'], digits)}"
+    return f"{text} (largest at {site}: {numbers})."
 
 
 def _ablated(layers: Sequence[_Layer], measure: str) -> str:
     moved, (site, best) = _moved(layers, "ablate", measure, lambda found: abs(found["change"].value))
-    digits = 3 if measure == "entropy" else 2
-    return (
-        f"Taking the direction out does so {_where(moved, layers)} (most at {site}: {interval(best['change'], digits)} "
-        f"{UNITS[measure]}, random {_range(best['random'], digits)})."
-    )
+    digits = DIGITS[UNITS[measure]]
+    numbers = f"{interval(best['change'], digits)} {UNITS[measure]}, random {_range(best['random'], digits)}"
+    return f"Taking the direction out does so {_where(moved, layers)} (largest at {site}: {numbers})."
 
 
 def _patched(layers: Sequence[_Layer], measure: str) -> str:
     moved, (site, best) = _moved(layers, "patch", measure, lambda found: abs(found["difference"].value))
-    digits = 3 if measure == "entropy" else 2
+    digits = DIGITS[UNITS[measure]]
     text = f"A state from a question of high confidence moves it {_where(moved, layers)} otherwise than one of low"
     gap = f", {interval(best['share'], 2)} of the gap" if best["share"].value == best["share"].value else ""
     change = f"{interval(best['change'], digits)} {UNITS[measure]}, control {interval(best['control'], digits)}"
-    return f"{text} (most at {site}: {change}{gap})."
+    return f"{text} (largest at {site}: {change}{gap})."
 
 
 def is_clear(what: str, scores: dict[str, Any]) -> bool:

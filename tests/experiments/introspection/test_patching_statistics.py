@@ -107,7 +107,7 @@ def test_sentences_are_chosen_by_the_numbers() -> None:
     assert nothing.count("at none of 2 layers") == 3
     (some,) = words(0.0, 3.0)
     assert some.count("at 1 of 2 layers (resid_post.1)") == 3
-    assert "(most at resid_post.1: 3.0" in some
+    assert "(largest at resid_post.1: 3.0" in some
     (everything,) = words(3.0, 4.0)
     assert everything.count("at 2 of 2 layers (every one)") == 3
 
