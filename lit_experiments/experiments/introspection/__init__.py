@@ -11,6 +11,8 @@ probe_files, curves     what the probes left, and figures of it, for the next tw
 probing, probing_report         analyze --exp introspection_probing
 internal, internal_report       analyze --exp introspection_surface
 directions, separation, directions_report      analyze --exp introspection_directions
+patching, patching_choice, _passes, _checks, _run, _statistics, _words, _report
+           analyze --exp introspection_patching
 self_other, alikeness, transfer, self_other_report      analyze --exp introspection_self_other
 ridge      exact ridge on one layer's few hundred rows
 summary    what `inspect` says of one store, and of two side by side
