@@ -67,7 +67,7 @@ def legend(axes: Any) -> None:
 def shared_legend(drawn: Figure, axes: Any) -> None:
     """One legend below all panels, with what is drawn in `axes`."""
     handles, labels = axes.get_legend_handles_labels()
-    drawn.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=9)
+    drawn.legend(handles, labels, loc="outside lower center", ncols=max(1, len(labels)), fontsize=9)
 
 
 def unit_range(axes: Any) -> tuple[float, float]:

@@ -124,7 +124,8 @@ class PrefillDynamics:
         main = [c for c in contrasts if c.variant == Variant(self.cut, sinks=True)]
         layers = [str(name) for name in own.store.schema.coords["layer"]]
         related = text_correlations(found, main, self._how)
-        case, told = interpretation(main, related["smoothness"])
+        names = own.store.select(slice(0, 1)).table(["reader", "generator"]).to_pylist()[0]
+        case, told = interpretation(main, related["smoothness"], names["reader"], names["generator"])
         findings = Findings(
             store=own.store,
             layers=layers,

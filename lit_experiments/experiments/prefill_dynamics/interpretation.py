@@ -36,23 +36,24 @@ def verdict(difference: Estimate, correlated: Estimate) -> str:
 
 
 def interpretation(
-    contrasts: Sequence[Contrast], related: Mapping[str, Mapping[str, Correlation]]
+    contrasts: Sequence[Contrast], related: Mapping[str, Mapping[str, Correlation]], reader: str, generator: str
 ) -> tuple[str | None, list[str]]:
     """The verdict on human against model text, and its sentences.
 
     Args:
         contrasts: the pairs in the variant that counts.
         related: correlations of cross-entropy with smoothness, as from `text_correlations`.
+        reader, generator: names of the models that read and wrote.
     """
     found = next((c for c in contrasts if (c.a, c.b) == (HUMAN, MODEL)), None)
     if found is None:
         return None, ["The store does not hold both human and model text: nothing to interpret."]
     correlated, pooled = related["differences"][f"{HUMAN} - {MODEL}"], related["pooled"][f"{HUMAN} + {MODEL}"]
     case = verdict(found.over_layers["smoothness"].difference, correlated.pearson)
-    return case, sentences(found, correlated, pooled)
+    return case, sentences(found, correlated, pooled, reader, generator)
 
 
-def sentences(found: Contrast, correlated: Correlation, pooled: Correlation) -> list[str]:
+def sentences(found: Contrast, correlated: Correlation, pooled: Correlation, reader: str, generator: str) -> list[str]:
     """What the comparison of human and model text says, for a reader who has not seen the tables."""
     moved, r = found.over_layers["smoothness"], correlated.pearson
     case = verdict(moved.difference, r)
@@ -66,8 +67,9 @@ def sentences(found: Contrast, correlated: Correlation, pooled: Correlation) -> 
         SAME: f"neither more nor less smoothly, as far as {moved.n} paragraphs can tell (the interval holds zero)",
         ROUGHER: "more roughly",
     }.get(case, "more smoothly")
+    text = "its own continuation" if reader == generator else f"the continuation that {generator} wrote"
     opening = (
-        f"Reading its own continuation moves the model's residual stream {how}, compared with reading the human one. "
+        f"Reading {text} moves the residual stream of {reader} {how}, compared with reading the human one. "
         f"Mean step from token to token: {facts}."
     )
     out = [opening, _surprise(found), _together(case, r), _relative(found, case)]

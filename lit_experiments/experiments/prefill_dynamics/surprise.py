@@ -32,12 +32,12 @@ def text_correlations(found: ByCondition, contrasts: Iterable[Contrast], how: Re
     """
     texts = {name: _texts(rows.values()) for name, rows in found.items()}
     main = [name for name in (HUMAN, MODEL) if name in texts]
-    pools = (
-        {" + ".join(main): main, "all conditions": list(texts)} if len(texts) > len(main) else {" + ".join(main): main}
-    )
+    pools = {" + ".join(main): main} | ({"all conditions": list(texts)} if len(texts) > len(main) else {})
     return {
         metric: {
-            "pooled": {name: _over([texts[part] for part in parts], metric, how) for name, parts in pools.items()},
+            "pooled": {
+                name: _over([texts[part] for part in parts], metric, how) for name, parts in pools.items() if parts
+            },
             "within": {name: _over([part], metric, how) for name, part in texts.items()},
             "differences": {f"{c.a} - {c.b}": _of_differences(c, metric, how) for c in contrasts},
         }

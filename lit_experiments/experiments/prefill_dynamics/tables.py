@@ -61,23 +61,23 @@ def summary(found: Findings) -> Table:
 def measures(found: Findings) -> Table:
     """The other measures, in the main variant."""
     rows = [
-        [_name(pair), metric, *_compared(each)]
+        [_name(pair), metric, *_compared(each)[:-1]]
         for pair in found.main
         for metric, each in pair.over_layers.items()
         if metric != "smoothness"
     ]
-    return ["first - second", "measure", "n", "of both", *_TESTS], rows
+    return ["first - second", "measure", "n", "of both", *_TESTS[:-1]], rows
 
 
 def variants(found: Findings) -> Table:
     """Smoothness over other parts of the texts."""
     main = [pair.variant for pair in found.main]
     rows = [
-        [_name(pair), pair.variant.name, *_compared(pair.over_layers["smoothness"])]
+        [_name(pair), pair.variant.name, *_compared(pair.over_layers["smoothness"])[:-1]]
         for pair in found.contrasts
         if pair.variant not in main
     ]
-    return ["first - second", "smoothness over", "n", "of both", *_TESTS], rows
+    return ["first - second", "smoothness over", "n", "of both", *_TESTS[:-1]], rows
 
 
 def by_layer(pair: Contrast, layers: list[str]) -> Table:
@@ -133,8 +133,8 @@ def readers(found: list[Reader]) -> Table:
         for name, each in reader.levels.items():
             size, relative = (each.over_layers[metric] for metric in ("smoothness", "relative smoothness"))
             moved = [interval(size, _digits(size.value)), interval(relative)]
-            rows.append([reader.name, name, str(each.texts), *_surprise(each.ce), *moved])
-    return ["reader", "condition", "texts", "CE", "perplexity", "smoothness", "relative smoothness"], rows
+            rows.append([reader.name, name, str(each.texts), interval(each.ce), *moved])
+    return ["reader", "condition", "texts", "CE", "smoothness", "relative smoothness"], rows
 
 
 def effects(found: list[Reader]) -> Table:
