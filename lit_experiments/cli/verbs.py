@@ -39,7 +39,7 @@ def collect(resolved: Resolved, argv: list[str]) -> int:
     if is_main():
         _announce(resolved, collector)
     if options["dry_run"]:
-        say(dry_run(collector, settings))
+        say(str(dry_run(collector, settings)))
         return EXIT_DONE
     if is_main():
         if options["restart"]:
