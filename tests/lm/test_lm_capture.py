@@ -206,6 +206,13 @@ def test_the_next_token_s_logits_come_from_the_same_pass(lm_of, name):
     assert capture(lm, sequences, ["embed"]).next_logits is None
 
 
+def test_a_batch_of_which_nothing_is_wanted_gives_nothing(lm_of):
+    found = capture(lm_of("gpt2"), random_sequences([3, 2]), ["embed", "resid_post.1"], positions=[[], []])
+    assert found.values.shape[:2] == (2, 0)
+    assert found.exponents.shape == (2, 0)
+    assert found.lengths.tolist() == [0, 0]
+
+
 @pytest.mark.parametrize("name", MAIN)
 def test_log_probs_of_the_same_pass_are_those_of_scoring(lm_of, name):
     lm = lm_of(name)
