@@ -92,6 +92,7 @@ class PrefillDynamicsCollector(Collector):
         self._source = read_paragraphs(paragraphs, text_column, malformed)
         self._notes: list[str] = []
         self._generator: dict[str, Any] = self._writer.fingerprint()
+        self._stop_ids = list(self._writer.eos_ids)
         self._generations: str | None = None
         self._sites = [f"resid_post.{layer}" for layer in range(self.info.n_layers)]
         self._counts: dict[str, int] = {}
@@ -152,7 +153,7 @@ class PrefillDynamicsCollector(Collector):
             self.limits.max_new_tokens,
             Sampling(temperature=temperature, top_p=1.0, top_k=0),
             [StreamKey(self.seed, t.sample_id, 0) for t in texts],
-            stop_ids=self.info.eos_ids,
+            stop_ids=self._stop_ids,
             feed_last=False,
         )
         written = zip(texts, drawn.token_ids.tolist(), drawn.lengths.tolist(), drawn.stopped.tolist(), strict=True)
@@ -198,6 +199,7 @@ class PrefillDynamicsCollector(Collector):
             **asdict(self.limits),
             "temperatures": self.temperatures,
             "shuffled": self.shuffled,
+            "stop_ids": self._stop_ids,
             "seed": self.seed,
         }
 
