@@ -185,8 +185,8 @@ class PrefillDynamicsCollector(Collector):
         return fitting
 
     def _reads(self, texts: list[tuple[int, Reading]]) -> str:
-        how = "the very token ids" if texts[0][1].read_as == "ids" else "the text, tokenised anew"
-        return f"{self.info.name} reads {how} of {self._writer.name}"
+        how = "as the very token ids" if texts[0][1].read_as == "ids" else "as text, tokenised anew"
+        return f"{self.info.name} reads the texts of {self._writer.name} {how}"
 
     def fingerprint_of_code(self) -> dict[str, Any]:
         """Name and version of this study's code, as in a fingerprint."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from lit_experiments.experiments.prefill_dynamics.conditions import HUMAN, MODEL
 from lit_experiments.experiments.prefill_dynamics.contrasts import Contrast
-from lit_experiments.reports.tables import interval, number
+from lit_experiments.reports.tables import interval, model_name, number
 from lit_experiments.statistics import Correlation, Estimate
 
 SMOOTHER_CORRELATED = "smoother and correlated"
@@ -67,9 +67,9 @@ def sentences(found: Contrast, correlated: Correlation, pooled: Correlation, rea
         SAME: f"neither more nor less smoothly, as far as {moved.n} paragraphs can tell (the interval holds zero)",
         ROUGHER: "more roughly",
     }.get(case, "more smoothly")
-    text = "its own continuation" if reader == generator else f"the continuation that {generator} wrote"
+    text = "its own continuation" if reader == generator else f"the continuation that {model_name(generator)} wrote"
     opening = (
-        f"Reading {text} moves the residual stream of {reader} {how}, compared with reading the human one. "
+        f"Reading {text} moves the residual stream of {model_name(reader)} {how}, compared with reading the human one. "
         f"Mean step from token to token: {facts}."
     )
     out = [opening, _surprise(found), _together(case, r), _relative(found, case)]
@@ -100,7 +100,7 @@ def _together(case: str, r: Estimate) -> str:
 def _relative(found: Contrast, case: str) -> str:
     relative = found.over_layers["relative smoothness"].difference
     own = {SMOOTHER_CORRELATED: 1, SMOOTHER: 1, SAME: 0, ROUGHER: -1}[case]
-    agrees = "the same holds" if side(relative) == own else "this is different"
+    agrees = "the same holds" if side(relative) == own else "it is otherwise"
     how = {1: "smaller steps in the model's text", -1: "larger steps in the model's text", 0: "no clear difference"}
     return f"Relative to the states' own size {agrees}: {how[side(relative)]} ({interval(relative, 4)})."
 

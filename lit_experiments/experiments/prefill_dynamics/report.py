@@ -10,7 +10,7 @@ from lit_experiments.experiments.prefill_dynamics.findings import Findings
 from lit_experiments.experiments.prefill_dynamics.openings import Counts, described
 from lit_experiments.experiments.prefill_dynamics.readers import Reader
 from lit_experiments.reports.page import Report, demonstration
-from lit_experiments.reports.tables import text_table
+from lit_experiments.reports.tables import model_name, text_table
 
 
 def write_report(out: Path, found: Findings) -> str:
@@ -47,12 +47,13 @@ def write_report(out: Path, found: Findings) -> str:
 
 def _setting(found: Findings) -> str:
     names = found.store.select(slice(0, 1)).table(["reader", "generator"]).to_pylist()[0]
-    settings = found.store.fingerprint["settings"]
+    reader, generator = (model_name(names[key]) for key in ("reader", "generator"))
+    most = found.store.fingerprint["settings"]["max_new_tokens"]
     return (
-        f"The model {names['reader']} reads {found.counts['chosen']} paragraphs. Their first sentence is the prompt; "
-        f"behind it come the human text, continuations of up to {settings['max_new_tokens']} tokens by the model "
-        f"{names['generator']} (model: greedy; model-temp: sampled), or the human text's tokens in random order "
-        "(shuffled). The states are the residual stream after every block, at the tokens of the continuation."
+        f"The model {reader} reads {found.counts['chosen']} paragraphs. Their first sentence is the prompt; behind it "
+        f"come the human text, continuations of up to {most} tokens by the model {generator} (model: greedy; "
+        "model-temp: sampled), or the human text's tokens in random order (shuffled). The states are the residual "
+        "stream after every block, at the tokens of the continuation."
     )
 
 
@@ -122,9 +123,11 @@ def _trajectory(report: Report, out: Path, found: Findings) -> list[Path]:
 def _readers(report: Report, readers: list[Reader]) -> None:
     report.heading("The same texts read by several models")
     report.table(*tables.readers(readers))
+    report.text("Human minus model text within each reader:")
     report.table(*tables.effects(readers))
     for reader in readers[1:]:
-        report.text(f"{readers[0].name} minus {reader.name} ({reader.run}), paired over the same texts:")
+        first, this = (model_name(each.name) for each in (readers[0], reader))
+        report.text(f"{first} minus {this} ({reader.run}), paired over the same texts:")
         report.table(*tables.against(reader))
     if not all(reader.same_layers for reader in readers):
         report.text("Between models of different depth or width only surprise and relative smoothness can be compared.")

@@ -19,6 +19,8 @@ _COLUMNS += ["stop_reason", "straddles", "read_as", "retokenises", "reader", "ge
 def rows(store: Store) -> pd.DataFrame:
     """Metadata with the mean cross-entropy of each row's continuation (`ce`) and whole text (`ce_text`)."""
     table = store.to_pandas(_COLUMNS)
+    if table.empty:
+        return table.assign(ce=np.nan, ce_text=np.nan)
     each = np.split(np.asarray(store["ce"].read(), np.float64), np.cumsum(store["ce"].lengths())[:-1])
     behind = [values[max(0, at - 1) :] for values, at in zip(each, table.boundary, strict=True)]
     table["ce"] = [values.mean() if len(values) else np.nan for values in behind]

@@ -8,7 +8,7 @@ from lit_experiments.experiments.prefill_dynamics.contrasts import Contrast
 from lit_experiments.experiments.prefill_dynamics.findings import Findings
 from lit_experiments.experiments.prefill_dynamics.levels import of_mean
 from lit_experiments.experiments.prefill_dynamics.readers import Reader
-from lit_experiments.reports.tables import interval, number
+from lit_experiments.reports.tables import interval, model_name, number
 from lit_experiments.statistics import Correlation, Estimate, Paired
 
 Table = tuple[list[str], list[list[str]]]
@@ -55,7 +55,7 @@ def summary(found: Findings) -> Table:
         ce = f"{number(pair.ce.mean_a, 2)}, {number(pair.ce.mean_b, 2)}"
         size, both, *tests = _compared(pair.over_layers["smoothness"])
         rows.append([_name(pair), size, ce, both, *tests])
-    return ["first - second", "n", "CE of both", "smoothness of both", *_TESTS], rows
+    return ["first - second", "n", "CE", "smoothness", *_TESTS], rows
 
 
 def measures(found: Findings) -> Table:
@@ -66,7 +66,7 @@ def measures(found: Findings) -> Table:
         for metric, each in pair.over_layers.items()
         if metric != "smoothness"
     ]
-    return ["first - second", "measure", "n", "of both", *_TESTS[:-1]], rows
+    return ["first - second", "measure", "n", "first, second", *_TESTS[:-1]], rows
 
 
 def variants(found: Findings) -> Table:
@@ -77,7 +77,7 @@ def variants(found: Findings) -> Table:
         for pair in found.contrasts
         if pair.variant not in main
     ]
-    return ["first - second", "smoothness over", "n", "of both", *_TESTS[:-1]], rows
+    return ["first - second", "smoothness over", "n", "first, second", *_TESTS[:-1]], rows
 
 
 def by_layer(pair: Contrast, layers: list[str]) -> Table:
@@ -133,15 +133,15 @@ def readers(found: list[Reader]) -> Table:
         for name, each in reader.levels.items():
             size, relative = (each.over_layers[metric] for metric in ("smoothness", "relative smoothness"))
             moved = [interval(size, _digits(size.value)), interval(relative)]
-            rows.append([reader.name, name, str(each.texts), interval(each.ce), *moved])
+            rows.append([model_name(reader.name), name, str(each.texts), interval(each.ce), *moved])
     return ["reader", "condition", "texts", "CE", "smoothness", "relative smoothness"], rows
 
 
 def effects(found: list[Reader]) -> Table:
     """Human minus model within each reader."""
-    pairs = [(reader.name, reader.effect) for reader in found if reader.effect is not None]
+    pairs = [(model_name(reader.name), reader.effect) for reader in found if reader.effect is not None]
     rows = [[name, *_compared(effect.over_layers["smoothness"])] for name, effect in pairs]
-    return ["human - model, read by", "n", "smoothness of both", *_TESTS], rows
+    return ["human - model, read by", "n", "smoothness", *_TESTS], rows
 
 
 def against(reader: Reader) -> Table:
@@ -149,7 +149,7 @@ def against(reader: Reader) -> Table:
     rows = []
     for name, pair in reader.against_first.items():
         moved, relative = (pair.over_layers[metric] for metric in ("smoothness", "relative smoothness"))
-        size = interval(moved.difference, _digits(moved.difference.value)) if reader.same_layers else "-"
+        size = interval(moved.difference, _digits(moved.mean_a)) if reader.same_layers else "-"
         ends = [interval(relative.difference, 4), interval(relative.d, 2), p_value(relative.p)]
         rows.append([name, str(pair.ce.n), interval(pair.ce.difference), size, *ends])
     return ["condition", "n", "CE", "smoothness", "relative smoothness", "its d", "its p"], rows
@@ -165,19 +165,16 @@ def _name(pair: Contrast) -> str:
 
 
 def _compared(each: Paired) -> list[str]:
-    """n, both means, difference, d, t, p, Wilcoxon p."""
-    both = f"{_scaled(each.mean_a)}, {_scaled(each.mean_b)}"
-    gap = interval(each.difference, _digits(each.difference.value))
-    return [str(each.n), both, gap, interval(each.d, 2), number(each.t, 2), p_value(each.p), p_value(each.p_w)]
+    """n, both means, difference, d, t, p, Wilcoxon p; all in as many decimals as the larger mean asks for."""
+    digits = _digits(max(abs(each.mean_a), abs(each.mean_b)))
+    both = f"{number(each.mean_a, digits)}, {number(each.mean_b, digits)}"
+    tests = [interval(each.d, 2), number(each.t, 2), p_value(each.p), p_value(each.p_w)]
+    return [str(each.n), both, interval(each.difference, digits), *tests]
 
 
 def _digits(value: float) -> int:
     """Decimals that show about four figures, whatever the units."""
-    return 4 if abs(value) < 0.1 else 3 if abs(value) < 10 else 1
-
-
-def _scaled(value: float) -> str:
-    return number(value, _digits(value))
+    return 4 if value < 2 else 3 if value < 100 else 1
 
 
 def _surprise(ce: Estimate) -> list[str]:

@@ -22,6 +22,7 @@ from lit_experiments.experiments.prefill_dynamics.interpretation import (
     UNKNOWN,
     verdict,
 )
+from lit_experiments.reports.tables import model_name
 from lit_experiments.statistics import Estimate
 from stores import open_store
 from tests.experiments.prefill_dynamics.planted import HIDDEN, LAYERS, Text, walk, write_store
@@ -295,6 +296,11 @@ def test_readers_of_the_same_texts_are_found_and_compared(run: Path, tmp_path: P
     assert "second" in (mine / "prefill_dynamics" / "RESULTS.md").read_text()
     assert analyze(mine, readers="[]") == EXIT_DONE
     assert results(mine)["activation_metrics"]["readers"] == []
+
+
+def test_models_in_folders_are_named_by_the_folder() -> None:
+    assert model_name("/a/path/to/model+/an/adapter") == "model+adapter"
+    assert model_name("google/gemma-2-2b") == "google/gemma-2-2b"
 
 
 def test_a_named_reader_of_other_texts_is_refused(

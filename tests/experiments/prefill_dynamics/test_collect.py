@@ -170,7 +170,7 @@ def test_a_second_reader_reads_the_stored_texts_and_generates_none(
     assert collect(tmp_path / "read", **options, reader=other, generations=run) == EXIT_DONE
     said = capsys.readouterr().out
     assert f"{PARAGRAPHS * 2} generated texts reused (6 model, 6 model-temp07), 0 generated" in said
-    assert "reads the very token ids" in said
+    assert "as the very token ids" in said
     first, second = rows_of(run), rows_of(tmp_path / "read")
     for name in ("sample_id", "input_ids", "boundary", "continuation", "stop_reason", "generator"):
         assert [r[name] for r in first] == [r[name] for r in second]
@@ -318,6 +318,13 @@ def test_mistakes_end_with_one_message(
     assert collect(tmp_path / "run", **{**options, **change}) == EXIT_USER
     assert said in capsys.readouterr().err
     assert not (tmp_path / "run" / "store").exists()
+
+
+def test_inspect_of_a_run_that_has_no_rows_yet(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = stores.open_store(run / "store")
+    stores.create_store(tmp_path / "store", store.schema, store.fingerprint, store.provenance, "zarr")
+    assert main(["inspect", str(tmp_path), "--examples", "2", "--compare_with", str(run)]) == EXIT_DONE
+    assert "no text in common" in capsys.readouterr().out
 
 
 def test_inspect_shows_conditions_and_two_readers_side_by_side(
