@@ -1,4 +1,7 @@
-"""Rows of a store as data for probes. Knows stores; knows no study: what the targets are is given as a function."""
+"""Rows of a store, or entries of its rows, as data for probes.
+
+Knows stores; knows no study: what the targets are is given as a function.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from numpy.typing import NDArray
 
 from lit_experiments.probes.data import BlockDataModule
 from lit_experiments.probes.errors import ProbeError
+from lit_experiments.probes.examples import Examples
 from stores import Store, fingerprint_hash
 
 Targets = Callable[[Store, NDArray[np.int64]], NDArray[np.float64]]
@@ -21,8 +25,11 @@ class StoreDataModule(BlockDataModule):
 
     store: a Store or a selection of its rows. features: a float field over "sample" and "hidden" (whatever that dim is
     called), with or without a third dim, which is then the layer. targets: targets(store, rows) -> [row, target] or
-    [row, repetition, target], NaN where a repetition is absent. groups: the column whose equal values must not straddle
-    the split ("sample_id": every row on its own). layers: the layers to use, by name, or None for all.
+    [row, repetition, target], NaN where a repetition is absent; or an array of that shape with all rows. groups: the
+    column whose equal values must not straddle the split ("sample_id": every row on its own), or an array with the
+    group of each row. layers: the layers to use, by name, or None for all. examples: for a field over a ragged dim such
+    as "token" instead of "sample", the entries that are this data set's rows: a row number is then the number of an
+    example, for targets too, and an example belongs to the group of its row in the store.
     The other arguments are `BlockDataModule`'s.
     """
 
@@ -30,9 +37,9 @@ class StoreDataModule(BlockDataModule):
         self,
         store: Store,
         features: str,
-        targets: Targets,
+        targets: Targets | NDArray[np.float64],
         target_names: list[str],
-        groups: str,
+        groups: str | NDArray,
         *,
         test_fraction: float,
         folds: int,
@@ -41,10 +48,12 @@ class StoreDataModule(BlockDataModule):
         shuffles: int,
         shuffle_seed: int,
         layers: list[str] | None = None,
+        examples: Examples | None = None,
     ) -> None:
         super().__init__(test_fraction, folds, split_seed, block_bytes, shuffles, shuffle_seed)
-        self.store, self.features, self.target_function = store, features, targets
-        self._target_names, self._group_column, self._layer_names = target_names, groups, layers
+        self.store, self.features, self._given_targets = store, features, targets
+        self._target_names, self._groups, self._layer_names = target_names, groups, layers
+        self.examples = examples
 
     def describe(self) -> None:
         """Raises ProbeError if the field, its dims, the layers or the groups are not what a probe needs."""
@@ -53,37 +62,57 @@ class StoreDataModule(BlockDataModule):
         self.hidden = self._view.field.shape[self._view.field.dims.index(hidden_dim)] or 0
         self.layers, self._picks = self._choose_layers()
         self.real_targets = list(self._target_names)
+        if self.examples is not None:
+            self._positions = self.examples.positions(self._view.lengths())
         self.groups = self._read_groups()
         # Nothing is read here: an empty selection of each dim only tells in which order the rows lie.
         empty = {dim: slice(0, 0) for dim in (self._layer_dim, hidden_dim) if dim}
         blocks = [rows for rows, _, _ in self._view.iter_blocks(1, **empty)]
         self.order = np.concatenate([np.zeros(0, np.int64), *blocks])
         self.fingerprint = {"store": fingerprint_hash(self.store.fingerprint), "features": self.features}
-        self.content = hashlib.sha256("\0".join(self.store.sample_ids).encode()).hexdigest()
+        content = "\0".join(self.store.sample_ids).encode()
+        if self.examples is not None:
+            rank = np.empty_like(self.order)
+            rank[self.order] = np.arange(len(self.order))
+            self.order = np.lexsort((self.examples.entry, rank[self.examples.row]))
+            self.fingerprint["examples"] = self.examples.name
+            content += b"\0\0" + self.examples.content
+        if not callable(self._given_targets):
+            content += b"\0\0" + np.ascontiguousarray(self._given_targets).tobytes()
+        self.content = hashlib.sha256(content).hexdigest()
 
     def read_x(self, rows: NDArray[np.int64]) -> NDArray[np.floating]:
         """[row, layer, hidden], float32 (or float64 if so stored)."""
-        values = self._view.read(rows, **self._picks)
-        if self._layer_dim is None:
-            return values[:, None, :]
-        return np.moveaxis(values, self._view.field.dims.index("sample"), 0)
+        if self.examples is None:
+            values = self._view.read(rows, **self._picks)
+        else:
+            values = self._view.gather(self._positions[rows], **self._picks)
+        return values[:, None, :] if self._layer_dim is None else np.moveaxis(values, self._view.field.axis, 0)
 
     def read_y(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Whatever the targets function returns for these rows."""
-        return self.target_function(self.store, rows)
+        """What the targets function returns for these rows, or the array holds."""
+        return self._given_targets(self.store, rows) if callable(self._given_targets) else self._given_targets[rows]
 
     def row_names(self, rows: NDArray[np.int64]) -> list:
-        """Sample ids."""
-        return self.store.select(rows).sample_ids
+        """Sample ids; with examples, the sample id and the entry: "q3:mcq[17]"."""
+        if self.examples is None:
+            return self.store.select(rows).sample_ids
+        ids, row, entry = self.store.sample_ids, self.examples.row[rows], self.examples.entry[rows]
+        return [f"{ids[r]}[{e}]" for r, e in zip(row.tolist(), entry.tolist(), strict=True)]
 
     def _check_field(self) -> tuple[str | None, str]:
         """The layer dim, if there is one, and the hidden dim."""
         field = self._view.field
-        others = [dim for dim in field.dims if dim != "sample"]
-        if "sample" not in field.dims or field.dims[-1] == "sample" or len(others) not in (1, 2):
+        others = [dim for dim in field.dims if dim != field.stacking]
+        if field.dims[-1] == field.stacking or len(others) not in (1, 2):
             raise ProbeError(
                 f"Field {self.features!r} of {self.store.path} has dims {field.dims}; a probe reads one over sample "
-                "and hidden, with or without a layer dim. Name such a field."
+                "and hidden, with or without a layer dim (or over a ragged dim in place of sample). Name such a field."
+            )
+        if field.stacking != "sample" and self.examples is None:
+            raise ProbeError(
+                f"Field {self.features!r} of {self.store.path} has dims {field.dims}: many {field.stacking} entries "
+                "per row. Say which are examples: examples=last_entries(store, field), all_entries, or Examples."
             )
         if self._view.dtype.kind != "f":
             raise ProbeError(f"Field {self.features!r} of {self.store.path} holds {self._view.dtype}, not floats.")
@@ -107,10 +136,17 @@ class StoreDataModule(BlockDataModule):
         return wanted, picks
 
     def _read_groups(self) -> NDArray:
-        column = self.store.table([self._group_column]).column(0)
+        """[row] of the data set: as given, or from the column."""
+        rows = len(self.store) if self.examples is None else len(self.examples)
+        if not isinstance(self._groups, str):
+            if len(self._groups) != rows:
+                raise ProbeError(f"There are {len(self._groups)} groups for {rows} rows; they must agree.")
+            return np.asarray(self._groups)
+        column = self.store.table([self._groups]).column(0)
         if column.null_count:
             raise ProbeError(
-                f"Column {self._group_column!r} of {self.store.path} is empty for {column.null_count} rows, so they "
+                f"Column {self._groups!r} of {self.store.path} is empty for {column.null_count} rows, so they "
                 "cannot be split by it. Select the others, or split by another column."
             )
-        return np.asarray(column.to_pylist())
+        of_row = np.asarray(column.to_pylist())
+        return of_row if self.examples is None else of_row[self.examples.row]
