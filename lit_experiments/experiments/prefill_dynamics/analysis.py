@@ -125,7 +125,7 @@ class PrefillDynamics:
         layers = [str(name) for name in own.store.schema.coords["layer"]]
         related = text_correlations(found, main, self._how)
         names = own.store.select(slice(0, 1)).table(["reader", "generator"]).to_pylist()[0]
-        case, told = interpretation(main, related["smoothness"], names["reader"], names["generator"])
+        case, told = interpretation(main, related["smoothness"], layers, names["reader"], names["generator"])
         findings = Findings(
             store=own.store,
             layers=layers,

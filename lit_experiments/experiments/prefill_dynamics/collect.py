@@ -170,7 +170,7 @@ class PrefillDynamicsCollector(Collector):
     def _reused(self, run: str) -> list[tuple[int, Reading]]:
         """The texts of another run that fit this reader's window."""
         identity = {key: self._generator[key] for key in ("model", "adapter")}
-        found = load_generations(run, self.fingerprint_of_code(), self._text_settings(), identity)
+        found = load_generations(run, self._code(), self._text_settings(), identity)
         self._generator, self._generations = found.settings["generator"], found.digest
         self._counts = found.settings["paragraph_counts"]
         texts = list(enumerate(for_reader(found.readings, self._writer.tokens, self.info.tokens)))
@@ -188,7 +188,7 @@ class PrefillDynamicsCollector(Collector):
         how = "as the very token ids" if texts[0][1].read_as == "ids" else "as text, tokenised anew"
         return f"{self.info.name} reads the texts of {self._writer.name} {how}"
 
-    def fingerprint_of_code(self) -> dict[str, Any]:
+    def _code(self) -> dict[str, Any]:
         """Name and version of this study's code, as in a fingerprint."""
         return {"name": type(self).__name__, "version": self.version}
 

@@ -12,6 +12,7 @@ from lit_experiments.experiments.prefill_dynamics.conditions import HUMAN, MODEL
 from lit_experiments.experiments.prefill_dynamics.contrasts import LEAST_TOKENS, Contrast
 from lit_experiments.experiments.prefill_dynamics.findings import Findings
 from lit_experiments.experiments.prefill_dynamics.formulas import metrics
+from lit_experiments.experiments.prefill_dynamics.interpretation import SURE
 from lit_experiments.reports.figures import BLUE, GREEN, GREY, ORANGE, band, figure, layer_axis, shared_legend
 from lit_experiments.statistics import Estimate
 
@@ -65,7 +66,7 @@ def _difference(axes: Any, places: list[int], pair: Contrast, value: Callable[[A
     by_layer = pair.layers["smoothness"]
     band(axes, places, [value(each) for each in by_layer], tone, f"{pair.a} - {pair.b}", style="-")
     # Filled: p below 0.05 after correction over layers.
-    sure = [p < 0.05 for p in pair.p_holm["smoothness"]]
+    sure = [p < SURE for p in pair.p_holm["smoothness"]]
     for place, each, filled in zip(places, by_layer, sure, strict=True):
         axes.plot(place, value(each).value, "o", color=tone, markersize=5, fillstyle="full" if filled else "none")
 

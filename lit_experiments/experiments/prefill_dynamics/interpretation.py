@@ -14,6 +14,7 @@ SMOOTHER = "smoother and not correlated"
 SAME = "no difference"
 ROUGHER = "rougher"
 UNKNOWN = "too little data"
+SURE = 0.05  # p-value after correction
 
 
 def side(estimate: Estimate) -> int:
@@ -36,13 +37,18 @@ def verdict(difference: Estimate, correlated: Estimate) -> str:
 
 
 def interpretation(
-    contrasts: Sequence[Contrast], related: Mapping[str, Mapping[str, Correlation]], reader: str, generator: str
+    contrasts: Sequence[Contrast],
+    related: Mapping[str, Mapping[str, Correlation]],
+    layers: Sequence[str],
+    reader: str,
+    generator: str,
 ) -> tuple[str | None, list[str]]:
     """The verdict on human against model text, and its sentences.
 
     Args:
         contrasts: the pairs in the variant that counts.
         related: correlations of cross-entropy with smoothness, as from `text_correlations`.
+        layers: their names.
         reader, generator: names of the models that read and wrote.
     """
     found = next((c for c in contrasts if (c.a, c.b) == (HUMAN, MODEL)), None)
@@ -50,10 +56,12 @@ def interpretation(
         return None, ["The store does not hold both human and model text: nothing to interpret."]
     correlated, pooled = related["differences"][f"{HUMAN} - {MODEL}"], related["pooled"][f"{HUMAN} + {MODEL}"]
     case = verdict(found.over_layers["smoothness"].difference, correlated.pearson)
-    return case, sentences(found, correlated, pooled, reader, generator)
+    return case, sentences(found, correlated, pooled, layers, reader, generator)
 
 
-def sentences(found: Contrast, correlated: Correlation, pooled: Correlation, reader: str, generator: str) -> list[str]:
+def sentences(
+    found: Contrast, correlated: Correlation, pooled: Correlation, layers: Sequence[str], reader: str, generator: str
+) -> list[str]:
     """What the comparison of human and model text says, for a reader who has not seen the tables."""
     moved, r = found.over_layers["smoothness"], correlated.pearson
     case = verdict(moved.difference, r)
@@ -72,8 +80,24 @@ def sentences(found: Contrast, correlated: Correlation, pooled: Correlation, rea
         f"Reading {text} moves the residual stream of {model_name(reader)} {how}, compared with reading the human one. "
         f"Mean step from token to token: {facts}."
     )
-    out = [opening, _surprise(found), _together(case, r), _relative(found, case)]
-    return [*out, _pooled(pooled)]
+    by_layer = _by_layer(found, layers)
+    return [opening, by_layer, _surprise(found), _together(case, r), _relative(found, case), _pooled(pooled)]
+
+
+def _by_layer(found: Contrast, layers: Sequence[str]) -> str:
+    """At which layers the sign is sure: an average over layers may hide that they disagree."""
+    tested = list(zip(layers, found.layers["smoothness"], found.p_holm["smoothness"], strict=True))
+    sure = [(name, each.difference.value) for name, each, p in tested if p < SURE]
+    parts = [
+        f"{word} at {len(names)} ({', '.join(names)})"
+        for word, names in (
+            ("smoother", [name for name, value in sure if value > 0]),
+            ("rougher", [name for name, value in sure if value < 0]),
+        )
+        if names
+    ]
+    told = "; ".join(parts) or "neither at any"
+    return f"Layer by layer (t-test, p below {SURE} after Holm's correction), of {len(tested)} layers: {told}."
 
 
 def _surprise(found: Contrast) -> str:

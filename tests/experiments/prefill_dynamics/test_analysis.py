@@ -157,6 +157,18 @@ def test_other_effects_choose_other_words(step: float, case: str, said: str, tmp
     assert said in found["sentences"][0]
 
 
+def test_layers_that_disagree_are_named(tmp_path: Path) -> None:
+    """Smoother at the first layer, rougher at the second, and about the same on average."""
+    made = texts(model_step=13.75)
+    for text in made["model"]:
+        text.states[0] *= 0.5
+        text.states[1] *= 1.5
+    write_store(tmp_path / "run", made)
+    assert analyze(tmp_path / "run") == EXIT_DONE
+    said = results(tmp_path / "run")["activation_metrics"]["interpretation"]["sentences"]
+    assert "of 2 layers: smoother at 1 (resid_post.0); rougher at 1 (resid_post.1)" in said[1]
+
+
 @pytest.mark.parametrize(
     ("difference", "correlated", "case"),
     [
