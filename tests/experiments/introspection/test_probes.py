@@ -185,8 +185,9 @@ def test_two_devices_and_a_second_start_give_the_same_numbers(planted: Path, tmp
     plant(tmp_path)
     some = ["--targets", "[self_confidence.self_confidence, mcq.correctness]"]
     argv = ["train", "--exp", "introspection_probes", "--run", str(tmp_path), *QUICK, *some, "--devices", "2"]
-    command = [sys.executable, "-m", "lit_experiments.cli", *argv, "--ckpt_path", "last"]
+    command = [sys.executable, "-m", "lit_experiments.cli", *argv, "--ckpt_path", "last", "--restart"]
     subprocess.run(command, check=True, capture_output=True, timeout=240)
+    assert not list(tmp_path.glob("*.old-*")), "the second process set the first one's work aside"
     for target in ("self_confidence.self_confidence", "mcq.correctness"):
         one, two = pair(planted, SELF, target), pair(tmp_path, SELF, target)
         assert two["chosen"]["layer"] == one["chosen"]["layer"]
