@@ -40,9 +40,34 @@ class Tokens:
         self._refuse_double_bos(ids, text)
         return ids
 
+    def encode_with_spans(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        """The same ids, and the characters [start, end) of `text` that each covers; (0, 0) for a BOS put in front.
+
+        Several tokens of one character (its bytes) all have that character's span. Raises ModelError for a tokenizer
+        that does not say where its tokens come from, and as `encode`.
+        """
+        if not self.tokenizer.is_fast:
+            raise model_error(
+                "This tokenizer does not say which characters its tokens cover.",
+                found=type(self.tokenizer).__name__,
+                next_step="use a model with a fast tokenizer (a tokenizer.json)",
+            )
+        ids = self.encode(text)
+        found = self.tokenizer(text, add_special_tokens=False, verbose=False, return_offsets_mapping=True)
+        spans = [(int(start), int(end)) for start, end in found["offset_mapping"]]
+        return ids, [(0, 0)] * (len(ids) - len(spans)) + spans
+
     def decode(self, ids: list[int]) -> str:
         """The text of `ids`, special tokens written out, nothing tidied."""
         return self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+
+    def decode_after(self, prefix: list[int], ids: list[int]) -> str:
+        """What `ids` add to the text of `prefix`, a leading space included, which some tokenizers drop at a text's
+        start. Characters that the prefix leaves unfinished are completed here.
+        """
+        before, whole = self.decode(prefix), self.decode([*prefix, *ids])
+        pairs = enumerate(zip(before, whole, strict=False))
+        return whole[next((at for at, (one, other) in pairs if one != other), min(len(before), len(whole))) :]
 
     def _refuse_double_bos(self, ids: list[int], text: str) -> None:
         bos = self.tokenizer.bos_token_id
