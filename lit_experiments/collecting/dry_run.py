@@ -25,6 +25,8 @@ def dry_run(collector: Collector, settings: RunSettings) -> str:
         Lines with samples, tokens, bytes on disk, memory and time.
     """
     plan = make_plan(collector, settings)
+    if not plan.samples:
+        return f"{collector.nothing_found()} Nothing would run."
     few = _spread(plan.samples)
     with tempfile.TemporaryDirectory() as folder:
         trial = dataclasses.replace(settings, run=Path(folder), trainer={**settings.trainer, "devices": 1})
