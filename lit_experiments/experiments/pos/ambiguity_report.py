@@ -114,8 +114,7 @@ def _verdict(metrics: dict[str, Any]) -> str:
         f"{metrics['prefixes_used']:,} prefixes of {metrics['documents']} documents: mean entropy of the probe "
         f"{number(own.uncertainty.value)} nats, of the continuations' tags {number(own.ambiguity.value)}; share "
         f"explained {interval(own.share)} (p {number(p['share'])} against shuffled pairs). The probe is {closer} the "
-        f"continuations than the type's prior: divergence lower by {number(-below.value)} "
-        f"[{number(-below.high)}, {number(-below.low)}]."
+        f"continuations than the type's prior: difference of the divergences {interval(below)}."
     )
 
 

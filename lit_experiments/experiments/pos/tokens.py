@@ -74,14 +74,17 @@ class PosTokensCollector(Collector):
 
     def collect(self, batch: Sequence[Sample]) -> Records:
         found: list[Labelled] = [sample.payload for sample in batch]
-        places = [[p for word in each.words for p in word.positions(self.position)] for each in found]
-        states = capture(self.lm, [each.ids for each in found], self.sites, places)
         rows = [_row(sample, each, self.position) for sample, each in zip(batch, found, strict=True)]
         lengths = {"word": np.array([len(each.words) for each in found])}
+        read = [each for each in found if each.words]  # "Oh!" alone has no word with a label
+        if not read:
+            return Records(rows, {"resid_post": np.zeros((len(self.sites), 0, self.info.d_model), np.float32)}, lengths)
+        places = [[p for word in each.words for p in word.positions(self.position)] for each in read]
+        states = capture(self.lm, [each.ids for each in read], self.sites, places)
         if self.position != "mean":
             arrays, exponents = {"resid_post": states.values.numpy()}, {"resid_post": states.exponents.numpy()}
             return Records(rows, arrays, lengths, exponents)
-        words = [word for each in found for word in each.words]
+        words = [word for each in read for word in each.words]
         return Records(rows, {"resid_post": _means(states, words)}, lengths)
 
 
@@ -89,8 +92,6 @@ def _means(states: Captured, words: Sequence[Aligned]) -> np.ndarray:
     """float32 [site, word, hidden]: the mean over each word's tokens of states [site, token, hidden]."""
     values = states.values.float().numpy() * np.exp2(states.exponents.numpy().astype(np.float32))[..., None]
     counts = np.array([word.last - word.first + 1 for word in words], np.int64)
-    if not len(counts):
-        return values
     sums = np.add.reduceat(values, np.cumsum(counts) - counts, axis=1)
     return np.asarray(sums / counts[:, None].astype(np.float32))
 
