@@ -19,7 +19,6 @@ Everything is also computed for the shuffled pairing (each forecast with the dra
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -164,7 +163,6 @@ def _ratio(sums: Floats) -> Floats:
     return np.asarray(sums[..., 0] / sums[..., 1])
 
 
-def difference(values: Floats, boot: GroupBootstrap) -> Estimate:
-    """Mean of paired differences [prefix], interval over documents."""
-    ratio: Callable[[Floats], Floats] = _ratio
-    return boot.from_sums(boot.sums(np.stack([values, np.ones(len(values))], 1)), ratio).item()
+def mean_estimate(values: Floats, boot: GroupBootstrap) -> Estimate:
+    """Mean over prefixes (of paired differences, of hits), interval over documents."""
+    return boot.from_sums(boot.sums(np.stack([values, np.ones(len(values))], 1)), _ratio).item()

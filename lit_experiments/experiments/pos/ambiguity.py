@@ -18,7 +18,7 @@ from lit_experiments.experiments.pos.agreement import (
     Terms,
     agreement,
     better_than,
-    difference,
+    mean_estimate,
     sampling_floor,
     shuffled,
     terms,
@@ -181,7 +181,9 @@ class PosAmbiguity:
     ) -> dict[str, Any]:
         usable = outcomes.counts.sum()
         inside = sum(outcomes.counts[:, at].sum() for at, tag in enumerate(outcomes.tags) if tag in _classes(store))
-        gold = [row["true_label"] == tag for row, tag in zip(rows, outcomes.gold, strict=True)]
+        gold = np.array([row["true_label"] == tag for row, tag in zip(rows, outcomes.gold, strict=True)], np.float64)
+        documents = [f"{row['part']}/{row['doc_id']}" for row in rows]
+        boot = GroupBootstrap(documents, resamples=self.bootstraps, level=LEVEL, seed=self.seed)
         test = bank.split("test") if "test" in bank.splits else ()
         return {
             "classes": _classes(store),
@@ -189,7 +191,7 @@ class PosAmbiguity:
             "generation": {k: store.fingerprint["settings"][k] for k in _GENERATION},
             "tagger": tagger.name,
             "tagger_test": tagger_accuracy(tagger, test, self.bootstraps, LEVEL, self.seed) if test else None,
-            "tagger_on_targets": float(np.mean(gold)),
+            "tagger_on_targets": mean_estimate(gold, boot),
             "prefixes": len(rows),
             "prefixes_used": len(prefixes.rows),
             "documents": len(set(prefixes.groups.tolist())),
@@ -223,7 +225,7 @@ class PosAmbiguity:
                 "calibration_error": better_than(own.calibration_error.value, control.calibration_error, lower=True),
             },
             "floor": sampling_floor(prefixes.forecast, prefixes.counts, self.simulations, self.seed),
-            "below_prior": difference(real.divergence - prior.divergence, boot),
+            "below_prior": mean_estimate(real.divergence - prior.divergence, boot),
             "marked": _marked(prefixes, real, boot),
             "scatter": {"uncertainty": real.uncertainty, "ambiguity": real.ambiguity, "divergence": real.divergence},
             "shown": _shown(prefixes, real, self.examples),

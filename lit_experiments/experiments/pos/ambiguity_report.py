@@ -17,7 +17,7 @@ from stores import Store
 
 _TITLE = "Part of speech: is the probe's uncertainty the language's own ambiguity?"
 _HEADERS = ["measure", "probe", "shuffled pairs", "p", "type's prior"]
-_EXAMPLES = ["prefix", "treebank", "probe", "continuations", "divergence", "explained", "such as"]
+_EXAMPLES = ["prefix", "treebank", "probe", "continuations", "JS", "share", "such as"]
 _MARKED = ["words", "prefixes", "probe's entropy", "ambiguity", "divergence", "share explained"]
 _NOTHING = "No prefix was resampled: the probe is sure of every word that was scanned, so there is nothing to compare."
 _LEGEND = (
@@ -70,6 +70,7 @@ def write_report(out: Path, metrics: dict[str, Any], store: Store) -> str:
     for kind in ("most", "least"):
         examples = [_example(each[at]) for at in metrics["shown"][kind]]
         report.heading(f"The {kind} explained")
+        report.text(_SHOWN)
         report.table(_EXAMPLES, examples)
         short = [[_cut(row[0], 34), *row[1:-1]] for row in examples[:5]]
         lines += ["", f"The {kind} explained:", text_table(_EXAMPLES[:-1], short)]
@@ -83,6 +84,12 @@ _CAPTION = (
 )
 
 
+_SHOWN = (
+    "Treebank: the word's tag there. Probe, continuations: the two most probable tags. JS: divergence. Share: explained. "
+    "Such as: the beginning of a continuation with each tag."
+)
+
+
 def _statements(metrics: dict[str, Any]) -> list[str]:
     generation, test, layer = metrics["generation"], metrics["tagger_test"], metrics["layer"]
     kept = "left out" if metrics["extended"] == "exclude" else "tagged as the longer word"
@@ -93,7 +100,8 @@ def _statements(metrics: dict[str, Any]) -> list[str]:
         f"{generation['top_p']:g}, seed {generation['seed']}.",
         f"Tagger: {metrics['tagger']}; accuracy on the test part "
         + ("not known (there is none)" if test is None else f"{interval(test.accuracy)} of {test.words:,} words")
-        + f", on the target words in the treebank's own sentences {metrics['tagger_on_targets']:.3f}.",
+        + f", on the target words in the treebank's own sentences "
+        f"{interval(metrics['tagger_on_targets'])}.",
         f"In {metrics['extended_share']:.1%} of the continuations the target word itself goes on ({kept}); in "
         f"{metrics['outside_share']:.1%} of the others its tag is none of the probe's (left out).",
     ]
@@ -168,7 +176,7 @@ def _example(each: dict[str, Any]) -> list[str]:
     top = sorted(drawn, key=lambda tag: -drawn[tag])[:2]
     such = " / ".join(f"{tag}: {_start(each['completions'][tag])}" for tag in top)
     return [
-        _cut(each["prefix"], 60),
+        _cut(each["prefix"], 44),
         each["true_label"],
         _top(each["probe"]),
         _top(drawn),
@@ -191,7 +199,7 @@ def _cut(text: str, length: int) -> str:
 
 def _start(text: str) -> str:
     flat = " ".join(text.split())
-    return flat if len(flat) <= 28 else flat[:25] + "..."
+    return flat if len(flat) <= 22 else flat[:19] + "..."
 
 
 def _draw(path: Path, metrics: dict[str, Any]) -> Path:

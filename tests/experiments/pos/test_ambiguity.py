@@ -45,7 +45,7 @@ def test_all_of_the_probes_uncertainty_is_explained(analyzed: dict[str, Any]) ->
     # Which word it is, is all there is to know here: the type's prior is as good.
     assert analyzed["prior"]["share"]["value"] == pytest.approx(probe["share"]["value"], abs=0.02)
     assert analyzed["tagger_test"]["accuracy"]["value"] == 1
-    assert analyzed["tagger_on_targets"] == 1
+    assert analyzed["tagger_on_targets"]["value"] == 1
     assert analyzed["extended_share"] == 0
 
 
