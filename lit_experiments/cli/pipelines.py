@@ -76,22 +76,41 @@ def run_pipeline(argv: list[str]) -> int:
         rows = [f"  {n:<22} {configs.description(p)}" for n, p in configs.available("pipelines").items()]
         say(_RUN_HELP + "\n".join(rows))
         return EXIT_DONE
-    name, words = argv[0], argv[1:]
-    steps = read_pipeline(name)
-    given = _grouped(words)
-    _check_known(steps, given)
-    folder = _folder(name, given)
-    for number, step in enumerate(steps, start=1):
-        say(f"[{number}/{len(steps)}] {step.verb} --exp {step.exp}")
-        lacking = _lacking(step, given)
-        if lacking:
-            say(f"Left out: its --{lacking} belongs to the embedded model. Give --{lacking} for yours to have it too.")
+    planned = commands(argv[0], argv[1:])
+    for number, (step, command) in enumerate(planned, start=1):
+        say(f"[{number}/{len(planned)}] {step.verb} --exp {step.exp}")
+        if command is None:
+            say(f"Left out: its {_names(step.needs)} belongs to the embedded model. Give yours to have this step too.")
             continue
-        taken = [word for group in _options(step, steps, given, folder).values() for word in group]
-        code = run_child(worker_command([step.verb, "--exp", step.exp, *taken]))
+        code = run_child(worker_command(command))
         if code != EXIT_DONE:
             return code
     return EXIT_DONE
+
+
+def commands(name: str, words: list[str]) -> list[tuple[Step, list[str] | None]]:
+    """A pipeline's steps with the command of each, None for one that lacks what it needs.
+
+    words: the options given to the pipeline.
+
+    Raises:
+        UserError: unknown pipeline, an option that no step knows, or one without its value.
+    """
+    steps, given = read_pipeline(name), _grouped(words)
+    _check_known(steps, given)
+    folder = _folder(name, given)
+    planned: list[tuple[Step, list[str] | None]] = []
+    for step in steps:
+        if _lacks(step, given):
+            planned.append((step, None))
+            continue
+        taken = [word for group in _options(step, steps, given, folder).values() for word in group]
+        planned.append((step, [step.verb, "--exp", step.exp, *taken]))
+    return planned
+
+
+def _names(options: tuple[str, ...]) -> str:
+    return " and ".join(f"--{name}" for name in options)
 
 
 def _folder(name: str, given: dict[str, list[str]]) -> str:
@@ -112,10 +131,10 @@ def _value(words: list[str]) -> str:
     return value
 
 
-def _lacking(step: Step, given: dict[str, list[str]]) -> str | None:
-    """The option that this step needs and does not have, now that another model or preset was given."""
+def _lacks(step: Step, given: dict[str, list[str]]) -> bool:
+    """Whether another model or preset was given without the options that this step needs then."""
     elsewhere = "preset" in given or ("model" in given and _value(given["model"]) != "embedded")
-    return next((key for key in step.needs if elsewhere and key not in given), None)
+    return elsewhere and any(key not in given for key in step.needs)
 
 
 def _options(step: Step, steps: list[Step], given: dict[str, list[str]], folder: str) -> dict[str, list[str]]:

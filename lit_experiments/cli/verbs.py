@@ -39,7 +39,8 @@ def collect(resolved: Resolved, argv: list[str]) -> int:
     if is_main():
         _announce(resolved, collector)
     if options["dry_run"]:
-        say(dry_run(collector, settings))
+        nothing = None if collector.samples() else collector.nothing_found()
+        say(str(dry_run(collector, settings)) if nothing is None else f"{nothing} Nothing would run.")
         return EXIT_DONE
     if is_main():
         if options["restart"]:
@@ -89,7 +90,7 @@ def _learn(task: Any, resolved: Resolved, trainer: dict[str, Any], checkpoint: s
     if kept is not None and kept["identity"] == identity and not resolved.options["restart"]:
         say(f"{out} is up to date (--restart makes it again).\n\n{kept['summary']}")
         return EXIT_DONE
-    if kept is not None or resolved.options["restart"]:
+    if is_main() and (kept is not None or resolved.options["restart"]):
         set_aside(out)
     out.mkdir(parents=True, exist_ok=True)
     (out / "config.yaml").write_text(resolved.to_yaml(), encoding="utf-8")

@@ -18,23 +18,42 @@ from lit_experiments.units import byte_count, duration
 _SAMPLES = 24  # spread over all sizes and stages: how well numbers compress differs from text to text
 
 
-def dry_run(collector: Collector, settings: RunSettings) -> str:
-    """Runs a few samples of all sizes and says what the whole run would take; keeps nothing.
+@dataclasses.dataclass(frozen=True)
+class Forecast:
+    """What a whole run would take. payload, on_disk, free, memory: bytes; seconds: at most about so many."""
 
-    Returns:
-        Lines with samples, tokens, bytes on disk, memory and time.
-    """
+    samples: int
+    batches: int
+    tokens: int
+    payload: int
+    on_disk: float
+    free: int
+    memory: int
+    seconds: float
+
+    def __str__(self) -> str:
+        lines = [
+            f"samples            {self.samples:,} in {self.batches:,} batches",
+            f"tokens             {self.tokens:,} (all draws counted)",
+            f"uncompressed       {byte_count(self.payload)}",
+            f"bytes on disk      about {byte_count(self.on_disk)} ({byte_count(self.free)} free)",
+            f"memory             {byte_count(self.memory)} at most so far",
+            f"time               at most about {duration(self.seconds)}",
+            "Nothing was kept. The same command without --dry_run starts the run.",
+        ]
+        return "\n".join(lines)
+
+
+def dry_run(collector: Collector, settings: RunSettings) -> Forecast:
+    """Runs a few samples of all sizes twice, the second time timed; keeps nothing."""
     plan = make_plan(collector, settings)
-    if not plan.samples:
-        return f"{collector.nothing_found()} Nothing would run."
     few = _spread(plan.samples)
     with tempfile.TemporaryDirectory() as folder:
         trial = dataclasses.replace(settings, run=Path(folder), trainer={**settings.trainer, "devices": 1})
-        store = open_or_create(collector, trial)
-        schema = store.schema
+        schema = open_or_create(collector, trial).schema
         small = Plan(few, plan_batches(few, settings.batch_tokens, settings.batch_size))
         _run_trainer(collector, trial, small)  # once to load the model and warm up
-        before = _data_bytes(trial.store)
+        written = _data_bytes(trial.store)
         again = dataclasses.replace(trial, run=Path(folder) / "timed")
         open_or_create(collector, again)
         started = time.monotonic()
@@ -42,17 +61,16 @@ def dry_run(collector: Collector, settings: RunSettings) -> str:
         seconds = time.monotonic() - started
     payload = payload_bytes(schema, plan.samples)
     tokens = sum(s.tokens for s in plan.samples)
-    on_disk = before / payload_bytes(schema, few) * payload
-    lines = [
-        f"samples            {len(plan.samples):,} in {len(plan.batches):,} batches",
-        f"tokens             {tokens:,} (all draws counted)",
-        f"uncompressed       {byte_count(payload)}",
-        f"bytes on disk      about {byte_count(on_disk)} ({byte_count(free_bytes(settings.run))} free)",
-        f"memory             {byte_count(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)} at most so far",
-        f"time               at most about {duration(seconds / sum(s.tokens for s in few) * tokens)}",
-        "Nothing was kept. The same command without --dry_run starts the run.",
-    ]
-    return "\n".join(lines)
+    return Forecast(
+        samples=len(plan.samples),
+        batches=len(plan.batches),
+        tokens=tokens,
+        payload=payload,
+        on_disk=written / payload_bytes(schema, few) * payload,
+        free=free_bytes(settings.run),
+        memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        seconds=seconds / sum(s.tokens for s in few) * tokens,
+    )
 
 
 def _spread(samples: Sequence[Sample]) -> list[Sample]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 _GRAIN = 1 << 22  # bytes; sizes are rounded up so that batches of about the same size can take turns
-_KEPT = 4
+_KEPT = 16  # more than wait for a commit at a time; only as many are ever made as are in use at once
 
 
 class _Lease(np.ndarray):

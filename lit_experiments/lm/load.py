@@ -1,4 +1,4 @@
-"""From a `ModelSpec` to a `LanguageModel`: weights straight onto the device in their dtype, self-check.
+"""From a `ModelSpec` to a `LanguageModel`: weights straight onto the device in their dtype, or fresh ones; self-check.
 
 Owns every way in which weights can fail to load from a found folder. Knows nothing of the Hub (`locate`) or of where
 sites are (`layouts`).
@@ -33,6 +33,25 @@ def load(spec: ModelSpec, device: str | torch.device) -> LanguageModel:
     peft = None if info.adapter is None else _load_adapter(model, info)
     model.eval().requires_grad_(False)
     lm = LanguageModel(model=model, info=info, device=device, peft=peft)
+    check_sites(lm)
+    return lm
+
+
+def load_untrained(spec: ModelSpec, device: str | torch.device, seed: int) -> LanguageModel:
+    """The same architecture and configuration with weights drawn afresh as its own initialisation draws them.
+
+    Drawn on the CPU, so that a seed gives the same weights on every device; the global generator is left as it was.
+    An adapter of `spec` is left out: a fresh one changes nothing. Reads no trained weights. Raises ModelError.
+    """
+    info = read_info(replace(spec, adapter=None))
+    device = torch.device(device)
+    with _quiet(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = AutoModelForCausalLM.from_config(
+            info.config, dtype=getattr(torch, spec.dtype), attn_implementation=info.attn
+        )
+    model.to(device).eval().requires_grad_(False)
+    lm = LanguageModel(model=model, info=info, device=device, peft=None)
     check_sites(lm)
     return lm
 

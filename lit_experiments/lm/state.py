@@ -78,18 +78,19 @@ def cropped_cache(cache: DynamicCache, columns: int) -> DynamicCache | None:
     full = [layer for layer in cache.layers if layer.is_sliding and held >= layer.sliding_window]
     if full and columns < held:
         return None
-    shorter = _shallow_copy(cache)
+    shorter = shallow_copy(cache)
     shorter.crop(columns - held)
     return shorter
 
 
 def _select_cache(cache: DynamicCache, index: Tensor) -> DynamicCache:
-    chosen = _shallow_copy(cache)
+    chosen = shallow_copy(cache)
     chosen.batch_select_indices(index)
     return chosen
 
 
-def _shallow_copy(cache: DynamicCache) -> DynamicCache:
+def shallow_copy(cache: DynamicCache) -> DynamicCache:
+    """A cache that shares every tensor; what is fed to it leaves the first one as it is."""
     twin = copy.copy(cache)
     twin.layers = [copy.copy(layer) for layer in cache.layers]
     return twin

@@ -25,11 +25,11 @@ class StoreDataModule(BlockDataModule):
 
     store: a Store or a selection of its rows. features: a float field over "sample" and "hidden" (whatever that dim is
     called), with or without a third dim, which is then the layer. targets: targets(store, rows) -> [row, target] or
-    [row, repetition, target], NaN where a repetition is absent. groups: the column whose equal values must not straddle
-    the split ("sample_id": every row on its own), or an array with the group of each row of the data set. layers: the
-    layers to use, by name, or None for all. examples: for a field over a ragged dim such as "token" instead of
-    "sample", the entries that are this data set's rows: a row number is then the number of an example, in
-    targets(store, rows) too, and an example belongs to the group of its row in the store.
+    [row, repetition, target], NaN where a repetition is absent; or an array of that shape with all rows. groups: the
+    column whose equal values must not straddle the split ("sample_id": every row on its own), or an array with the
+    group of each row. layers: the layers to use, by name, or None for all. examples: for a field over a ragged dim such
+    as "token" instead of "sample", the entries that are this data set's rows: a row number is then the number of an
+    example, for targets too, and an example belongs to the group of its row in the store.
     The other arguments are `BlockDataModule`'s.
     """
 
@@ -37,7 +37,7 @@ class StoreDataModule(BlockDataModule):
         self,
         store: Store,
         features: str,
-        targets: Targets,
+        targets: Targets | NDArray[np.float64],
         target_names: list[str],
         groups: str | NDArray,
         *,
@@ -52,7 +52,7 @@ class StoreDataModule(BlockDataModule):
         test_groups: Collection[str] | None = None,
     ) -> None:
         super().__init__(test_fraction, folds, split_seed, block_bytes, shuffles, shuffle_seed, test_groups)
-        self.store, self.features, self.target_function = store, features, targets
+        self.store, self.features, self._given_targets = store, features, targets
         self._target_names, self._groups, self._layer_names = target_names, groups, layers
         self.examples = examples
 
@@ -78,6 +78,8 @@ class StoreDataModule(BlockDataModule):
             self.order = np.lexsort((self.examples.entry, rank[self.examples.row]))
             self.fingerprint["examples"] = self.examples.name
             content += b"\0\0" + self.examples.content
+        if not callable(self._given_targets):
+            content += b"\0\0" + np.ascontiguousarray(self._given_targets).tobytes()
         self.content = hashlib.sha256(content).hexdigest()
 
     def read_x(self, rows: NDArray[np.int64]) -> NDArray[np.floating]:
@@ -89,8 +91,8 @@ class StoreDataModule(BlockDataModule):
         return values[:, None, :] if self._layer_dim is None else np.moveaxis(values, self._view.field.axis, 0)
 
     def read_y(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Whatever the targets function returns for these rows."""
-        return self.target_function(self.store, rows)
+        """What the targets function returns for these rows, or the array holds."""
+        return self._given_targets(self.store, rows) if callable(self._given_targets) else self._given_targets[rows]
 
     def row_names(self, rows: NDArray[np.int64]) -> list:
         """Sample ids; with examples, the sample id and the entry: "q3:mcq[17]"."""

@@ -67,6 +67,15 @@ class GroupBootstrap:
             value, draws = statistic(by_unit.sum(0)), statistic(drawn.reshape(-1, *by_unit.shape[1:]))
         return _estimates(np.asarray(value), np.asarray(draws), self.n, self.level)
 
+    @property
+    def counts(self) -> Floats:
+        """[resample, unit] how often each unit was drawn, for statistics that take all resamples at once."""
+        return self._counts.astype(np.float64)
+
+    def from_draws(self, value: ArrayLike, draws: ArrayLike) -> NDArray[np.object_]:
+        """Estimates [*batch] from values [*batch] and those of each resample of `counts`, [resample, *batch]."""
+        return _estimates(np.asarray(value, np.float64), np.asarray(draws, np.float64), self.n, self.level)
+
     def from_rows(self, statistic: Callable[[Floats], float]) -> Estimate:
         """Estimate of a statistic of weighted rows: statistic(weights [row]) -> float, weights whole numbers >= 0."""
         return self.from_counts(lambda counts: statistic(counts[self.unit_of_row]))

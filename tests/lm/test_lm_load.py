@@ -17,7 +17,7 @@ from lit_experiments.lm.capture import capture
 from lit_experiments.lm.decode import Decoder
 from lit_experiments.lm.errors import ModelError
 from lit_experiments.lm.info import read_info
-from lit_experiments.lm.load import load
+from lit_experiments.lm.load import load, load_untrained
 from lit_experiments.lm.sampling import Sampling
 from lit_experiments.lm.spec import ModelSpec
 
@@ -119,7 +119,7 @@ import socket, sys
 def refuse(*a, **k): raise AssertionError("network")
 socket.socket.connect = refuse; socket.getaddrinfo = refuse; socket.create_connection = refuse
 from lit_experiments.lm.errors import ModelError
-from lit_experiments.lm.load import load
+from lit_experiments.lm.load import load, load_untrained
 from lit_experiments.lm.spec import ModelSpec
 lm = load(ModelSpec({str(folder)!r}, None, None, "float32", "auto"), "cpu")
 lm.info.fingerprint(); lm.encode("w5"); print("loaded", "peft" in sys.modules)
@@ -193,3 +193,28 @@ def test_loading_twice_gives_the_same_states(folder):
     ids = random_sequences([7])
     first, second = (capture(load(spec(folder), "cpu"), ids, ["final_norm"]).values for _ in range(2))
     assert torch.equal(first, second)
+
+
+def test_untrained_weights_follow_from_the_seed_alone(folder_of):
+    """They must be the same on every device and after anything else was drawn, and disturb no one's generator."""
+    folder = folder_of("llama")
+    torch.manual_seed(3)
+    before = torch.random.get_rng_state()
+    one = load_untrained(spec(folder), "cpu", seed=0)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    torch.rand(5)
+    again, other = load_untrained(spec(folder), "cpu", seed=0), load_untrained(spec(folder), "cpu", seed=1)
+    trained = load(spec(folder), "cpu")
+    ids = random_sequences([7], seed=1)
+    states = [capture(lm, ids, ["resid_post.0", "resid_post.2"], "last").values for lm in (one, again, other, trained)]
+    assert torch.equal(states[0], states[1])
+    assert not torch.allclose(states[0], states[2])
+    assert not torch.allclose(states[0], states[3])
+    assert {name: p.shape for name, p in one.model.named_parameters()} == {
+        name: p.shape for name, p in trained.model.named_parameters()
+    }
+
+
+def test_untrained_weights_need_no_trained_ones(folder):
+    (folder / "model.safetensors").write_bytes(b"")
+    assert load_untrained(spec(folder, "bfloat16"), "cpu", seed=0).model.dtype == torch.bfloat16

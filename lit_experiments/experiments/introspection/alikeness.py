@@ -31,15 +31,16 @@ def alikeness(x: Floats, y: Floats, boot: GroupBootstrap, rank: int, shuffles: i
     about_x, about_y = x - x[:1], y - y[:1]
     orders = [_moved(len(x), rng) for _ in range(shuffles)]
     out: dict[str, Any] = {}
-    for name, a, b in (("cosine", x, y), ("cosine_centered", _centered(about_x), _centered(about_y))):
-        out[name] = _mean(row_cosines(a, b), boot)
+    for name, a, b in (("cosine", x, y), ("cosine_centered", centered(about_x), centered(about_y))):
+        out[name] = mean_estimate(row_cosines(a, b), boot)
         out[f"{name}_shuffled"] = float(np.mean([row_cosines(a, b[order]).mean() for order in orders]))
     out["cka"] = linear_cka(about_x, about_y)
     out["cka_shuffled"] = float(np.mean([linear_cka(about_x, about_y[order]) for order in orders]))
     return out | _angles(about_x, about_y, rank, rng)
 
 
-def _centered(rows: Floats) -> Floats:
+def centered(rows: Floats) -> Floats:
+    """Rows less their mean."""
     return rows - rows.mean(0)
 
 
@@ -51,7 +52,7 @@ def _moved(n: int, rng: np.random.Generator) -> NDArray[np.int64]:
     return out
 
 
-def _mean(values: Floats, boot: GroupBootstrap) -> Estimate:
+def mean_estimate(values: Floats, boot: GroupBootstrap) -> Estimate:
     """Mean over questions; undefined if any question's value is."""
     sums = boot.sums(np.stack([values, np.ones_like(values)], -1))
     estimate: Estimate = boot.from_sums(sums, lambda s: s[..., 0] / s[..., 1]).item()
@@ -79,6 +80,6 @@ def _spans(rows: Floats, rank: int) -> bool:
     """Whether there are `rank` principal components with any variance."""
     if min(len(rows) - 1, rows.shape[1]) < rank:
         return False
-    about = _centered(rows)
+    about = centered(rows)
     variances = np.linalg.eigvalsh(about @ about.T if len(about) < about.shape[1] else about.T @ about)
     return bool(variances[-rank] > 1e-12 * variances[-1])

@@ -11,7 +11,6 @@ import numpy as np
 from lit_experiments.reports.figures import BLUE, GREEN, GREY, ORANGE, band, figure, layer_axis, legend, unit_range
 from lit_experiments.reports.page import Report, demonstration
 from lit_experiments.reports.tables import interval, number, text_table
-from lit_experiments.statistics import Estimate
 from stores import Store
 
 _COLORS = {"self_confidence": BLUE, "other_confidence": ORANGE}
@@ -99,14 +98,9 @@ def _row(name: str, layer: dict[str, Any]) -> list[str]:
     ]
 
 
-def _held(estimate: Estimate) -> Estimate:
-    """The estimate where it has an interval: a ratio of two noises has a value, but one that says nothing."""
-    return Estimate.undefined(estimate.n, estimate.level) if np.isnan(estimate.low) else estimate
-
-
 def _between_rows(result: dict[str, Any]) -> list[list[str]]:
     return [
-        [name, interval(_held(layer["cosine"])), number(layer["plain_cosine"])]
+        [name, interval(layer["cosine"]), number(layer["plain_cosine"])]
         for name, layer in zip(result["layers"], result["self_other"], strict=True)
     ]
 
@@ -133,7 +127,7 @@ def _draw_auroc(axes: Any, at: list[int], result: dict[str, Any]) -> None:
 
 
 def _draw_between(axes: Any, at: list[int], result: dict[str, Any]) -> None:
-    band(axes, at, [_held(layer["cosine"]) for layer in result["self_other"]], GREEN, "noise removed")
+    band(axes, at, [layer["cosine"] for layer in result["self_other"]], GREEN, "noise removed")
     axes.plot(at, [layer["plain_cosine"] for layer in result["self_other"]], "--", color=GREY, label="as estimated")
     axes.axhline(0, color="black", linewidth=0.6)
     axes.set(ylabel="cosine", title="Self against other direction", ylim=unit_range(axes))

@@ -7,6 +7,7 @@ Shapes: M rows of high or low confidence, D hidden, S labelings, F folds.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,10 +106,9 @@ def auroc_within_folds(scores: Floats, high: Bools, fold: Ints) -> Floats:
         return wins / pairs
 
 
-def auroc_estimate(scores: Floats, high: Bools, fold: Ints, boot: GroupBootstrap) -> Estimate:
-    """The same for one labeling [M], with its interval over questions; undefined for undefined scores."""
-    if not np.isfinite(scores).all():
-        return Estimate.undefined(boot.n, boot.level)
+def auroc_statistic(scores: Floats, high: Bools, fold: Ints) -> Callable[[Floats], float]:
+    """The same for one labeling [M], as a function of row weights [M]; NaN for undefined scores."""
+    known = bool(np.isfinite(scores).all())
     blocks = []
     for f in np.unique(fold):
         above, below = np.flatnonzero((fold == f) & high), np.flatnonzero((fold == f) & ~high)
@@ -118,9 +118,16 @@ def auroc_estimate(scores: Floats, high: Bools, fold: Ints, boot: GroupBootstrap
     def share_won(weights: Floats) -> float:
         wins = sum(weights[a] @ won @ weights[b] for a, b, won in blocks)
         pairs = sum(weights[a].sum() * weights[b].sum() for a, b, _ in blocks)
-        return float(wins / pairs) if pairs else float("nan")
+        return float(wins / pairs) if pairs and known else float("nan")
 
-    return boot.from_rows(share_won)
+    return share_won
+
+
+def auroc_estimate(scores: Floats, high: Bools, fold: Ints, boot: GroupBootstrap) -> Estimate:
+    """`auroc_statistic` with its interval over questions; undefined for undefined scores."""
+    if not np.isfinite(scores).all():
+        return Estimate.undefined(boot.n, boot.level)
+    return boot.from_rows(auroc_statistic(scores, high, fold))
 
 
 def cohens_d(scores: Floats, high: Bools, fold: Ints, boot: GroupBootstrap) -> Estimate:
@@ -180,7 +187,8 @@ def corrected_cosine(a: Labelled, b: Labelled, boot: GroupBootstrap) -> Estimate
             return float("nan")
         return _inner(ab, first, second) / float(np.sqrt(lengths[0] * lengths[1]))
 
-    return boot.from_rows(cosine)
+    found = boot.from_rows(cosine)
+    return found if np.isfinite(found.low) else Estimate.undefined(boot.n, boot.level)
 
 
 def _products(x: Floats, y: Floats) -> Floats:

@@ -6,23 +6,20 @@ Owns: the numbers shown and their wording. Does not know: how rows were made.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lit_experiments.experiments.introspection.answer_scores import agreement, gap, in_both, measures
 from lit_experiments.experiments.introspection.prompts import CONFIDENCE_LETTERS, PASSES
 from lit_experiments.reports.tables import interval, number, text_table
 from lit_experiments.statistics import Estimate, GroupBootstrap
-from lit_experiments.statistics.calibration import auroc, brier_score, expected_calibration_error
 from lit_experiments.statistics.similarity import linear_cka, row_cosines
 from stores import Store
 
 Floats = NDArray[np.float64]
-BINS, RESAMPLES, LEVEL, SEED = 10, 1000, 0.95, 0
+RESAMPLES, LEVEL, SEED = 1000, 0.95, 0
 _COLUMNS = ["sample_id", "question_id", "question_text", "options", "correct_answer_letter", "prompt_type", "letters"]
 _COLUMNS += ["probs", "entropy", "outside_mass", "output_text", "parsed_answer", "answer_source", "is_correct"]
 _COLUMNS += ["self_confidence", "other_confidence", "positions", "answer_position"]
@@ -51,12 +48,10 @@ def describe(store: Store, examples: int) -> str:
 def compare(store: Store, other: Store) -> str:
     """Two stores over the questions both hold: scores with paired differences, agreement, likeness of states."""
     a, b = passes(store), passes(other)
-    kinds = [kind for kind in PASSES if kind in a and kind in b]
-    common = {kind: a[kind].index.intersection(b[kind].index) for kind in kinds}
-    if not kinds or not all(map(len, common.values())):
+    a, b = in_both(a, b)
+    if not a:
         return "The two stores have no question in common in any pass: nothing to compare."
-    a, b = ({kind: each[kind].loc[common[kind]] for kind in kinds} for each in (a, b))
-    lines = [f"Side by side: {len(common[kinds[0]])} questions in both (intervals: 95 %, paired over questions)"]
+    lines = [f"Side by side: {len(next(iter(a.values())))} questions in both (intervals: 95 %, paired over questions)"]
     return "\n\n".join([*lines, _paired_scores(a, b), _likeness(store, other, a, b)])
 
 
@@ -82,49 +77,6 @@ def _by_pass(found: dict[str, pd.DataFrame]) -> str:
     return text_table(headers, rows)
 
 
-@dataclass(frozen=True)
-class _Measure:
-    """A statistic of the questions of the mcq pass: function(values [question, ...], weights [question])."""
-
-    values: Floats
-    function: Callable[[Floats, Floats], float]
-
-    def __call__(self, weights: Floats) -> float:
-        return self.function(self.values, weights)
-
-
-def _measures(found: dict[str, pd.DataFrame]) -> dict[str, _Measure]:
-    mcq = found["mcq"]
-    correct = mcq.is_correct.to_numpy(np.float64)
-    top = np.array([max(probs) for probs in mcq.probs])
-    measures: dict[str, Any] = {"accuracy": (correct[:, None], _mean), "mean entropy, nats": (mcq[["entropy"]], _mean)}
-    sources = {"answer's probability": top}
-    if "self_confidence" in found:
-        sources["self-confidence"] = found["self_confidence"].self_confidence.reindex(mcq.index).to_numpy() / 100
-    for name, confidence in sources.items():
-        values = np.stack([confidence, correct], 1)
-        measures[f"mean of {name}"] = (values[:, :1], _mean)
-        for score, function in (("ECE", _ece), ("Brier", _brier), ("AUROC", _auroc)):
-            measures[f"{score} of {name}"] = (values, function)
-    return {name: _Measure(np.asarray(values, np.float64), function) for name, (values, function) in measures.items()}
-
-
-def _mean(values: Floats, weights: Floats) -> float:
-    return float(weights @ values[:, 0] / weights.sum())
-
-
-def _ece(values: Floats, weights: Floats) -> float:
-    return expected_calibration_error(values[:, 0], values[:, 1], BINS, weights)
-
-
-def _brier(values: Floats, weights: Floats) -> float:
-    return brier_score(values[:, 0], values[:, 1], weights)
-
-
-def _auroc(values: Floats, weights: Floats) -> float:
-    return auroc(values[:, 0], values[:, 1], weights)
-
-
 def _estimate(index: pd.Index, statistic: Callable[[Floats], float]) -> Estimate:
     groups = index.to_numpy().astype(str)
     return GroupBootstrap(groups, resamples=RESAMPLES, level=LEVEL, seed=SEED).from_rows(statistic)
@@ -132,7 +84,7 @@ def _estimate(index: pd.Index, statistic: Callable[[Floats], float]) -> Estimate
 
 def _scores(found: dict[str, pd.DataFrame]) -> str:
     rows = []
-    for name, measure in _measures(found).items():
+    for name, measure in measures(found).items():
         estimate = _estimate(found["mcq"].index, measure)
         rows.append([name, interval(estimate), str(estimate.n)])
     return text_table(["of the mcq pass", "value", "questions"], rows)
@@ -142,24 +94,13 @@ def _paired_scores(a: dict[str, pd.DataFrame], b: dict[str, pd.DataFrame]) -> st
     if "mcq" not in a:
         return "No mcq pass in both: no scores."
     rows = []
-    index, first, second = a["mcq"].index, _measures(a), _measures(b)
+    index, first, second = a["mcq"].index, measures(a), measures(b)
     for name in (name for name in first if name in second):
-        one, two, gap = first[name], second[name], partial(_gap, first[name], second[name])
-        everyone = np.ones(len(index))
-        rows.append([name, number(one(everyone)), number(two(everyone)), interval(_estimate(index, gap))])
-    same = [x == y for x, y in zip(_answers(a["mcq"]), _answers(b["mcq"]), strict=True)]
-    agreement = _estimate(index, _Measure(np.array(same, np.float64)[:, None], _mean))
+        one, two, everyone = first[name], second[name], np.ones(len(index))
+        rows.append([name, number(one(everyone)), number(two(everyone)), interval(_estimate(index, gap(one, two)))])
+    same = _estimate(index, agreement(a["mcq"], b["mcq"]))
     table = text_table(["", "this", "other", "other - this"], rows)
-    return f"{table}\n\nSame answer: {interval(agreement)}"
-
-
-def _gap(this: _Measure, other: _Measure, weights: Floats) -> float:
-    return other(weights) - this(weights)
-
-
-def _answers(rows: pd.DataFrame) -> list[str]:
-    """The options chosen, as text: letters mean nothing between runs that shuffled their options."""
-    return [options["ABCD".index(letter)] for options, letter in zip(rows.options, rows.parsed_answer, strict=True)]
+    return f"{table}\n\nSame answer: {interval(same)}"
 
 
 def _likeness(store: Store, other: Store, a: dict[str, pd.DataFrame], b: dict[str, pd.DataFrame]) -> str:

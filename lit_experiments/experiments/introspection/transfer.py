@@ -45,7 +45,7 @@ def transfer(states: dict[str, Floats], told: dict[str, Floats], split: Split, p
         Per pair: r2, spearman (Estimates), p of Spearman against permuted questions (one-sided), penalty; and where the
         passes differ, gap_r2 and gap_spearman: transferred minus within, on the same resamples.
     """
-    fits = {kind: _fit(states[kind], told[kind], split, penalties) for kind in states}
+    fits = {kind: fit_on_training(states[kind], told[kind], split, penalties) for kind in states}
     out = []
     for evaluated in states:
         y, center = told[evaluated][split.test], float(told[evaluated][~split.test].mean())
@@ -59,7 +59,8 @@ def transfer(states: dict[str, Floats], told: dict[str, Floats], split: Split, p
     return out
 
 
-def _fit(x: Floats, y: Floats, split: Split, penalties: list[float]) -> Ridge:
+def fit_on_training(x: Floats, y: Floats, split: Split, penalties: list[float]) -> Ridge:
+    """A ridge on the training questions; x: [Q, D], y: [Q]."""
     train = ~split.test
     return choose_ridge(x[train], y[train], split.part[train], penalties)
 

@@ -85,8 +85,8 @@ _CAPTION = (
 
 
 _SHOWN = (
-    "Treebank: the word's tag there. Probe, continuations: the two most probable tags. JS: divergence. Share: explained. "
-    "Such as: the beginning of a continuation with each tag."
+    "Treebank: the word's tag there. Probe, continuations: the two most probable tags. JS: divergence. Share: that "
+    "explained. Such as: the beginning of a continuation with each tag."
 )
 
 

@@ -15,9 +15,14 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 import stores
 from lit_experiments.cli import main
 from lit_experiments.cli.configs import find, read_yaml
+from lit_experiments.cli.parser import resolve, select
+from lit_experiments.collecting.dry_run import dry_run
+from lit_experiments.collecting.run import RunSettings
 from lit_experiments.embedded import prompts as taught
 from lit_experiments.errors import EXIT_DONE, EXIT_USER
+from lit_experiments.experiments.introspection.collect import IntrospectionCollector
 from lit_experiments.experiments.introspection.prompts import CONFIDENCE_LETTERS, MIDPOINTS, PASSES
+from lit_experiments.lm.spec import ModelSpec
 from tests.toys import random_llama
 
 QUESTIONS = [
@@ -217,3 +222,14 @@ def test_the_embedded_model_is_asked_in_the_words_it_was_trained_on() -> None:
     settings = read_yaml(find("collect", "introspection"))["init_args"]
     assert settings["templates"] == taught.TEMPLATES
     assert (taught.CONFIDENCE_LETTERS, taught.MIDPOINTS) == (CONFIDENCE_LETTERS, MIDPOINTS)
+
+
+def test_a_dry_run_says_the_bytes_to_two_percent(tmp_path: Path) -> None:
+    words = ["--exp", "introspection", "--accelerator", "cpu", "--num_questions", "40", "--run", str(tmp_path / "run")]
+    resolved = resolve("collect", select("collect", words))
+    collector = IntrospectionCollector(ModelSpec("embedded", None, None, "float32", "auto"), **resolved.init_args)
+    settings = RunSettings(tmp_path / "run", "zarr", 8192, None, 64_000_000, 30, None, {"accelerator": "cpu"})
+    said = dry_run(collector, settings).on_disk
+    assert main(["collect", *words]) == EXIT_DONE
+    found = stores.inspect(tmp_path / "run" / "store")
+    assert said == pytest.approx(found["data_bytes"] + found["rows_bytes"], rel=0.02)

@@ -1,0 +1,83 @@
+"""What `train --exp introspection_probes` left behind, for the analyses that work from it without a refit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file
+
+from lit_experiments.errors import UserError
+from lit_experiments.experiments.introspection.probe_results import PREDICTIONS
+from lit_experiments.experiments.introspection.scoring import Scorer
+from lit_experiments.statistics import GroupBootstrap
+from stores import Store
+
+Floats = NDArray[np.float64]
+TASK = "introspection_probes"
+
+
+@dataclass(frozen=True)
+class ProbeFiles:
+    """metrics: the content of metrics.json, estimates as dicts. arrays: held-out predictions by name. test: the ids of
+    the test questions, in the arrays' order."""
+
+    metrics: dict[str, Any]
+    arrays: dict[str, Floats]
+    test: NDArray[np.str_]
+
+    @property
+    def layers(self) -> list[str]:
+        return list(self.metrics["layers"])
+
+    def of(self, pair: dict[str, Any], role: str) -> Floats:
+        """[test question, layer or 1, column] held-out predictions of a pair; role: hidden, linear, surface, ..."""
+        return self.arrays[f"{pair['states']}>{pair['target']}.{role}"]
+
+    def known(self, pair: dict[str, Any]) -> NDArray[np.bool_]:
+        """[test question] which have a value of the pair's target; the arrays hold these alone."""
+        return self.arrays[f"{pair['states']}>{pair['target']}.known"].astype(bool)
+
+    def true(self, pair: dict[str, Any]) -> Floats:
+        """[known test question] values or class codes of the pair's target."""
+        return self.arrays[f"{pair['states']}>{pair['target']}.true"]
+
+    def scorer(self, pair: dict[str, Any], bootstraps: int, level: float, seed: int) -> Scorer:
+        """Of a pair; with the same settings all pairs that score every test question share their resamples."""
+        boot = GroupBootstrap(self.test[self.known(pair)], resamples=bootstraps, level=level, seed=seed)
+        return Scorer(pair["score"], self.true(pair), boot)
+
+
+def read_probe_files(run: Path, store: Store) -> ProbeFiles:
+    """The results of the probes on this run.
+
+    Raises:
+        UserError: there are none, they are unfinished, or the store has changed since.
+    """
+    folder = run / TASK
+    again = f"\nNext: python train.py --exp {TASK} --run {run}"
+    names = ("results.json", "metrics.json", "split.json", PREDICTIONS)
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        raise UserError(f"{folder} holds no finished probes ({', '.join(missing)} is missing).{again}")
+    made_from = _json(folder / "results.json")["identity"]
+    if made_from["rows"] != len(store) or made_from["store"] != json.loads(json.dumps(store.fingerprint)):
+        raise UserError(f"{store.path} has changed since its probes in {folder} were trained.{again}")
+    test = np.array(_json(folder / "split.json")["test"])
+    return ProbeFiles(_json(folder / "metrics.json"), load_file(folder / PREDICTIONS), test)
+
+
+def probes_identity(run: Path, store: Store) -> dict[str, Any]:
+    """What an analysis of the probes follows from, beside its settings. Raises UserError as `read_probe_files`."""
+    read_probe_files(run, store)
+    content = (run / TASK / PREDICTIONS).read_bytes() + (run / TASK / "metrics.json").read_bytes()
+    return {"probes": hashlib.sha256(content).hexdigest()}
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))

@@ -1,0 +1,166 @@
+"""What the probes of study 3 predict, and what they are compared with: targets, surface features, output confidence.
+
+Owns: how each is read from a store's rows, and which cannot be asked of these rows. Does not know: hidden states, fits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lit_experiments.errors import UserError
+from lit_experiments.experiments.introspection.analysis import CONFIDENCE_PASSES, NothingToCompare
+from lit_experiments.experiments.introspection.prompts import PASSES
+from lit_experiments.experiments.introspection.scoring import ACCURACY, AUROC, R2
+from lit_experiments.experiments.introspection.surface import QUESTION_WORDS
+from lit_experiments.probes.blocks import TEST
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+TARGETS = (
+    *(f"{kind}.entropy" for kind in PASSES),
+    "mcq.logit_margin",
+    *(f"{kind}.{kind}" for kind in CONFIDENCE_PASSES),
+    "mcq.correctness",
+    *(f"{kind}.parsed_answer" for kind in PASSES),
+)
+_LEAST_SPREAD = 1e-6  # of the values' size; below this, differences are the model's rounding
+_NUMBERS = ("char_length", "token_length", "has_negation", "has_ambiguity", "token_rarity_mean", "token_rarity_max")
+_IF_COUNTED = ("token_surprisal_mean", "token_surprisal_max")
+
+
+@dataclass(frozen=True)
+class Target:
+    """One number or class per question.
+
+    key: "pass.name". values: [question] numbers, or class codes with NaN where a rare class was left out. classes:
+    their names, empty for numbers. chance: the score of a prediction that knows nothing of the question.
+    """
+
+    key: str
+    values: Floats
+    classes: tuple[str, ...]
+    score: str
+    chance: float
+
+    @property
+    def kind(self) -> str:
+        """The pass it is of."""
+        return self.key.split(".")[0]
+
+    @property
+    def name(self) -> str:
+        return self.key.split(".")[1]
+
+    @property
+    def columns(self) -> Floats:
+        """[question, C] as numbers: itself, or 0 and 1 for each class (for the second of two only)."""
+        if not self.classes:
+            return self.values[:, None]
+        codes = [1] if len(self.classes) == 2 else range(len(self.classes))
+        return np.stack([(self.values == code).astype(np.float64) for code in codes], -1)
+
+
+def check_targets(wanted: list[str]) -> None:
+    """Raises UserError for names that are no target, or none at all."""
+    unknown = [name for name in wanted if name not in TARGETS]
+    if unknown or not wanted:
+        raise UserError(f"targets must be some of {', '.join(TARGETS)}; found {', '.join(unknown) or 'none'}.")
+
+
+def read_targets(
+    rows: dict[str, pd.DataFrame], wanted: list[str], part: Ints, fewest: int
+) -> tuple[list[Target], list[str]]:
+    """The targets that these questions can be asked about, and a statement for each that they cannot.
+
+    rows: pass -> rows by question, all with the same questions. part: [question] TEST or the training fold. fewest: a
+    class with fewer questions than this in the training part, or with none in the test part, is left out.
+    """
+    found, statements = [], []
+    for key in wanted:
+        kind, name = key.split(".")
+        try:
+            if kind not in rows:
+                raise NothingToCompare(f"the store holds no {kind} pass.")
+            make = _classes if name in ("correctness", "parsed_answer") else _numbers
+            target, said = make(key, rows[kind], part, fewest)
+            found.append(target)
+            statements += [f"{key}: {said}"] if said else []
+        except NothingToCompare as reason:
+            statements.append(f"{key}: no probe; {reason}")
+    return found, statements
+
+
+def _numbers(key: str, rows: pd.DataFrame, part: Ints, fewest: int) -> tuple[Target, str]:
+    values = rows[key.split(".")[1]].to_numpy(np.float64)
+    absent = int((~np.isfinite(values)).sum())
+    if absent:
+        raise NothingToCompare(f"it has no value for {absent} of {len(values)} questions.")
+    for where in (part == TEST, part != TEST):
+        if np.ptp(values[where]) <= _LEAST_SPREAD * max(1.0, float(np.abs(values).max())):
+            raise NothingToCompare(f"it hardly varies: {values.min():.6g} to {values.max():.6g}.")
+    return Target(key, values, (), R2, 0.0), ""
+
+
+def _classes(key: str, rows: pd.DataFrame, part: Ints, fewest: int) -> tuple[Target, str]:
+    if key.endswith("correctness"):
+        given = rows["is_correct"]
+        named = [None if pd.isna(v) else ("right" if v else "wrong") for v in given]
+        every = ["wrong", "right"]
+    else:
+        named = [None if pd.isna(v) else str(v) for v in rows["parsed_answer"]]
+        every = sorted({letter for letters in rows["letters"] for letter in letters})
+    labels = np.array([name or "" for name in named])
+    train, test = labels[part != TEST], labels[part == TEST]
+    enough = [name for name in every if (train == name).sum() >= fewest and (test == name).any()]
+    counts = {name: int((labels == name).sum()) for name in every}
+    told = ", ".join(f"{name} {count}" for name, count in counts.items())
+    if len(enough) < 2:
+        raise NothingToCompare(f"fewer than two classes have {fewest} questions to train on and one to test ({told}).")
+    codes = np.array([enough.index(name) if name in enough else np.nan for name in labels])
+    few = [f"{name} {counts[name]}" for name in every if name not in enough]
+    said = f"classes with too few questions are left out ({', '.join(few)})." if few else ""
+    if len(enough) == 2:
+        return Target(key, codes, tuple(enough), AUROC, 0.5), said
+    commonest = np.bincount(codes[(part != TEST) & ~np.isnan(codes)].astype(int)).argmax()
+    chance = float((codes[(part == TEST) & ~np.isnan(codes)] == commonest).mean())
+    return Target(key, codes, tuple(enough), ACCURACY, chance), said
+
+
+def surface_features(rows: pd.DataFrame) -> tuple[list[str], Floats]:
+    """Names and [question, F]: lengths, question type, negation, ambiguity, rarity, surprisal where it was counted.
+
+    What is the same for every question is left out.
+    """
+    columns: dict[str, Any] = {name: rows[name].to_numpy(np.float64) for name in _NUMBERS}
+    columns |= {name: rows[name].to_numpy(np.float64) for name in _IF_COUNTED}
+    kinds = rows["question_type"].to_numpy()
+    columns |= {f"question_type={word}": (kinds == word).astype(np.float64) for word in (*QUESTION_WORDS, "other")}
+    return _varying(columns, len(rows))
+
+
+def confidence_features(rows: pd.DataFrame, kind: str, target: str) -> tuple[list[str], Floats]:
+    """What the pass itself puts out, [question, F]: the confidence that anyone who sees the output has in it.
+
+    The top letter's probability, the gap between the two most probable letters (nats), the entropy over letters, and
+    in a confidence pass the expected confidence; less whichever of these is the target itself.
+    """
+    probs = [np.sort(np.asarray(p, np.float64)) for p in rows["probs"]]
+    columns: dict[str, Any] = {
+        "top probability": np.array([p[-1] for p in probs]),
+        "gap": np.array([np.log(max(p[-1], 1e-300)) - np.log(max(p[-2], 1e-300)) for p in probs]),
+    }
+    if target != f"{kind}.entropy":
+        columns["entropy"] = rows["entropy"].to_numpy(np.float64)
+    if kind in CONFIDENCE_PASSES and target != f"{kind}.{kind}":
+        columns["expected confidence"] = rows[kind].to_numpy(np.float64)
+    return _varying(columns, len(rows))
+
+
+def _varying(columns: dict[str, Floats], rows: int) -> tuple[list[str], Floats]:
+    used = {name: v for name, v in columns.items() if np.isfinite(v).all() and np.ptp(v) > 0}
+    return list(used), np.stack([*used.values()], 1) if used else np.zeros((rows, 0))

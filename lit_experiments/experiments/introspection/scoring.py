@@ -1,0 +1,127 @@
+"""How well held-out questions are predicted: R2, AUROC or accuracy, on all resamples and permutations at once.
+
+Pure functions on arrays. Shapes: Q test questions, M predictions to compare (layers, mostly), C columns of one
+prediction (1 for a number, one per class for classes), B resamples, N permutations.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from lit_experiments.statistics import Estimate, GroupBootstrap
+from lit_experiments.statistics.scores import error_terms, r2_from_sums
+
+Floats = NDArray[np.float64]
+R2, AUROC, ACCURACY = "r2", "auroc", "accuracy"
+NAMES = {R2: "R2", AUROC: "AUROC", ACCURACY: "accuracy"}
+_CELLS = 1 << 24  # numbers of permuted targets held at a time
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Scores of predictions of one target on the test questions.
+
+    kind: r2, auroc (of the second of two classes) or accuracy. true: [Q] values or class codes. boot: resamples of the
+    test questions, one row each.
+    """
+
+    kind: str
+    true: Floats
+    boot: GroupBootstrap
+
+    def value(self, predicted: Floats) -> Floats:
+        """[M] scores of predicted [Q, M, C]."""
+        return self._on(predicted, np.ones((1, len(self.true))))[0]
+
+    def draws(self, predicted: Floats) -> Floats:
+        """[B, M] scores on each resample of the questions."""
+        return self._on(predicted, self.boot.counts[:, self.boot.unit_of_row])
+
+    def estimates(self, predicted: Floats) -> list[Estimate]:
+        """[M] scores with intervals over questions."""
+        return list(self.boot.from_draws(self.value(predicted), self.draws(predicted)))
+
+    def gains(self, predicted: Floats, over: Floats) -> list[Estimate]:
+        """[M] score of `predicted` less that of `over` [Q, M or 1, C], on the same resamples."""
+        value = self.value(predicted) - self.value(over)
+        return list(self.boot.from_draws(value, self.draws(predicted) - self.draws(over)))
+
+    def null(self, predicted: Floats, permutations: int, seed: int) -> Floats:
+        """[N, M] scores after permuting the targets between the test questions: predictions that know nothing of them.
+
+        The predictions were made without the test targets, so under the null hypothesis that they are unrelated every
+        pairing is as likely as the real one.
+        """
+        rng, chunk = np.random.default_rng(seed), max(1, _CELLS // max(1, len(self.true) * predicted.shape[1]))
+        found = []
+        for start in range(0, permutations, chunk):
+            count = min(chunk, permutations - start)
+            found.append(self._permuted(predicted, rng.permuted(np.tile(self.true, (count, 1)), axis=1)))
+        return np.concatenate(found)
+
+    def _on(self, predicted: Floats, weights: Floats) -> Floats:
+        """[B, M] scores of rows counted weights [B, Q] times."""
+        if self.kind == AUROC:
+            return self._auroc(score_column(predicted), weights)
+        if self.kind == ACCURACY:
+            right = (predicted.argmax(-1) == self.true[:, None]).astype(np.float64)
+            return (weights @ right) / weights.sum(1, keepdims=True)
+        terms = error_terms(self.true[:, None], predicted[..., 0], self.true.mean())
+        sums = weights @ terms.reshape(len(terms), -1)
+        return np.asarray(r2_from_sums(sums.reshape(len(weights), *terms.shape[1:])))
+
+    def _auroc(self, score: Floats, weights: Floats) -> Floats:
+        """score: [Q, M]. Pairs of a right and a wrong question, weighted by how often both were drawn."""
+        above, below = self.true == 1, self.true == 0
+        first, second = weights[:, above], weights[:, below]
+        pairs = first.sum(1) * second.sum(1)
+        out = np.full((len(weights), score.shape[1]), np.nan)
+        for m in range(score.shape[1]):
+            won = (np.sign(score[above, m][:, None] - score[below, m]) + 1) / 2
+            wins = ((first @ won) * second).sum(1)
+            out[:, m] = np.divide(wins, pairs, out=np.full(len(wins), np.nan), where=pairs > 0)
+        return out
+
+    def _permuted(self, predicted: Floats, true: Floats) -> Floats:
+        """[N, M] for true [N, Q]."""
+        if self.kind == AUROC:
+            ranks = rankdata(score_column(predicted), axis=0)
+            right, wrong = (self.true == 1).sum(), (self.true == 0).sum()
+            return (true @ ranks - right * (right + 1) / 2) / (right * wrong)
+        if self.kind == ACCURACY:
+            answer = predicted.argmax(-1)
+            return sum((true == c).astype(np.float64) @ (answer == c) for c in np.unique(self.true)) / len(self.true)
+        p, y = predicted[..., 0], self.true
+        spread = ((y - y.mean()) ** 2).sum()
+        return 1 - ((y**2).sum() - 2 * (true @ p) + (p**2).sum(0)) / spread
+
+
+def score_column(predicted: Floats) -> Floats:
+    """[Q, M] what ranks questions: the number itself, or the second of two classes against the first."""
+    return predicted[..., 0] if predicted.shape[-1] == 1 else predicted[..., 1] - predicted[..., 0]
+
+
+def permutation_p(value: Floats, null: Floats) -> Floats:
+    """[M] (1 + permutations that score at least as high) / (1 + permutations), one-sided."""
+    return np.asarray((1 + (null >= value - 1e-12).sum(0)) / (1 + len(null)))
+
+
+def threshold(null: Floats, chance: float, alpha: float) -> Floats:
+    """[M] what a layer's score must exceed: the 1 - alpha / M quantile of its null scores, or chance if that is higher.
+
+    Bonferroni over the M layers: with no signal in any, one of them exceeds its own with probability alpha at most.
+    """
+    return np.maximum(np.quantile(null, 1 - alpha / null.shape[1], axis=0), chance)
+
+
+def spread_of(values: Any) -> dict[str, float]:
+    """Mean, lowest and highest of a control's scores; NaN without any."""
+    known = np.asarray(values, np.float64)
+    if not known.size:
+        return {"mean": float("nan"), "low": float("nan"), "high": float("nan")}
+    return {"mean": float(known.mean()), "low": float(known.min()), "high": float(known.max())}

@@ -1,0 +1,110 @@
+"""Internal against surface: what is planted in either is credited to it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lit_experiments.cli import main
+from lit_experiments.errors import EXIT_DONE
+from lit_experiments.experiments.introspection.internal import feature_weights, verdict
+from lit_experiments.statistics import Estimate
+from tests.experiments.introspection.planted import LAYERS, MCQ, SELF, noise, plant, write_store
+
+
+def run_both(run: Path) -> None:
+    argv = ["train", "--exp", "introspection_probes", "--run", str(run), "--bootstraps", "50", "--permutations", "99"]
+    assert main([*argv, "--shuffles", "2", "--accelerator", "cpu", "--twin", "false"]) == EXIT_DONE
+    assert main(["analyze", "--exp", "introspection_surface", "--run", str(run), "--bootstraps", "300"]) == EXIT_DONE
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("planted")
+    plant(run)
+    run_both(run)
+    return run
+
+
+def result(run: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((run / "introspection_surface" / "surface.json").read_text())
+    return found
+
+
+def pair(run: Path, states: str, target: str) -> dict[str, Any]:
+    (found,) = [p for p in result(run)["pairs"] if (p["states"], p["target"]) == (states, target)]
+    return found
+
+
+def test_every_output_is_there(planted: Path) -> None:
+    names = {"config.yaml", "surface.json", "results.json", "RESULTS.md", "report.html", "layers.png", "features.png"}
+    assert names <= {p.name for p in (planted / "introspection_surface").iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("states", "target", "said"),
+    [
+        (MCQ, "mcq.entropy", "internal repeats surface"),
+        (SELF, "mcq.entropy", "surface only"),
+        (SELF, "self_confidence.self_confidence", "internal only"),
+        (SELF, "mcq.logit_margin", "internal only"),
+        (MCQ, "mcq.logit_margin", "nothing"),
+        (MCQ, "mcq.correctness", "internal only"),
+    ],
+)
+def test_verdicts_on_what_is_planted(planted: Path, states: str, target: str, said: str) -> None:
+    assert pair(planted, states, target)["verdict"] == said
+
+
+def test_differences_are_those_of_the_scores_and_paired(planted: Path) -> None:
+    found = pair(planted, MCQ, "mcq.entropy")
+    assert len(found["by_layer"]) == LAYERS
+    for layer in found["by_layer"]:
+        hidden, both, surface = layer["hidden"]["value"], layer["both"]["value"], found["surface"]["value"]
+        assert layer["both_less_surface"]["value"] == pytest.approx(both - surface)
+        assert layer["hidden_less_surface"]["value"] == pytest.approx(hidden - surface)
+        assert layer["both_less_hidden"]["value"] == pytest.approx(both - hidden)
+    gain, score = found["chosen"]["both_less_surface"], found["chosen"]["both"]
+    assert gain["high"] - gain["low"] < 0.5 * (score["high"] - score["low"])
+
+
+def test_the_surface_feature_that_carries_it_is_named(planted: Path) -> None:
+    weights = result(planted)["weights"]["mcq.entropy"]
+    assert next(iter(weights)) == "char_length"
+    spread = np.random.default_rng(7).integers(20, 200, 240).std() / 100
+    assert weights["char_length"] == pytest.approx(spread, rel=0.2)
+
+
+def test_weights_of_several_classes_are_root_mean_squares_and_ordered() -> None:
+    one = {"controls": {"surface": {"features": ["a", "b"], "weights": [[0.1], [-0.5]]}}}
+    assert feature_weights(one) == {"b": -0.5, "a": 0.1}
+    assert list(feature_weights(one)) == ["b", "a"]
+    three = {"controls": {"surface": {"features": ["a", "b"], "weights": [[3.0, 4.0, 0.0], [0.0, 1.0, 0.0]]}}}
+    assert feature_weights(three)["a"] == pytest.approx(5 / np.sqrt(3))
+
+
+@pytest.mark.parametrize(
+    ("surface", "hidden", "gain", "said"),
+    [
+        (0.2, 0.3, 0.1, "internal beyond surface"),
+        (0.2, 0.3, -0.1, "internal repeats surface"),
+        (0.2, -0.1, -0.1, "surface only"),
+        (-0.1, 0.3, 0.1, "internal only"),
+        (-0.1, -0.1, -0.1, "nothing"),
+        (-0.1, -0.1, 0.1, "unclear"),
+        (-0.1, 0.3, -0.1, "unclear"),
+        (float("nan"), 0.3, 0.1, "unclear"),
+    ],
+)
+def test_verdicts_follow_from_where_intervals_lie(surface: float, hidden: float, gain: float, said: str) -> None:
+    parts = [Estimate(low + 0.05, low, low + 0.1, 50, 0.95) for low in (surface, hidden, gain)]
+    assert verdict(*parts, chance=0.0) == said
+
+
+def test_without_surface_features_there_is_nothing_to_compare(tmp_path: Path) -> None:
+    write_store(tmp_path, {SELF: noise(60, 1)}, {SELF: np.random.default_rng(0).uniform(5, 95, 60)})
+    run_both(tmp_path)
+    assert result(tmp_path)["pairs"] == []
+    assert "No surface feature varies" in (tmp_path / "introspection_surface" / "RESULTS.md").read_text()

@@ -1,0 +1,160 @@
+"""Emergence over layers: planted onsets are found, their lag too, and nothing has no onset."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lit_experiments.cli import main
+from lit_experiments.errors import EXIT_DONE, EXIT_USER
+from lit_experiments.experiments.introspection.probing import first_above, onset_of
+from lit_experiments.experiments.introspection.probing_report import lag_sentence
+from lit_experiments.statistics import Estimate
+from tests.experiments.introspection.planted import LAYERS, MCQ, QUESTIONS, SELF, noise, unit, write_store
+
+CONFIDENCE = f"{SELF}.{SELF}"
+
+
+def train(run: Path) -> None:
+    argv = ["train", "--exp", "introspection_probes", "--run", str(run), "--bootstraps", "50", "--permutations", "99"]
+    assert main([*argv, "--shuffles", "2", "--accelerator", "cpu", "--twin", "false"]) == EXIT_DONE
+
+
+def analyze(run: Path, *options: str) -> int:
+    argv = ["analyze", "--exp", "introspection_probing", "--run", str(run), "--bootstraps", "300"]
+    return main([*argv, "--permutations", "500", *options])
+
+
+def plant(run: Path, confidence_from: int) -> None:
+    """The mcq pass's entropy along unit(1) in every layer; the self pass's confidence along unit(2) from one layer on.
+    No layer knows the margin."""
+    x, z, rng = noise(QUESTIONS, 3), noise(QUESTIONS, 4), np.random.default_rng(5)
+    entropy, told = rng.uniform(0, 1.3, QUESTIONS), rng.uniform(5, 95, QUESTIONS)
+    x += np.multiply.outer((entropy - 0.65) * 8, unit(1))[:, None, :]
+    z[:, confidence_from:] += np.multiply.outer((told - 50) / 8, unit(2))[:, None, :]
+    mcq = {"entropy": entropy.tolist(), "logit_margin": rng.normal(size=QUESTIONS).tolist()}
+    write_store(run, {MCQ: x, SELF: z}, {SELF: told}, embedded=True, columns={MCQ: mcq})
+
+
+@pytest.fixture(scope="module")
+def late(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("late")
+    plant(run, confidence_from=2)
+    train(run)
+    assert analyze(run) == EXIT_DONE
+    return run
+
+
+def result(run: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((run / "introspection_probing" / "probing.json").read_text())
+    return found
+
+
+def pair(run: Path, states: str, target: str) -> dict[str, Any]:
+    (found,) = [p for p in result(run)["pairs"] if (p["states"], p["target"]) == (states, target)]
+    return found
+
+
+def test_every_output_is_there(late: Path) -> None:
+    names = {"config.yaml", "probing.json", "results.json", "RESULTS.md", "report.html", "emergence.png", "onsets.png"}
+    assert names <= {p.name for p in (late / "introspection_probing").iterdir()}
+    assert "demonstration" in (late / "introspection_probing" / "RESULTS.md").read_text().splitlines()[2]
+
+
+def test_planted_onsets_are_found(late: Path) -> None:
+    entropy, told = pair(late, MCQ, "mcq.entropy")["onset"], pair(late, SELF, CONFIDENCE)["onset"]
+    assert (entropy["layer"], entropy["low"], entropy["high"]) == ("resid_post.0",) * 3
+    assert told["layer"] == told["high"] == "resid_post.2"
+    assert told["none_share"] == 0
+
+
+def test_what_no_layer_knows_has_no_onset(late: Path) -> None:
+    for kind in (MCQ, SELF):
+        onset = pair(late, kind, "mcq.logit_margin")["onset"]
+        assert onset["layer"] is onset["high"] is None
+        assert onset["none_share"] > 0.3
+
+
+def test_a_control_lies_below_a_layer_that_knows_and_around_one_that_does_not(late: Path) -> None:
+    curve = pair(late, SELF, CONFIDENCE)["curve"]
+    assert len(curve) == LAYERS
+    assert curve[2]["control_high"] <= curve[2]["threshold"] < curve[2]["score"]["low"]
+    assert curve[0]["score"]["value"] < curve[0]["threshold"] + 1e-9
+
+
+def test_the_lag_counts_layers(late: Path, tmp_path: Path) -> None:
+    lag = result(late)["lag"]
+    assert lag["estimate"]["value"] == 2
+    assert lag["estimate"]["high"] == 2
+    assert lag["undefined_share"] == 0
+    plant(tmp_path, confidence_from=0)
+    train(tmp_path)
+    assert analyze(tmp_path) == EXIT_DONE
+    none = result(tmp_path)["lag"]["estimate"]
+    assert (none["value"], none["low"], none["high"]) == (0, 0, 0)
+    assert "both become readable in the same layer" in (tmp_path / "introspection_probing" / "RESULTS.md").read_text()
+
+
+def test_first_above_and_its_interval() -> None:
+    scores = np.array([[0.1, 0.6, 0.2], [0.0, 0.1, 0.2], [0.9, 0.9, 0.9], [0.1, 0.4, 0.9]])
+    found = first_above(scores, np.array([0.5, 0.5, 0.5]))
+    np.testing.assert_array_equal(found, [1, np.nan, 0, 2])
+    drawn = np.array([0.0] * 10 + [1.0] * 80 + [np.nan] * 10)
+    onset = onset_of(1.0, drawn, ["a", "b", "c"])
+    assert (onset["layer"], onset["low"], onset["high"], onset["none_share"]) == ("b", "a", None, 0.1)
+    onset = onset_of(1.0, np.array([0.0] * 2 + [1.0] * 96 + [2.0] * 2), ["a", "b", "c"])
+    assert (onset["low"], onset["high"]) == ("b", "b")
+
+
+@pytest.mark.parametrize(
+    ("estimate", "said"),
+    [
+        ((2, 1, 3), "later than entropy"),
+        ((-2, -3, -1), "earlier than entropy"),
+        ((1, 0, 2), "do not tell which comes first"),
+        ((1, np.nan, np.nan), "It has no interval: 40% of the resamples"),
+        ((np.nan, np.nan, np.nan), "undefined: one of the two has no onset"),
+    ],
+)
+def test_the_lag_in_words(estimate: tuple[float, float, float], said: str) -> None:
+    lag = {"estimate": Estimate(*estimate, 72, 0.95), "undefined_share": 0.4, "absent": []}
+    assert said in lag_sentence(lag)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--permutations", "10"], ["10 permutations cannot tell", "--permutations 120"]),
+        (["--alpha", "1.5"], ["alpha must lie between 0 and 1"]),
+    ],
+)
+def test_settings_that_cannot_be(
+    late: Path, capsys: pytest.CaptureFixture[str], options: list[str], said: list[str]
+) -> None:
+    assert analyze(late, *options) == EXIT_USER
+    message = capsys.readouterr().err
+    assert all(part in message for part in said)
+
+
+@pytest.mark.parametrize("name", ["introspection_probing", "introspection_surface"])
+def test_without_probes_the_next_command_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    plant(tmp_path, confidence_from=0)
+    assert main(["analyze", "--exp", name, "--run", str(tmp_path)]) == EXIT_USER
+    message = capsys.readouterr().err
+    assert "holds no finished probes" in message
+    assert f"python train.py --exp introspection_probes --run {tmp_path}" in message
+
+
+def test_probes_of_another_store_are_refused(late: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The run was collected anew, with more questions, after its probes were trained."""
+    write_store(tmp_path, {SELF: noise(40, 1)}, {SELF: np.linspace(5, 95, 40)})
+    (late / "introspection_probes").rename(tmp_path / "introspection_probes")
+    try:
+        assert analyze(tmp_path) == EXIT_USER
+        assert "has changed since its probes" in capsys.readouterr().err
+    finally:
+        (tmp_path / "introspection_probes").rename(late / "introspection_probes")

@@ -1,0 +1,70 @@
+"""The random-weights twin reads what the model read, at the same position, and is probed alike."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from lit_experiments.cli import main
+from lit_experiments.errors import EXIT_DONE, UserError
+from lit_experiments.experiments.introspection.analysis import open_introspection
+from lit_experiments.experiments.introspection.probe_data import read_questions_of
+from lit_experiments.experiments.introspection.twin import forget_states, model_of, twin_states
+from lit_experiments.lm.capture import capture
+from lit_experiments.lm.load import load_untrained
+
+PASSES = ["mcq", "self_confidence"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    some = ["--num_questions", "60", "--passes", json.dumps(PASSES), "--positions", "last_3"]
+    assert main(["collect", "--exp", "introspection", "--run", str(folder), *some]) == EXIT_DONE
+    return folder
+
+
+def test_states_are_those_of_fresh_weights_at_the_answer_position(run: Path, tmp_path: Path) -> None:
+    store = open_introspection(run)
+    questions = read_questions_of(store, 0.3, 5, 0)
+    found = twin_states(store, questions.rows, 1, 0, 4096, "cpu", tmp_path)
+    before = twin_states(store, questions.rows, 3, 0, 4096, "cpu", tmp_path)
+    lm = load_untrained(model_of(store), "cpu", 0)
+    for kind in PASSES:
+        row = questions.rows[kind].iloc[17]
+        one = capture(lm, [row.input_ids.tolist()], store.schema.coords["layer"])
+        states = one.values.float().numpy() * np.exp2(one.exponents.numpy()[..., None].astype(np.float32))
+        np.testing.assert_allclose(found[kind][17], states[:, -1], atol=2e-3)
+        np.testing.assert_allclose(before[kind][17], states[:, -3], atol=2e-3)
+    (kept, _) = sorted(tmp_path.iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    marked = {kind: np.zeros_like(values) for kind, values in found.items()}
+    save_file(marked, kept)
+    again = twin_states(store, questions.rows, 1, 0, 4096, "cpu", tmp_path)
+    assert not again["mcq"].any(), "other processes take what the first one left"
+    forget_states(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_twin_knows_less_than_the_model(run: Path) -> None:
+    targets = "[self_confidence.self_confidence, mcq.parsed_answer]"
+    quick = ["--bootstraps", "200", "--permutations", "99", "--shuffles", "2", "--fewest", "4"]
+    argv = ["train", "--exp", "introspection_probes", "--run", str(run), "--targets", targets, *quick]
+    assert main([*argv, "--accelerator", "cpu"]) == EXIT_DONE
+    out = run / "introspection_probes"
+    pairs = json.loads((out / "metrics.json").read_text())["pairs"]
+    assert len(pairs) == 4
+    own = [p for p in pairs if (p["states"], p["target"]) == ("self_confidence", "self_confidence.self_confidence")]
+    twin = own[0]["controls"]["twin"]
+    assert len(twin["by_layer"]) == 6
+    assert own[0]["chosen"]["score"]["value"] > 0.3 > twin["score"]["value"]
+    assert twin["difference"]["value"] == pytest.approx(own[0]["chosen"]["score"]["value"] - twin["score"]["value"])
+    assert not list(out.glob("twin-*"))
+
+
+def test_another_model_under_the_same_name_is_refused(run: Path) -> None:
+    store = open_introspection(run)
+    store.fingerprint["model"]["model"] = {"weights": "others"}
+    with pytest.raises(UserError, match="is not the model that filled"):
+        model_of(store)
