@@ -37,7 +37,10 @@ class Tokens:
 
     def encode_with_spans(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
         """The ids of `encode`, and for each the characters [start, end) of `text` that it stands for; an added BOS
-        stands for none, (0, 0). Raises ModelError on two BOS and for a tokenizer that does not know its offsets."""
+        stands for none, (0, 0); several tokens of one character (its bytes) all have that character's.
+
+        Raises ModelError on two BOS, and for a tokenizer that does not know its offsets.
+        """
         if not self.tokenizer.is_fast:
             raise model_error(
                 "This model's tokenizer cannot say which characters a token stands for.",
@@ -62,6 +65,14 @@ class Tokens:
     def decode(self, ids: list[int]) -> str:
         """The text of `ids`, special tokens written out, nothing tidied."""
         return self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+
+    def decode_after(self, prefix: list[int], ids: list[int]) -> str:
+        """What `ids` add to the text of `prefix`, a leading space included, which some tokenizers drop at a text's
+        start. Characters that the prefix leaves unfinished are completed here.
+        """
+        before, whole = self.decode(prefix), self.decode([*prefix, *ids])
+        pairs = enumerate(zip(before, whole, strict=False))
+        return whole[next((at for at, (one, other) in pairs if one != other), min(len(before), len(whole))) :]
 
     def _begun(self, ids: list[int], text: str) -> list[int]:
         """`ids` with the BOS in front that the model reads."""

@@ -84,13 +84,13 @@ def _shuffled(human: Reading, tokens: Tokens, seed: int) -> Reading:
     behind = human.ids[human.boundary :]
     random.Random(f"shuffle/{seed}/{human.paragraph_id}").shuffle(behind)
     ids = human.ids[: human.boundary] + behind
-    return replace(human, condition=SHUFFLED, ids=ids, continuation=continued_text(ids, human.boundary, tokens))
+    return replace(human, condition=SHUFFLED, ids=ids, continuation=tokens.decode_after(ids[: human.boundary], behind))
 
 
 def generated(reading: Reading, new_ids: Sequence[int], ended: bool, tokens: Tokens) -> Reading:
     """The reading with its continuation: the very tokens that the model wrote, an end-of-text token left away."""
     ids = [*reading.ids, *new_ids]
-    text = continued_text(ids, reading.boundary, tokens)
+    text = tokens.decode_after(reading.ids, list(new_ids))
     return replace(
         reading,
         ids=ids,
@@ -99,12 +99,6 @@ def generated(reading: Reading, new_ids: Sequence[int], ended: bool, tokens: Tok
         retokenises=tokens.encode(reading.prompt + text) == ids,
         to_generate=False,
     )
-
-
-def continued_text(ids: list[int], boundary: int, tokens: Tokens) -> str:
-    """The text of ids[boundary:] as it follows the text before it (SentencePiece drops a leading space otherwise)."""
-    whole, before = tokens.decode(ids), tokens.decode(ids[:boundary])
-    return whole[len(before) :] if whole.startswith(before) else tokens.decode(ids[boundary:])
 
 
 def sample(reading: Reading, index: int, max_new_tokens: int, states: str) -> Sample:
