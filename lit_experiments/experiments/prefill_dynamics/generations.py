@@ -74,7 +74,8 @@ def load_generations(
         )
     there = {key: settings["generator"][key] for key in generator}
     differences = fingerprint_difference(
-        {**{key: settings[key] for key in texts}, "generator": there}, {**texts, "generator": generator}
+        {**{key: settings[key] for key in texts if key in settings}, "generator": there},
+        {**texts, "generator": generator},
     )
     if differences:
         lines = [f"  {key}: {here} there, {ours} asked for" for key, here, ours in differences]
