@@ -162,7 +162,7 @@ def _draw_solutions(path: Path, problems: Sequence[str], points: Sequence[Point]
                 color = ORANGE if p.answer_changed else BLUE
                 height = 0.0 if np.isnan(p.relative_distance) else p.relative_distance
                 axes.bar(p.position, height, width=width, color=color, alpha=0.85)
-                label = f"{_shown(p.first.text)} / {_shown(p.second.text)}"
+                label = f"{shown(p.first.text)} / {shown(p.second.text)}"
                 axes.annotate(
                     label,
                     (p.position, height),
@@ -182,7 +182,7 @@ def _draw_solutions(path: Path, problems: Sequence[str], points: Sequence[Point]
     return path
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
     """A token for a figure: spaces and what has no glyph visible, dollar signs no formula."""
     visible = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text.replace("\n", "↵"))
     return visible.replace(" ", "␣").replace("$", r"\$") or "∅"
