@@ -90,10 +90,12 @@ class Store:
 
     def to_pandas(self, columns: list[str] | None = None, filter: Any = None) -> pd.DataFrame:
         """Metadata as a pandas table, JSON columns decoded."""
-        frame = self.table(columns, filter).to_pandas()
+        table = self.table(columns, filter)
+        frame = table.to_pandas()
         for column in self.schema.columns:
-            if column.type == "json" and column.name in frame:
-                frame[column.name] = [None if text is None else json.loads(text) for text in frame[column.name]]
+            if column.type == "json" and column.name in frame:  # from the table: pandas turns None into NaN
+                texts = table.column(column.name).to_pylist()
+                frame[column.name] = [None if text is None else json.loads(text) for text in texts]
         return frame
 
     def select(self, rows: Any) -> Store:

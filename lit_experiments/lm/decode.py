@@ -12,34 +12,25 @@ Owns `Decoder`. Its conventions:
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from lit_experiments.lm.batching import Batch, pad_left, pad_right
+from lit_experiments.lm.cache import cut, new_cache
+from lit_experiments.lm.continuations import Continuations, Recorder
 from lit_experiments.lm.errors import ModelError, NonFiniteStateError, model_error
 from lit_experiments.lm.hooks import Tap, tapped
 from lit_experiments.lm.model import LanguageModel
 from lit_experiments.lm.noise import NoiseAhead, StreamKey
+from lit_experiments.lm.pool import LatentPool
 from lit_experiments.lm.sampling import Sampling, choose
 from lit_experiments.lm.sites import resolve_sites
-from lit_experiments.lm.state import State, cropped_cache, new_cache
+from lit_experiments.lm.state import State
 
 # In logits. Between batch shapes float32 logits were seen to move by 1e-6 of their size: 1e-5 in trained models, 5e-4
 # in badly conditioned random ones. One choice in some thousands is this close, so settling them costs next to nothing.
 NEAR_TIE = {torch.float32: 5e-4, torch.float16: 0.0, torch.bfloat16: 0.0}
-
-
-@dataclass(frozen=True)
-class Continuations:
-    """What was sampled. token_ids: int64 [N, steps], -1 after a row's end; log_probs: float32 [N, steps] in nats, NaN
-    after a row's end; lengths: int64 [N], the stop token counted; stopped: bool [N], ended by a stop token."""
-
-    token_ids: Tensor
-    log_probs: Tensor
-    lengths: Tensor
-    stopped: Tensor
 
 
 class Decoder:
@@ -54,12 +45,13 @@ class Decoder:
         self.sites = resolve_sites(list(sites), lm.info.layout, lm.info.n_layers)
         self.near_ties = 0
 
-    def prefill(self, prompts: Sequence[Sequence[int]]) -> State:
-        """Reads `prompts` (token ids) once. Raises ModelError for what the model cannot read."""
+    def prefill(self, prompts: Sequence[Sequence[int]], keep_past: bool = False) -> State:
+        """Reads `prompts` (token ids) once. keep_past: also keep what a sliding window has passed, to branch there
+        later. Raises ModelError for what the model cannot read."""
         self.lm.check_sequences(prompts)
-        cache = new_cache(self.lm.info.config)
+        cache = new_cache(self.lm.info.config, keep_past)
         batch = pad_left(prompts, self.lm.device)
-        logits, captured = self._forward(batch, cache)
+        logits, captured = self._forward(batch, cache, self.sites)
         return State([list(ids) for ids in prompts], logits, captured, cache, batch.mask)
 
     def sample(
@@ -71,16 +63,24 @@ class Decoder:
         stop_ids: Sequence[int] = (),
         feed_last: bool = True,
         forced: Sequence[Sequence[int]] | None = None,
+        pool: LatentPool | None = None,
+        limits: Sequence[int] | None = None,
+        ended: dict[int, State] | None = None,
     ) -> Continuations:
         """Continues every row of `state` by `steps` tokens, and moves `state` there.
 
         keys: one random stream per row. stop_ids: tokens that end their row; ended rows leave `state`, the others stay
         in order. feed_last: whether the last token is fed too (`state.logits` and `.captured` then stand after it);
-        without, `state` is finished. forced: per row, tokens to take instead of sampled ones in the first steps.
+        without, `state` is finished. forced: per row, tokens to take instead of sampled ones in the first steps. pool:
+        takes means of the states of this call's tokens, the first being its token 1. limits: per row, after how many
+        tokens it ends, if before `steps`; the last of them is fed. ended: receives the state of each row that ends
+        before `steps`, by its index in `state`, behind the last token that was fed (a stop token is not).
         Raises ModelError when the texts outgrow the model's window.
         """
-        self._check(state, steps, keys, forced)
-        out = _Recorder(len(state), steps)
+        self._check(state, steps, keys, forced, limits)
+        if pool is not None:
+            pool.begin(len(state), self.lm.info.d_model, self.lm.device)
+        out = Recorder(len(state), steps)
         alive, keys = list(range(len(state))), list(keys)
         with NoiseAhead(state.logits.shape[1]) as noise:
             for step in range(steps):
@@ -93,34 +93,52 @@ class Decoder:
                 going = out.record(step, alive, tokens, _chosen(state.logits, tokens) - log_total, stop_ids)
                 for ids, token in zip(state.ids, tokens.tolist(), strict=True):
                     ids.append(token)
+                if ended is not None:
+                    ended.update(_stopped(state, alive, going))
                 if len(going) < len(alive):
                     _become(state, state.select(going))
                     alive, keys, tokens = [alive[i] for i in going], [keys[i] for i in going], tokens[going]
                 if not alive:
                     break
-                if step + 1 < steps or feed_last:
-                    self._feed(state, tokens)
+                pooled = pool if pool is not None and pool.wants(step + 1, alive) else None
+                if step + 1 < steps or feed_last or pooled is not None:
+                    states = self._feed(state, tokens, () if pooled is None else pooled.sites)
+                    if pooled is not None:
+                        pooled.add(step + 1, alive, states)
+                if limits is not None and step + 1 < steps:
+                    going = [i for i, row in enumerate(alive) if step + 1 < limits[row]]
+                    if ended is not None:
+                        ended.update({row: state.select([i]) for i, row in enumerate(alive) if i not in going})
+                    if len(going) < len(alive):
+                        _become(state, state.select(going))
+                        alive, keys = [alive[i] for i in going], [keys[i] for i in going]
+                    if not alive:
+                        break
         state.finished = not feed_last
         return out.result()
 
-    def crop(self, state: State, lengths: Sequence[int]) -> State:
-        """A new state whose rows hold only their first `lengths` tokens, to branch from there; `state` stays as it is.
+    def branch(self, state: State, lengths: Sequence[int], rows: Sequence[int] | None = None) -> State:
+        """A new state, to go another way from there: its row i holds the first lengths[i] tokens of row rows[i] (row i
+        when not given); `state` stays as it is.
 
-        When every row goes back by the same number of tokens the cache is reused and one token fed again; otherwise,
-        and where a sliding window has let go of the past, the shortened texts are read again.
+        The cache is cut to each row's length and one token fed again. Only where a sliding window may have let go of
+        the past, the shortened texts are read again (`prefill` with keep_past avoids that).
         """
         state.require_open()
-        for row, (ids, length) in enumerate(zip(state.ids, lengths, strict=True)):
-            if not 1 <= length <= len(ids):
-                raise model_error(f"Row {row} has {len(ids)} tokens, it cannot go back to {length}.")
-        texts = [ids[:length] for ids, length in zip(state.ids, lengths, strict=True)]
-        back = {len(ids) - length for ids, length in zip(state.ids, lengths, strict=True)}
-        held = state.cache.get_seq_length()
-        cache = cropped_cache(state.cache, held - back.pop() - 1) if len(back) == 1 and min(lengths) > 1 else None
+        rows = range(len(state)) if rows is None else rows
+        for row, length in zip(rows, lengths, strict=True):
+            if not 1 <= length <= len(state.ids[row]):
+                raise model_error(f"Row {row} has {len(state.ids[row])} tokens, it cannot go back to {length}.")
+        texts = [state.ids[row][:length] for row, length in zip(rows, lengths, strict=True)]
+        columns = state.mask.shape[1]
+        starts = [columns - len(state.ids[row]) for row in rows]  # a row's tokens lie behind its padding
+        counts = [length - 1 for length in lengths]
+        cache = cut(state.cache, rows, starts, counts) if max(counts) else None
         if cache is None:
             return self.prefill(texts)
-        columns = cache.get_seq_length()
-        shorter = State(texts, state.logits, state.captured, cache, state.mask[:, :columns])
+        column = torch.arange(max(counts), device=state.mask.device)
+        mask = column[None] >= max(counts) - torch.tensor(counts, device=state.mask.device)[:, None]
+        shorter = State(texts, state.logits, state.captured, cache, mask)
         self._feed(shorter, torch.tensor([ids[-1] for ids in texts], device=self.lm.device))
         return shorter
 
@@ -154,20 +172,23 @@ class Decoder:
             raise NonFiniteStateError(message, index=row, site="logits", position=position)
         return log_total
 
-    def _feed(self, state: State, tokens: Tensor) -> None:
-        """Feeds each row the token that its ids already end with."""
+    def _feed(self, state: State, tokens: Tensor, sites: Sequence[str] = ()) -> Tensor:
+        """Feeds each row the token that its ids already end with; returns its states at `sites` [site, N, hidden]."""
         positions = torch.tensor([[len(ids) - 1] for ids in state.ids], device=self.lm.device)
         state.mask = torch.cat([state.mask, state.mask.new_ones(len(state), 1)], dim=1)
-        state.logits, state.captured = self._forward(Batch(tokens[:, None], positions, state.mask), state.cache)
+        wanted = list(dict.fromkeys([*self.sites, *sites]))
+        state.logits, found = self._forward(Batch(tokens[:, None], positions, state.mask), state.cache, wanted)
+        state.captured = {site: found[site] for site in self.sites}
+        return torch.stack([found[site] for site in sites]) if sites else state.logits.new_empty(0)
 
     @torch.inference_mode()
-    def _forward(self, batch: Batch, cache: object) -> tuple[Tensor, dict[str, Tensor]]:
+    def _forward(self, batch: Batch, cache: object, sites: Sequence[str]) -> tuple[Tensor, dict[str, Tensor]]:
         """float32 logits [N, V] and site states [N, hidden] at the last column."""
         captured: dict[str, Tensor] = {}
         shape = (*batch.ids.shape, self.lm.info.d_model)
-        sink = lambda k, state: captured.__setitem__(self.sites[k], state[:, -1].clone())  # noqa: E731
-        tap = Tap(shape, len(self.sites), sink, stop_when_complete=False)
-        with tapped(self.lm.model, self.lm.info.layout, self.sites, tap):
+        sink = lambda k, state: captured.__setitem__(sites[k], state[:, -1].clone())  # noqa: E731
+        tap = Tap(shape, len(sites), sink, stop_when_complete=False)
+        with tapped(self.lm.model, self.lm.info.layout, sites, tap):
             hidden = self.lm.body(
                 input_ids=batch.ids,
                 attention_mask=batch.mask,
@@ -180,38 +201,24 @@ class Decoder:
     def _canonical_logits(self, ids: list[int]) -> Tensor:
         """The logits [1, V] after `ids`, computed in the one way that depends on nothing but `ids`."""
         with _one_thread(self.lm.device):
-            logits, _ = self._forward(pad_right([ids], self.lm.device), None)
+            logits, _ = self._forward(pad_right([ids], self.lm.device), None, ())
         return logits
 
     def _check(
-        self, state: State, steps: int, keys: Sequence[StreamKey], forced: Sequence[Sequence[int]] | None
+        self,
+        state: State,
+        steps: int,
+        keys: Sequence[StreamKey],
+        forced: Sequence[Sequence[int]] | None,
+        limits: Sequence[int] | None,
     ) -> None:
         state.require_open()
-        if len(keys) != len(state) or (forced is not None and len(forced) != len(state)):
-            raise ModelError(f"{len(state)} rows need as many keys (and forced continuations): {len(keys)} given.")
-        self.lm.check_sequences(state.ids, room=steps)
-
-
-class _Recorder:
-    """Fills the arrays of `Continuations` step by step."""
-
-    def __init__(self, rows: int, steps: int) -> None:
-        self.token_ids = torch.full((rows, steps), -1, dtype=torch.int64)
-        self.log_probs = torch.full((rows, steps), torch.nan, dtype=torch.float32)
-        self.stopped = torch.zeros(rows, dtype=torch.bool)
-
-    def record(
-        self, step: int, alive: list[int], tokens: Tensor, log_probs: Tensor, stop_ids: Sequence[int]
-    ) -> list[int]:
-        """Notes this step's tokens; returns which of the rows at hand go on."""
-        self.token_ids[alive, step] = tokens.cpu()
-        self.log_probs[alive, step] = log_probs.cpu()
-        ended = [token in stop_ids for token in tokens.tolist()]
-        self.stopped[[row for row, end in zip(alive, ended, strict=True) if end]] = True
-        return [i for i, end in enumerate(ended) if not end]
-
-    def result(self) -> Continuations:
-        return Continuations(self.token_ids, self.log_probs, (self.token_ids >= 0).sum(1), self.stopped)
+        if any(given is not None and len(given) != len(state) for given in (keys, forced, limits)):
+            raise ModelError(
+                f"{len(state)} rows need as many keys (forced continuations, limits): {len(keys)} keys given."
+            )
+        room = [steps] * len(state) if limits is None else [min(steps, limit) for limit in limits]
+        self.lm.check_sequences(state.ids, room=room)
 
 
 def _chosen(logits: Tensor, tokens: Tensor) -> Tensor:
@@ -222,6 +229,15 @@ def _force(tokens: Tensor, forced: list[Sequence[int]]) -> None:
     for row, wanted in enumerate(forced):
         if len(wanted):
             tokens[row] = wanted[0]
+
+
+def _stopped(state: State, alive: list[int], going: list[int]) -> dict[int, State]:
+    """The rows that do not go on, by their index in the first state, without their stop tokens, which are not fed."""
+    found = {}
+    for i in sorted(set(range(len(alive))) - set(going)):
+        found[alive[i]] = state.select([i])
+        found[alive[i]].ids[0].pop()
+    return found
 
 
 def _become(state: State, other: State) -> None:

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from lit_experiments.lm.batching import pad_left
+from lit_experiments.lm.cache import independent, new_cache
 from lit_experiments.lm.capture import exact_states
 from lit_experiments.lm.errors import NonFiniteStateError, model_error
 from lit_experiments.lm.hooks import Tap, tapped
@@ -31,7 +32,6 @@ from lit_experiments.lm.intervene import Intervention, intervened
 from lit_experiments.lm.model import LanguageModel
 from lit_experiments.lm.score import next_token_logits
 from lit_experiments.lm.sites import resolve_sites
-from lit_experiments.lm.state import new_cache, shallow_copy
 
 # Largest difference between a slot's and a whole pass's logits, relative to the largest logit, that is rounding.
 ROUNDING = {torch.float32: 1e-4, torch.bfloat16: 6e-2, torch.float16: 1e-2}
@@ -160,7 +160,7 @@ class SharedPrefix:
             input_ids=self.ids,
             attention_mask=self.mask,
             position_ids=self.positions,
-            past_key_values=shallow_copy(self.prefix),
+            past_key_values=independent(self.prefix),
             use_cache=True,
         ).last_hidden_state
 

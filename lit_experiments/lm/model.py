@@ -72,14 +72,16 @@ class LanguageModel:
             with self.peft.disable_adapter():
                 yield
 
-    def check_sequences(self, sequences: Sequence[Sequence[int]], room: int = 0) -> None:
-        """Refuses what the model cannot read: empty or too long sequences (with `room` tokens to come), foreign ids."""
+    def check_sequences(self, sequences: Sequence[Sequence[int]], room: int | Sequence[int] = 0) -> None:
+        """Refuses what the model cannot read: empty or too long sequences (with `room` tokens to come, for all
+        or for each), foreign ids."""
         window, vocabulary = self.info.window, self.info.vocab_size
-        for index, ids in enumerate(sequences):
+        rooms = [room] * len(sequences) if isinstance(room, int) else room
+        for index, (ids, to_come) in enumerate(zip(sequences, rooms, strict=True)):
             if len(ids) == 0:
                 raise model_error(f"Sequence {index} is empty.", next_step="give at least one token")
-            if window is not None and len(ids) + room > window:
-                extra = f" and {room} to come" if room else ""
+            if window is not None and len(ids) + to_come > window:
+                extra = f" and {to_come} to come" if to_come else ""
                 raise model_error(
                     f"Sequence {index} does not fit the model's window.",
                     found=f"{len(ids)} tokens{extra}",

@@ -1,20 +1,17 @@
 """Where a batch of texts stands while it is being continued: what was read, the cache, the next token's logits.
 
-Owns `State` and how caches are forked, thinned and shortened. Hugging Face's dynamic cache layers never write into a
-tensor that they hold, they replace it; so two states may share tensors, and none is changed by what another does.
-Knows nothing of sampling.
+Owns `State` and how it is forked and thinned. Knows nothing of sampling.
 """
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from transformers import DynamicCache
-from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-from lit_experiments.lm.errors import ModelError, model_error
+from lit_experiments.lm.cache import selected
+from lit_experiments.lm.errors import model_error
 
 
 @dataclass
@@ -49,7 +46,7 @@ class State:
             ids=[list(self.ids[row]) for row in rows],
             logits=self.logits[index],
             captured={site: state[index] for site, state in self.captured.items()},
-            cache=_select_cache(self.cache, index),
+            cache=selected(self.cache, index),
             mask=self.mask[index],
         )
 
@@ -60,37 +57,3 @@ class State:
                 "This state ended with a token that was not fed, so it cannot be continued or forked.",
                 next_step="sample with feed_last=True",
             )
-
-
-def new_cache(config: object) -> DynamicCache:
-    """An empty cache for a model of this configuration. Raises ModelError for layers that cannot be forked."""
-    cache = DynamicCache(config=config)
-    kinds = {type(layer) for layer in cache.layers} - {DynamicLayer, DynamicSlidingWindowLayer}
-    if kinds:
-        raise ModelError(f"This model's cache cannot be forked: {', '.join(kind.__name__ for kind in kinds)}.")
-    return cache
-
-
-def cropped_cache(cache: DynamicCache, columns: int) -> DynamicCache | None:
-    """A copy without the last columns, so that `columns` remain; None where a sliding window has already let go of
-    what would be needed again."""
-    held = cache.get_seq_length()
-    full = [layer for layer in cache.layers if layer.is_sliding and held >= layer.sliding_window]
-    if full and columns < held:
-        return None
-    shorter = shallow_copy(cache)
-    shorter.crop(columns - held)
-    return shorter
-
-
-def _select_cache(cache: DynamicCache, index: Tensor) -> DynamicCache:
-    chosen = shallow_copy(cache)
-    chosen.batch_select_indices(index)
-    return chosen
-
-
-def shallow_copy(cache: DynamicCache) -> DynamicCache:
-    """A cache that shares every tensor; what is fed to it leaves the first one as it is."""
-    twin = copy.copy(cache)
-    twin.layers = [copy.copy(layer) for layer in cache.layers]
-    return twin

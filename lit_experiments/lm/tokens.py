@@ -62,6 +62,12 @@ class Tokens:
             for mark, text in zip(marked, texts, strict=True)
         ]
 
+    def prompt(self, text: str, chat: bool) -> tuple[str, list[int]]:
+        """(what the model reads, its token ids): the text itself, or as a user's turn in the chat template, up to
+        where the model's own turn begins. Raises ModelError without a chat template."""
+        shown = self._in_chat(text) if chat else text
+        return shown, self.encode(shown)
+
     def decode(self, ids: list[int]) -> str:
         """The text of `ids`, special tokens written out, nothing tidied."""
         return self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
@@ -79,6 +85,12 @@ class Tokens:
         begun = list(ids) if self.bos_id is None or ids[:1] == [self.bos_id] else [self.bos_id, *ids]
         self._refuse_double_bos(begun, text)
         return begun
+
+    def _in_chat(self, text: str) -> str:
+        if self.tokenizer.chat_template is None:
+            raise model_error("This model's tokenizer has no chat template.", next_step="--chat_template false")
+        turn = [{"role": "user", "content": text}]
+        return str(self.tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True))
 
     def _refuse_double_bos(self, ids: list[int], text: str) -> None:
         bos = self.tokenizer.bos_token_id

@@ -48,3 +48,10 @@ def generated_problems(number: int, seed: int) -> list[tuple[Problem, str]]:
         if len(found) == number:
             break
     return found
+
+
+def solution_method(solution: str) -> str | None:
+    """Which of the two methods a solution of an embedded problem follows; None if neither."""
+    from lit_experiments.embedded.arithmetic import method_of
+
+    return method_of(solution)

@@ -178,7 +178,7 @@ def test_going_back_to_a_position_equals_reading_the_shorter_text(lm_of, name, l
     state = decoder.prefill(random_sequences([6, 9]))
     decoder.sample(state, 3, PURE, keys(2))
     before = state.logits.clone()
-    back = decoder.crop(state, lengths)
+    back = decoder.branch(state, lengths)
     fresh = decoder.prefill([ids[:length] for ids, length in zip(state.ids, lengths, strict=True)])
     assert back.ids == fresh.ids
     torch.testing.assert_close(back.logits, fresh.logits, rtol=1e-4, atol=1e-4)
@@ -193,7 +193,7 @@ def test_branching_with_the_same_stream_repeats_the_original(lm_of):
     decoder = Decoder(lm_of("llama"))
     state = decoder.prefill(random_sequences([6]))
     first = decoder.sample(state, 8, PURE, keys(1))
-    again = decoder.sample(decoder.crop(state, [9]), 5, PURE, keys(1))
+    again = decoder.sample(decoder.branch(state, [9]), 5, PURE, keys(1))
     assert torch.equal(again.token_ids[0], first.token_ids[0, 3:])
 
 
@@ -204,7 +204,7 @@ def test_a_state_that_was_not_fed_its_last_token_cannot_go_on(lm_of):
     for use in (
         lambda: state.fork(2),
         lambda: decoder.sample(state, 1, GREEDY, keys(1)),
-        lambda: decoder.crop(state, [2]),
+        lambda: decoder.branch(state, [2]),
     ):
         with pytest.raises(ModelError, match="feed_last=True"):
             use()

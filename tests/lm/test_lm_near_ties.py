@@ -48,8 +48,8 @@ def test_near_ties_survive_rounding_that_differs_from_call_to_call(lm_of, monkey
     honest = decoder._forward
     generator = torch.Generator().manual_seed(0)
 
-    def shaken(batch, cache):
-        logits, captured = honest(batch, cache)
+    def shaken(batch, cache, sites):
+        logits, captured = honest(batch, cache, sites)
         if cache is not None:
             logits = logits + 0.01 * (2 * torch.rand(logits.shape, generator=generator) - 1)
         return logits, captured

@@ -49,6 +49,16 @@ def test_pandas_has_json_decoded(store):
     assert list(frame["sample_index"]) == list(range(N))
 
 
+@pytest.mark.parametrize("values", [[None, None], [None, {"a": 1}], [[1, 2], None]])
+def test_pandas_has_none_where_json_is_missing(tmp_path, values):
+    schema = stores.Schema((), (stores.Column("options", "json", "anything"),))
+    stores.create_store(tmp_path / "s", schema, {}, {}, "zarr")
+    with stores.PartWriter(tmp_path / "s", 0, 10**9, 60) as writer:
+        rows = [{"sample_id": str(i), "sample_index": i, "options": value} for i, value in enumerate(values)]
+        writer.append(stores.Records(rows, {}))
+    assert list(stores.open_store(tmp_path / "s").to_pandas()["options"]) == values
+
+
 def test_reading_rows_and_places(store, whole):
     view = store["resid_post"]
     lengths = [length(i) for i in range(N)]

@@ -1,6 +1,6 @@
 """Study 3: what hidden states carry about the model's own answer and confidence.
 
-prompts    the three passes' templates, rendered and tokenised
+prompts    the three passes' templates, rendered
 letters    answer letters resolved to tokens in context, and the distribution over them
 surface    what can be read off a question without a model
 collect    the collector: one prefill per question and pass

@@ -1,7 +1,7 @@
-"""Answer letters as tokens, and the distribution over them at the answer position.
+"""The distribution over answer letters at the answer position.
 
-Owns: which tokens count as a letter after a given prompt (with and without a space in front, both summed), and the
-numbers made of their logits. Does not know: what the letters mean.
+Owns: the numbers made of the letters' logits. Does not know: what the letters mean, which tokens they are
+(`lm.letters`).
 """
 
 from __future__ import annotations
@@ -14,9 +14,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-
-from lit_experiments.errors import UserError
-from lit_experiments.lm.tokens import Tokens
 
 Floats = NDArray[np.float64]
 
@@ -31,34 +28,6 @@ class Distribution:
     probs: Floats
     entropy: float
     outside: float
-
-
-def resolve_letters(tokens: Tokens, prompt: str, ids: Sequence[int], letters: str) -> list[list[int]]:
-    """For each letter, the tokens that can follow `prompt` and are that letter, with or without a space in front.
-
-    The letter is tokenised together with the prompt, since a tokenizer may join across the seam or split a letter off
-    its space. Raises UserError when a letter has no token of its own here, or two letters share one.
-    """
-    found = [_spellings(tokens, prompt, list(ids), letter) for letter in letters]
-    lost = [letter for letter, spelled in zip(letters, found, strict=True) if not spelled]
-    shared = len({token for spelled in found for token in spelled}) < sum(map(len, found))
-    if lost or shared:
-        what = f"no token of its own for {', '.join(lost)}" if lost else "one token for several letters"
-        raise UserError(
-            f"This tokenizer has {what} after the prompt {prompt[-40:]!r}.\n"
-            f"Next: end the template differently (for example with or without a space after the colon)."
-        )
-    return found
-
-
-def _spellings(tokens: Tokens, prompt: str, ids: list[int], letter: str) -> list[int]:
-    found: list[int] = []
-    for text in (f"{prompt} {letter}", f"{prompt}{letter}"):
-        longer = tokens.encode(text)
-        added = longer[len(ids) :]
-        if longer[: len(ids)] == ids and len(added) == 1 and added[0] not in found:
-            found.append(added[0])
-    return found
 
 
 def distribution(logits: NDArray[np.float32], spellings: Sequence[Sequence[int]]) -> Distribution:

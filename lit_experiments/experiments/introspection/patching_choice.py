@@ -17,10 +17,10 @@ from safetensors.numpy import load_file
 
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.introspection.analysis import OTHER, SELF, NothingToCompare
-from lit_experiments.experiments.introspection.letters import resolve_letters
 from lit_experiments.experiments.introspection.prompts import letters_of
 from lit_experiments.experiments.introspection.summary import passes
 from lit_experiments.lm.info import read_info
+from lit_experiments.lm.letters import resolve_letters
 from lit_experiments.lm.load import load
 from lit_experiments.lm.model import LanguageModel
 from lit_experiments.lm.spec import ModelSpec

@@ -1,17 +1,15 @@
-"""The three passes of a question: templates, rendered and tokenised.
+"""The three passes of a question: templates, rendered.
 
 Owns: which passes there are, their letters, what the confidence letters stand for, and the checks of a template.
-Does not know: models beyond their tokenizer, stores.
+Does not know: models, stores.
 """
 
 from __future__ import annotations
 
 import string
 from collections.abc import Mapping
-from typing import Any
 
 from lit_experiments.errors import UserError
-from lit_experiments.lm.tokens import Tokens
 from lit_experiments.sources.questions import QuestionRecord
 
 PASSES = ("mcq", "self_confidence", "other_confidence")
@@ -46,17 +44,3 @@ def render(template: str, question: QuestionRecord) -> str:
     """The template with a question's text and options."""
     options = dict(zip(ANSWER_LETTERS, question.options, strict=True))
     return template.format(question=question.text, **options)
-
-
-def in_chat(text: str, tokenizer: Any) -> str:
-    """The prompt as a user's turn, up to where the model's own begins. Raises UserError without a chat template."""
-    if tokenizer.chat_template is None:
-        raise UserError("This model's tokenizer has no chat template.\nNext: --chat_template false")
-    turn = [{"role": "user", "content": text}]
-    return str(tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True))
-
-
-def tokenised(text: str, tokens: Tokens, chat: bool) -> tuple[str, list[int]]:
-    """(prompt exactly as the model reads it, its token ids)."""
-    shown = in_chat(text, tokens.tokenizer) if chat else text
-    return shown, tokens.encode(shown)

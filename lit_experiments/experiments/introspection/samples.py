@@ -13,10 +13,10 @@ from typing import Any
 
 from lit_experiments.collecting.plan import Sample
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.introspection.letters import resolve_letters
-from lit_experiments.experiments.introspection.prompts import letters_of, render, tokenised
+from lit_experiments.experiments.introspection.prompts import letters_of, render
 from lit_experiments.experiments.introspection.surface import surface
 from lit_experiments.lm.info import ModelInfo
+from lit_experiments.lm.letters import resolve_letters
 from lit_experiments.sources.questions import QuestionRecord, Questions
 
 _SEAM = 48  # characters at a prompt's end that decide how a letter behind it is tokenised
@@ -101,7 +101,7 @@ class Prompts:
         return found, notes
 
     def _prompt(self, kind: str, question: QuestionRecord) -> tuple[str, list[int]]:
-        return tokenised(render(self.templates[kind], question), self.info.tokens, self.chat)
+        return self.info.tokens.prompt(render(self.templates[kind], question), self.chat)
 
     def _payload(self, kind: str, question: QuestionRecord, text: str, ids: list[int]) -> dict[str, Any]:
         positions = stored_positions(self.positions, len(ids))

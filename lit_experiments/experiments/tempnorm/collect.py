@@ -12,7 +12,8 @@ from lit_experiments.collecting.plan import Sample
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.tempnorm.export import jsonl_shape
 from lit_experiments.experiments.tempnorm.formulas import entropy, log_one_step, log_tempnorm, over_continuations
-from lit_experiments.lm.decode import Continuations, Decoder
+from lit_experiments.lm.continuations import Continuations
+from lit_experiments.lm.decode import Decoder
 from lit_experiments.lm.errors import NonFiniteStateError
 from lit_experiments.lm.noise import StreamKey
 from lit_experiments.lm.sampling import Sampling

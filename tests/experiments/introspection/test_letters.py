@@ -11,9 +11,10 @@ import pytest
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from lit_experiments.errors import UserError
-from lit_experiments.experiments.introspection.letters import distribution, letter_in, margin, resolve_letters
+from lit_experiments.experiments.introspection.letters import distribution, letter_in, margin
+from lit_experiments.lm.errors import ModelError
 from lit_experiments.lm.info import read_info
+from lit_experiments.lm.letters import resolve_letters
 from lit_experiments.lm.spec import ModelSpec
 from lit_experiments.lm.tokens import Tokens
 from tests.toys import random_llama
@@ -50,7 +51,7 @@ def test_a_letter_that_joins_the_prompt_s_last_word_does_not_count() -> None:
 
 def test_a_letter_without_a_token_is_an_error_that_says_which() -> None:
     tokens = tokens_of([*"xAB :"], [(" ", "A"), ("x", "A"), ("x", "B")])
-    with pytest.raises(UserError, match=re.escape("no token of its own for B after the prompt 'x'")):
+    with pytest.raises(ModelError, match=re.escape("no token of its own for B after the prompt 'x'")):
         resolve_letters(tokens, "x", tokens.encode("x"), "AB")
 
 

@@ -1,0 +1,153 @@
+"""The problems of study 4 and the prompts that ask them.
+
+Owns: which problems are taken, the prompt template, which layers latents are read at, what does not fit the window.
+Does not know: weights, sampling, stores.
+"""
+
+from __future__ import annotations
+
+import random
+import string
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from lit_experiments.errors import UserError
+from lit_experiments.lm.info import ModelInfo
+from lit_experiments.lm.sites import resolve_sites
+from lit_experiments.sources.problems import EMBEDDED, ProblemRecord, Problems, read_problems
+
+
+@dataclass(frozen=True)
+class ProblemSettings:
+    """Which problems, and how they are asked.
+
+    Attributes:
+        problems: JSONL, CSV or other data file, dataset folder, Hub id (NAME[@CONFIG][:SPLIT]), or "embedded".
+        num_problems: how many: drawn at random, or generated for "embedded"; None takes all.
+        columns: names of the question, answer, solution and id column; None finds the usual ones.
+        prompt: template with {question}.
+        chat: put the prompt into the tokenizer's chat template.
+        seed: of the choice (and of everything sampled).
+        too_long: "error", or "skip" (and count) problems that do not fit the window.
+        malformed: "stop" at a malformed record, or "skip" (and count).
+    """
+
+    problems: str
+    num_problems: int | None
+    columns: tuple[str | None, str | None, str | None, str | None]
+    prompt: str
+    chat: bool
+    seed: int
+    too_long: Literal["error", "skip"]
+    malformed: Literal["stop", "skip"]
+
+    def __post_init__(self) -> None:
+        if self.num_problems is not None and self.num_problems < 1:
+            raise UserError(f"num_problems must be at least 1, found {self.num_problems}.")
+        if self.num_problems is None and self.problems == EMBEDDED:
+            raise UserError("num_problems must say how many embedded problems to generate.")
+        try:
+            found = {name for _, name, _, _ in string.Formatter().parse(self.prompt) if name is not None}
+        except ValueError as error:
+            raise UserError(f"prompt: {error}. Write a literal brace as {{{{ or }}}}.") from error
+        if found != {"question"}:
+            names = ", ".join(sorted(found)) or "none"
+            raise UserError(f"prompt must hold {{question}} and no other field, found: {names}.")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A problem, the prompt as the model reads it, and its token ids."""
+
+    problem: ProblemRecord
+    prompt: str
+    ids: list[int]
+
+
+@dataclass(frozen=True)
+class ProblemSet:
+    """What is asked. notes: what was read, skipped, counted. settings: what of it shapes the numbers."""
+
+    asked: tuple[Asked, ...]
+    notes: list[str]
+    settings: dict[str, Any]
+
+
+def read_problem_set(settings: ProblemSettings, info: ModelInfo, new_tokens: int) -> ProblemSet:
+    """The problems whose prompts leave room for `new_tokens` in the model's window.
+
+    Raises:
+        UserError: one is too long and that is to be an error, or nothing is left.
+        SourceError, ModelError: see `read_problems`, `Tokens.prompt`.
+    """
+    question, answer, solution, identity = settings.columns
+    source = read_problems(
+        settings.problems,
+        generated=settings.num_problems or 0,
+        seed=settings.seed,
+        question_column=question,
+        answer_column=answer,
+        solution_column=solution,
+        id_column=identity,
+        malformed=settings.malformed,
+    )
+    chosen = _chosen(source.records, settings)
+    asked = [_asked(each, settings, info) for each in chosen]
+    room = None if info.window is None else info.window - new_tokens
+    fitting = [each for each in asked if room is None or len(each.ids) <= room]
+    notes = [_described(source, len(chosen))]
+    if len(fitting) < len(asked):
+        notes.append(_too_long(asked, room or 0, new_tokens, info, settings.too_long))
+    named = {k: v for k, v in asdict(settings).items() if k not in ("problems", "columns", "malformed")}
+    return ProblemSet(tuple(fitting), notes, {"problems": source.digest} | named)
+
+
+def layer_sites(layers: Sequence[int] | None, info: ModelInfo, option: str) -> list[str]:
+    """`resid_post.L` of the given blocks (negative ones count from the last), or of all.
+
+    Raises:
+        UserError: none, or a block given twice.
+        ModelError: no such block.
+    """
+    wanted = list(range(info.n_layers)) if layers is None else list(layers)
+    if not wanted:
+        raise UserError(f"{option} names no layer; leave it out to have all {info.n_layers}.")
+    return resolve_sites([f"resid_post.{layer}" for layer in wanted], info.layout, info.n_layers)
+
+
+def _chosen(records: Sequence[ProblemRecord], settings: ProblemSettings) -> list[ProblemRecord]:
+    """`num_problems` drawn without replacement, in the source's order."""
+    number = settings.num_problems
+    if number is None or number >= len(records):
+        return list(records)
+    picked = random.Random(f"problems/{settings.seed}").sample(range(len(records)), number)
+    return [records[i] for i in sorted(picked)]
+
+
+def _asked(problem: ProblemRecord, settings: ProblemSettings, info: ModelInfo) -> Asked:
+    text, ids = info.tokens.prompt(settings.prompt.format(question=problem.question), settings.chat)
+    return Asked(problem, text, ids)
+
+
+def _described(source: Problems, chosen: int) -> str:
+    parts = [f"{source.name}: {len(source.records)} problems, {chosen} asked"]
+    if source.skipped.count:
+        parts.append(source.skipped.note())
+    if source.duplicates:
+        parts.append(f"{source.duplicates} repeat an earlier one")
+    return ", ".join(parts)
+
+
+def _too_long(asked: Sequence[Asked], room: int, new_tokens: int, info: ModelInfo, policy: str) -> str:
+    long = [each for each in asked if len(each.ids) > room]
+    shown = ", ".join(f"{each.problem.problem_id} ({len(each.ids)} tokens)" for each in long[:5])
+    more = f" and {len(long) - 5} more" if len(long) > 5 else ""
+    which = f"{len(long)} of {len(asked)} problems: {shown}{more}"
+    if policy == "error" or len(long) == len(asked):
+        raise UserError(
+            f"Too long for the model's window: {which}.\n{info.name} holds {info.window} tokens; {new_tokens} to "
+            f"generate leave {room} for a prompt. Nothing ran.\nNext: lower --max_new_tokens, or --too_long skip "
+            f"leaves such problems out."
+        )
+    return f"too long for the window, left out: {which}"

@@ -1,0 +1,99 @@
+"""What analyses of right and wrong completions share: rows with checked answers, layers, estimates over problems.
+
+Does not know: what is analyzed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from lit_experiments.errors import UserError
+from lit_experiments.experiments.geometry.answers import CORRECT, VERDICTS, AnswerChecker, counts
+from lit_experiments.reports.tables import text_table
+from lit_experiments.statistics import Estimate, GroupBootstrap
+from stores import Store
+
+LEVEL = 0.95
+
+Floats = NDArray[np.float64]
+
+
+def checked_rows(store: Store) -> pd.DataFrame:
+    """The store's columns, in its order, and `verdict`: for each row the list of its completions' verdicts."""
+    table = store.to_pandas()
+    with AnswerChecker() as checker:
+        table["verdict"] = [
+            [checker.check(text, answer).verdict for text in texts]
+            for texts, answer in zip(table["completion_text"], table["answer"], strict=True)
+        ]
+    return table
+
+
+def verdict_table(rows: pd.DataFrame) -> dict[str, int]:
+    """How many completions got which verdict."""
+    return counts([verdict for each in rows["verdict"] for verdict in each])
+
+
+def verdict_lines(found: dict[str, int]) -> tuple[str, str]:
+    """(a table for the terminal, one sentence for pages)."""
+    total = sum(found.values())
+    table = text_table(["completions", *VERDICTS], [[str(total), *(str(found[v]) for v in VERDICTS)]])
+    told = ", ".join(f"{found[v]} {v}" for v in VERDICTS)
+    plain = "" if found[CORRECT] else " No completion is correct, so nothing can be said of correct ones."
+    return table, f"{total} completions: {told} (compared by math-verify).{plain}"
+
+
+def chosen_sites(store: Store, layers: Sequence[int] | None, option: str) -> list[tuple[int, str]]:
+    """(place, name) of the stored sites of these blocks; of the middle one stored for None.
+
+    Raises:
+        UserError: a block that is not stored.
+    """
+    names = [str(name) for name in store.schema.coords["layer"]]
+    if layers is None:
+        return [(len(names) // 2, names[len(names) // 2])]
+    stored = {name.rpartition(".")[2]: place for place, name in enumerate(names)}
+    lost = [str(layer) for layer in layers if str(layer) not in stored]
+    if lost or not layers:
+        raise UserError(
+            f"{option}: {', '.join(lost) or 'no layer'} named; the store holds the blocks {', '.join(stored)}."
+        )
+    return [(stored[str(layer)], names[stored[str(layer)]]) for layer in layers]
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """How intervals over problems are made."""
+
+    bootstraps: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        if self.bootstraps < 1:
+            raise UserError(f"bootstraps must be at least 1, found {self.bootstraps}.")
+
+    def over(self, problems: int) -> GroupBootstrap:
+        """Resamples of so many problems."""
+        return GroupBootstrap(np.arange(problems), resamples=self.bootstraps, level=LEVEL, seed=self.seed)
+
+    def mean(self, values: ArrayLike) -> Estimate:
+        """The mean of one value per problem, those that are NaN left out of it and of `n`; no interval from one."""
+        held = np.asarray(values, np.float64)
+        held = held[np.isfinite(held)]
+        if not len(held):
+            return Estimate.undefined(0, LEVEL)
+        if len(held) == 1:
+            return Estimate(float(held[0]), np.nan, np.nan, 1, LEVEL)
+        found: Estimate = self.over(len(held)).from_sums(np.stack([held, np.ones_like(held)], 1), ratio).item()
+        return found
+
+
+def ratio(sums: Floats) -> Floats:
+    """[..., 2] -> [...]: the first total over the second."""
+    out: Floats = sums[..., 0] / sums[..., 1]
+    return out

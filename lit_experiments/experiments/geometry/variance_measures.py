@@ -1,0 +1,108 @@
+"""From stored latents to variances with intervals: per temperature, layer and checkpoint, averaged over problems.
+
+Two comparisons are paired, since what reaches a longer checkpoint is not what reached a shorter one: the growth from
+one checkpoint to the next is that of the completions that reach the later one; the peak over depth is drawn anew in
+every resample of the problems.
+Shapes: P problems, T temperatures, L layers, C checkpoints, N completions. Does not know: files, figures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lit_experiments.statistics import Estimate, GroupBootstrap
+from lit_experiments.statistics.spread import Spread, spread
+from stores import Store
+
+Floats = NDArray[np.float64]
+MEASURES = ("variance", "normalised", "dimension")
+
+
+@dataclass(frozen=True)
+class Spreads:
+    """values: {measure: [P, T, L, C]}; before: [P, T, L, C] the variance at checkpoint c - 1 of the completions that
+    reach c (NaN for the first); reached: [P, T, C] how many did; sampled: [P, T] how many there were."""
+
+    problems: list[str]
+    temperatures: list[float]
+    values: dict[str, Floats]
+    before: Floats
+    reached: NDArray[np.int64]
+    sampled: NDArray[np.int64]
+
+
+def measure(store: Store) -> Spreads:
+    """The spread of each row's latents."""
+    table = store.table(["problem_id", "temperature"]).to_pydict()
+    problems = list(dict.fromkeys(table["problem_id"]))
+    temperatures = sorted(set(table["temperature"]))
+    layers, checkpoints = (len(store.schema.coords[dim]) for dim in ("layer", "checkpoint"))
+    shape = (len(problems), len(temperatures), layers, checkpoints)
+    values = {name: np.full(shape, np.nan) for name in MEASURES}
+    before = np.full(shape, np.nan)
+    reached = np.zeros((*shape[:2], checkpoints), np.int64)
+    sampled = np.zeros(shape[:2], np.int64)
+    for row in store.iter_rows(["latents"]):
+        at = (problems.index(row["problem_id"]), temperatures.index(row["temperature"]))
+        latents = row["latents"]
+        there = ~np.isnan(latents).any((0, 3))  # [C, N]
+        reached[at], sampled[at] = there.sum(1), there.shape[1]
+        for layer, checkpoint in np.ndindex(layers, checkpoints):
+            chosen = there[checkpoint]
+            _note(values, (*at, layer, checkpoint), spread(latents[layer, checkpoint, chosen]))
+            if checkpoint:
+                before[(*at, layer, checkpoint)] = spread(latents[layer, checkpoint - 1, chosen]).variance
+    return Spreads(problems, temperatures, values, before, reached, sampled)
+
+
+def over_problems(spreads: Spreads, boot: GroupBootstrap) -> dict[str, NDArray[np.object_]]:
+    """{measure: Estimate [T, L, C]}: means over the problems that have a value."""
+    return {name: boot.from_sums(boot.sums(_with_count(values)), _mean) for name, values in spreads.values.items()}
+
+
+def growth(spreads: Spreads, boot: GroupBootstrap) -> NDArray[np.object_]:
+    """Estimate [T, L, C]: mean variance over that at the checkpoint before, of the same completions; C = 0 is void."""
+    after = spreads.values["variance"]
+    both = ~np.isnan(after) & ~np.isnan(spreads.before)
+    terms = np.stack([np.where(both, after, 0), np.where(both, spreads.before, 0)], axis=-1)
+    return boot.from_sums(boot.sums(terms), lambda sums: _ratio(sums[..., 0], sums[..., 1]))
+
+
+def peak(values: Floats, boot: GroupBootstrap) -> Estimate:
+    """The index of the layer whose mean over problems [P, L] is largest, with its interval over the resamples; without
+    a value where nothing varies."""
+    sums = boot.sums(_with_count(values))
+
+    def largest(counts: Floats) -> float:
+        means = _mean(np.tensordot(counts, sums, 1))
+        return float(np.nanargmax(means)) if (means > 0).any() else np.nan
+
+    return boot.from_counts(largest)
+
+
+def verdict(ratio: Estimate) -> str:
+    """In words: does the variance go on growing?"""
+    if np.isnan(ratio.low):
+        return "not told"
+    return "grows" if ratio.low > 1 else "shrinks" if ratio.high < 1 else "no change told"
+
+
+def _note(values: dict[str, Floats], at: tuple[int, ...], found: Spread) -> None:
+    for name in MEASURES:
+        values[name][at] = getattr(found, name)
+
+
+def _with_count(values: Floats) -> Floats:
+    there = ~np.isnan(values)
+    return np.stack([np.where(there, values, 0), there.astype(np.float64)], axis=-1)
+
+
+def _mean(sums: Floats) -> Floats:
+    return _ratio(sums[..., 0], sums[..., 1])
+
+
+def _ratio(above: Floats, below: Floats) -> Floats:
+    return np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > 0)

@@ -1,0 +1,127 @@
+"""A real HTTP server on 127.0.0.1 that behaves as it is told to, reply by reply."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+Reply = Callable[["Handler"], None]
+
+
+@dataclass
+class Told:
+    """What the server is to do, and what it saw. `script`: one behaviour per request; the last one stays."""
+
+    script: list[Reply] = field(default_factory=list)
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    url: str = ""
+
+    @property
+    def prompts(self) -> list[str]:
+        return [body["messages"][-1]["content"] for body in self.bodies]
+
+
+class Handler(BaseHTTPRequestHandler):
+    told: Told
+    lock: threading.Lock
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        with self.lock:
+            self.told.bodies.append({**body, "path": self.path})
+            self.told.headers.append(dict(self.headers))
+            script = self.told.script
+            behave = script.pop(0) if len(script) > 1 else script[0]
+        behave(self)
+
+    def send(self, status: int, content: bytes, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Type": "application/json", **headers}.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def says(text: str | None) -> Reply:
+    content = json.dumps({"choices": [{"message": {"role": "assistant", "content": text}}]}).encode()
+    return lambda handler: handler.send(200, content)
+
+
+def fails(status: int, message: str = "no", **headers: str) -> Reply:
+    content = json.dumps({"error": {"code": status, "message": message}}).encode()
+    return lambda handler: handler.send(status, content, **headers)
+
+
+def fails_inside(code: int) -> Reply:
+    """Status 200, and an error in the body: OpenRouter's way."""
+    content = json.dumps({"error": {"code": code, "message": "upstream"}}).encode()
+    return lambda handler: handler.send(200, content)
+
+
+def sends(content: bytes) -> Reply:
+    return lambda handler: handler.send(200, content)
+
+
+def echoes_the_header(handler: Handler) -> None:
+    content = {"error": {"message": f"bad header {handler.headers['Authorization']}"}}
+    handler.send(500, json.dumps(content).encode())
+
+
+def repeats_the_header(handler: Handler) -> None:
+    says(f"I saw {handler.headers['Authorization']}. VERDICT: SAME")(handler)
+
+
+def hangs_up(handler: Handler) -> None:
+    handler.close_connection = True
+    handler.connection.close()
+
+
+def stalls(seconds: float) -> Reply:
+    """Accepts and says nothing for a while."""
+    return lambda handler: time.sleep(seconds)
+
+
+def drips(pause: float, pieces: int) -> Reply:
+    """A byte now and then: each wait is short, all together are long."""
+
+    def behave(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", "100000")
+        handler.end_headers()
+        try:
+            for _ in range(pieces):
+                handler.wfile.write(b" ")
+                handler.wfile.flush()
+                time.sleep(pause)
+        except OSError:
+            pass  # the client gave up, as it should
+
+    return behave
+
+
+@contextmanager
+def serving(*script: Reply) -> Iterator[Told]:
+    """The server for the time of a block; `url` ends where `/chat/completions` is to follow."""
+    told = Told(list(script))
+    handler = type("Bound", (Handler,), {"told": told, "lock": threading.Lock()})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    told.url = f"http://127.0.0.1:{server.server_port}/v1"
+    try:
+        yield told
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -1,0 +1,230 @@
+"""Study 4, experiment 3: branches and distances equal those of full recomputation; texts are compared as said."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import stores
+from lit_experiments.cli import main
+from lit_experiments.embedded.arithmetic import boxed_answer
+from lit_experiments.errors import EXIT_DONE, EXIT_USER
+from lit_experiments.experiments.geometry.path_points import load_points
+from lit_experiments.experiments.geometry.path_windows import ladder, parting
+from lit_experiments.lm.capture import exact_states
+from lit_experiments.lm.load import load
+from lit_experiments.lm.pool import Window
+from lit_experiments.lm.spec import ModelSpec
+from tests.collecting.conftest import content
+from tests.toys import random_llama
+
+SMALL = {
+    "num_problems": 3,
+    "max_new_tokens": 30,
+    "bifurcation_step_interval": 4,
+    "lookahead_tokens": 8,
+    "latent_sampling_stride": 2,
+    "window_points": 2,
+    "shortest_window": 2,
+    "merge_tokens": 3,
+}
+
+
+def collect(run: Path, **options: Any) -> int:
+    words = [f"--{key}={value}" for key, value in {**SMALL, **options}.items()]
+    return main(["collect", "--exp", "path_sensitivity", "--accelerator", "cpu", "--run", str(run), *words])
+
+
+def analyze(run: Path, *words: str) -> int:
+    return main(["analyze", "--exp", "path_sensitivity", "--run", str(run), "--bootstraps", "20", *words])
+
+
+def greedy(lm: Any, ids: list[int], steps: int, stop: int) -> list[int]:
+    """The whole text through the model for every token."""
+    found: list[int] = []
+    with torch.inference_mode():
+        while len(found) < steps and stop not in found:
+            logits = lm.model(input_ids=torch.tensor([ids + found]), use_cache=False).logits[0, -1]
+            found.append(int(logits.argmax()))
+    return found
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return random_llama(tmp_path_factory.mktemp("llama"), seed=3)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, llama: Path) -> Path:
+    folder = tmp_path_factory.mktemp("path") / "run"
+    assert collect(folder, model=llama) == EXIT_DONE
+    return folder
+
+
+def test_solutions_and_branches_equal_recomputation_token_for_token(run: Path, llama: Path) -> None:
+    lm = load(ModelSpec(str(llama), None, None, "float32", "auto"), "cpu")
+    branches = 0
+    for row in stores.open_store(run / "store").iter_rows():
+        prompt, base = row["input_ids"], row["baseline_ids"]
+        assert base == greedy(lm, prompt, 30, 0)
+        fed = len(base) - (row["stop_reason"] == "eos")
+        assert row["position"] == list(range(4, fed + 1, 4))
+        for k, position in enumerate(row["position"]):
+            prefix = prompt + base[: position - 1]
+            with torch.inference_mode():
+                log_probs = lm.model(input_ids=torch.tensor([prefix])).logits[0, -1].log_softmax(-1)
+            first, second = log_probs.topk(2).indices.tolist()
+            assert (row["first_token"][k], row["second_token"][k]) == (first, second)
+            assert row["first_probability"][k] == pytest.approx(float(log_probs[first].exp()), rel=1e-4)
+            assert row["second_probability"][k] == pytest.approx(float(log_probs[second].exp()), rel=1e-4)
+            expected = [second, *greedy(lm, [*prefix, second], 30 - position, 0)]
+            if second == 0:
+                expected = [0]
+            assert row["branch_ids"][k] == expected
+            branches += 1
+    assert branches > 10
+
+
+def test_distances_are_those_of_the_states_of_the_two_texts(run: Path, llama: Path) -> None:
+    lm = load(ModelSpec(str(llama), None, None, "float32", "auto"), "cpu")
+    sites = ["resid_post.0", "resid_post.1", "resid_post.2"]
+    windows = set()
+    for row in stores.open_store(run / "store").iter_rows():
+        prompt, base = row["input_ids"], row["baseline_ids"]
+        for k, position in enumerate(row["position"]):
+            window, stride = row["window"][k], row["window_stride"][k]
+            windows.add((window, stride))
+            if not window:
+                assert np.isnan(row["distance"][:, k]).all()
+                continue
+            start = len(prompt) + position - 1
+            at = [start + n - 1 for n in range(stride, window + 1, stride)]
+            branch = prompt + base[: position - 1] + row["branch_ids"][k]
+            means = []
+            for text in (prompt + base, branch):
+                states = exact_states(lm, [text], sites, [at])
+                means.append(torch.stack([states[site] for site in sites]).mean(1))
+            distance = (means[0] - means[1]).norm(dim=-1)
+            np.testing.assert_allclose(row["distance"][:, k], distance, rtol=2e-3, atol=1e-3)
+            size = (means[0].norm(dim=-1) + means[1].norm(dim=-1)) / 2
+            np.testing.assert_allclose(row["relative_distance"][:, k], distance / size, rtol=2e-3, atol=1e-3)
+    assert {(8, 2), (4, 2)} <= windows
+
+
+def test_points_are_written_ranked_and_read_back(run: Path) -> None:
+    assert analyze(run) == EXIT_DONE
+    raw = json.loads((run / "path_sensitivity" / "bifurcation_points.json").read_text())
+    points = load_points(run)
+    rows = {row["problem_id"]: row for row in stores.open_store(run / "store").iter_rows()}
+    assert len(points) == sum(len(row["position"]) for row in rows.values()) == len(raw["points"])
+    ranked = [p for p in points if p.rank is not None]
+    assert [p.rank for p in ranked] == list(range(1, len(ranked) + 1))
+    assert [p.relative_distance for p in ranked] == sorted((p.relative_distance for p in ranked), reverse=True)
+    for point in points:
+        row = rows[point.problem_id]
+        k = row["position"].index(point.position)
+        assert point.second.id == row["second_token"][k]
+        assert point.margin == pytest.approx(row["first_probability"][k] - row["second_probability"][k])
+        assert point.by_layer == pytest.approx(row["relative_distance"][:, k].tolist(), nan_ok=True)
+        assert (point.window, point.stride) == (row["window"][k], row["window_stride"][k])
+    assert raw["ranked_by"] == "resid_post.2"
+    assert (run / "path_sensitivity" / "report.html").exists()
+
+
+def test_changed_answers_are_those_of_the_texts(tmp_path: Path) -> None:
+    """The embedded model, whose solutions end in a boxed number."""
+    options = {"max_new_tokens": 96, "bifurcation_step_interval": 8, "num_problems": 3}
+    assert collect(tmp_path / "run", **options) == EXIT_DONE
+    assert analyze(tmp_path / "run") == EXIT_DONE
+    rows = {row["problem_id"]: row for row in stores.open_store(tmp_path / "run" / "store").iter_rows()}
+    seen = set()
+    for point in load_points(tmp_path / "run"):
+        row = rows[point.problem_id]
+        text = row["branch_text"][row["position"].index(point.position)]
+        before, after = boxed_answer(row["baseline_text"]), boxed_answer(text)
+        assert point.baseline_correct == (before == int(row["answer"]))
+        assert point.branch_correct == (after == int(row["answer"]))
+        assert point.answer_changed == (before != after)
+        seen.add(point.answer_changed)
+    assert seen == {True, False}
+
+
+def test_without_decoding_to_the_end_nothing_is_said_of_answers(tmp_path: Path, llama: Path, run: Path) -> None:
+    assert collect(tmp_path / "run", model=llama, decode_to_end="false") == EXIT_DONE
+    short, whole = content(tmp_path / "run"), content(run)
+    np.testing.assert_allclose(short["distance"], whole["distance"], rtol=1e-4, atol=1e-5)
+    for some, everything in zip(short["branch_ids"], whole["branch_ids"], strict=True):
+        assert json.loads(some) == [ids[:8] for ids in json.loads(everything)]
+    assert analyze(tmp_path / "run") == EXIT_DONE
+    assert {p.answer_changed for p in load_points(tmp_path / "run")} == {None}
+
+
+@pytest.mark.parametrize("options", [{"batch_size": 1}, {"branches_at_once": 2, "backend": "hdf5"}, {"devices": 2}])
+def test_batches_and_devices_change_nothing(run: Path, llama: Path, tmp_path: Path, options: dict[str, Any]) -> None:
+    assert collect(tmp_path / "other", model=llama, **options) == EXIT_DONE
+    one, other = content(run), content(tmp_path / "other")
+    for name in ("baseline_ids", "branch_ids", "second_token", "window", "merged_at", "differs_at"):
+        assert one[name] == other[name], name
+    np.testing.assert_allclose(one["distance"], other["distance"], rtol=1e-4, atol=1e-4)
+
+
+def test_a_run_grown_by_limit_equals_one_made_at_once(run: Path, llama: Path, tmp_path: Path) -> None:
+    for limit in (1, 3):
+        assert collect(tmp_path / "grown", model=llama, limit=limit) == EXIT_DONE
+    assert content(tmp_path / "grown")["branch_ids"] == content(run)["branch_ids"]
+
+
+def test_the_stride_shrinks_with_the_window() -> None:
+    assert ladder(64, 8, 32, 8, start=5) == [Window(8, 64, 5), Window(4, 32, 5), Window(2, 16, 5), Window(1, 8, 5)]
+    assert ladder(64, 40, 4, 8) == [Window(4, 64)]
+    assert ladder(6, 1, 2, 4) == [Window(1, 6), Window(1, 3), Window(1, 1)]
+
+
+WORDS = dict(enumerate(["zero", " one", " two", " three", " four", " on", "e", " five"]))
+
+
+def decode(ids: list[int]) -> str:
+    return "".join(WORDS[i] for i in ids)
+
+
+@pytest.mark.parametrize(
+    ("branch", "baseline", "differs", "merged", "shift"),
+    [
+        ([2, 3, 4, 7], [1, 3, 4, 7], 1, 2, 0),  # one word is another, the rest the same
+        ([2, 3, 4, 7], [1, 2, 3, 4, 7], 1, 2, 1),  # the baseline has one word more
+        ([2, 2, 3, 4, 7], [1, 3, 4, 7, 7], 1, 3, -1),  # the branch has one more
+        ([2, 3, 4, 7], [1, 7, 4, 3], 1, None, None),
+        ([2, 3, 4, 0], [1, 3, 4, 7], 1, None, None),  # it had merged, and parted again
+        ([5, 6, 2, 3, 4], [1, 2, 3, 4], None, 3, -1),  # " on" + "e" is the same text as " one"
+        ([5, 6, 7, 3, 4], [1, 2, 3, 4], 3, None, None),
+        ([2], [1], 1, None, None),
+        ([1, 2, 3, 4], [1, 2, 3, 4], None, 2, 0),  # the first token never counts as merged
+    ],
+)
+def test_where_texts_part_and_merge(branch: Any, baseline: Any, differs: Any, merged: Any, shift: Any) -> None:
+    found = parting(branch, baseline, merge_tokens=3, decode=decode)
+    assert (found.differs_at, found.merged_at, found.shift) == (differs, merged, shift)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"bifurcation_step_interval": 31}, "there would be no branch"),
+        ({"lookahead_tokens": 1}, "less than shortest_window 2"),
+        ({"window_points": 0}, "window_points must be at least 1"),
+        ({"path_layers": "[9]"}, "lies outside the model"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: Any, message: str
+) -> None:
+    assert collect(tmp_path / "run", **options) == EXIT_USER
+    assert message in capsys.readouterr().err
+
+
+def test_a_layer_that_is_not_stored_cannot_rank(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert analyze(run, "--rank_layer", "3", "--restart") == EXIT_USER
+    assert "rank_layer 3 is none of the 3 stored" in capsys.readouterr().err
