@@ -63,6 +63,11 @@ def write_report(out: Path, result: dict[str, Any], store: Store) -> str:
     lines = [*demonstration(store), _models(result), *result["statements"]]
     for line in lines:
         report.text(line)
+    figures = {_draw(out / "comparison.png", result): _CAPTION}
+    if result["probes"]:
+        figures[_draw_probes(out / "probes.png", result)] = _PROBES_CAPTION
+    for drawn, caption in figures.items():
+        report.figure(drawn, caption)
     for title, headers, rows, explained in _sections(result):
         report.heading(title)
         report.table(headers, rows)
@@ -70,11 +75,6 @@ def write_report(out: Path, result: dict[str, Any], store: Store) -> str:
         if explained:
             report.text(explained)
             lines += ["", textwrap.fill(explained, 100)]
-    figures = {_draw(out / "comparison.png", result): _CAPTION}
-    if result["probes"]:
-        figures[_draw_probes(out / "probes.png", result)] = _PROBES_CAPTION
-    for drawn, caption in figures.items():
-        report.figure(drawn, caption)
     page = report.write(out)
     return "\n".join([*lines, "", f"Report:  {page}", *(f"Figure:  {drawn}" for drawn in figures)])
 

@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 def probe_changes(
     base: ProbeFiles, tuned: ProbeFiles, resamples: int, level: float, seed: int
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """Each (states of a pass, target) that both runs probed; and a statement for each that cannot be compared.
+    """Each (states of a pass, target) that both runs probed; and a statement for each target that cannot be compared.
 
     Each run's probe predicts its own model's target (its own entropy, its own confidence).
 
@@ -36,11 +36,11 @@ def probe_changes(
     for pair in base.metrics["pairs"]:
         other = others.get((pair["states"], pair["target"]))
         if other is None or other["classes"] != pair["classes"]:
-            why = "was not probed in both" if other is None else "has other classes in the finetuned run"
-            statements.append(f"{pair['target']} from {pair['states']} {why}.")
+            why = "was not probed in both runs" if other is None else "has other classes in the finetuned run"
+            statements.append(f"{pair['target']} {why}.")
             continue
         found.append(_Change(base, tuned, pair, other, resamples, level, seed).of_pair())
-    return found, statements
+    return found, list(dict.fromkeys(statements))
 
 
 class _Change:
