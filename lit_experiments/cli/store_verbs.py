@@ -105,13 +105,16 @@ def _export_store(path: Path, kind: str, out: Path) -> None:
     if own is not None:
         own(stores.open_store(path), out)
         return
-    shape = getattr(study, "jsonl_shape", None) if kind == "jsonl" else None
-    stores.export(path, kind, out, None if shape is None else shape(stores.open_store(path)))
+    shape, header = (
+        getattr(study, name, None) if kind == "jsonl" else None for name in ("jsonl_shape", "jsonl_header")
+    )
+    store = stores.open_store(path)
+    stores.export(path, kind, out, shape and shape(store), header and header(store))
 
 
 def _study(path: Path) -> Any:
     """The collector class that made a store; None where the store does not name one. It may offer `jsonl_shape`,
-    `export_npy`, `describe` and `compare`.
+    `jsonl_header`, `export_npy`, `describe` and `compare`.
     """
     from lit_experiments.cli.parser import import_class
 

@@ -39,7 +39,8 @@ def collect(resolved: Resolved, argv: list[str]) -> int:
     if is_main():
         _announce(resolved, collector)
     if options["dry_run"]:
-        say(str(dry_run(collector, settings)))
+        nothing = None if collector.samples() else collector.nothing_found()
+        say(str(dry_run(collector, settings)) if nothing is None else f"{nothing} Nothing would run.")
         return EXIT_DONE
     if is_main():
         if options["restart"]:
@@ -47,8 +48,17 @@ def collect(resolved: Resolved, argv: list[str]) -> int:
         _save_config(run, resolved)
     rows = run_collection(collector, settings, worker_command(["collect", *_without_restart(argv)]))
     if is_main():
+        for line in _findings(collector, settings.store, rows):
+            say(line)
         say(f"{rows:,} rows in {settings.store}. Next: lit-experiments inspect {run}")
     return EXIT_DONE
+
+
+def _findings(collector: Any, store: Path, rows: int) -> list[str]:
+    """What the study has to say after a collection."""
+    import stores
+
+    return collector.summary(stores.open_store(store)) if rows else [collector.nothing_found()]
 
 
 def train(resolved: Resolved, argv: list[str]) -> int:
@@ -80,7 +90,7 @@ def _learn(task: Any, resolved: Resolved, trainer: dict[str, Any], checkpoint: s
     if kept is not None and kept["identity"] == identity and not resolved.options["restart"]:
         say(f"{out} is up to date (--restart makes it again).\n\n{kept['summary']}")
         return EXIT_DONE
-    if kept is not None or resolved.options["restart"]:
+    if is_main() and (kept is not None or resolved.options["restart"]):
         set_aside(out)
     out.mkdir(parents=True, exist_ok=True)
     (out / "config.yaml").write_text(resolved.to_yaml(), encoding="utf-8")

@@ -19,7 +19,7 @@ from lit_experiments.lm.info import ModelInfo, read_info
 from lit_experiments.lm.load import load
 from lit_experiments.lm.model import LanguageModel
 from lit_experiments.lm.spec import ModelSpec
-from stores import Records, Schema
+from stores import Records, Schema, Store
 
 
 class Collector(LightningModule, ABC):
@@ -64,6 +64,14 @@ class Collector(LightningModule, ABC):
 
     def notes(self) -> list[str]:
         """Lines to print before the run: what was read, skipped, counted."""
+        return []
+
+    def nothing_found(self) -> str | None:
+        """What to say when `samples` is empty and that is a finding; None where it is a mistake, and an error."""
+        return None
+
+    def summary(self, store: Store) -> list[str]:
+        """Lines to print after the run, of everything in its store."""
         return []
 
     @property

@@ -76,11 +76,11 @@ class Plan:
 
 
 def make_plan(collector: Collector, settings: RunSettings) -> Plan:
-    """The samples up to the limit, packed into batches."""
+    """The samples up to the limit, packed into batches; none only where the study calls that a finding."""
     samples = collector.samples()
     if settings.limit is not None:
         samples = samples[: settings.limit]
-    if not samples:
+    if not samples and collector.nothing_found() is None:
         raise UserError("There is nothing to collect: no sample is left. Look at --limit and at the lines above.")
     return Plan(samples, plan_batches(samples, settings.batch_tokens, settings.batch_size))
 

@@ -32,13 +32,35 @@ class Tokens:
 
     def encode(self, text: str) -> list[int]:
         """Token ids of `text`, with exactly one BOS in front if the model uses one. Raises ModelError on two."""
-        ids = list(
-            self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
-        )  # too long: said elsewhere
-        if self.bos_id is not None and ids[:1] != [self.bos_id]:
-            ids.insert(0, self.bos_id)
-        self._refuse_double_bos(ids, text)
-        return ids
+        # verbose=False: that a text is too long for the model is said elsewhere
+        return self._begun(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"], text)
+
+    def encode_with_spans(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        """The ids of `encode`, and for each the characters [start, end) of `text` that it stands for; an added BOS
+        stands for none, (0, 0); several tokens of one character (its bytes) all have that character's.
+
+        Raises ModelError on two BOS, and for a tokenizer that does not know its offsets.
+        """
+        if not self.tokenizer.is_fast:
+            raise model_error(
+                "This model's tokenizer cannot say which characters a token stands for.",
+                where=type(self.tokenizer).__name__,
+                next_step="save it as a fast tokenizer (tokenizer.json)",
+            )
+        found = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        spans = [(int(start), int(end)) for start, end in found["offset_mapping"]]
+        ids = self._begun(found["input_ids"], text)
+        return ids, [(0, 0)] * (len(ids) - len(spans)) + spans
+
+    def pieces(self, ids: list[int]) -> list[str]:
+        """The text of each token by itself, with its leading space where it has one."""
+        marked = self.tokenizer.convert_ids_to_tokens(ids)
+        texts = [self.decode([token]) for token in ids]
+        # SentencePiece tokenizers drop the space of whatever comes first.
+        return [
+            f" {text}" if (mark or "").startswith("\u2581") and not text.startswith(" ") else text
+            for mark, text in zip(marked, texts, strict=True)
+        ]
 
     def prompt(self, text: str, chat: bool) -> tuple[str, list[int]]:
         """(what the model reads, its token ids): the text itself, or as a user's turn in the chat template, up to
@@ -49,6 +71,20 @@ class Tokens:
     def decode(self, ids: list[int]) -> str:
         """The text of `ids`, special tokens written out, nothing tidied."""
         return self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+
+    def decode_after(self, prefix: list[int], ids: list[int]) -> str:
+        """What `ids` add to the text of `prefix`, a leading space included, which some tokenizers drop at a text's
+        start. Characters that the prefix leaves unfinished are completed here.
+        """
+        before, whole = self.decode(prefix), self.decode([*prefix, *ids])
+        pairs = enumerate(zip(before, whole, strict=False))
+        return whole[next((at for at, (one, other) in pairs if one != other), min(len(before), len(whole))) :]
+
+    def _begun(self, ids: list[int], text: str) -> list[int]:
+        """`ids` with the BOS in front that the model reads."""
+        begun = list(ids) if self.bos_id is None or ids[:1] == [self.bos_id] else [self.bos_id, *ids]
+        self._refuse_double_bos(begun, text)
+        return begun
 
     def _in_chat(self, text: str) -> str:
         if self.tokenizer.chat_template is None:

@@ -123,7 +123,7 @@ def class_report(solution: ClassSolution, predictions: ClassPredictions, bins: i
         by_layer[layer].penalty,
         train,
         test,
-        _scores(true, shares, boot, predictions.classes, bins),
+        class_scores(true, shares, boot, predictions.classes, bins),
         by_layer,
         dict(zip(solution.penalties.tolist(), loss.nanmean(0).tolist() if len(loss) else [], strict=False)),
         _control(predictions, test.accuracy.value),
@@ -135,10 +135,13 @@ def class_report(solution: ClassSolution, predictions: ClassPredictions, bins: i
 
 def score_classes(predictions: ClassPredictions, name: str, bins: int) -> ClassScores:
     """Scores of the chosen fit on the "train" or "test" part."""
-    return _scores(*predictions.part(name), predictions.classes, bins)
+    return class_scores(*predictions.part(name), predictions.classes, bins)
 
 
-def _scores(true: Codes, probability: Floats, boot: GroupBootstrap, classes: tuple[str, ...], bins: int) -> ClassScores:
+def class_scores(
+    true: Codes, probability: Floats, boot: GroupBootstrap, classes: tuple[str, ...], bins: int
+) -> ClassScores:
+    """Scores of any labelled rows: true [row] codes, probability [row, K], boot over the rows' groups."""
     answer = probability.argmax(1)
     right = (answer == true).astype(np.float64)
     at = probability[np.arange(len(true)), true]

@@ -8,7 +8,7 @@ can be resumed on any number of them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,10 +23,10 @@ from lit_experiments.probes.splits import group_codes, group_split, shuffled_don
 class BlockDataModule(LightningDataModule):
     """Blocks of (x, y, group, fold). Subclasses say what there is (`describe`) and read rows of it.
 
-    test_fraction, folds, split_seed: see `group_split`. block_bytes: features read at a time (about three times that
-    is held: a block in use, its training rows, and the next block being read). shuffles, shuffle_seed: how many
-    copies of the targets, permuted between groups, are added as further targets (the shuffled-targets control, which
-    shares X'X with the real ones).
+    test_fraction, folds, split_seed, test_groups: see `group_split`. block_bytes: features read at a time (about three
+    times that is held: a block in use, its training rows, and the next block being read). shuffles, shuffle_seed: how
+    many copies of the targets, permuted between groups, are added as further targets (the shuffled-targets control,
+    which shares X'X with the real ones).
     """
 
     layers: list[str]
@@ -38,10 +38,18 @@ class BlockDataModule(LightningDataModule):
     content: str
 
     def __init__(
-        self, test_fraction: float, folds: int, split_seed: int, block_bytes: int, shuffles: int, shuffle_seed: int
+        self,
+        test_fraction: float,
+        folds: int,
+        split_seed: int,
+        block_bytes: int,
+        shuffles: int,
+        shuffle_seed: int,
+        test_groups: Collection[str] | None = None,
     ) -> None:
         super().__init__()
         self.test_fraction, self.folds, self.split_seed = test_fraction, folds, split_seed
+        self.test_groups = test_groups
         self.block_bytes, self.shuffles, self.shuffle_seed = block_bytes, shuffles, shuffle_seed
         self._done: set[int] = set()
         self._reader: Callable[[int], Block] | None = None
@@ -69,7 +77,7 @@ class BlockDataModule(LightningDataModule):
             return
         self.describe()
         _, self.group = group_codes(self.groups)
-        self.fold = group_split(self.groups, self.test_fraction, self.folds, self.split_seed)
+        self.fold = group_split(self.groups, self.test_fraction, self.folds, self.split_seed, self.test_groups)
         self.donors = [shuffled_donors(self.group, self.shuffle_seed, k) for k in range(self.shuffles)]
         rows = max(1, self.block_bytes // (len(self.layers) * self.hidden * 4))
         self.plan = [self.order[i : i + rows] for i in range(0, len(self.order), rows)]

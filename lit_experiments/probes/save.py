@@ -19,6 +19,8 @@ from safetensors.numpy import load, save
 from lit_experiments.probes.errors import ProbeError
 from lit_experiments.probes.linear import LinearProbe
 
+_OWN = "sha256_of_this"
+"""The JSON's checksum of everything else in it: an edited class name or layer is noticed like a damaged array."""
 ARRAYS = ("weights", "mean", "scale", "intercept", "penalty")
 
 
@@ -73,7 +75,7 @@ def write_files(folder: Path, kind: Kind, about: dict[str, Any], arrays: dict[st
     content = save(arrays)
     vouching = {"format": kind.name, "version": kind.version, **about, "sha256": hashlib.sha256(content).hexdigest()}
     _write(folder / "probe.safetensors", content)
-    _write(folder / "probe.json", json.dumps(vouching, indent=2).encode())
+    _write(folder / "probe.json", json.dumps(vouching | {_OWN: _digest(vouching)}, indent=2).encode())
 
 
 def read_files(folder: Path, kind: Kind) -> tuple[dict[str, Any], dict[str, NDArray]]:
@@ -108,10 +110,19 @@ def _read_about(folder: Path, kind: Kind) -> dict[str, Any]:
         raise ProbeError(
             f"{path} has version {about.get('version')}; this program reads {kind.version}. Update the program."
         )
-    missing = (kind.keys | {"sha256"}) - about.keys()
+    missing = (kind.keys | {"sha256", _OWN}) - about.keys()
     if missing:
         raise ProbeError(f"{path} lacks {', '.join(sorted(missing))}. Train again.")
+    if about.pop(_OWN) != _digest(about):
+        raise ProbeError(
+            f"{path} is not as it was written: somebody or something changed it, and the probe would not be the one "
+            "that was trained. Train again."
+        )
     return about
+
+
+def _digest(about: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -6,7 +6,7 @@ Owns the rule that no group ever straddles two parts, and that the split depends
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,22 +22,41 @@ def group_codes(groups: Sequence[str] | Sequence[int] | NDArray) -> tuple[NDArra
 
 
 def group_split(
-    groups: Sequence[str] | Sequence[int] | NDArray, test_fraction: float, folds: int, seed: int
+    groups: Sequence[str] | Sequence[int] | NDArray,
+    test_fraction: float,
+    folds: int,
+    seed: int,
+    test_groups: Collection[str] | None = None,
 ) -> NDArray:
     """[row] TEST or the training fold 0..folds-1 of each row.
 
     A pure function of (set of groups, fraction, folds, seed): groups are put in the order of a hash of (seed, group),
     the first round(fraction * groups) are the test part and the others are dealt to the folds in turn. The order of
-    rows, the size of batches and the version of numpy do not matter. folds 1 means no cross-validation.
+    rows, the size of batches and the version of numpy do not matter. folds 1 means no cross-validation. test_groups:
+    these are the test part, where the data brings its own; test_fraction is then 0.
     """
     names, codes = group_codes(groups)
-    n_test = round(test_fraction * len(names))
+    n_test = round(test_fraction * len(names)) if test_groups is None else _given(names, test_groups, test_fraction)
     _check(len(names), n_test, test_fraction, folds)
     shuffled = np.argsort(np.fromiter((_hash(seed, str(name)) for name in names), np.uint64, len(names)), kind="stable")
+    if test_groups is not None:
+        chosen = np.isin(names, list(test_groups))
+        shuffled = np.concatenate([shuffled[chosen[shuffled]], shuffled[~chosen[shuffled]]])
     part = np.empty(len(names), np.int64)
     part[shuffled[:n_test]] = TEST
     part[shuffled[n_test:]] = np.arange(len(names) - n_test) % folds
     return part[codes]
+
+
+def _given(names: NDArray, test_groups: Collection[str], test_fraction: float) -> int:
+    """How many groups are named. Raises ProbeError for groups that do not exist, and beside a fraction."""
+    if test_fraction:
+        raise ProbeError(f"The test part is given by name, so test_fraction must be 0, found {test_fraction}.")
+    unknown = set(test_groups) - set(names.tolist())
+    if unknown or not test_groups:
+        shown = ", ".join(map(repr, sorted(unknown)[:5])) or "none was named"
+        raise ProbeError(f"There are no such groups for the test part: {shown}.")
+    return len(set(test_groups))
 
 
 def _hash(seed: int, name: str) -> int:

@@ -6,7 +6,7 @@ Knows stores; knows no study: what the targets are is given as a function.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -49,8 +49,9 @@ class StoreDataModule(BlockDataModule):
         shuffle_seed: int,
         layers: list[str] | None = None,
         examples: Examples | None = None,
+        test_groups: Collection[str] | None = None,
     ) -> None:
-        super().__init__(test_fraction, folds, split_seed, block_bytes, shuffles, shuffle_seed)
+        super().__init__(test_fraction, folds, split_seed, block_bytes, shuffles, shuffle_seed, test_groups)
         self.store, self.features, self._given_targets = store, features, targets
         self._target_names, self._groups, self._layer_names = target_names, groups, layers
         self.examples = examples

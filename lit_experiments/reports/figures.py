@@ -64,7 +64,23 @@ def legend(axes: Any) -> None:
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, fontsize=9)
 
 
+def shared_legend(drawn: Figure, axes: Any) -> None:
+    """One legend below all panels, with what is drawn in `axes`."""
+    handles, labels = axes.get_legend_handles_labels()
+    drawn.legend(handles, labels, loc="outside lower center", ncols=max(1, len(labels)), fontsize=9)
+
+
 def unit_range(axes: Any) -> tuple[float, float]:
     """Vertical limits for correlations and cosines drawn so far: from 0, or below the lowest, to just above 1."""
     lowest = min(0.0, max(float(axes.dataLim.y0), -1.5))
     return (lowest - 0.06, max(1.06, min(float(axes.dataLim.y1), 1.5) + 0.03))
+
+
+def reliability_diagram(axes: Any, stated: Sequence[float], found: Sequence[float], weight: Sequence[float]) -> None:
+    """What came true against what was said, by bins; a dot's area is its share of the weight. Empty bins have none."""
+    share = np.asarray(weight, float) / max(1e-12, float(np.sum(weight)))
+    used = share > 0
+    axes.plot([0, 1], [0, 1], color="black", linewidth=0.6)
+    axes.plot(np.asarray(stated)[used], np.asarray(found)[used], "-", color=BLUE, linewidth=1)
+    axes.scatter(np.asarray(stated)[used], np.asarray(found)[used], s=12 + 300 * share[used], color=BLUE, alpha=0.6)
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))

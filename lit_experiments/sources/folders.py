@@ -6,6 +6,7 @@ Does not know: what a study reads, whether malformed records stop a run.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -53,6 +54,26 @@ def read_hub(source: str) -> Table:
     except (OSError, ValueError, RuntimeError) as error:
         raise _cannot_load(source, error) from error
     return _dataset(source, data)
+
+
+def hub_splits(source: str) -> list[str]:
+    """The splits of NAME[@CONFIG] on the Hub. Raises SourceError where it cannot be asked."""
+    from datasets import get_dataset_split_names
+
+    name, _, config = source.partition("@")
+    try:
+        return list(get_dataset_split_names(name, config or None))
+    except (OSError, ValueError, RuntimeError) as error:
+        raise _cannot_load(source, error) from error
+
+
+def folder_splits(folder: Path) -> list[str]:
+    """The splits that a folder of data says it has, by what `datasets` saved or by the names of its files."""
+    saved = folder / "dataset_dict.json"
+    if saved.is_file():
+        return list(json.loads(saved.read_text(encoding="utf-8"))["splits"])
+    files = [path for path in sorted(folder.rglob("*")) if _is_data(folder, path)]
+    return sorted({name for path in files if (name := _split_of(folder, path)) is not None})
 
 
 def read_folder(folder: Path, split: str | None, read_file: Callable[[Path], Table]) -> Table:
@@ -162,8 +183,23 @@ def _saved(folder: Path, split: str | None) -> Table:
 
 
 def _dataset(name: str, data: Any) -> Table:
-    rows = (Found(number, f"{name}, row {number}", record) for number, record in enumerate(data))
+    lists = _label_lists(data.features)
+    rows = (Found(number, f"{name}, row {number}", _named(record, lists)) for number, record in enumerate(data))
     return Table(name, "dataset", "row", tuple(data.column_names), rows)
+
+
+def _label_lists(features: Any) -> dict[str, Any]:
+    """Columns that hold lists of class numbers, such as tags, with what names them."""
+    from datasets import ClassLabel
+
+    inner = {name: getattr(kind, "feature", None) for name, kind in features.items()}
+    return {name: kind for name, kind in inner.items() if isinstance(kind, ClassLabel)}
+
+
+def _named(record: dict[str, Any], lists: dict[str, Any]) -> dict[str, Any]:
+    """The record with names in place of the numbers in such lists."""
+    named = {name: [kind.int2str(v) for v in record[name]] for name, kind in lists.items() if record[name] is not None}
+    return record | named
 
 
 def _cannot_load(source: str, error: Exception) -> SourceError:

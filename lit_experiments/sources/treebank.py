@@ -14,12 +14,17 @@ from pathlib import Path
 
 from lit_experiments.sources.conllu import Block, Line, Malformed, Word, comments_of, parse_sentence
 from lit_experiments.sources.errors import SourceError
+from lit_experiments.sources.folders import is_hub_id, split_folder
+from lit_experiments.sources.ids import check_unique
+from lit_experiments.sources.tagged import OPTION, tagged_streams
+from lit_experiments.sources.tagged import sentences as tagged_sentences
 
 EMBEDDED = "embedded"
 SPLITS = ("train", "validation", "test")
 WHOLE = "all"
 MALFORMED = ("stop", "skip")
 KEPT_EXAMPLES = 5
+_RECORDS = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".arrow")
 _SHIPPED = Path(__file__).resolve().parent.parent / "embedded" / "data" / "treebank"
 _IN_NAME = {"train": "train", "dev": "validation", "valid": "validation", "test": "test"}
 
@@ -82,11 +87,12 @@ class Treebank:
 
 
 def read_treebank(source: str | Sequence[str], malformed: str = "stop") -> Treebank:
-    """Reads "embedded", a CoNLL-U file, a folder of *train*/*dev*/*test*.conllu, or three files.
+    """Reads "embedded", a CoNLL-U file, a folder of *train*/*dev*/*test*.conllu, three files, or a dataset.
 
     Args:
         source: three files are given as a sequence or "TRAIN,VALIDATION,TEST", in that order. A single file whose
-            name says train, dev, validation or test is that split, otherwise split "all".
+            name says train, dev, validation or test is that split, otherwise split "all". A dataset with tokens and
+            upos (see tagged.py) is a data file, a folder, or a Hub id NAME[@CONFIG][:SPLIT].
         malformed: "stop" at the first malformed sentence, or "skip" and count them.
 
     Raises:
@@ -97,17 +103,45 @@ def read_treebank(source: str | Sequence[str], malformed: str = "stop") -> Treeb
     skipped = Skipped()
     sentences: list[Sentence] = []
     places: dict[str, str] = {}
-    for split, path in _files(source):
-        for sentence, place in _read(path, split, malformed, skipped):
-            problem = _repeated(sentence, places, place)
-            if problem is None:
-                sentences.append(sentence)
-            else:
-                _refuse(path, problem, malformed, skipped)
+    if isinstance(source, str) and _is_dataset(source):
+        sentences = _from_dataset(source, malformed, skipped)
+    else:
+        for split, path in _files(source):
+            for sentence, place in _read(path, split, malformed, skipped):
+                problem = _repeated(sentence, places, place)
+                if problem is None:
+                    sentences.append(sentence)
+                else:
+                    _refuse(path, problem, malformed, skipped)
     name = "embedded treebank" if source == EMBEDDED else source if isinstance(source, str) else ",".join(source)
     if not sentences:
         raise SourceError(f"{name} holds no usable sentence; skipped: {dict(skipped.reasons)}.")
     return Treebank(tuple(sentences), skipped, name, _digest(sentences))
+
+
+def _is_dataset(source: str) -> bool:
+    """Whether a source is a data file, a folder without .conllu files, or an id on the Hub."""
+    path, folder = Path(source).expanduser(), split_folder(source)
+    if source == EMBEDDED or path.suffix == ".conllu":
+        return False
+    if path.is_file():
+        return path.suffix.lower() in _RECORDS
+    if folder is not None:
+        return folder[1] is not None or not list(folder[0].glob("*.conllu"))
+    return is_hub_id(source)
+
+
+def _from_dataset(source: str, malformed: str, skipped: Skipped) -> list[Sentence]:
+    """The sentences of a dataset's splits; one without a document is a document of its own."""
+    found: list[Sentence] = []
+    for split, stream in tagged_streams(source, malformed):
+        for part, name, document, text, words in tagged_sentences(split, stream):
+            found.append(Sentence(name, document or name, part, text, words))
+        if stream.skipped.count:
+            skipped.reasons["record"] += stream.skipped.count
+            skipped.examples += list(stream.skipped.reasons)[: KEPT_EXAMPLES - len(skipped.examples)]
+    check_unique(((each.sent_id, f"split {each.split}") for each in found), source, OPTION)
+    return found
 
 
 def _files(source: str | Sequence[str]) -> list[tuple[str, Path]]:

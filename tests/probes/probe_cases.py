@@ -1,5 +1,7 @@
 """Small data sets and trainers shared by the probe tests."""
 
+import hashlib
+import json
 import warnings
 from pathlib import Path
 
@@ -58,3 +60,14 @@ def fit(data, folder, penalties=PENALTIES, **settings):
     probe = RidgeProbe(penalties)
     trainer(folder, **settings).fit(probe, datamodule=data)
     return probe
+
+
+def change_json(folder, signed=True, **values):
+    """Edits probe.json; `signed`: with the checksum of the new content, as a program that writes nonsense would."""
+    path = folder / "probe.json"
+    about = json.loads(path.read_text()) | values
+    if signed:
+        own = about.pop("sha256_of_this")
+        about["sha256_of_this"] = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+        assert (own == about["sha256_of_this"]) == (not values)
+    path.write_text(json.dumps(about))

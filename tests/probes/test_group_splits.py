@@ -32,6 +32,20 @@ def test_split_does_not_depend_on_the_order_or_number_of_rows():
     assert (group_split(groups, 0.2, 5, 2) != fold).any()
 
 
+def test_a_test_part_given_by_name_is_held_out_and_the_rest_is_dealt_as_usual():
+    groups = np.array([f"d{i}" for i in range(12)] * 2)
+    named = ["d3", "d7", "d8"]
+    fold = group_split(groups, 0, 3, 5, named)
+    assert sorted(set(groups[fold == TEST])) == named
+    assert [len(set(groups[fold == f])) for f in range(3)] == [3, 3, 3]
+    assert all(len(set(fold[groups == g])) == 1 for g in groups)
+    for wrong in (["d3", "d12"], []):
+        with pytest.raises(ProbeError, match="no such groups"):
+            group_split(groups, 0, 3, 5, wrong)
+    with pytest.raises(ProbeError, match="must be 0"):
+        group_split(groups, 0.5, 3, 5, named)
+
+
 def test_split_is_the_same_on_every_machine_and_version():
     assert group_split(list("abcdefghij"), 0.2, 2, 7).tolist() == [-1, 1, 0, 1, 0, 0, 1, 1, 0, -1]
 

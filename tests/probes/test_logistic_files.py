@@ -1,10 +1,9 @@
 """Class probes on disk and as scikit-learn pipelines, and where they refuse to be used."""
 
-import json
-
 import numpy as np
 import pytest
 from logistic_cases import classed, fit_classes, usual
+from probe_cases import change_json
 
 from lit_experiments.probes.class_probe import ClassProbe, load_class_probe, save_class_probe
 from lit_experiments.probes.errors import ProbeError
@@ -59,11 +58,6 @@ def test_another_model_layer_or_class_order_is_refused_with_the_difference(train
     assert load_class_probe(tmp_path, model=None, layer=None, classes=None).layer == "top"
 
 
-def change(folder, **values):
-    path = folder / "probe.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | values))
-
-
 def flip(folder):
     content = bytearray((folder / "probe.safetensors").read_bytes())
     content[-3] ^= 1
@@ -75,9 +69,11 @@ def flip(folder):
     [
         (lambda f: (f / "probe.json").unlink(), "holds no probe"),
         (flip, "vouches for"),
-        (lambda f: change(f, version=2), "version 2"),
-        (lambda f: change(f, hidden=13), "do not fit"),
-        (lambda f: change(f, format="lit-experiments-linear-probe"), "no lit-experiments-logistic-probe"),
+        (lambda f: change_json(f, version=2), "version 2"),
+        (lambda f: change_json(f, hidden=13), "do not fit"),
+        (lambda f: change_json(f, signed=False, classes=["VERB", "NOUN", "ADJ"]), "not as it was written"),
+        (lambda f: change_json(f, signed=False, layer="other"), "not as it was written"),
+        (lambda f: change_json(f, format="lit-experiments-linear-probe"), "no lit-experiments-logistic-probe"),
     ],
 )
 def test_damage_is_refused_with_its_reason(trained, tmp_path, damage, reason):

@@ -1,10 +1,8 @@
 """Probes on disk and as scikit-learn pipelines."""
 
-import json
-
 import numpy as np
 import pytest
-from probe_cases import fit, module, planted
+from probe_cases import change_json, fit, module, planted
 
 from lit_experiments.probes.errors import ProbeError
 from lit_experiments.probes.linear import LinearProbe
@@ -47,11 +45,6 @@ def test_a_probe_of_other_data_is_refused_with_what_differs(trained, tmp_path):
     assert load_probe(tmp_path, None).targets == ("one", "two")
 
 
-def change(folder, **values):
-    path = folder / "probe.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | values))
-
-
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
@@ -59,10 +52,11 @@ def change(folder, **values):
         (lambda f: (f / "probe.safetensors").unlink(), "vouches for"),
         (lambda f: (f / "probe.json").write_text("{"), "damaged"),
         (lambda f: (f / "probe.json").write_text("[]"), "no lit-experiments-linear-probe"),
-        (lambda f: change(f, version=2), "version 2"),
-        (lambda f: change(f, hidden=13), "do not fit"),
-        (lambda f: change(f, layers=["a"]), "1 layers for 2 targets"),
-        (lambda f: change(f, targets=["one"]), "names 1 targets"),
+        (lambda f: change_json(f, version=2), "version 2"),
+        (lambda f: change_json(f, hidden=13), "do not fit"),
+        (lambda f: change_json(f, signed=False, hidden=13), "not as it was written"),
+        (lambda f: change_json(f, layers=["a"]), "1 layers for 2 targets"),
+        (lambda f: change_json(f, targets=["one"]), "names 1 targets"),
     ],
 )
 def test_damage_is_refused_with_its_reason(trained, tmp_path, damage, reason):

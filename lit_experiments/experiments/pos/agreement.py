@@ -1,0 +1,168 @@
+"""How far forecasts of tags (a probe's probabilities) are borne out by what happens (the tags of continuations).
+
+Pure: arrays in, estimates out. Knows no store and no tagger.
+
+Per prefix a forecast p [K] meets counts c [K] of n draws, with shares q = c / n:
+
+    divergence     Jensen-Shannon divergence of p and q
+    loss           cross-entropy of q and p: the mean log-loss of p if the draws are what happens
+    ambiguity      entropy of the distribution that the draws come from (Miller-Madow, as q's own is too low)
+
+A forecast's expected log-loss is the entropy of what happens plus the Kullback-Leibler divergence from the forecast to
+it; the first part no forecaster can avoid (irreducible), the second is the forecaster's own (Kull and Flach 2015; for
+log-loss already Good 1952). The share explained is the first over the whole:
+
+    share explained = sum of ambiguity / sum of loss        (1: all uncertainty is the language's; 0: none)
+
+Everything is also computed for the shuffled pairing (each forecast with the draws of a prefix of another document).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lit_experiments.statistics import Estimate, GroupBootstrap
+from lit_experiments.statistics.calibration import Reliability, reliability
+from lit_experiments.statistics.divergence import cross_entropy, entropy, jensen_shannon, miller_madow, normalised
+from lit_experiments.statistics.scores import RankCorrelation, spearman
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """[prefix] each, in nats; `share` is ambiguity over loss, which chance may lift above 1."""
+
+    divergence: Floats
+    loss: Floats
+    ambiguity: Floats
+    uncertainty: Floats
+
+    @property
+    def share(self) -> Floats:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(self.ambiguity / self.loss)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Of one kind of forecast, with intervals over documents.
+
+    divergence, loss, ambiguity, uncertainty: means over prefixes, nats (uncertainty: the forecasts' own entropy).
+    share: explained. entropies: Spearman correlation of a forecast's entropy with the ambiguity. calibration_error:
+    per prefix, probability by which the forecasts of a bin miss the shares found there, summed over the tags.
+    """
+
+    divergence: Estimate
+    loss: Estimate
+    ambiguity: Estimate
+    uncertainty: Estimate
+    share: Estimate
+    entropies: Estimate
+    calibration_error: Estimate
+    reliability: Reliability
+
+
+@dataclass(frozen=True)
+class Shuffled:
+    """The same numbers of shuffled pairings, [permutation] each, and how many pairs each had on average."""
+
+    divergence: Floats
+    share: Floats
+    entropies: Floats
+    calibration_error: Floats
+    pairs: float
+
+
+def terms(forecast: Floats, counts: Ints) -> Terms:
+    """forecast [prefix, K], counts [prefix, K]."""
+    found = normalised(counts)
+    return Terms(
+        jensen_shannon(forecast, found),
+        cross_entropy(found, forecast),
+        miller_madow(counts),
+        entropy(forecast),
+    )
+
+
+def agreement(forecast: Floats, counts: Ints, boot: GroupBootstrap, bins: int) -> Agreement:
+    """boot: over the documents of the prefixes."""
+    each = terms(forecast, counts)
+    ones = np.ones(len(counts))
+    columns = [each.divergence, each.loss, each.ambiguity, each.uncertainty]
+    means = boot.from_sums(np.stack([boot.sums(np.stack([c, ones], 1)) for c in columns], 1), _ratio)
+    share = boot.from_sums(boot.sums(np.stack([each.ambiguity, each.loss], 1)), _ratio).item()
+    gaps = boot.sums(np.concatenate([_gaps(forecast, counts, bins), ones[:, None]], 1))
+    return Agreement(
+        divergence=means[0],
+        loss=means[1],
+        ambiguity=means[2],
+        uncertainty=means[3],
+        share=share,
+        entropies=boot.from_counts(RankCorrelation(each.uncertainty, each.ambiguity, boot.unit_of_row)),
+        calibration_error=boot.from_sums(gaps, _calibration_error).item(),
+        reliability=reliability(forecast.ravel(), normalised(counts).ravel(), bins),
+    )
+
+
+def shuffled(forecast: Floats, counts: Ints, groups: Ints, permutations: int, bins: int, seed: int) -> Shuffled:
+    """Pairs forecasts with the draws of other prefixes, never of the same document; groups: [prefix] document."""
+    rng, found, pairs = np.random.default_rng([seed, 1]), [], 0
+    for _ in range(permutations):
+        order = rng.permutation(len(counts))
+        apart = groups != groups[order]
+        p, c = forecast[apart], counts[order[apart]]
+        pairs += len(p)
+        found.append(_point(p, c, bins) if len(p) > 1 else np.full(4, np.nan))
+    table = np.array(found).reshape(permutations, 4)
+    return Shuffled(table[:, 0], table[:, 1], table[:, 2], table[:, 3], pairs / permutations)
+
+
+def sampling_floor(forecast: Floats, counts: Ints, simulations: int, seed: int) -> Floats:
+    """[simulation] the mean divergence if each prefix's draws came from its forecast: what sampling alone does."""
+    rng, draws = np.random.default_rng([seed, 2]), counts.sum(1)
+    p = normalised(forecast)
+    return np.array([jensen_shannon(p, normalised(rng.multinomial(draws, p))).mean() for _ in range(simulations)])
+
+
+def better_than(real: float, control: Floats, lower: bool) -> float:
+    """(1 + permutations at least as good as the real value) / (1 + permutations); NaN without any."""
+    known = control[np.isfinite(control)]
+    if not len(known) or not np.isfinite(real):
+        return float("nan")
+    as_good = (known <= real) if lower else (known >= real)
+    return float((1 + as_good.sum()) / (1 + len(known)))
+
+
+def _point(forecast: Floats, counts: Ints, bins: int) -> Floats:
+    each = terms(forecast, counts)
+    sums = np.append(_gaps(forecast, counts, bins).sum(0), len(counts))
+    share = each.ambiguity.sum() / each.loss.sum()
+    correlation = spearman(each.uncertainty, each.ambiguity)
+    return np.array([each.divergence.mean(), share, correlation, float(_calibration_error(sums))])
+
+
+def _gaps(forecast: Floats, counts: Ints, bins: int) -> Floats:
+    """[prefix, bin] found share less forecast, summed over the tags whose forecast lies in the bin."""
+    edges = np.linspace(0, 1, bins + 1)
+    at = np.searchsorted(edges[1:-1], forecast)
+    out = np.zeros((len(forecast), bins))
+    np.add.at(out, (np.arange(len(forecast))[:, None], at), normalised(counts) - forecast)
+    return out
+
+
+def _calibration_error(sums: Floats) -> Floats:
+    return np.asarray(np.abs(sums[..., :-1]).sum(-1) / sums[..., -1])
+
+
+def _ratio(sums: Floats) -> Floats:
+    return np.asarray(sums[..., 0] / sums[..., 1])
+
+
+def mean_estimate(values: Floats, boot: GroupBootstrap) -> Estimate:
+    """Mean over prefixes (of paired differences, of hits), interval over documents."""
+    return boot.from_sums(boot.sums(np.stack([values, np.ones(len(values))], 1)), _ratio).item()

@@ -1,0 +1,147 @@
+"""Collects the hidden states of a treebank's labelled words: one row per sentence, one entry per word."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from lit_experiments.collecting.collector import Collector
+from lit_experiments.collecting.plan import Sample
+from lit_experiments.experiments.pos.align import Aligned
+from lit_experiments.experiments.pos.sentences import Labelled, check_tags, make_samples
+from lit_experiments.experiments.pos.tokens_summary import describe
+from lit_experiments.lm.capture import Captured, capture
+from lit_experiments.lm.sites import resolve_sites
+from lit_experiments.lm.spec import ModelSpec
+from lit_experiments.sources.treebank import read_treebank
+from stores import Column, Field, Records, Schema
+
+
+class PosTokensCollector(Collector):
+    """For each sentence: the states of its labelled words at the chosen sites, with their labels and places."""
+
+    version: ClassVar[int] = 1
+    describe = staticmethod(describe)
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        treebank: str,
+        sites: list[str] | None,
+        position: Literal["last", "first", "mean"],
+        excluded_tags: list[str],
+        too_long: Literal["error", "skip"],
+        malformed: Literal["stop", "skip"],
+    ) -> None:
+        """Checks the settings; reads the treebank and the model's configuration and tokenizer.
+
+        Args:
+            treebank: Folder with *train*, *dev*, *test*.conllu, one or three such files ("TRAIN,VALIDATION,TEST"), a
+                dataset with tokens and upos (folder or Hub id NAME[@CONFIG]), or "embedded".
+            sites: Where hidden states are read; null reads resid_post of every layer.
+            position: Which of a word's tokens carries its label: last, first, or mean (the mean of all their states).
+            excluded_tags: Tags whose words get no label (counted); "_" is always left out.
+            too_long: What to do with sentences that do not fit the model's window: error, or skip (and count).
+            malformed: At a malformed sentence: stop, or skip (and count).
+
+        Raises:
+            UserError: settings that cannot be, or a sentence that does not fit.
+        """
+        super().__init__(spec)
+        check_tags(excluded_tags)
+        wanted = sites or [f"resid_post.{layer}" for layer in range(self.info.n_layers)]
+        self.sites = resolve_sites(wanted, self.info.layout, self.info.n_layers)
+        self.position, self.excluded_tags, self.too_long = position, sorted(excluded_tags), too_long
+        self._source = read_treebank(treebank, malformed)
+        self._samples, self._notes = make_samples(self._source, self.info, self.excluded_tags, too_long)
+
+    def samples(self) -> Sequence[Sample]:
+        return self._samples
+
+    def notes(self) -> list[str]:
+        return self._notes
+
+    def settings(self) -> dict[str, Any]:
+        names = ("sites", "position", "excluded_tags", "too_long")
+        return {"treebank": self._source.digest} | {name: getattr(self, name) for name in names}
+
+    def schema(self) -> Schema:
+        shape = (len(self.sites), None, self.info.d_model)
+        states = Field("resid_post", ("layer", "word", "hidden"), shape, "float16", "", _STATES)
+        return Schema((states,), _COLUMNS, {"layer": list(self.sites)})
+
+    def collect(self, batch: Sequence[Sample]) -> Records:
+        found: list[Labelled] = [sample.payload for sample in batch]
+        rows = [_row(sample, each, self.position) for sample, each in zip(batch, found, strict=True)]
+        lengths = {"word": np.array([len(each.words) for each in found])}
+        read = [each for each in found if each.words]  # "Oh!" alone has no word with a label
+        if not read:
+            return Records(rows, {"resid_post": np.zeros((len(self.sites), 0, self.info.d_model), np.float32)}, lengths)
+        places = [[p for word in each.words for p in word.positions(self.position)] for each in read]
+        states = capture(self.lm, [each.ids for each in read], self.sites, places)
+        if self.position != "mean":
+            arrays, exponents = {"resid_post": states.values.numpy()}, {"resid_post": states.exponents.numpy()}
+            return Records(rows, arrays, lengths, exponents)
+        words = [word for each in read for word in each.words]
+        return Records(rows, {"resid_post": _means(states, words)}, lengths)
+
+
+def _means(states: Captured, words: Sequence[Aligned]) -> np.ndarray:
+    """float32 [site, word, hidden]: the mean over each word's tokens of states [site, token, hidden]."""
+    values = states.values.float().numpy() * np.exp2(states.exponents.numpy().astype(np.float32))[..., None]
+    counts = np.array([word.last - word.first + 1 for word in words], np.int64)
+    sums = np.add.reduceat(values, np.cumsum(counts) - counts, axis=1)
+    return np.asarray(sums / counts[:, None].astype(np.float32))
+
+
+def _row(sample: Sample, found: Labelled, position: str) -> dict[str, Any]:
+    sentence, words = found.sentence, found.words
+    return {
+        "sample_id": sample.sample_id,
+        "sample_index": sample.index,
+        "sent_id": sentence.sent_id,
+        "doc_id": sentence.doc_id,
+        "part": sentence.split,
+        "dataset_idx": found.index,
+        "text": sentence.text,
+        "input_ids": found.ids,
+        "forms": [each.word.form for each in words],
+        "upos": [each.word.upos for each in words],
+        "xpos": [each.word.xpos for each in words],
+        "word_ids": [each.word.id for each in words],
+        "positions": [each.first if position == "first" else each.last for each in words],
+        "first_tokens": [each.first for each in words],
+        "last_tokens": [each.last for each in words],
+        "char_starts": [each.span[0] for each in words],
+        "char_ends": [each.span[1] for each in words],
+        "left_ambiguous": ["+".join(each.word.left_ambiguous) for each in words],
+        "words_in_sentence": len(sentence.words),
+        "excluded": found.excluded,
+        "unaligned": found.unaligned,
+    }
+
+
+_STATES = "hidden states of the labelled words, each at its chosen token (column positions) or the mean of its tokens"
+_COLUMNS = (
+    Column("sent_id", "string", "the treebank's name of the sentence"),
+    Column("doc_id", "string", "its document; a document's words are one group"),
+    Column("part", "string", "part of the treebank: train, validation, test, or all"),
+    Column("dataset_idx", "int64", "number of the sentence within its part, from 0"),
+    Column("text", "string", "the sentence as raw text"),
+    Column("input_ids", "list<int64>", "exactly what the model read"),
+    Column("forms", "list<string>", "the labelled words"),
+    Column("upos", "list<string>", "their universal part of speech"),
+    Column("xpos", "list<string>", "their language-specific tag"),
+    Column("word_ids", "list<int64>", "their number in the sentence, from 1"),
+    Column("positions", "list<int64>", "the token that carries the label (the last one for mean)"),
+    Column("first_tokens", "list<int64>", "their first token"),
+    Column("last_tokens", "list<int64>", "their last token"),
+    Column("char_starts", "list<int64>", "their first character in the text"),
+    Column("char_ends", "list<int64>", "the character after their last"),
+    Column("left_ambiguous", "list<string>", "tags that the treebank says the text so far leaves open, joined by +"),
+    Column("words_in_sentence", "int64", "all words of the sentence, by the treebank's own count"),
+    Column("excluded", "list<string>", "words left out for their tag, as form/TAG"),
+    Column("unaligned", "list<string>", "words without a state of their own, as form (reason)"),
+)

@@ -1,0 +1,105 @@
+"""The labelled words of a `pos_tokens` store as one flat table, entry by entry as their states lie in the field.
+
+Does not know: probes, or what is done with the words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lit_experiments.errors import UserError
+from stores import Store, open_store
+
+READS = "pos_tokens"
+FIELD = "resid_post"
+_PER_WORD = ["forms", "upos", "xpos", "word_ids", "positions", "char_starts", "char_ends", "left_ambiguous"]
+_NAMES = ["form", "upos", "xpos", "word_id", "position", "char_start", "char_end", "left_ambiguous"]
+_PER_SENTENCE = ["part", "doc_id"]
+
+
+@dataclass(frozen=True)
+class Words:
+    """A store of labelled words, and the words.
+
+    Attributes:
+        table: one line per word in the order of the states: row (of the store), entry (within the row), part, doc_id,
+            group ("part/document"), form, upos, xpos, word_id, position (token), char_start, char_end, left_ambiguous.
+    """
+
+    store: Store
+    table: pd.DataFrame
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the collection was told: sites, position, excluded_tags, treebank (its digest)."""
+        return dict(self.store.fingerprint["settings"])
+
+    @property
+    def parts(self) -> list[str]:
+        """Parts of the treebank that have words, in their order."""
+        return list(dict.fromkeys(self.table["part"]))
+
+    @cached_property
+    def straddling(self) -> list[str]:
+        """Documents with words in more than one part."""
+        counts = self.table.groupby("doc_id")["part"].nunique()
+        return sorted(map(str, counts.index[counts > 1]))
+
+    def of_part(self, part: str) -> NDArray[np.int64]:
+        """Line numbers of a part's words. Raises UserError, naming those there are, if it has none."""
+        found = np.flatnonzero((self.table["part"] == part).to_numpy())
+        if not len(found):
+            raise UserError(
+                f'{self.store.path} has no labelled word of part "{part}"; it has: {", ".join(self.parts)}.\n'
+                "Next: name one of these, or collect a treebank that has that part."
+            )
+        return found
+
+    def states(self, lines: NDArray[np.int64], layer: str) -> NDArray[np.float64]:
+        """[word, hidden] of these lines. Raises UserError for a layer that the store does not hold."""
+        names = [str(name) for name in self.store.schema.coords["layer"]]
+        if layer not in names:
+            raise UserError(
+                f"{self.store.path} holds no states of {layer}; it has: {', '.join(names)}.\n"
+                f"Next: collect them: python collect.py --exp {READS} --sites '[{layer}]' --run ANOTHER_FOLDER"
+            )
+        return np.asarray(self.store[FIELD].gather(lines, layer=names.index(layer)), np.float64)
+
+
+def open_words(run: Path) -> Words:
+    """The words of a run of `pos_tokens`.
+
+    Raises:
+        UserError: the folder holds no store, or another study's.
+    """
+    next_step = f"\nNext: python collect.py --exp {READS}, or point at such a run."
+    if not (run / "store" / "store.json").exists():
+        raise UserError(f"{run.absolute()} holds no store of labelled words.{next_step}")
+    store = open_store(run / "store")
+    missing = {*_PER_WORD, *_PER_SENTENCE} - set(store.column_names)
+    if FIELD not in {field.name for field in store.schema.fields} or missing:
+        raise UserError(
+            f"{store.path} is no store of {READS}: it lacks {', '.join(sorted(missing)) or FIELD}.{next_step}"
+        )
+    return Words(store, _flat(store))
+
+
+def _flat(store: Store) -> pd.DataFrame:
+    columns = store.table([*_PER_SENTENCE, *_PER_WORD]).to_pydict()
+    counts = np.array([len(tags) for tags in columns["upos"]], np.int64)
+    row = np.repeat(np.arange(len(counts)), counts)
+    entry = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+    about: dict[str, Any] = {"row": row, "entry": entry}
+    about |= {name: np.asarray(columns[name], object)[row] for name in _PER_SENTENCE}
+    for name, column in zip(_NAMES, _PER_WORD, strict=True):
+        about[name] = [value for values in columns[column] for value in values]
+    table = pd.DataFrame(about)
+    table["group"] = table["part"].astype(str) + "/" + table["doc_id"].astype(str)
+    return table

@@ -1,0 +1,75 @@
+"""How far forecasts are borne out, where the truth is known."""
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import jensenshannon
+from scipy.stats import spearmanr
+
+from lit_experiments.experiments.pos.agreement import agreement, better_than, sampling_floor, shuffled, terms
+from lit_experiments.statistics import GroupBootstrap
+
+
+def made(prefixes: int = 300, draws: int = 400, blur: float = 0.0, seed: int = 0):
+    """(forecasts, counts, groups): counts come from the forecasts, mixed with a uniform distribution by `blur`."""
+    rng = np.random.default_rng(seed)
+    p = rng.dirichlet(np.full(4, 0.4), prefixes) * 0.98 + 0.005
+    truth = (1 - blur) * p + blur / 4
+    return p, rng.multinomial(draws, truth / truth.sum(1, keepdims=True)), np.repeat(np.arange(prefixes // 10), 10)
+
+
+def boot(groups):
+    return GroupBootstrap(groups, resamples=300, level=0.95, seed=0)
+
+
+def test_draws_from_the_forecasts_themselves_are_fully_explained():
+    p, counts, groups = made()
+    found = agreement(p, counts, boot(groups), 10)
+    floor = sampling_floor(p, counts, 100, 0)
+    assert found.share.value == pytest.approx(1, abs=0.02)
+    assert found.divergence.value == pytest.approx(floor.mean(), rel=0.1)
+    assert found.entropies.value > 0.98
+    assert found.calibration_error.value < 0.02
+    assert found.ambiguity.value == pytest.approx(found.uncertainty.value, rel=0.02)
+
+
+def test_an_unsure_forecaster_of_a_sure_language_explains_nothing():
+    rng = np.random.default_rng(0)
+    p = np.full((200, 4), 0.25)
+    counts = np.eye(4, dtype=np.int64)[rng.integers(0, 4, 200)] * 96
+    found = agreement(p, counts, boot(np.arange(200)), 10)
+    assert found.share.value == 0
+    assert found.loss.value == pytest.approx(np.log(4))
+    assert np.isnan(found.entropies.value), "no forecast is more or less sure than another"
+
+
+def test_the_share_is_the_irreducible_part_of_the_loss():
+    p, counts, groups = made(blur=0.4, draws=20_000)
+    truth = 0.6 * p + 0.1
+    entropy = -(truth * np.log(truth)).sum(1).mean()
+    loss = -(truth * np.log(p)).sum(1).mean()
+    found = agreement(p, counts, boot(groups), 10)
+    assert found.share.value == pytest.approx(entropy / loss, rel=0.01)
+    assert found.share.low < found.share.value < found.share.high
+
+
+def test_numbers_are_scipys():
+    p, counts, groups = made(draws=96)
+    found, each, q = agreement(p, counts, boot(groups), 10), terms(p, counts), counts / 96
+    assert each.divergence == pytest.approx(jensenshannon(p, q, axis=1) ** 2)
+    assert found.entropies.value == pytest.approx(spearmanr(each.uncertainty, each.ambiguity).statistic)
+    edges = np.clip(np.ceil(p * 10).astype(int) - 1, 0, 9)
+    gaps = sum(abs((q - p)[edges == b].sum()) for b in range(10))
+    assert found.calibration_error.value == pytest.approx(gaps / len(p))
+
+
+def test_shuffled_pairs_are_of_other_documents_and_lose_the_relation():
+    p, counts, groups = made(draws=96)
+    real, control = agreement(p, counts, boot(groups), 10), shuffled(p, counts, groups, 200, 10, 0)
+    assert control.pairs == pytest.approx(300 * (1 - 10 / 300), rel=0.02)
+    assert abs(control.entropies.mean()) < 0.03
+    assert control.share.max() < real.share.value
+    assert better_than(real.divergence.value, control.divergence, lower=True) == pytest.approx(1 / 201)
+    assert better_than(control.divergence.mean(), control.divergence, lower=True) > 0.2
+    one = shuffled(p, counts, np.zeros(300), 5, 10, 0)
+    assert np.isnan(one.divergence).all()
+    assert np.isnan(better_than(0.1, one.divergence, lower=True))
