@@ -80,7 +80,7 @@ def _learn(task: Any, resolved: Resolved, trainer: dict[str, Any], checkpoint: s
     if kept is not None and kept["identity"] == identity and not resolved.options["restart"]:
         say(f"{out} is up to date (--restart makes it again).\n\n{kept['summary']}")
         return EXIT_DONE
-    if kept is not None or resolved.options["restart"]:
+    if is_main() and (kept is not None or resolved.options["restart"]):
         set_aside(out)
     out.mkdir(parents=True, exist_ok=True)
     (out / "config.yaml").write_text(resolved.to_yaml(), encoding="utf-8")

@@ -8,24 +8,21 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import TextColumn
 
+from lit_experiments.collecting.bars import Bar
 from lit_experiments.collecting.plan import Batch, Sample
 from lit_experiments.collecting.signals import StopSignal
 from lit_experiments.collecting.writer import StoreWriter
 from lit_experiments.units import byte_count
 
 PIPE_VARIABLE = "LIT_PROGRESS_FD"
-_LINE_EVERY = 60.0  # seconds between lines when there is no terminal
 
 
 class Sink(Protocol):
@@ -34,38 +31,20 @@ class Sink(Protocol):
     def advance(self, stage: str, samples: int, tokens: int, written: int) -> None: ...
 
 
-class ProgressBar:
-    """Shows progress on standard error; a context manager."""
+class ProgressBar(Bar):
+    """Shows a collection's progress on standard error; a context manager."""
 
     def __init__(self, samples: Sequence[Sample], left: Sequence[Sample]) -> None:
+        super().__init__(TextColumn("{task.fields[rate]}"))
         total, waiting = Counter(s.stage for s in samples), Counter(s.stage for s in left)
         self.total = dict(total)
         self.done = {stage: count - waiting[stage] for stage, count in total.items()}
         self.tokens = self.written = 0
-        self.started = self._last_line = time.monotonic()
-        self._console = Console(stderr=True)
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-        )
-        self._bar = Progress(*columns, TimeRemainingColumn(), console=self._console, transient=True)
+        self.started = time.monotonic()
         self._tasks = {
             stage: self._bar.add_task(stage or "collecting", total=count, completed=self.done[stage], rate="")
             for stage, count in self.total.items()
         }
-
-    def __enter__(self) -> Self:
-        if self._console.is_terminal:
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._console.is_terminal:
-            self._bar.stop()
 
     def advance(self, stage: str, samples: int, tokens: int, written: int) -> None:
         self.done[stage] += samples
@@ -73,12 +52,9 @@ class ProgressBar:
         self.written += written
         elapsed = time.monotonic() - self.started
         rate = f"{self.tokens / max(elapsed, 1e-9):,.0f} tokens/s, {byte_count(self.written)} written"
-        if self._console.is_terminal:
-            self._bar.update(self._tasks[stage], completed=self.done[stage], rate=rate)
-        elif time.monotonic() - self._last_line > _LINE_EVERY:
-            self._last_line = time.monotonic()
-            name = f" ({stage})" if stage else ""
-            sys.stderr.write(f"collecting {sum(self.done.values())}/{sum(self.total.values())} samples{name}, {rate}\n")
+        name = f" ({stage})" if stage else ""
+        line = f"collecting {sum(self.done.values())}/{sum(self.total.values())} samples{name}, {rate}"
+        self._show(self._tasks[stage], lambda: line, completed=self.done[stage], rate=rate)
 
 
 class PipeSink:

@@ -30,6 +30,8 @@ class BufferPool:
     def take(self, shape: tuple[int, ...]) -> Tensor:
         """An uninitialised float16 tensor of `shape`, nobody else's for as long as anything refers to its memory."""
         size = 2 * math.prod(shape)
+        if size == 0:  # nothing of a text is wanted; numpy's empty arrays cannot be viewed as another dtype
+            return torch.empty(shape, dtype=torch.float16)
         raw = self._pop(size)
         lease = raw.view(_Lease)
         weakref.finalize(lease, self._free.append, raw)

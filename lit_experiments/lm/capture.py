@@ -2,7 +2,7 @@
 
 Owns `capture`: one forward pass of the body (no output embedding), right padding, and inside each site's hook, on the
 device: drop the padding, pick the positions, cast, check. The pass ends after the last block that is asked for, unless
-the next token's logits are wanted too. `exact_states` reads the same way, in the model's own dtype, for states that are
+what the model predicts is wanted too. `exact_states` reads the same way, in the model's own dtype, for states that are
 to be put back into the model. Knows no store; the result's axis order is the stores' [site, token, hidden].
 
 The state at position t has read tokens 0..t; it is the state that predicts token t + 1.
@@ -18,7 +18,7 @@ from lit_experiments.lm.batching import Batch, Positions, chosen_rows, pad_right
 from lit_experiments.lm.errors import NonFiniteStateError
 from lit_experiments.lm.hooks import ForwardComplete, Sink, Tap, tapped
 from lit_experiments.lm.model import LanguageModel
-from lit_experiments.lm.score import logits_after
+from lit_experiments.lm.score import log_probs_within, logits_after
 from lit_experiments.lm.sites import resolve_sites
 
 
@@ -27,14 +27,21 @@ class Captured:
 
     values: float16 [site, position, hidden], the rows of all sequences one after another, no padding; exponents: int8
     [site, position], value = float16 * 2**exponent; lengths: int64 [sequence], rows of each sequence; finite: bool
-    [site, position]; next_logits: float32 [sequence, vocabulary], what the last token of each sequence predicts, if it
-    was asked for. From a GPU the copy runs in the background: reading `values` or `exponents` waits for it.
+    [site, position]. If they were asked for: next_logits: float32 [sequence, vocabulary], what the last token of each
+    sequence predicts; log_probs: for each sequence as from `token_log_probs`. From a GPU the copy runs in the
+    background: reading `values` or `exponents` waits for it.
     """
 
     def __init__(
-        self, values: Tensor, exponents: Tensor, lengths: Tensor, finite: Tensor, next_logits: Tensor | None
+        self,
+        values: Tensor,
+        exponents: Tensor,
+        lengths: Tensor,
+        finite: Tensor,
+        next_logits: Tensor | None,
+        log_probs: list[Tensor] | None,
     ) -> None:
-        self.lengths, self.finite, self.next_logits = lengths, finite, next_logits
+        self.lengths, self.finite, self.next_logits, self.log_probs = lengths, finite, next_logits, log_probs
         self._values, self._exponents = values, exponents
         self._copied: torch.cuda.Event | None = None
         if values.device.type == "cuda":
@@ -76,12 +83,14 @@ def capture(
     positions: Positions = "all",
     nonfinite: str = "raise",
     next_logits: bool = False,
+    log_probs: bool = False,
 ) -> Captured:
     """Hidden states of `sequences` (token ids) at `sites`, in the order given.
 
     positions: `all`, `last`, or per sequence the token indices wanted (negative ones count from its end). nonfinite:
     `raise` a NonFiniteStateError that names sequence, site and position, or `record` such values as they are.
-    next_logits: in the same pass, the raw logits of the token that follows each sequence.
+    next_logits, log_probs: in the same pass, the raw logits of the token that follows each sequence, and the
+    log-probability of each token that has a predecessor.
     Raises ModelError for sequences that the model cannot read and for unknown sites.
     """
     names = resolve_sites(list(sites), lm.info.layout, lm.info.n_layers)
@@ -89,12 +98,13 @@ def capture(
     batch = pad_right(sequences, lm.device)
     rows = chosen_rows(sequences, positions, batch.ids.shape[1])
     sink = _Sink(lm, len(names), rows, batch.ids.numel())
-    output = _read(lm, batch, names, sink, to_the_end=next_logits)
-    logits = None if output is None else logits_after(lm, output, sequences).cpu()
+    output = _read(lm, batch, names, sink, to_the_end=next_logits or log_probs)
     finite = sink.finite.cpu()
     if nonfinite == "raise" and not bool(finite.all()):
         raise _nonfinite(finite, names, rows, batch.ids.shape[1], lm.info.name)
-    return Captured(sink.values, sink.exponents, torch.tensor([len(row) for row in rows]), finite, logits)
+    logits = logits_after(lm, output, sequences).cpu() if output is not None and next_logits else None
+    scored = log_probs_within(lm, batch, output, sequences) if output is not None and log_probs else None
+    return Captured(sink.values, sink.exponents, torch.tensor([len(row) for row in rows]), finite, logits, scored)
 
 
 @torch.no_grad()

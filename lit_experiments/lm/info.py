@@ -50,10 +50,14 @@ class ModelInfo:
 
     @property
     def eos_ids(self) -> tuple[int, ...]:
-        """The tokens that end a text, by the model's configuration and its tokenizer; empty if it has none."""
-        declared = self.config.get_text_config(decoder=True).eos_token_id
-        ids = declared if isinstance(declared, list) else [declared]
-        return tuple(sorted({i for i in [*ids, self.tokens.tokenizer.eos_token_id] if i is not None}))
+        """The tokens that end a text, by the model's configuration, its settings for generation and its tokenizer;
+        empty if it has none."""
+        declared = [self.config.get_text_config(decoder=True).eos_token_id, self.tokens.tokenizer.eos_token_id]
+        path = self.located.folder / "generation_config.json"  # where a chat model names its end of turn
+        if path.is_file():
+            declared.append(json.loads(path.read_text(encoding="utf-8")).get("eos_token_id"))
+        ids = [i for each in declared for i in (each if isinstance(each, list) else [each])]
+        return tuple(sorted({i for i in ids if i is not None}))
 
     @property
     def bos_policy(self) -> str:

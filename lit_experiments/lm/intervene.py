@@ -7,7 +7,8 @@ Owns the hooks that put changed states into the model, and the count of their fi
   * Interventions are bound to `sequences`, because what a position is depends on them. Every forward pass inside the
     block must read exactly these, padded on the right and without a cache, as `capture`, `exact_states`,
     `next_token_logits` and `token_log_probs` do; any other pass is refused, `Decoder`'s (padded on the left, cached)
-    among them.
+    among them. With `cached` it is the other way round: `sequences` are then what is fed after a cache
+    (`last_token.py` does that), and positions count in them.
   * Interventions at one site act in the order given, each on what the one before it left. Hooks run in the order in
     which they were set, so a capture inside the block sees the changed state at the same site.
   * A change at resid_mid is one of the residual stream: the MLP reads it, and so does the sum that leaves the block.
@@ -38,19 +39,22 @@ _CHANGING: WeakSet[nn.Module] = WeakSet()  # the models inside an `intervened` b
 
 @contextmanager
 def intervened(
-    lm: LanguageModel, interventions: Sequence[Intervention], sequences: Sequence[Sequence[int]]
+    lm: LanguageModel,
+    interventions: Sequence[Intervention],
+    sequences: Sequence[Sequence[int]],
+    cached: bool = False,
 ) -> Iterator[list[int]]:
     """Changes hidden states in every forward pass inside the block; yields how often each intervention fired so far.
 
-    sequences: the token ids that these passes read, in that order. Raises ModelError for interventions that do not fit
-    model or sequences, for a pass over anything else, inside another such block on the same model, and, after a block
-    that ended well, for an intervention that never fired.
+    sequences: the token ids that these passes read, in that order. cached: they are read after a cache.
+    Raises ModelError for interventions that do not fit model or sequences, for a pass over anything else, inside
+    another such block on the same model, and, after a block that ended well, for an intervention that never fired.
     """
     if lm.model in _CHANGING:
         raise model_error(
             f"{lm.info.name!r} is already inside an `intervened` block.", next_step="put all interventions in one list"
         )
-    batch = _BoundBatch(lm, sequences)
+    batch = _BoundBatch(lm, sequences, cached)
     fired = [0] * len(interventions)
     edits = [_Edit(lm, intervention, batch, partial(_count, fired, k)) for k, intervention in enumerate(interventions)]
     with ExitStack() as stack:
@@ -75,18 +79,20 @@ def _count(fired: list[int], k: int) -> None:
 class _BoundBatch:
     """The sequences that the interventions are bound to, as the model must read them."""
 
-    def __init__(self, lm: LanguageModel, sequences: Sequence[Sequence[int]]) -> None:
+    def __init__(self, lm: LanguageModel, sequences: Sequence[Sequence[int]], cached: bool) -> None:
         if not sequences:
             raise model_error("Interventions need the sequences that they act on: none given.")
         lm.check_sequences(sequences)
-        self.sequences, self.name = sequences, lm.info.name
+        self.sequences, self.name, self.cached = sequences, lm.info.name, cached
         self.ids = pad_right(sequences, lm.device).ids
 
     def check(self, _body: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Before each forward pass: refuses one over other tokens, or with a cache."""
+        """Before each forward pass: refuses one over other tokens, or with a cache (without, if it is to have one)."""
         ids = args[0] if args else kwargs.get("input_ids")
-        if kwargs.get("past_key_values") is not None:
-            raise self._refusal("a pass that keeps a cache, as in `Decoder`")
+        if (kwargs.get("past_key_values") is not None) != self.cached:
+            raise self._refusal(
+                "a pass without a cache" if self.cached else "a pass that keeps a cache, as in `Decoder`"
+            )
         if ids is None or ids.shape != self.ids.shape or not torch.equal(ids, self.ids):
             raise self._refusal(f"other tokens, of shape {None if ids is None else tuple(ids.shape)}")
 
@@ -94,7 +100,8 @@ class _BoundBatch:
         return model_error(
             f"This forward pass of {self.name!r} is not over the sequences that its interventions are bound to.",
             found=found,
-            allowed=f"{len(self.sequences)} sequences of up to {self.ids.shape[1]} tokens, padded right, no cache",
+            allowed=f"{len(self.sequences)} sequences of up to {self.ids.shape[1]} tokens, padded right, "
+            + ("after a cache" if self.cached else "no cache"),
             next_step="give `intervened` the sequences of this pass, and read them with capture or next_token_logits",
         )
 

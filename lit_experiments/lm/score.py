@@ -22,10 +22,7 @@ def token_log_probs(lm: LanguageModel, sequences: Sequence[Sequence[int]]) -> li
     From raw logits. The first token has no predecessor and no entry. Raises ModelError for what the model cannot read.
     """
     batch, hidden = _last_hidden(lm, sequences)
-    return [
-        _row_log_probs(lm, hidden[row, : len(ids) - 1], batch.ids[row, 1 : len(ids)]).cpu()
-        for row, ids in enumerate(sequences)
-    ]
+    return log_probs_within(lm, batch, hidden, sequences)
 
 
 @torch.no_grad()
@@ -48,6 +45,16 @@ def logits_after(lm: LanguageModel, hidden: Tensor, sequences: Sequence[Sequence
     """The same from the body's output [sequence, token, hidden] on right-padded sequences; may hold NaN."""
     last = torch.tensor([len(ids) - 1 for ids in sequences], device=hidden.device)
     return lm.head(hidden[torch.arange(len(last), device=hidden.device), last]).float()
+
+
+def log_probs_within(
+    lm: LanguageModel, batch: Batch, hidden: Tensor, sequences: Sequence[Sequence[int]]
+) -> list[Tensor]:
+    """The same as `token_log_probs` from the body's output [sequence, token, hidden] on the right-padded batch."""
+    return [
+        _row_log_probs(lm, hidden[row, : len(ids) - 1], batch.ids[row, 1 : len(ids)]).cpu()
+        for row, ids in enumerate(sequences)
+    ]
 
 
 def cross_entropy(lm: LanguageModel, sequences: Sequence[Sequence[int]]) -> list[float]:

@@ -32,13 +32,32 @@ class Tokens:
 
     def encode(self, text: str) -> list[int]:
         """Token ids of `text`, with exactly one BOS in front if the model uses one. Raises ModelError on two."""
-        ids = list(
-            self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
-        )  # too long: said elsewhere
-        if self.bos_id is not None and ids[:1] != [self.bos_id]:
-            ids.insert(0, self.bos_id)
-        self._refuse_double_bos(ids, text)
-        return ids
+        # verbose=False: that a text is too long for the model is said elsewhere
+        return self._begun(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"], text)
+
+    def encode_with_spans(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        """The ids of `encode`, and for each the characters [start, end) of `text` that it stands for; an added BOS
+        stands for none, (0, 0). Raises ModelError on two BOS and for a tokenizer that does not know its offsets."""
+        if not self.tokenizer.is_fast:
+            raise model_error(
+                "This model's tokenizer cannot say which characters a token stands for.",
+                where=type(self.tokenizer).__name__,
+                next_step="save it as a fast tokenizer (tokenizer.json)",
+            )
+        found = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        spans = [(int(start), int(end)) for start, end in found["offset_mapping"]]
+        ids = self._begun(found["input_ids"], text)
+        return ids, [(0, 0)] * (len(ids) - len(spans)) + spans
+
+    def pieces(self, ids: list[int]) -> list[str]:
+        """The text of each token by itself, with its leading space where it has one."""
+        marked = self.tokenizer.convert_ids_to_tokens(ids)
+        texts = [self.decode([token]) for token in ids]
+        # SentencePiece tokenizers drop the space of whatever comes first.
+        return [
+            f" {text}" if (mark or "").startswith("\u2581") and not text.startswith(" ") else text
+            for mark, text in zip(marked, texts, strict=True)
+        ]
 
     def prompt(self, text: str, chat: bool) -> tuple[str, list[int]]:
         """(what the model reads, its token ids): the text itself, or as a user's turn in the chat template, up to
@@ -55,6 +74,12 @@ class Tokens:
             raise model_error("This model's tokenizer has no chat template.", next_step="--chat_template false")
         turn = [{"role": "user", "content": text}]
         return str(self.tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True))
+
+    def _begun(self, ids: list[int], text: str) -> list[int]:
+        """`ids` with the BOS in front that the model reads."""
+        begun = list(ids) if self.bos_id is None or ids[:1] == [self.bos_id] else [self.bos_id, *ids]
+        self._refuse_double_bos(begun, text)
+        return begun
 
     def _refuse_double_bos(self, ids: list[int], text: str) -> None:
         bos = self.tokenizer.bos_token_id

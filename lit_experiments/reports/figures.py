@@ -64,6 +64,12 @@ def legend(axes: Any) -> None:
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, fontsize=9)
 
 
+def shared_legend(drawn: Figure, axes: Any) -> None:
+    """One legend below all panels, with what is drawn in `axes`."""
+    handles, labels = axes.get_legend_handles_labels()
+    drawn.legend(handles, labels, loc="outside lower center", ncols=max(1, len(labels)), fontsize=9)
+
+
 def unit_range(axes: Any) -> tuple[float, float]:
     """Vertical limits for correlations and cosines drawn so far: from 0, or below the lowest, to just above 1."""
     lowest = min(0.0, max(float(axes.dataLim.y0), -1.5))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 from lit_experiments.statistics import Estimate
 
@@ -36,6 +37,11 @@ def interval(estimate: Estimate, digits: int = 3) -> str:
         return "-"
     inside = f"{number(estimate.low, digits)}, {number(estimate.high, digits)}"
     return f"{number(estimate.value, digits)} [{inside}]"
+
+
+def model_name(model: str) -> str:
+    """A model for people: of a path its last part; an adapter stays behind its plus sign."""
+    return "+".join(Path(part).name if Path(part).is_absolute() else part for part in model.split("+"))
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

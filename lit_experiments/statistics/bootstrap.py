@@ -36,10 +36,14 @@ class GroupBootstrap:
         distinct, codes = np.unique(np.asarray(groups), return_inverse=True)
         rng = np.random.default_rng(seed)
         self.n = len(distinct)
-        self.level = level
+        self.level, self.resamples = level, resamples
         self.units = min(self.n, MAX_UNITS)
         self.unit_of_row = codes.reshape(-1) if self.n <= MAX_UNITS else (rng.permutation(self.n) % MAX_UNITS)[codes]
         self._counts = _draw(self.units, resamples, rng)
+
+    def over(self, groups: ArrayLike, seed: int) -> GroupBootstrap:
+        """As many resamples at the same level over other groups."""
+        return GroupBootstrap(groups, resamples=self.resamples, level=self.level, seed=seed)
 
     def sums(self, terms: ArrayLike) -> Floats:
         """Sum rows [row, ...] within each resampled unit: [unit, ...]."""

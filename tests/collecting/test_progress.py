@@ -5,7 +5,8 @@ import os
 
 import pytest
 
-from lit_experiments.collecting import progress
+from lit_experiments.collecting import bars
+from lit_experiments.collecting.bars import Steps
 from lit_experiments.collecting.plan import Sample
 from lit_experiments.collecting.progress import PipeSink, ProgressBar
 
@@ -25,7 +26,7 @@ def test_counts_begin_with_what_is_done_and_grow_by_stage() -> None:
 def test_without_a_terminal_a_line_says_how_far_it_is(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "_LINE_EVERY", -1.0)
+    monkeypatch.setattr(bars, "_LINE_EVERY", -1.0)
     with ProgressBar(SAMPLES, SAMPLES) as bar:
         bar.advance("one", 2, 10, 2_000_000)
     said = capsys.readouterr().err
@@ -39,3 +40,14 @@ def test_a_worker_sends_its_progress_down_a_pipe() -> None:
     os.close(writing)
     with os.fdopen(reading) as lines:
         assert json.loads(lines.readline()) == ["two", 3, 40, 500]
+
+
+def test_steps_go_on_where_they_were_and_say_where_they_are(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Steps("intervening", 30, done=10) as steps:
+        steps.advance("layer 1", 5)
+        assert capsys.readouterr().err == ""  # a minute has not gone by
+        monkeypatch.setattr(bars, "_LINE_EVERY", -1.0)
+        steps.advance("layer 2", 5)
+    assert capsys.readouterr().err == "intervening 20/30 (layer 2)\n"

@@ -10,6 +10,7 @@ from lit_experiments.lm.errors import ModelError, NonFiniteStateError
 from lit_experiments.lm.float16 import decode_rows
 from lit_experiments.lm.hooks import Tap, tapped
 from lit_experiments.lm.load import load
+from lit_experiments.lm.score import token_log_probs
 
 
 def values_of(captured):
@@ -203,3 +204,21 @@ def test_the_next_token_s_logits_come_from_the_same_pass(lm_of, name):
         alone = [lm.model(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1].float() for ids in sequences]
     torch.testing.assert_close(captured.next_logits, torch.stack(alone), rtol=1e-4, atol=1e-4)
     assert capture(lm, sequences, ["embed"]).next_logits is None
+
+
+def test_a_batch_of_which_nothing_is_wanted_gives_nothing(lm_of):
+    found = capture(lm_of("gpt2"), random_sequences([3, 2]), ["embed", "resid_post.1"], positions=[[], []])
+    assert found.values.shape[:2] == (2, 0)
+    assert found.exponents.shape == (2, 0)
+    assert found.lengths.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("name", MAIN)
+def test_log_probs_of_the_same_pass_are_those_of_scoring(lm_of, name):
+    lm = lm_of(name)
+    sequences = random_sequences([3, 11, 1])
+    found = capture(lm, sequences, ["resid_post.0"], positions=[[2], [], [0]], log_probs=True)
+    for ours, scored in zip(found.log_probs, token_log_probs(lm, sequences), strict=True):
+        torch.testing.assert_close(ours, scored)
+    assert found.next_logits is None
+    assert capture(lm, sequences, ["resid_post.0"]).log_probs is None

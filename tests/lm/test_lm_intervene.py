@@ -213,8 +213,9 @@ def test_the_models_own_tensors_and_dtype_stay(lm_of, dtype):
     assert {state.dtype for state in after.values()} == {getattr(torch, dtype)}
 
 
-def test_interventions_that_never_fire_are_named(lm_of):
-    lm = lm_of("llama")
+@pytest.mark.parametrize("name", SIX)
+def test_interventions_that_never_fire_are_named(lm_of, name):
+    lm = lm_of(name)
     steer = Steer("resid_post.2", direction(), 1.0, "last")
     with pytest.raises(ModelError, match=r"never fired: resid_post\.2"), intervened(lm, [steer], TEXTS):
         pass

@@ -53,6 +53,17 @@ def test_info_needs_no_weights_and_tells_the_sizes(folder):
     assert info.model_type == "llama"
 
 
+def test_texts_end_where_configuration_generation_settings_or_tokenizer_say(folder_of, tmp_path):
+    """A chat model names its end of turn in generation_config.json alone; `generate` stops there, and so must we."""
+    folder = shutil.copytree(folder_of("llama"), tmp_path / "chatty")
+    path = folder / "generation_config.json"
+    for declared, expected in ((None, (1,)), (7, (1, 7)), ([9, 7], (1, 7, 9))):
+        path.write_text(json.dumps({"eos_token_id": declared}))
+        assert read_info(spec(folder)).eos_ids == expected
+    path.unlink()
+    assert read_info(spec(folder)).eos_ids == (1,)
+
+
 @pytest.mark.parametrize(
     ("damage", "says"),
     [

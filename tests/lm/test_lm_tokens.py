@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tiny_models import ARCHITECTURES, make_tokenizer, random_model, save, spec
+from tiny_models import ARCHITECTURES, REAL_MODEL, make_tokenizer, random_model, save, spec
 
 from lit_experiments.lm.errors import ModelError
 from lit_experiments.lm.info import read_info
@@ -80,3 +80,25 @@ def test_the_end_token_of_a_tokenizer_is_never_appended(info_with, tmp_path):
 
 def test_the_policy_is_part_of_the_fingerprint(info_with):
     assert info_with("llama", True).fingerprint()["bos_policy"] == "tokenizer"
+
+
+@pytest.mark.parametrize(("architecture", "adds_bos"), [("llama", True), ("gemma2", False), ("gpt2", False)])
+def test_spans_say_which_characters_a_token_stands_for(info_with, architecture, adds_bos):
+    tokens = info_with(architecture, adds_bos).tokens
+    ids, spans = tokens.encode_with_spans("w5 w16 w7")
+    assert ids == tokens.encode("w5 w16 w7")
+    assert spans[-3:] == [(0, 2), (3, 6), (7, 9)]
+    assert spans[:-3] == [(0, 0)] * (tokens.bos_id is not None)
+
+
+def test_pieces_are_the_text_of_single_tokens(info_with):
+    tokens = info_with("gpt2", False).tokens
+    assert tokens.pieces(tokens.encode("w5 w16")) == ["w5", "w16"]
+    assert tokens.pieces([]) == []
+
+
+@pytest.mark.skipif(not REAL_MODEL.is_dir(), reason="the folder ../shared is not there")
+def test_pieces_of_a_sentencepiece_tokenizer_keep_their_spaces():
+    tokens = read_info(spec(REAL_MODEL)).tokens
+    ids = tokens.encode("Once upon a time, there was")
+    assert "".join(tokens.pieces(ids)[1:]) == " Once upon a time, there was"

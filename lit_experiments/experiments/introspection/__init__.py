@@ -6,7 +6,13 @@ surface    what can be read off a question without a model
 collect    the collector: one prefill per question and pass
 export     .npy files per pass and layer
 analysis   what the analyses share
+probes, probe_data, probe_targets, probe_results, scoring, twin, probes_report      train --exp introspection_probes
+probe_files, curves     what the probes left, and figures of it, for the next two
+probing, probing_report         analyze --exp introspection_probing
+internal, internal_report       analyze --exp introspection_surface
 directions, separation, directions_report      analyze --exp introspection_directions
+patching, patching_choice, _passes, _checks, _run, _statistics, _words, _report
+           analyze --exp introspection_patching
 self_other, alikeness, transfer, self_other_report      analyze --exp introspection_self_other
 ridge      exact ridge on one layer's few hundred rows
 summary    what `inspect` says of one store, and of two side by side

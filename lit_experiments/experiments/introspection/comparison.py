@@ -2,17 +2,19 @@
 
 Two runs over the same questions side by side, every difference with an interval that pairs them by question: accuracy,
 calibration, agreement; how far the states moved, layer by layer and pass by pass (exactly zero below the first adapted
-layer); directions of confidence and how well they separate; likeness of self and other.
+layer); directions of confidence and how well they separate; likeness of self and other; the layerwise probes with their
+gains over surface features and output confidence, where both runs have them (train --exp introspection_probes).
 
     lit-experiments analyze --exp introspection_compare --run runs/base --finetuned runs/base-finetuned
 
-Writes comparison.json, a figure and a report.
+Writes comparison.json, figures and a report.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -28,12 +30,15 @@ from lit_experiments.experiments.introspection.analysis import (
 from lit_experiments.experiments.introspection.answer_scores import Rows, agreement, gap, in_both, measures
 from lit_experiments.experiments.introspection.comparison_report import write_report
 from lit_experiments.experiments.introspection.paired import Pair, direction_change, likeness_change, state_change
+from lit_experiments.experiments.introspection.paired_probes import probe_changes
+from lit_experiments.experiments.introspection.probe_files import probes_identity, read_probe_files
 from lit_experiments.experiments.introspection.summary import passes
 from lit_experiments.plain import write_json
 from lit_experiments.statistics import GroupBootstrap
 from stores import Store
 
 LEVEL = 0.95
+T = TypeVar("T")
 
 
 class IntrospectionCompare:
@@ -72,7 +77,9 @@ class IntrospectionCompare:
         """
         base, tuned = self._open(run)
         settings = {key: value for key, value in vars(self).items() if key != "finetuned"}
-        return identity(base, settings) | {"finetuned": {"store": tuned.fingerprint, "rows": len(tuned)}}
+        probes = [_or_none(probes_identity, *each) for each in ((run, base), (self._other(run), tuned))]
+        about = {"store": tuned.fingerprint, "rows": len(tuned)}
+        return identity(base, settings) | {"finetuned": about, "probes": probes}
 
     def run(self, run: Path, out: Path, trainer: dict[str, Any], checkpoint: str | None) -> str:
         """Computes, and writes everything into `out`; returns the result tables and where the page is."""
@@ -90,12 +97,16 @@ class IntrospectionCompare:
         result["directions"] = self._directions(pairs, result)
         if set(CONFIDENCE_PASSES) <= pairs.keys():
             result["self_other"] = self._likeness(pairs, len(names))
+        result["probes"] = self._probes((run, base), (self._other(run), tuned), result)
         text = write_report(out, result, base)
         write_json(out / "comparison.json", result)
         return text
 
+    def _other(self, run: Path) -> Path:
+        return Path(self.finetuned) if self.finetuned else run.with_name(run.name + "-finetuned")
+
     def _open(self, run: Path) -> tuple[Store, Store]:
-        other = Path(self.finetuned) if self.finetuned else run.with_name(run.name + "-finetuned")
+        other = self._other(run)
         if not (other / "store" / "store.json").exists():
             raise UserError(
                 f"{other.absolute()} holds no store to compare with.\n"
@@ -156,6 +167,32 @@ class IntrospectionCompare:
                 continue
             out[kind] = [direction_change(pairs[kind], chosen, layer) for layer in range(len(result["layers"]))]
         return out
+
+    def _probes(
+        self, base: tuple[Path, Store], tuned: tuple[Path, Store], result: dict[str, Any]
+    ) -> list[dict[str, Any]]:
+        """Per (states, target); a statement where one of the runs has no finished probes."""
+        files = [_or_none(read_probe_files, *each) for each in (base, tuned)]
+        for each, (run, _) in zip(files, (base, tuned), strict=True):
+            if each is None:
+                again = f"python train.py --exp introspection_probes --run {run}"
+                result["statements"].append(f"Probes are not compared: {run} has none of its store as it is ({again}).")
+        if files[0] is None or files[1] is None:
+            return []
+        try:
+            found, statements = probe_changes(files[0], files[1], self.bootstraps, LEVEL, self.seed)
+        except NothingToCompare as reason:
+            found, statements = [], [str(reason)]
+        result["statements"] += [f"Probes: {statement}" for statement in statements]
+        return found
+
+
+def _or_none(read: Callable[[Path, Store], T], run: Path, store: Store) -> T | None:
+    """What the probes of a run say, None where there are none of this store."""
+    try:
+        return read(run, store)
+    except UserError:
+        return None
 
 
 def _about(store: Store) -> dict[str, str]:

@@ -6,12 +6,14 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from lit_experiments.reports.figures import BLUE, GREEN, GREY, ORANGE, band, figure, layer_axis, legend, unit_range
+from lit_experiments.experiments.introspection.curves import COLORS, draw_panels
+from lit_experiments.experiments.introspection.probe_data import CONFIDENCE, SURFACE
+from lit_experiments.experiments.introspection.scoring import NAMES as SCORE_NAMES
+from lit_experiments.reports.figures import GREEN, GREY, band, figure, layer_axis, legend, unit_range
 from lit_experiments.reports.page import Report, demonstration
 from lit_experiments.reports.tables import interval, number, text_table
 from stores import Store
 
-_COLORS = {"mcq": GREEN, "self_confidence": BLUE, "other_confidence": ORANGE}
 _NAMES = {"mcq": "mcq", "self_confidence": "self", "other_confidence": "other"}
 _SCORES = ["", "base", "finetuned", "finetuned - base"]
 _STATES = ["layer", "cosine", "CKA", "length of change / length", "largest difference"]
@@ -29,6 +31,21 @@ _DIRECTIONS_LEGEND = (
     "Held-out AUROC of the direction from low to high confidence, each run with its own high and low questions (the "
     "outer {share:.0%}), and the paired difference; last, the cosine between the two runs' directions, sampling noise "
     "removed. A dash: no value, as where a layer's states do not differ or no direction rises above the noise."
+)
+_PROBES = [
+    "target",
+    "states of",
+    "score",
+    "base",
+    "finetuned",
+    "finetuned - base",
+    "beyond surface",
+    "beyond confidence",
+]
+_PROBES_LEGEND = (
+    "Test scores of the layerwise probes, each run at the layer that cross-validation chose there, and the paired "
+    "difference; each run's probe predicts its own model's values. Beyond surface, beyond confidence: change in what "
+    "the states add to surface features, or to the pass's own output confidence, alone."
 )
 _LIKENESS_LEGEND = (
     "Cosine of the self- and the other-confidence state of a question, each less its pass's mean, averaged over "
@@ -53,15 +70,24 @@ def write_report(out: Path, result: dict[str, Any], store: Store) -> str:
         if explained:
             report.text(explained)
             lines += ["", textwrap.fill(explained, 100)]
-    drawn = _draw(out / "comparison.png", result)
-    report.figure(drawn, _CAPTION)
+    figures = {_draw(out / "comparison.png", result): _CAPTION}
+    if result["probes"]:
+        figures[_draw_probes(out / "probes.png", result)] = _PROBES_CAPTION
+    for drawn, caption in figures.items():
+        report.figure(drawn, caption)
     page = report.write(out)
-    return "\n".join([*lines, "", f"Report:  {page}", f"Figure:  {drawn}"])
+    return "\n".join([*lines, "", f"Report:  {page}", *(f"Figure:  {drawn}" for drawn in figures)])
 
 
 _CAPTION = (
     "Left: length of the change that finetuning made, over the length of the state. Middle: held-out AUROC of the "
     "directions of confidence, base (dashed) and finetuned. Right: likeness of self and other in both."
+)
+
+
+_PROBES_CAPTION = (
+    "Test scores of the probes by layer, one panel per target, one colour per pass whose states are read; base dashed, "
+    "finetuned solid."
 )
 
 
@@ -107,6 +133,8 @@ def _sections(result: dict[str, Any]) -> list[tuple[str, list[str], list[list[st
     if "self_other" in result:
         rows = [_change(name, each) for name, each in zip(names, result["self_other"], strict=True)]
         sections.append(("Likeness of self and other", _CHANGE, rows, _LIKENESS_LEGEND))
+    if result["probes"]:
+        sections.append(("Probes", _PROBES, [_probe_row(each) for each in result["probes"]], _PROBES_LEGEND))
     return sections
 
 
@@ -131,6 +159,25 @@ def _change(name: str, each: dict[str, Any]) -> list[str]:
     return [name, *(interval(each[key]) for key in ("base", "finetuned", "difference"))]
 
 
+def _probe_row(each: dict[str, Any]) -> list[str]:
+    chosen, gains = each["chosen"], each["gains"]
+    scores = [f"{interval(chosen[name])} ({at})" for name, at in zip(("base", "finetuned"), chosen["at"], strict=True)]
+    beyond = [interval(gains[name]["difference"]) if name in gains else "-" for name in (SURFACE, CONFIDENCE)]
+    about = [each["target"], _NAMES[each["states"]], SCORE_NAMES[each["score"]]]
+    return [*about, *scores, interval(chosen["difference"]), *beyond]
+
+
+def _draw_probes(path: Path, result: dict[str, Any]) -> Path:
+    def panel(axes: Any, at: list[int], pairs: list[dict[str, Any]]) -> None:
+        for pair in pairs:
+            color, name = COLORS[pair["states"]], _NAMES[pair["states"]]
+            for run, style in (("base", "o--"), ("finetuned", "o-")):
+                values = [layer[run].value for layer in pair["layers"]]
+                axes.plot(at, values, style, color=color, markersize=3, label=f"states of {name}, {run}")
+
+    return draw_panels(path, result["probes"], result["layers"], panel)
+
+
 def _draw(path: Path, result: dict[str, Any]) -> Path:
     panels = [_draw_states, *([_draw_directions] if result["directions"] else [])]
     panels += [_draw_likeness] if "self_other" in result else []
@@ -144,15 +191,15 @@ def _draw(path: Path, result: dict[str, Any]) -> Path:
 
 def _draw_states(axes: Any, at: list[int], result: dict[str, Any]) -> None:
     for kind, layers in result["states"].items():
-        band(axes, at, [layer["relative_change"] for layer in layers], _COLORS[kind], _NAMES[kind])
+        band(axes, at, [layer["relative_change"] for layer in layers], COLORS[kind], _NAMES[kind])
     axes.set(ylabel="length of change / length of state", title="States moved by finetuning")
     axes.set_ylim(bottom=0)
 
 
 def _draw_directions(axes: Any, at: list[int], result: dict[str, Any]) -> None:
     for kind, layers in result["directions"].items():
-        band(axes, at, [layer["base"] for layer in layers], _COLORS[kind], f"{_NAMES[kind]}, base", "o--")
-        band(axes, at, [layer["finetuned"] for layer in layers], _COLORS[kind], f"{_NAMES[kind]}, finetuned")
+        band(axes, at, [layer["base"] for layer in layers], COLORS[kind], f"{_NAMES[kind]}, base", "o--")
+        band(axes, at, [layer["finetuned"] for layer in layers], COLORS[kind], f"{_NAMES[kind]}, finetuned")
     axes.axhline(0.5, color="black", linewidth=0.6)
     axes.set(ylabel="held-out AUROC, high against low", title="Separation of confidence", ylim=(0, 1.04))
 

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 Floats = NDArray[np.float64]
 
@@ -38,6 +40,26 @@ def distribution(logits: NDArray[np.float32], spellings: Sequence[Sequence[int]]
     # -expm1 keeps what lies outside exact when almost nothing does.
     outside = max(0.0, float(-np.expm1(among - everything)))
     return Distribution(by_letter, probs, float(-(probs @ log_probs)), outside)
+
+
+class LetterTable:
+    """The letters' tokens of a batch of prompts, to make `distribution`'s numbers of many batches of logits quickly.
+
+    spellings: per prompt, each letter's tokens; equally many letters everywhere.
+    """
+
+    def __init__(self, spellings: Sequence[Sequence[Sequence[int]]], device: torch.device) -> None:
+        widest = max(len(spelled) for prompt in spellings for spelled in prompt)
+        padded = [[[*spelled, *[-1] * (widest - len(spelled))] for spelled in prompt] for prompt in spellings]
+        ids = torch.tensor(padded, device=device)
+        self.absent, self.shape = ids < 0, ids.shape
+        self.ids = ids.clamp(min=0).flatten(1)
+
+    def letter_logits(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """(float64 [prompt, letter], the log of the summed exp of all logits [prompt]) of logits [prompt, vocab]."""
+        wide = logits.double()
+        found = wide.gather(1, self.ids).view(self.shape).masked_fill(self.absent, -torch.inf)
+        return found.logsumexp(-1), wide.logsumexp(-1)
 
 
 def margin(logits: Floats, key: int) -> float:

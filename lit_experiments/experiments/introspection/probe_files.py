@@ -39,11 +39,18 @@ class ProbeFiles:
         """[test question, layer or 1, column] held-out predictions of a pair; role: hidden, linear, surface, ..."""
         return self.arrays[f"{pair['states']}>{pair['target']}.{role}"]
 
+    def known(self, pair: dict[str, Any]) -> NDArray[np.bool_]:
+        """[test question] which have a value of the pair's target; the arrays hold these alone."""
+        return self.arrays[f"{pair['states']}>{pair['target']}.known"].astype(bool)
+
+    def true(self, pair: dict[str, Any]) -> Floats:
+        """[known test question] values or class codes of the pair's target."""
+        return self.arrays[f"{pair['states']}>{pair['target']}.true"]
+
     def scorer(self, pair: dict[str, Any], bootstraps: int, level: float, seed: int) -> Scorer:
         """Of a pair; with the same settings all pairs that score every test question share their resamples."""
-        known = self.arrays[f"{pair['states']}>{pair['target']}.known"].astype(bool)
-        boot = GroupBootstrap(self.test[known], resamples=bootstraps, level=level, seed=seed)
-        return Scorer(pair["score"], self.arrays[f"{pair['states']}>{pair['target']}.true"], boot)
+        boot = GroupBootstrap(self.test[self.known(pair)], resamples=bootstraps, level=level, seed=seed)
+        return Scorer(pair["score"], self.true(pair), boot)
 
 
 def read_probe_files(run: Path, store: Store) -> ProbeFiles:

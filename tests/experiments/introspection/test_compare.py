@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,19 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def result(runs: Path) -> dict[str, Any]:
     assert main([*COMPARE, "--run", str(runs / "run")]) == EXIT_DONE
     return json.loads((runs / "run" / "introspection_compare" / "comparison.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def probed(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The same two runs with their probes trained."""
+    folder = tmp_path_factory.mktemp("probed")
+    for name in ("run", "run-finetuned"):
+        shutil.copytree(runs / name / "store", folder / name / "store")
+        train = ["train", "--exp", "introspection_probes", "--run", str(folder / name), "--twin", "false"]
+        few = ["--shuffles", "1", "--bootstraps", "20", "--permutations", "20", "--accelerator", "cpu"]
+        assert main([*train, *few]) == EXIT_DONE
+    assert main([*COMPARE, "--run", str(folder / "run")]) == EXIT_DONE
+    return json.loads((folder / "run" / "introspection_compare" / "comparison.json").read_text())
 
 
 def test_layers_that_finetuning_left_alone_differ_by_exactly_nothing(result: dict[str, Any]) -> None:
@@ -123,3 +137,18 @@ def test_confidence_that_does_not_vary_in_one_run_is_a_statement(tmp_path: Path)
     found = json.loads((tmp_path / "run" / "introspection_compare" / "comparison.json").read_text())
     assert found["directions"] == {}
     assert "of the finetuned run, confidence hardly varies" in found["statements"][0]
+
+
+def test_probes_of_both_runs_are_compared_layer_by_layer(probed: dict[str, Any], result: dict[str, Any]) -> None:
+    pair = "self_confidence", "self_confidence.self_confidence"
+    (found,) = [each for each in probed["probes"] if (each["states"], each["target"]) == pair]
+    assert found["layers"][0]["difference"] == found["layers"][0]["difference"] | {"value": 0, "low": 0, "high": 0}
+    last = found["layers"][-1]
+    assert last["finetuned"]["low"] > 0.5
+    assert last["difference"]["low"] > 0.3
+    assert last["difference"]["value"] == pytest.approx(last["finetuned"]["value"] - last["base"]["value"])
+    assert found["chosen"]["at"][1] == "resid_post.2"
+    assert result["probes"] == []
+    assert any(
+        "Probes are not compared" in said and "--exp introspection_probes" in said for said in result["statements"]
+    )

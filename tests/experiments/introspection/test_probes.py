@@ -16,7 +16,16 @@ from lit_experiments.experiments.introspection.analysis import open_introspectio
 from lit_experiments.experiments.introspection.summary import answer_states, passes
 from lit_experiments.probes.class_probe import load_class_probe
 from lit_experiments.probes.save import load_probe
-from tests.experiments.introspection.planted import LAYERS, MCQ, QUESTIONS, SELF, plant, unit
+from tests.experiments.introspection.planted import (
+    LAYERS,
+    MCQ,
+    QUESTIONS,
+    SELF,
+    noise,
+    plant,
+    unit,
+    write_store,
+)
 
 QUICK = ["--bootstraps", "200", "--permutations", "499", "--shuffles", "5", "--accelerator", "cpu", "--twin", "false"]
 
@@ -142,6 +151,27 @@ def test_held_out_predictions_are_those_of_the_saved_probes(planted: Path) -> No
     np.testing.assert_allclose(arrays[f"{name}.hidden"][:, 1, 0], expected, rtol=1e-5)
 
 
+def test_pure_noise_gives_no_false_discovery(tmp_path: Path) -> None:
+    rng = np.random.default_rng(11)
+    mcq = {
+        "entropy": rng.uniform(0, 1.3, QUESTIONS).tolist(),
+        "logit_margin": rng.normal(size=QUESTIONS).tolist(),
+        "is_correct": (rng.random(QUESTIONS) < 0.4).tolist(),
+        "parsed_answer": rng.choice(list("ABCD"), QUESTIONS).tolist(),
+        "char_length": rng.integers(20, 200, QUESTIONS).tolist(),
+    }
+    states = {MCQ: noise(QUESTIONS, 21), SELF: noise(QUESTIONS, 22)}
+    write_store(tmp_path, states, {SELF: rng.uniform(5, 95, QUESTIONS)}, columns={MCQ: mcq})
+    assert train(tmp_path) == EXIT_DONE
+    pairs = metrics(tmp_path)["pairs"]
+    assert len(pairs) == 10
+    for found in pairs:
+        assert found["chosen"]["score"]["low"] <= found["chance"], found["target"]
+        assert found["chosen"]["p_holm_targets"] > 0.05
+        if found["score"] == "auroc":
+            assert found["chosen"]["score"]["low"] < 0.5 < found["chosen"]["score"]["high"]
+
+
 def test_other_positions_on_request(tmp_path: Path) -> None:
     """The token before the answer holds states of no meaning."""
     plant(tmp_path)
@@ -155,8 +185,9 @@ def test_two_devices_and_a_second_start_give_the_same_numbers(planted: Path, tmp
     plant(tmp_path)
     some = ["--targets", "[self_confidence.self_confidence, mcq.correctness]"]
     argv = ["train", "--exp", "introspection_probes", "--run", str(tmp_path), *QUICK, *some, "--devices", "2"]
-    command = [sys.executable, "-m", "lit_experiments.cli", *argv, "--ckpt_path", "last"]
+    command = [sys.executable, "-m", "lit_experiments.cli", *argv, "--ckpt_path", "last", "--restart"]
     subprocess.run(command, check=True, capture_output=True, timeout=240)
+    assert not list(tmp_path.glob("*.old-*")), "the second process set the first one's work aside"
     for target in ("self_confidence.self_confidence", "mcq.correctness"):
         one, two = pair(planted, SELF, target), pair(tmp_path, SELF, target)
         assert two["chosen"]["layer"] == one["chosen"]["layer"]

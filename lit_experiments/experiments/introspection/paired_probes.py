@@ -1,0 +1,102 @@
+"""The probes of two runs over the same test questions: scores layer by layer, and gains over controls, paired.
+
+Works from the held-out predictions that training left; refits nothing. Knows no report.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lit_experiments.experiments.introspection.analysis import NothingToCompare
+from lit_experiments.experiments.introspection.probe_data import CONTROLS
+from lit_experiments.experiments.introspection.probe_files import ProbeFiles
+from lit_experiments.experiments.introspection.scoring import Scorer
+from lit_experiments.statistics import GroupBootstrap
+
+Floats = NDArray[np.float64]
+
+
+def probe_changes(
+    base: ProbeFiles, tuned: ProbeFiles, resamples: int, level: float, seed: int
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Each (states of a pass, target) that both runs probed; and a statement for each that cannot be compared.
+
+    Each run's probe predicts its own model's target (its own entropy, its own confidence).
+
+    Raises:
+        NothingToCompare: layers or test questions are not the same.
+    """
+    if base.layers != tuned.layers or not np.array_equal(base.test, tuned.test):
+        raise NothingToCompare("the two runs' probes read other layers or were tested on other questions.")
+    others = {(pair["states"], pair["target"]): pair for pair in tuned.metrics["pairs"]}
+    found, statements = [], []
+    for pair in base.metrics["pairs"]:
+        other = others.get((pair["states"], pair["target"]))
+        if other is None or other["classes"] != pair["classes"]:
+            why = "was not probed in both" if other is None else "has other classes in the finetuned run"
+            statements.append(f"{pair['target']} from {pair['states']} {why}.")
+            continue
+        found.append(_Change(base, tuned, pair, other, resamples, level, seed).of_pair())
+    return found, statements
+
+
+class _Change:
+    """One pair of both runs, on the test questions that have a value in both."""
+
+    def __init__(
+        self,
+        base: ProbeFiles,
+        tuned: ProbeFiles,
+        pair: dict[str, Any],
+        other: dict[str, Any],
+        resamples: int,
+        level: float,
+        seed: int,
+    ) -> None:
+        self.files, self.pairs = (base, tuned), (pair, other)
+        known = [files.known(each) for files, each in zip(self.files, self.pairs, strict=True)]
+        both = known[0] & known[1]
+        self.rows = [both[mask] for mask in known]  # of the arrays, which hold known questions only
+        self.boot = GroupBootstrap(base.test[both], resamples=resamples, level=level, seed=seed)
+        self.scorers = [
+            Scorer(each["score"], files.true(each)[rows], self.boot)
+            for files, each, rows in zip(self.files, self.pairs, self.rows, strict=True)
+        ]
+
+    def of_pair(self) -> dict[str, Any]:
+        """Scores by layer and at each run's chosen layer; gains of the hidden states over each control."""
+        pair = self.pairs[0]
+        out = {key: pair[key] for key in ("states", "target", "score", "chance")}
+        out["questions"] = self.boot.n
+        out["layers"] = self._compared(*(self._scores(run, "hidden") for run in range(2)))
+        at = [each["chosen"]["index"] for each in self.pairs]
+        picked = [self._scores(run, "hidden", at[run]) for run in range(2)]
+        out["chosen"] = self._compared(*picked)[0] | {"at": [self.files[0].layers[layer] for layer in at]}
+        out["gains"] = {
+            name: self._compared(*(self._gain(run, name) for run in range(2)))[0]
+            for name in CONTROLS
+            if all(name in each["controls"] for each in self.pairs)
+        }
+        return out
+
+    def _scores(self, run: int, role: str, layer: int | None = None) -> tuple[Floats, Floats]:
+        """[M] values and [B, M] resampled ones of a run's predictions; M layers, or the one given."""
+        predicted = self.files[run].of(self.pairs[run], role)[self.rows[run]]
+        predicted = predicted if layer is None else predicted[:, [layer]]
+        return self.scorers[run].value(predicted), self.scorers[run].draws(predicted)
+
+    def _gain(self, run: int, control: str) -> tuple[Floats, Floats]:
+        """Score of control and hidden states together less that of the control alone."""
+        layer = self.files[run].layers.index(self.pairs[run]["controls"][control]["layer"])
+        both, alone = self._scores(run, f"{control}_hidden", layer), self._scores(run, control)
+        return both[0] - alone[0], both[1] - alone[1]
+
+    def _compared(self, base: tuple[Floats, Floats], tuned: tuple[Floats, Floats]) -> list[dict[str, Any]]:
+        difference = tuned[0] - base[0], tuned[1] - base[1]
+        estimates = [self.boot.from_draws(*each) for each in (base, tuned, difference)]
+        return [
+            dict(zip(("base", "finetuned", "difference"), each, strict=True)) for each in zip(*estimates, strict=True)
+        ]

@@ -1,0 +1,16 @@
+"""Study 2: does text that the model itself would write move its activations more smoothly than human text?
+
+openings     paragraphs cut into prompt and human continuation, tokenised once; what does not fit, counted
+conditions   human, model, model-tempXX, shuffled: names and which pairs are compared
+readings     the texts to read: made from openings, generated, or taken from another run
+generations  another run's texts, checked to be what was asked for
+schema       what a row holds
+collect      the collector: generate where needed, then one prefill per text
+formulas     smoothness, magnitude, directional consistency from one trajectory; sink tokens
+trajectories a store read row by row into numbers per token
+contrasts    paired statistics between conditions and between readers
+surprise     correlations of cross-entropy with smoothness at three levels; tokens that move most
+interpretation  the sentences that the numbers choose
+analysis, findings, levels, readers, tables, report, figures      analyze --exp prefill_dynamics
+summary      what `inspect` says of one store, and of two side by side
+"""

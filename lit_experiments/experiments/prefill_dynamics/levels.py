@@ -1,0 +1,83 @@
+"""One condition by itself: means over paragraphs with intervals, of surprise and of every metric at every layer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lit_experiments.experiments.prefill_dynamics.contrasts import Resampling
+from lit_experiments.experiments.prefill_dynamics.formulas import METRICS, Floats, metrics
+from lit_experiments.experiments.prefill_dynamics.trajectories import Trajectory
+from lit_experiments.statistics import Estimate
+
+_LARGEST = 700.0  # nats; exp of more is no float
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Means over the paragraphs of one condition, at full length.
+
+    tokens: of the continuations, mean. ce, ce_text: nats, continuation and whole text. over_layers: by metric; layers:
+    by metric and layer; without_sinks: as over_layers, sink tokens left out. sinks: tokens that are one in any layer.
+    """
+
+    texts: int
+    tokens: float
+    ce: Estimate
+    ce_text: Estimate
+    over_layers: dict[str, Estimate]
+    without_sinks: dict[str, Estimate]
+    layers: dict[str, list[Estimate]]
+    sinks: int
+
+    def surprise(self) -> dict[str, Any]:
+        """The part that perplexity.json holds."""
+        both = {"ce_continuation": self.ce, "ce_text": self.ce_text}
+        return {"texts": self.texts, "tokens": self.tokens, **both} | {
+            name.replace("ce_", "perplexity_"): of_mean(value) for name, value in both.items()
+        }
+
+    def movement(self) -> dict[str, Any]:
+        """The part that activation_metrics.json holds."""
+        named = {"over_layers": self.over_layers, "without_sinks": self.without_sinks, "layers": self.layers}
+        return {"texts": self.texts, "tokens": self.tokens, "sink_tokens": self.sinks, **named}
+
+
+def condition_levels(rows: Sequence[Trajectory], how: Resampling) -> Levels:
+    """rows: of one condition, one per paragraph, each with at least two tokens."""
+    boot = how.over([row.paragraph_id for row in rows])
+
+    def mean(values: Floats) -> list[Estimate]:
+        """[row, ...] -> estimate for each column."""
+        known = np.isfinite(values)
+        terms = np.stack([known.astype(np.float64), np.where(known, values, 0.0)], -1)
+        found = boot.from_sums(boot.sums(terms), lambda sums: sums[..., 1] / sums[..., 0])
+        return list(found.reshape(-1))
+
+    measured = [metrics(row.steps, None, None) for row in rows]
+    no_sinks = [metrics(row.steps, None, row.sinks) for row in rows]
+    by_layer = {name: np.stack([each[name] for each in measured]) for name in METRICS}
+    return Levels(
+        len(rows),
+        float(np.mean([row.steps.tokens for row in rows])),
+        mean(np.array([row.ce_mean(None) for row in rows]))[0],
+        mean(np.array([row.ce_text for row in rows]))[0],
+        {name: mean(values.mean(1))[0] for name, values in by_layer.items()},
+        {name: mean(np.stack([each[name] for each in no_sinks]).mean(1))[0] for name in METRICS},
+        {name: mean(values) for name, values in by_layer.items()},
+        int(sum(row.sinks.any(0).sum() for row in rows)),
+    )
+
+
+def perplexity(ce: float) -> float:
+    """exp of a cross-entropy in nats; NaN where that is no number."""
+    return math.exp(ce) if ce < _LARGEST else math.nan
+
+
+def of_mean(ce: Estimate) -> Estimate:
+    """The perplexity of a mean cross-entropy; the interval goes along, exp being monotone."""
+    return Estimate(perplexity(ce.value), perplexity(ce.low), perplexity(ce.high), ce.n, ce.level)

@@ -1,0 +1,176 @@
+"""From paragraphs to openings: the first sentence is the prompt, the rest is how a human went on.
+
+Owns: where the first sentence ends, the one tokenisation of prompt and continuation with its boundary, which paragraphs
+are used, and the counts of the others. Does not know: conditions, weights, stores.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lit_experiments.errors import UserError
+from lit_experiments.lm.info import ModelInfo
+from lit_experiments.lm.tokens import Tokens
+from lit_experiments.sources.paragraphs import Paragraph, Paragraphs
+
+SENTENCE_END = ". "
+LEAST_PROMPT = 10  # characters that come before the sentence end that counts
+UNKNOWN = "<unk>"  # how WikiText writes words outside its vocabulary
+
+
+@dataclass(frozen=True)
+class Opening:
+    """A paragraph cut in two.
+
+    Attributes:
+        paragraph_id, place: of the paragraph, as in its source.
+        prompt: the first sentence with its full stop.
+        continuation: the rest, beginning with a space.
+        ids: prompt and continuation, tokenised as one text, as the model reads it.
+        boundary: index of the first token of the continuation.
+        straddles: whether that token begins inside the prompt.
+        prompt_ids: the prompt tokenised alone: what the model writes on from.
+    """
+
+    paragraph_id: str
+    place: int
+    prompt: str
+    continuation: str
+    ids: list[int]
+    boundary: int
+    straddles: bool
+    prompt_ids: list[int]
+
+
+@dataclass
+class Counts:
+    """What became of the paragraphs. `usable` fit in every way; `chosen` of them were drawn; `with_unknown` of these
+    hold WikiText's mark for unknown words, which is read like any other text."""
+
+    paragraphs: int = 0
+    duplicates: int = 0
+    no_sentence_end: int = 0
+    too_short: int = 0
+    too_long: int = 0
+    outgrow_window: int = 0
+    usable: int = 0
+    chosen: int = 0
+    with_unknown: int = 0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Tokens that a paragraph must have, and that are generated after its prompt."""
+
+    min_tokens: int
+    max_tokens: int
+    max_new_tokens: int
+
+
+def cut(text: str) -> tuple[str, str] | None:
+    """(first sentence with its full stop, the rest from the space on); None without a sentence end.
+
+    The end is the first ". " behind the first ten characters, so that "Mr. " or "1. " at the start is none.
+    """
+    at = text.find(SENTENCE_END, LEAST_PROMPT)
+    return None if at < 0 else (text[: at + 1], text[at + 1 :])
+
+
+def tokenised(prompt: str, continuation: str, tokens: Tokens) -> tuple[list[int], int, bool]:
+    """(ids of the two as one text, index of the continuation's first token, whether that token straddles the boundary).
+
+    A token that holds characters of both belongs to the continuation.
+    """
+    ids, spans = tokens.encode_with_spans(prompt + continuation)
+    behind = [i for i, (_, end) in enumerate(spans) if end > len(prompt)]
+    boundary = behind[0] if behind else len(ids)
+    return ids, boundary, bool(behind) and spans[boundary][0] < len(prompt)
+
+
+def openings(
+    source: Paragraphs, info: ModelInfo, limits: Limits, number: int | None, seed: int
+) -> tuple[list[Opening], Counts]:
+    """`number` usable paragraphs (all for None), drawn without replacement, in the source's order.
+
+    Raises:
+        UserError: fewer are usable than asked for.
+    """
+    counts, seen = Counts(), set[str]()
+    usable = []
+    for paragraph in source.records:
+        counts.paragraphs += 1
+        if paragraph.text in seen:
+            counts.duplicates += 1
+            continue
+        seen.add(paragraph.text)
+        opening = _opening(paragraph, info, limits, counts)
+        if opening is not None:
+            usable.append(opening)
+    counts.usable = len(usable)
+    if not usable or (number is not None and len(usable) < number):
+        raise UserError(_too_few(source.name, counts, limits, number))
+    chosen = _drawn(usable, number, seed)
+    counts.chosen = len(chosen)
+    counts.with_unknown = sum(UNKNOWN in o.prompt + o.continuation for o in chosen)
+    return chosen, counts
+
+
+def _opening(paragraph: Paragraph, info: ModelInfo, limits: Limits, counts: Counts) -> Opening | None:
+    parts = cut(paragraph.text)
+    if parts is None:
+        counts.no_sentence_end += 1
+        return None
+    prompt, continuation = parts
+    ids, boundary, straddles = tokenised(prompt, continuation, info.tokens)
+    own = len(ids) - (info.tokens.bos_id is not None)
+    if own < limits.min_tokens:
+        counts.too_short += 1
+        return None
+    if own > limits.max_tokens:
+        counts.too_long += 1
+        return None
+    prompt_ids = info.tokens.encode(prompt)
+    if info.window is not None and max(len(ids), len(prompt_ids) + limits.max_new_tokens) > info.window:
+        counts.outgrow_window += 1
+        return None
+    return Opening(paragraph.paragraph_id, paragraph.place, prompt, continuation, ids, boundary, straddles, prompt_ids)
+
+
+def _drawn(usable: Sequence[Opening], number: int | None, seed: int) -> list[Opening]:
+    if number is None or number == len(usable):
+        return list(usable)
+    picked = random.Random(f"paragraphs/{seed}").sample(range(len(usable)), number)
+    return [usable[i] for i in sorted(picked)]
+
+
+def _too_few(name: str, counts: Counts, limits: Limits, number: int | None) -> str:
+    wanted = "any" if number is None else str(number)
+    widen = {
+        f"lower --min_tokens (now {limits.min_tokens}): {counts.too_short} are shorter": counts.too_short,
+        f"raise --max_tokens (now {limits.max_tokens}): {counts.too_long} are longer": counts.too_long,
+        f"lower --max_new_tokens (now {limits.max_new_tokens}): {counts.outgrow_window} would outgrow the model's "
+        "window": counts.outgrow_window,
+    }
+    best = [text for text, count in sorted(widen.items(), key=lambda item: -item[1]) if count]
+    if number is not None and counts.usable:
+        best.append(f"or take them all with --n_samples {counts.usable}")
+    advice = "; ".join(best) or "name another source with --paragraphs"
+    return (
+        f"{name}: {counts.usable} paragraphs are usable, {wanted} were asked for.\n{described(counts)}\nNext: {advice}."
+    )
+
+
+def described(counts: Counts) -> str:
+    """One line: what was passed over, and why."""
+    reasons = {
+        "shorter than min_tokens": counts.too_short,
+        "longer than max_tokens": counts.too_long,
+        f'without a sentence end ("{SENTENCE_END}" behind the first {LEAST_PROMPT} characters)': counts.no_sentence_end,
+        "would outgrow the model's window": counts.outgrow_window,
+        "repeat an earlier one": counts.duplicates,
+    }
+    passed = ", ".join(f"{count} {reason}" for reason, count in reasons.items() if count) or "none"
+    unknown = f"; {counts.with_unknown} of those read hold {UNKNOWN}" if counts.with_unknown else ""
+    return f"Of {counts.paragraphs} paragraphs {counts.usable} are usable; passed over: {passed}{unknown}"

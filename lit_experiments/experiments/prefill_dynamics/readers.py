@@ -1,0 +1,119 @@
+"""Several models that read the same texts: found, described, and compared paired by paragraph.
+
+Owns: which runs belong together, and what of two models can be compared. Does not know: figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lit_experiments.errors import UserError
+from lit_experiments.experiments.prefill_dynamics.conditions import HUMAN, MODEL
+from lit_experiments.experiments.prefill_dynamics.contrasts import (
+    Contrast,
+    Resampling,
+    Variant,
+    by_condition,
+    contrast,
+)
+from lit_experiments.experiments.prefill_dynamics.generations import texts_digest
+from lit_experiments.experiments.prefill_dynamics.levels import Levels, condition_levels
+from lit_experiments.experiments.prefill_dynamics.trajectories import Trajectory, open_dynamics
+from stores import Store, StoreError, open_store
+
+Loaded = tuple[Path, Store, list[Trajectory]]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One model's reading of all texts.
+
+    Attributes:
+        name: the reader; run: its folder.
+        levels: by condition.
+        effect: human minus model text within this reader; None without both.
+        against_first: by condition, the first reader minus this one on the same texts; empty for the first itself.
+        same_layers: whether its layers are those of the first, so that sizes of states can be compared at all.
+    """
+
+    name: str
+    run: str
+    levels: dict[str, Levels]
+    effect: Contrast | None
+    against_first: dict[str, Contrast]
+    same_layers: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "reader": self.name,
+            "run": self.run,
+            "same_layers_as_first": self.same_layers,
+            "conditions": {name: {**each.surprise(), **each.movement()} for name, each in self.levels.items()},
+            "human_minus_model": None if self.effect is None else self.effect.to_dict(),
+            "first_minus_this": {name: each.to_dict() for name, each in self.against_first.items()},
+        }
+
+
+def find_readers(run: Path, store: Store, named: Sequence[str] | None) -> list[tuple[Path, Store]]:
+    """The runs that read the same texts: those named, or for None all beside `run`, in the order of their names.
+
+    Raises:
+        UserError: a named run that read other texts.
+    """
+    digest = _texts_of(store)
+    if named is not None:
+        return [(Path(name), _same_texts(Path(name), digest, run)) for name in named]
+    beside = sorted(path.parent.parent for path in run.resolve().parent.glob("*/store/store.json"))
+    return [(p, s) for p in beside if p != run.resolve() and (s := _quietly(p, digest)) is not None]
+
+
+def compare_readers(loaded: Sequence[Loaded], variant: Variant, how: Resampling) -> list[Reader]:
+    """Each reader by itself, and against the first."""
+    first = by_condition(loaded[0][2])
+    out = []
+    for number, (run, store, rows) in enumerate(loaded):
+        found = by_condition(rows)
+        same = store.schema.to_json()["fields"] == loaded[0][1].schema.to_json()["fields"]
+        against = {
+            name: contrast((name, name), first[name], found[name], variant, how, same)
+            for name in first
+            if number and name in found
+        }
+        pair = (HUMAN, MODEL)
+        effect = contrast(pair, found[HUMAN], found[MODEL], variant, how) if set(pair) <= set(found) else None
+        levels = {name: condition_levels(list(texts.values()), how) for name, texts in found.items()}
+        name = str(store.table(["reader"]).column(0)[0].as_py())
+        out.append(Reader(name, str(run), levels, effect, against, same))
+    return out
+
+
+def _texts_of(store: Store) -> str:
+    """What identifies the texts: of a run that reads another's, what it recorded; else its own texts' digest."""
+    recorded = store.fingerprint["settings"]["generations"]
+    return str(recorded) if recorded is not None else texts_digest(store)
+
+
+def _same_texts(other: Path, digest: str, run: Path) -> Store:
+    store = open_dynamics(other)
+    if _texts_of(store) != digest:
+        raise UserError(
+            f"--readers {other}: it did not read the texts of {run}.\nNext: collect it with --generations {run}."
+        )
+    return store
+
+
+def _quietly(path: Path, digest: str) -> Store | None:
+    """The store beside ours if it is of study 2, has rows and read the same texts. A damaged or foreign neighbour is
+    not ours to complain about."""
+    try:
+        store = open_store(path / "store")
+    except StoreError:
+        return None
+    settings = store.fingerprint.get("settings", {})
+    if not isinstance(settings, dict) or "generations" not in settings or "boundary" not in store.column_names:
+        return None
+    return store if len(store) and _texts_of(store) == digest else None

@@ -1,0 +1,175 @@
+"""Surprise and movement: does cross-entropy go with smoothness, between texts, within them, and from token to token?
+
+Three levels, which need not agree: over all texts pooled (differences between conditions and between texts mixed),
+within one condition, and of the paired differences between two conditions. And over single tokens, as they are and
+about their text's mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lit_experiments.experiments.prefill_dynamics.conditions import HUMAN, MODEL
+from lit_experiments.experiments.prefill_dynamics.contrasts import LEAST_TOKENS, Contrast, Resampling
+from lit_experiments.experiments.prefill_dynamics.formulas import Floats, metrics
+from lit_experiments.experiments.prefill_dynamics.trajectories import Trajectory
+from lit_experiments.statistics import Correlation, Estimate, correlation
+from lit_experiments.statistics.correlations import correlation_terms, pearson_from_sums
+
+RELATED = ("smoothness", "relative smoothness")  # what cross-entropy is correlated with
+ByCondition = Mapping[str, Mapping[str, Trajectory]]
+
+
+def text_correlations(found: ByCondition, contrasts: Iterable[Contrast], how: Resampling) -> dict[str, Any]:
+    """{metric: {"pooled": {conditions: Correlation}, "within": {condition: ...}, "differences": {"a - b": ...}}}.
+
+    Pooled and within: full length. Differences: as the contrasts have them.
+    """
+    texts = {name: _texts(rows.values()) for name, rows in found.items()}
+    main = [name for name in (HUMAN, MODEL) if name in texts]
+    pools = {" + ".join(main): main} | ({"all conditions": list(texts)} if len(texts) > len(main) else {})
+    return {
+        metric: {
+            "pooled": {
+                name: _over([texts[part] for part in parts], metric, how) for name, parts in pools.items() if parts
+            },
+            "within": {name: _over([part], metric, how) for name, part in texts.items()},
+            "differences": {f"{c.a} - {c.b}": _of_differences(c, metric, how) for c in contrasts},
+        }
+        for metric in RELATED
+    }
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """Per text: its paragraph, cross-entropy, and metrics averaged over layers."""
+
+    paragraphs: list[str]
+    ce: list[float]
+    values: dict[str, list[float]]
+
+
+def _texts(rows: Iterable[Trajectory]) -> _Texts:
+    kept = [row for row in rows if row.steps.tokens >= LEAST_TOKENS]
+    measured = [metrics(row.steps, None, None) for row in kept]
+    values = {name: [float(each[name].mean()) for each in measured] for name in RELATED}
+    return _Texts([row.paragraph_id for row in kept], [row.ce_mean(None) for row in kept], values)
+
+
+def _over(parts: Sequence[_Texts], metric: str, how: Resampling) -> Correlation:
+    ce = [value for part in parts for value in part.ce]
+    moved = [value for part in parts for value in part.values[metric]]
+    groups = [paragraph for part in parts for paragraph in part.paragraphs]
+    return _correlation(np.array(ce), np.array(moved), np.array(groups, str), how)
+
+
+def _of_differences(found: Contrast, metric: str, how: Resampling) -> Correlation:
+    ce, moved = (values[0] - values[1] for values in (found.values["ce"], found.values[metric]))
+    return _correlation(ce, moved, np.array(found.paragraphs, str), how)
+
+
+def _correlation(x: Floats, y: Floats, groups: NDArray[Any], how: Resampling) -> Correlation:
+    return correlation(x, y, groups, resamples=how.resamples, level=how.level, seed=how.seed)
+
+
+@dataclass(frozen=True)
+class TokenLevel:
+    """Size of a token's step (mean over layers) against that token's cross-entropy, over all tokens of a condition.
+
+    pooled: tokens as they are. centred: both about their mean over the text, which takes away what distinguishes texts.
+    layers: Pearson of the centred values with the step at each layer. Intervals: bootstrap over paragraphs.
+    """
+
+    pooled: Correlation
+    centred: Correlation
+    layers: list[Estimate]
+
+
+def token_correlations(found: ByCondition, how: Resampling) -> dict[str, TokenLevel]:
+    """By condition; a condition without any step of a known surprise is left out."""
+    tokens = {name: _tokens(rows.values()) for name, rows in found.items()}
+    return {name: _token_level(*each, how) for name, each in tokens.items() if each is not None}
+
+
+def _tokens(rows: Iterable[Trajectory]) -> tuple[Floats, Floats, NDArray[Any], NDArray[Any]] | None:
+    """(cross-entropy [token], steps [layer, token], paragraph [token], text [token]) of all tokens but each first."""
+    kept = [row for row in rows if row.steps.tokens >= LEAST_TOKENS]
+    if not kept:
+        return None
+    known = [np.isfinite(row.ce[1:]) for row in kept]
+    ce = np.concatenate([row.ce[1:][fine] for row, fine in zip(kept, known, strict=True)])
+    moved = np.concatenate([row.steps.deltas[:, fine] for row, fine in zip(kept, known, strict=True)], 1)
+    counts = [int(fine.sum()) for fine in known]
+    paragraph = np.repeat(np.array([row.paragraph_id for row in kept], str), counts)
+    return ce, moved, paragraph, np.repeat(np.arange(len(kept)), counts)
+
+
+def _token_level(ce: Floats, moved: Floats, paragraph: NDArray[Any], text: NDArray[Any], how: Resampling) -> TokenLevel:
+    mean_step = moved.mean(0)
+    about, steps_about = _centred(ce[None], text)[0], _centred(moved, text)
+    boot = how.over(paragraph.tolist())
+    terms = np.stack([correlation_terms(about, layer) for layer in steps_about], 1)
+    layers = boot.from_sums(boot.sums(terms), pearson_from_sums).tolist()
+    return TokenLevel(
+        _correlation(ce, mean_step, paragraph, how), _correlation(about, steps_about.mean(0), paragraph, how), layers
+    )
+
+
+def _centred(values: Floats, text: NDArray[Any]) -> Floats:
+    """[..., token] minus the mean over the token's text."""
+    number = np.bincount(text)
+    means = np.stack([np.bincount(text, row, len(number)) for row in values]) / number
+    return np.asarray(values - means[:, text])
+
+
+def moving_tokens(found: ByCondition, layers: Sequence[str], most: int) -> dict[str, dict[str, list[dict[str, Any]]]]:
+    """{condition: {"by ratio": [...], "by size": [...]}}, the tokens with the largest steps, one entry per token.
+
+    By ratio: step over the layer's median step over all texts, at the layer where that is largest, since norms grow
+    with depth; by size: the largest step itself.
+    """
+    every = [t for rows in found.values() for t in rows.values() if t.steps.tokens >= LEAST_TOKENS]
+    if not every:
+        return {name: {"by ratio": [], "by size": []} for name in found}
+    usual = np.median(np.concatenate([t.steps.deltas for t in every], 1), 1)[:, None]
+    scales = {"by ratio": np.where(usual > 0, usual, np.nan), "by size": np.ones_like(usual)}
+    return {
+        name: {kind: _largest(rows.values(), scale, usual, layers, most) for kind, scale in scales.items()}
+        for name, rows in found.items()
+    }
+
+
+def _largest(
+    rows: Iterable[Trajectory], scale: Floats, usual: Floats, layers: Sequence[str], most: int
+) -> list[dict[str, Any]]:
+    entries: list[tuple[float, Trajectory, int, int]] = []
+    for row in rows:
+        if row.steps.tokens < LEAST_TOKENS:
+            continue
+        scaled = np.nan_to_num(row.steps.deltas / scale, nan=-1.0)
+        best = scaled.argmax(0)
+        sizes = scaled[best, np.arange(len(best))]
+        entries += [(float(sizes[at]), row, int(best[at]), int(at)) for at in np.argsort(-sizes)[:most]]
+    entries.sort(key=lambda entry: -entry[0])
+    return [_described(row, layer, at, usual, layers) for _, row, layer, at in entries[:most]]
+
+
+def _described(row: Trajectory, layer: int, at: int, usual: Floats, layers: Sequence[str]) -> dict[str, Any]:
+    """`at` counts differences; the token that moved is the one behind it."""
+    token, delta, typical = at + 1, float(row.steps.deltas[layer, at]), float(usual[layer, 0])
+    return {
+        "sample_id": row.row,
+        "token": token,
+        "text": row.tokens[token],
+        "before": "".join(row.tokens[max(0, token - 6) : token]),
+        "ce": float(row.ce[token]),
+        "layer": layers[layer],
+        "delta": delta,
+        "ratio": delta / typical if typical else float("nan"),
+        "sink": bool(row.sinks[layer, token] or row.sinks[layer, token - 1]),
+    }

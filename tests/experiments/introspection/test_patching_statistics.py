@@ -1,0 +1,127 @@
+"""Statistics and words of the interventions: against numpy and scipy, and on numbers chosen to say each thing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.stats import permutation_test
+
+from lit_experiments.experiments.introspection.patching_passes import MEASURES
+from lit_experiments.experiments.introspection.patching_run import random_directions
+from lit_experiments.experiments.introspection.patching_statistics import (
+    Settings,
+    pass_statistics,
+    patching,
+    rank_p,
+    sign_flip_p,
+    steering,
+)
+from lit_experiments.experiments.introspection.patching_words import outcome
+from lit_experiments.statistics import holm
+
+Floats = NDArray[np.float64]
+N, R, P = 12, 80, 8
+SETTINGS = Settings(np.array([-2.0, 1.0, 4.0]), bootstraps=200, flips=2000, level=0.95, seed=0)
+
+
+def layer(effect: float, seed: int = 0) -> dict[str, Any]:
+    """Arrays of one layer of a confidence pass: everything moves by about `effect`, controls by about 0."""
+    rng = np.random.default_rng(seed)
+    nothing = {
+        "clean": rng.normal(50, 5, (N, 5)),
+        "steer": rng.normal(0, 0.1, (3, N, 5)),
+        "ablate": rng.normal(0, 0.1, (N, 5)),
+        "random_steer": rng.normal(0, 0.1, (R, 3, 5)),
+        "random_ablate": rng.normal(0, 0.1, (R, 5)),
+        "low": rng.normal(20, 1, (P, 5)),
+        "high": rng.normal(30, 1, (P, 5)),
+        "patch": rng.normal(0, 0.1, (P, 5)),
+        "control": rng.normal(0, 0.1, (P, 5)),
+    }
+    for name, steps in (("steer", SETTINGS.multiples[:, None, None]), ("ablate", -1.0), ("patch", 1.0)):
+        nothing[name] = nothing[name] + effect * steps
+    for name in ("clean", "steer", "ablate", "patch", "control", "low", "high"):
+        nothing[name][..., 3:] = np.nan  # no accuracy in a confidence pass
+    return nothing | {"spread": 2.0}
+
+
+def test_the_slope_is_that_of_least_squares_through_no_change() -> None:
+    rng = np.random.default_rng(0)
+    changes, random = rng.normal(size=(3, N)), rng.normal(size=(R, 3))
+    found = steering(changes, random, SETTINGS, SETTINGS.boot(N))
+    wanted = np.linalg.lstsq(SETTINGS.multiples[:, None], changes.mean(1), rcond=None)[0][0]
+    assert found["slope"].value == pytest.approx(wanted)
+    slopes = np.linalg.lstsq(SETTINGS.multiples[:, None], random.T, rcond=None)[0][0]
+    assert found["p"] == (1 + (np.abs(slopes) >= abs(wanted)).sum()) / (1 + R)
+    assert found["random"]["low"] == pytest.approx(np.quantile(slopes, 0.025))
+    assert [change.value for change in found["changes"]] == pytest.approx(changes.mean(1))
+
+
+def test_rank_p_is_two_sided_and_never_0() -> None:
+    assert rank_p(-5.0, [1.0, -2.0, 6.0]) == 2 / 4
+    assert rank_p(7.0, [1.0, -2.0, 6.0]) == 1 / 4
+    assert np.isnan(rank_p(float("nan"), [1.0]))
+
+
+def test_sign_flips_agree_with_scipy_s_exact_test() -> None:
+    differences = np.random.default_rng(1).normal(0.4, 1, 9)
+    exact = permutation_test((differences,), np.mean, permutation_type="samples", n_resamples=np.inf).pvalue
+    assert sign_flip_p(differences, 40_000, seed=0) == pytest.approx(exact, abs=0.01)
+    assert sign_flip_p(np.zeros(5), 100, seed=0) == 1
+
+
+def test_the_share_of_a_gap_is_a_ratio_of_sums_and_none_without_a_gap() -> None:
+    rng = np.random.default_rng(2)
+    gaps, control = rng.uniform(5, 10, P), np.zeros(P)
+    found = patching(0.4 * gaps, control, gaps, SETTINGS, SETTINGS.boot(P))
+    assert (found["share"].value, found["share"].low) == pytest.approx((0.4, 0.4))
+    assert found["difference"].value == pytest.approx(0.4 * gaps.mean())
+    around_0 = gaps - gaps.mean()
+    assert np.isnan(patching(gaps, control, around_0, SETTINGS, SETTINGS.boot(P))["share"].value)
+    assert np.isnan(patching(gaps, control, None, SETTINGS, SETTINGS.boot(P))["gap"].value)
+
+
+def test_p_values_are_corrected_over_the_layers_there_are() -> None:
+    found = pass_statistics("self_confidence", [layer(3.0), None, layer(0.0, seed=1)], SETTINGS)
+    assert found[1] is None
+    both = [each for each in found if each is not None]
+    assert set(both[0]["steer"]) == {"confidence", "entropy", "outside"} < set(MEASURES)
+    for what in ("steer", "ablate", "patch"):
+        scores = [each[what]["confidence"] for each in both]
+        assert [s["p_holm"] for s in scores] == pytest.approx(holm([s["p"] for s in scores]))
+        assert scores[0]["p_holm"] < 0.05 < scores[1]["p_holm"]
+
+
+def words(*effects: float, randoms: int = R) -> list[str]:
+    layers = pass_statistics("self_confidence", [layer(e, i + 5) for i, e in enumerate(effects)], SETTINGS)
+    names = [f"resid_post.{i}" for i in range(len(effects))]
+    passes = {"self_confidence": {"layers": layers}}
+    return outcome({"passes": passes, "layers": names, "random_directions": randoms})
+
+
+def test_sentences_are_chosen_by_the_numbers() -> None:
+    (nothing,) = words(0.0, 0.0)
+    assert nothing.count("at none of 2 layers") == 3
+    (some,) = words(0.0, 3.0)
+    assert some.count("at 1 of 2 layers (resid_post.1)") == 3
+    assert "(largest at resid_post.1: 3.0" in some
+    (everything,) = words(3.0, 4.0)
+    assert everything.count("at 2 of 2 layers (every one)") == 3
+
+
+def test_too_few_random_directions_for_any_p_are_named() -> None:
+    assert len(words(3.0, 3.0, randoms=40)) == 1
+    said = words(3.0, 3.0, randoms=10)[1]
+    assert "10 random directions cannot give a p below 0.182 after correction over 2 layers" in said
+    assert "--random_directions 40 can" in said
+
+
+def test_random_directions_are_of_unit_length_and_differ_between_sites() -> None:
+    one, other = (random_directions(500, 30, 0, f"resid_post.{i}") for i in (0, 1))
+    np.testing.assert_allclose(np.linalg.norm(one, axis=1), 1)
+    np.testing.assert_array_equal(one, random_directions(500, 30, 0, "resid_post.0"))
+    assert np.abs((one * other).sum(1)).max() < 0.9
+    np.testing.assert_allclose(one.T @ one / 500, np.eye(30) / 30, atol=0.02)  # no way is favoured

@@ -1,0 +1,83 @@
+"""Paired tests against scipy and statsmodels on the same numbers; intervals that hold what they promise."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+from statsmodels.stats.weightstats import DescrStatsW
+
+from lit_experiments.statistics import GroupBootstrap, paired
+
+
+def compare(a, b, resamples=400):
+    groups = np.arange(len(a)).astype(str)
+    boot = GroupBootstrap(groups, resamples=resamples, level=0.95, seed=0)
+    return paired(a, b, groups, boot, seed=0)
+
+
+@pytest.mark.parametrize(("n", "effect"), [(2, 1.0), (7, 0.0), (40, 0.3), (120, -2.0)])
+def test_tests_equal_scipy_and_statsmodels(n, effect):
+    rng = np.random.default_rng(n)
+    a = rng.normal(200, 20, n)
+    b = a - effect + rng.normal(0, 3, n)
+    found = compare(a, b)
+    theirs, rank = stats.ttest_rel(a, b), stats.wilcoxon(a, b)
+    assert (found.t, found.p) == pytest.approx((theirs.statistic, theirs.pvalue))
+    assert (found.w, found.p_w) == pytest.approx((rank.statistic, rank.pvalue))
+    assert (found.t, found.p) == pytest.approx(DescrStatsW(a - b).ttest_mean(0)[:2])
+    assert found.d.value == pytest.approx((a - b).mean() / (a - b).std(ddof=1))
+    assert found.difference.value == pytest.approx((a - b).mean())
+    assert found.relative.value == pytest.approx((a - b).mean() / a.mean())
+    assert (found.mean_a, found.mean_b, found.n) == (pytest.approx(a.mean()), pytest.approx(b.mean()), n)
+
+
+def test_the_interval_is_the_percentile_interval_of_scipy():
+    rng = np.random.default_rng(1)
+    a, b = rng.normal(5, 2, 30), rng.normal(4, 2, 30)
+    ours = compare(a, b, resamples=20000)
+
+    def size(x, axis):
+        return x.mean(axis) / x.std(axis, ddof=1)
+
+    for estimate, statistic in ((ours.difference, np.mean), (ours.d, size)):
+        theirs = stats.bootstrap(
+            (a - b,), statistic, n_resamples=20000, method="percentile", rng=np.random.default_rng(2)
+        ).confidence_interval
+        width = theirs.high - theirs.low
+        assert (estimate.low, estimate.high) == pytest.approx((theirs.low, theirs.high), abs=0.03 * width)
+
+
+def test_the_interval_covers_the_truth_as_often_as_it_says():
+    rng = np.random.default_rng(3)
+    hits = 0
+    for _ in range(200):
+        gaps = rng.normal(1.0, 2.0, 40)
+        found = compare(gaps, np.zeros(40), resamples=300).difference
+        hits += found.low <= 1.0 <= found.high
+    assert 180 <= hits <= 199
+
+
+def test_pairs_with_a_missing_side_are_left_out():
+    a = np.array([1.0, 2.0, np.nan, 4.0, 7.0])
+    b = np.array([0.5, np.nan, 1.0, 2.0, 3.0])
+    found, whole = compare(a, b), compare(a[[0, 3, 4]], b[[0, 3, 4]])
+    assert found == whole
+    assert found.n == found.difference.n == 3
+
+
+@pytest.mark.parametrize(("a", "b"), [([], []), ([1.0], [2.0]), ([3.0, 3.0, 3.0], [1.0, 1.0, 1.0])])
+def test_no_spread_no_test(a, b):
+    found = compare(np.array(a), np.array(b))
+    assert math.isnan(found.t)
+    assert math.isnan(found.p)
+    assert math.isnan(found.d.value)
+
+
+def test_equal_sides_have_no_difference_and_no_test():
+    found = compare(np.arange(5.0), np.arange(5.0))
+    assert found.difference.value == found.difference.low == found.difference.high == 0
+    assert math.isnan(found.p)
+    assert math.isnan(found.p_w)
