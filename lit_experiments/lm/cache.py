@@ -74,7 +74,7 @@ def new_cache(config: object, keep_past: bool = False) -> DynamicCache:
 
 def selected(cache: DynamicCache, rows: Tensor) -> DynamicCache:
     """The given rows (repeats allowed) as a cache independent of this one."""
-    chosen = independent(cache)
+    chosen = shallow_copy(cache)
     chosen.batch_select_indices(rows)
     return chosen
 
@@ -87,13 +87,13 @@ def cut(cache: DynamicCache, rows: Sequence[int], starts: Sequence[int], counts:
     """
     if not all(isinstance(layer, GrowingLayer) for layer in cache.layers):
         return None
-    shorter = independent(cache)
+    shorter = shallow_copy(cache)
     for layer in shorter.layers:
         layer.cut(rows, starts, counts)
     return shorter
 
 
-def independent(cache: DynamicCache) -> DynamicCache:
+def shallow_copy(cache: DynamicCache) -> DynamicCache:
     """A cache that shares every tensor; what is fed to it leaves the first one as it is."""
     twin = copy.copy(cache)
     twin.layers = [copy.copy(layer) for layer in cache.layers]

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from lit_experiments.lm.batching import pad_left
-from lit_experiments.lm.cache import independent, new_cache
+from lit_experiments.lm.cache import new_cache, shallow_copy
 from lit_experiments.lm.capture import exact_states
 from lit_experiments.lm.errors import NonFiniteStateError, model_error
 from lit_experiments.lm.hooks import Tap, tapped
@@ -160,7 +160,7 @@ class SharedPrefix:
             input_ids=self.ids,
             attention_mask=self.mask,
             position_ids=self.positions,
-            past_key_values=independent(self.prefix),
+            past_key_values=shallow_copy(self.prefix),
             use_cache=True,
         ).last_hidden_state
 
