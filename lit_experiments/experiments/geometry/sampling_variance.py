@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from torch import Tensor
 
 from lit_experiments.collecting.plan import Sample
 from lit_experiments.errors import UserError
@@ -23,6 +24,7 @@ from lit_experiments.experiments.geometry.collector import (
     problem_values,
 )
 from lit_experiments.experiments.geometry.problem_set import ProblemSettings, layer_sites
+from lit_experiments.lm.continuations import Continuations
 from lit_experiments.lm.pool import LatentPool, Pooled, Window
 from lit_experiments.lm.sampling import Sampling
 from lit_experiments.lm.spec import ModelSpec
@@ -153,12 +155,13 @@ class SamplingVarianceCollector(ProblemCollector):
                     "trajectory_tokens": points if self.keep_trajectories else None,
                 }
             )
-        return self._records(rows, pooled, pool, draws)
+        return self._records(rows, pooled.means[_first_alike(drawn, draws)], pooled, pool, draws)
 
-    def _records(self, rows: list[dict[str, Any]], pooled: Pooled, pool: LatentPool, draws: int) -> Records:
-        means = np.where(
-            pooled.full[..., None, None], pooled.means, np.nan
-        )  # a shorter mean is no latent of that length
+    def _records(
+        self, rows: list[dict[str, Any]], found: Tensor, pooled: Pooled, pool: LatentPool, draws: int
+    ) -> Records:
+        # The mean of a completion that ended before a checkpoint is no latent of that length.
+        means = np.where(pooled.full[..., None, None], found, np.nan)
         arrays = {
             "latents": means.transpose(2, 1, 0, 3).astype(np.float32),
             "pooled_tokens": pooled.counts.numpy().T.astype(np.int32),
@@ -191,6 +194,16 @@ class SamplingVarianceCollector(ProblemCollector):
                 f"{checkpoints[0]}: {checkpoints[0]} tokens hold no {stride}th.\nNext: lower "
                 f"--latent_sampling_stride, or raise --token_checkpoints."
             )
+
+
+def _first_alike(drawn: Continuations, draws: int) -> list[int]:
+    """For each completion, the first of its problem's with the same tokens, whose latent it shares.
+
+    The same text has the same states; only rounding, which differs from row to row of a batch, would tell them apart,
+    and a variance of 0 would come out as some tiny number.
+    """
+    seen: dict[tuple[int, ...], int] = {}
+    return [seen.setdefault((row // draws, *ids), row) for row, ids in enumerate(drawn.token_ids.tolist())]
 
 
 _LATENTS = (

@@ -1,6 +1,8 @@
 """Study 4, experiment 1: latents are those of the stored texts, variances those of a known distribution."""
 
 import json
+from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from lit_experiments.cli import main
 from lit_experiments.errors import EXIT_DONE, EXIT_USER
 from lit_experiments.lm.capture import exact_states
 from lit_experiments.lm.load import load
+from lit_experiments.lm.pool import LatentPool, Pooled
 from lit_experiments.lm.spec import ModelSpec
 from tests.collecting.conftest import content
 from tests.toys import random_llama
@@ -82,6 +85,25 @@ def test_greedy_completions_are_one_and_have_no_variance(run: Path) -> None:
     assert values
     assert max(values) == 0
     assert min(e["value"] for layer in result["variance"][2] for e in layer if e["value"] is not None) > 0
+
+
+def test_the_same_text_has_the_same_latent(llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even where the rows of a batch come out differently, as they do by rounding; here by much more."""
+    honest = LatentPool.result
+
+    def uneven(pool: LatentPool) -> Pooled:
+        found = honest(pool)
+        return replace(found, means=found.means + 0.1 * torch.arange(len(found.means))[:, None, None, None])
+
+    monkeypatch.setattr(LatentPool, "result", uneven)
+    assert collect(tmp_path / "run", model=llama) == EXIT_DONE
+    alike = 0
+    for row in stores.open_store(tmp_path / "run" / "store").iter_rows(["latents"]):
+        for one, other in combinations(range(len(row["completion_ids"])), 2):
+            same = np.array_equal(row["latents"][:, 0, one], row["latents"][:, 0, other])
+            assert same == (row["completion_ids"][one] == row["completion_ids"][other])
+            alike += same
+    assert alike >= 4
 
 
 def test_variances_are_numpys(run: Path) -> None:
