@@ -21,10 +21,23 @@ _XPOS = ("xpos", "xpos_tags")
 _IDS = ("sent_id", "id", "idx")
 _DOCUMENTS = ("doc_id", "document_id", "document", "newdoc id", "newdoc_id")
 _USUAL = {"train": "train", "validation": "validation", "valid": "validation", "dev": "validation", "test": "test"}
+_RECORDS = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".arrow")
 OPTION = "--treebank"
 
 Tagged = tuple[str, str, str | None, str, tuple[Word, ...]]
 """(split, sentence id, document or None, text, words)."""
+
+
+def is_dataset(source: str) -> bool:
+    """Whether a source is a data file, a folder without .conllu files, or an id on the Hub."""
+    path, folder = Path(source).expanduser(), split_folder(source)
+    if path.suffix == ".conllu":
+        return False
+    if path.is_file():
+        return path.suffix.lower() in _RECORDS
+    if folder is not None:
+        return folder[1] is not None or not list(folder[0].glob("*.conllu"))
+    return is_hub_id(source)
 
 
 def tagged_streams(source: str, malformed: str) -> Iterator[tuple[str, RecordStream]]:

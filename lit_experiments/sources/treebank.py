@@ -14,9 +14,8 @@ from pathlib import Path
 
 from lit_experiments.sources.conllu import Block, Line, Malformed, Word, comments_of, parse_sentence
 from lit_experiments.sources.errors import SourceError
-from lit_experiments.sources.folders import is_hub_id, split_folder
 from lit_experiments.sources.ids import check_unique
-from lit_experiments.sources.tagged import OPTION, tagged_streams
+from lit_experiments.sources.tagged import OPTION, is_dataset, tagged_streams
 from lit_experiments.sources.tagged import sentences as tagged_sentences
 
 EMBEDDED = "embedded"
@@ -24,7 +23,6 @@ SPLITS = ("train", "validation", "test")
 WHOLE = "all"
 MALFORMED = ("stop", "skip")
 KEPT_EXAMPLES = 5
-_RECORDS = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".arrow")
 _SHIPPED = Path(__file__).resolve().parent.parent / "embedded" / "data" / "treebank"
 _IN_NAME = {"train": "train", "dev": "validation", "valid": "validation", "test": "test"}
 
@@ -103,7 +101,7 @@ def read_treebank(source: str | Sequence[str], malformed: str = "stop") -> Treeb
     skipped = Skipped()
     sentences: list[Sentence] = []
     places: dict[str, str] = {}
-    if isinstance(source, str) and _is_dataset(source):
+    if isinstance(source, str) and source != EMBEDDED and is_dataset(source):
         sentences = _from_dataset(source, malformed, skipped)
     else:
         for split, path in _files(source):
@@ -117,18 +115,6 @@ def read_treebank(source: str | Sequence[str], malformed: str = "stop") -> Treeb
     if not sentences:
         raise SourceError(f"{name} holds no usable sentence; skipped: {dict(skipped.reasons)}.")
     return Treebank(tuple(sentences), skipped, name, _digest(sentences))
-
-
-def _is_dataset(source: str) -> bool:
-    """Whether a source is a data file, a folder without .conllu files, or an id on the Hub."""
-    path, folder = Path(source).expanduser(), split_folder(source)
-    if source == EMBEDDED or path.suffix == ".conllu":
-        return False
-    if path.is_file():
-        return path.suffix.lower() in _RECORDS
-    if folder is not None:
-        return folder[1] is not None or not list(folder[0].glob("*.conllu"))
-    return is_hub_id(source)
 
 
 def _from_dataset(source: str, malformed: str, skipped: Skipped) -> list[Sentence]:

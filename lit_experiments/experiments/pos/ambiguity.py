@@ -6,7 +6,6 @@ sides, count. If the probe is unsure because the language is, the counts follow 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -15,7 +14,6 @@ from numpy.typing import NDArray
 
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.pos.agreement import (
-    Terms,
     agreement,
     better_than,
     mean_estimate,
@@ -26,6 +24,7 @@ from lit_experiments.experiments.pos.agreement import (
 from lit_experiments.experiments.pos.ambiguity_report import write_nothing, write_report
 from lit_experiments.experiments.pos.candidates import open_tokens
 from lit_experiments.experiments.pos.outcomes import Outcomes, tag_outcomes
+from lit_experiments.experiments.pos.prefixes import Prefixes, extremes, listed, marked
 from lit_experiments.experiments.pos.tagger import CRF, CrfSettings, Tagger, crf_tagger, other_tagger, tagger_accuracy
 from lit_experiments.experiments.pos.types import TypeTable
 from lit_experiments.plain import write_json
@@ -37,20 +36,6 @@ READS = "pos_resample"
 LEVEL = 0.95
 TAGGERS = "pos_taggers"  # folder in the run where trained taggers are kept
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Prefixes:
-    """The prefixes with enough usable draws. forecast, prior: [prefix, K] probabilities of the probe, of the word's
-    type; counts: [prefix, K] draws; groups: [prefix] document; rows: of the store, one dict each; kept: which rows.
-    """
-
-    forecast: Floats
-    prior: Floats
-    counts: NDArray[np.int64]
-    groups: NDArray[np.str_]
-    rows: list[dict[str, Any]]
-    kept: NDArray[np.int64]
 
 
 class PosAmbiguity:
@@ -131,7 +116,7 @@ class PosAmbiguity:
         metrics = self._setting(store, rows, outcomes, prefixes, tagger, bank)
         if len(prefixes.rows):
             metrics |= self._compare(prefixes, metrics)
-        write_json(out / "prefixes.json", _each(prefixes, metrics["classes"], outcomes))
+        write_json(out / "prefixes.json", listed(prefixes, metrics["classes"], outcomes))
         text = write_report(out, metrics, store)
         write_json(out / "metrics.json", metrics)
         return text
@@ -226,9 +211,9 @@ class PosAmbiguity:
             },
             "floor": sampling_floor(prefixes.forecast, prefixes.counts, self.simulations, self.seed),
             "below_prior": mean_estimate(real.divergence - prior.divergence, boot),
-            "marked": _marked(prefixes, real, boot),
+            "marked": marked(prefixes, real, boot),
             "scatter": {"uncertainty": real.uncertainty, "ambiguity": real.ambiguity, "divergence": real.divergence},
-            "shown": _shown(prefixes, real, self.examples),
+            "shown": extremes(prefixes, real, self.examples),
         }
 
 
@@ -259,49 +244,3 @@ def _recorded(store: Store) -> tuple[str, str]:
         if "treebank" in init:
             return init["treebank"], init["malformed"]
     raise UserError(f"{store.path} does not say which treebank it is from.\nNext: name it with --treebank.")
-
-
-def _marked(prefixes: Prefixes, real: Terms, boot: GroupBootstrap) -> dict[str, Any] | None:
-    """Uncertainty and ambiguity of words that the treebank marks as open to the left, and of the others."""
-    marks = np.array([bool(row["left_ambiguous"]) for row in prefixes.rows])
-    if not marks.any():
-        return None
-    out = {}
-    for name, mask in (("marked", marks), ("not marked", ~marks)):
-        weight = mask.astype(np.float64)
-        columns = {"uncertainty": real.uncertainty, "ambiguity": real.ambiguity, "divergence": real.divergence}
-        sums = {key: boot.sums(np.stack([value * weight, weight], 1)) for key, value in columns.items()}
-        sums["share"] = boot.sums(np.stack([real.ambiguity * weight, real.loss * weight], 1))
-        means = {key: boot.from_sums(value, lambda s: s[..., 0] / s[..., 1]).item() for key, value in sums.items()}
-        out[name] = {"prefixes": int(mask.sum())} | means
-    return out
-
-
-def _shown(prefixes: Prefixes, real: Terms, count: int) -> dict[str, list[int]]:
-    """Places of the most and the least explained prefixes, best and worst first; among equals, by divergence."""
-    order = np.lexsort((real.divergence, -real.share))
-    half = min(count, len(order) // 2)
-    return {"most": order[:half].tolist(), "least": order[::-1][:half].tolist()}
-
-
-def _each(prefixes: Prefixes, classes: list[str], outcomes: Outcomes) -> list[dict[str, Any]]:
-    """Every prefix's numbers, in the order of the store."""
-    real = terms(prefixes.forecast, prefixes.counts)
-    return [
-        {
-            "sample_id": row["sample_id"],
-            "prefix": row["prefix_text"],
-            "word": row["word"],
-            "true_label": row["true_label"],
-            "probe": {tag: float(p) for tag, p in zip(classes, prefixes.forecast[at], strict=True) if p >= 0.005},
-            "draws": {tag: int(n) for tag, n in zip(classes, prefixes.counts[at], strict=True) if n},
-            "extended": int(outcomes.extended[prefixes.kept[at]]),
-            "divergence": float(real.divergence[at]),
-            "uncertainty": float(real.uncertainty[at]),
-            "ambiguity": float(real.ambiguity[at]),
-            "loss": float(real.loss[at]),
-            "share": float(real.share[at]),
-            "completions": outcomes.examples[prefixes.kept[at]],
-        }
-        for at, row in enumerate(prefixes.rows)
-    ]

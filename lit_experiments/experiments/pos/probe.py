@@ -17,18 +17,23 @@ from numpy.typing import NDArray
 from lit_experiments.collecting.crew import is_main
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.pos.probe_report import write_report
-from lit_experiments.experiments.pos.sentences import TAGS
+from lit_experiments.experiments.pos.probe_split import (
+    Split,
+    class_codes_of,
+    code_of,
+    documents_of,
+    make_split,
+    present_classes,
+)
 from lit_experiments.experiments.pos.types import TypeTable, control_codes
 from lit_experiments.experiments.pos.words import FIELD, READS, Words, open_words
 from lit_experiments.plain import write_json
-from lit_experiments.probes.blocks import TEST
 from lit_experiments.probes.class_evaluate import ClassPredictions, predict_classes
 from lit_experiments.probes.class_probe import ClassProbe, save_class_probe
 from lit_experiments.probes.class_result import ClassResult, class_report, class_scores
 from lit_experiments.probes.class_solution import ClassSolution
 from lit_experiments.probes.examples import Examples
 from lit_experiments.probes.logistic import LogisticProbe
-from lit_experiments.probes.splits import group_split
 from lit_experiments.probes.store_data import StoreDataModule
 from lit_experiments.probes.training import fit
 from lit_experiments.statistics import GroupBootstrap
@@ -37,20 +42,6 @@ LEVEL = 0.95
 _ROWS = 8192  # words whose states are in memory at a time when probabilities are computed
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Split:
-    """Which words are fitted and which are held out; line numbers of `Words.table`.
-
-    lines: of the training and the test part; test [line]: which of them are the test part. validation: lines for
-    calibration, empty where the treebank has none. statement: how the split was made, in words.
-    """
-
-    lines: Ints
-    test: NDArray[np.bool_]
-    validation: Ints
-    statement: str
 
 
 @dataclass(frozen=True)
@@ -129,30 +120,16 @@ class PosProbe:
     def run(self, run: Path, out: Path, trainer: dict[str, Any], checkpoint: str | None) -> str:
         """Trains, evaluates, writes everything into `out`; returns the tables and where the page is."""
         words = open_words(run)
-        split = self._split(words)
-        classes, codes = _codes(words, split)
+        split = make_split(words, self.test_fraction, self.folds, self.seed)
+        classes, codes = class_codes_of(words, split)
         real = self._fit(words, split, classes, codes, trainer, out / "checkpoints", checkpoint, self.shuffles)
         control = self._control(words, split, codes, len(classes))
-        names, mapped = _present(control, split)
+        names, mapped = present_classes(control, split)
         other = self._fit(words, split, names, mapped, trainer, out / "checkpoints_control", checkpoint, 0)
         if not is_main():
             return ""
         tasks = [self._predicted(each, data) for each, data in (real, other)]
         return self._write(words, split, codes, tasks, out)
-
-    def _split(self, words: Words) -> Split:
-        parts = set(words.parts)
-        validation = words.of_part("validation") if "validation" in parts else np.zeros(0, np.int64)
-        if {"train", "test"} <= parts:
-            lines = np.concatenate([words.of_part("train"), words.of_part("test")])
-            said = "Fitted to the treebank's training part, tested on its test part."
-            return Split(lines, (words.table["part"].to_numpy()[lines] == "test"), validation, said)
-        lines = np.setdiff1d(np.arange(len(words.table)), validation)
-        groups = words.table["group"].to_numpy(str)[lines]
-        test = group_split(groups, self.test_fraction, self.folds, self.seed) == TEST
-        missing = " and ".join(sorted({"train", "test"} - parts))
-        said = f"No words of part {missing}: {self.test_fraction:.0%} of the documents, drawn at random, are the test."
-        return Split(lines, test, validation, said)
 
     def _control(self, words: Words, split: Split, codes: Floats, classes: int) -> Floats:
         """[line] codes of the control task, NaN where the real task has none."""
@@ -211,7 +188,7 @@ class PosProbe:
         metrics["cv_left_out"] = result.cv_left_out
         text = write_report(out, metrics, words.store)
         write_json(out / "metrics.json", metrics)
-        write_json(out / "split.json", _documents(words, split))
+        write_json(out / "split.json", documents_of(words, split))
         return text
 
     def _save(self, words: Words, real: Task, layer: str, out: Path) -> dict[str, ClassProbe]:
@@ -280,7 +257,7 @@ class PosProbe:
         if len(split.validation):
             tags = words.table["upos"].to_numpy(str)[split.validation]
             known = np.isin(tags, probe.classes)
-            parts["validation"] = (split.validation[known], _code_of(tags[known], list(probe.classes)))
+            parts["validation"] = (split.validation[known], code_of(tags[known], list(probe.classes)))
         groups = words.table["group"].to_numpy(str)
         return {
             name: class_scores(
@@ -300,34 +277,6 @@ def probabilities(probe: ClassProbe, words: Words, lines: Ints) -> Floats:
         for start in range(0, len(lines), _ROWS)
     ]
     return np.concatenate([np.zeros((0, len(probe.classes))), *found])
-
-
-def _codes(words: Words, split: Split) -> tuple[list[str], Floats]:
-    """(tags of the training words in the order of TAGS, [line] their codes, NaN for tags that training lacks)."""
-    tags = words.table["upos"].to_numpy(str)[split.lines]
-    present = set(tags[~split.test])
-    classes = [tag for tag in TAGS if tag in present]
-    codes = np.array([classes.index(tag) if tag in present else np.nan for tag in tags], np.float64)
-    return classes, codes
-
-
-def _code_of(tags: NDArray[np.str_], classes: list[str]) -> Ints:
-    where = {tag: code for code, tag in enumerate(classes)}
-    return np.array([where[tag] for tag in tags], np.int64)
-
-
-def _present(codes: Floats, split: Split) -> tuple[list[str], Floats]:
-    """The control's classes that came up in the training part, and the codes counted among them."""
-    values = np.unique(codes[~split.test & ~np.isnan(codes)])
-    where = {value: code for code, value in enumerate(values.tolist())}
-    mapped = np.array([where.get(code, np.nan) for code in codes.tolist()])
-    return [f"control {int(value)}" for value in values], mapped
-
-
-def _documents(words: Words, split: Split) -> dict[str, list[str]]:
-    groups = words.table["group"].to_numpy(str)
-    parts = {"train": split.lines[~split.test], "test": split.lines[split.test], "validation": split.validation}
-    return {name: sorted(set(groups[lines])) for name, lines in parts.items()}
 
 
 def _share(sums: Floats) -> Floats:
