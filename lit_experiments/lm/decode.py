@@ -16,6 +16,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from lit_experiments.lm.alive import AliveRows
 from lit_experiments.lm.batching import Batch, pad_left, pad_right
 from lit_experiments.lm.cache import cut, new_cache
 from lit_experiments.lm.continuations import Continuations, Recorder
@@ -80,40 +81,25 @@ class Decoder:
         self._check(state, steps, keys, forced, limits)
         if pool is not None:
             pool.begin(len(state), self.lm.info.d_model, self.lm.device)
-        out = Recorder(len(state), steps)
-        alive, keys = list(range(len(state))), list(keys)
+        out, rows = Recorder(len(state), steps), AliveRows(state, keys, ended)
         with NoiseAhead(state.logits.shape[1]) as noise:
             for step in range(steps):
+                if not rows.numbers:
+                    break
                 if self.between_steps is not None:
                     self.between_steps()
-                log_total = self._log_total(state, alive)
-                tokens = self._next_tokens(state, sampling, keys, noise, last=step + 1 == steps)
+                log_total = self._log_total(state, rows.numbers)
+                tokens = self._next_tokens(state, sampling, rows.keys, noise, last=step + 1 == steps)
                 if forced is not None:
-                    _force(tokens, [forced[row][step : step + 1] for row in alive])
-                going = out.record(step, alive, tokens, _chosen(state.logits, tokens) - log_total, stop_ids)
+                    _force(tokens, [forced[row][step : step + 1] for row in rows.numbers])
+                going = out.record(step, rows.numbers, tokens, _chosen(state.logits, tokens) - log_total, stop_ids)
                 for ids, token in zip(state.ids, tokens.tolist(), strict=True):
                     ids.append(token)
-                if ended is not None:
-                    ended.update(_stopped(state, alive, going))
-                if len(going) < len(alive):
-                    _become(state, state.select(going))
-                    alive, keys, tokens = [alive[i] for i in going], [keys[i] for i in going], tokens[going]
-                if not alive:
-                    break
-                pooled = pool if pool is not None and pool.wants(step + 1, alive) else None
-                if step + 1 < steps or feed_last or pooled is not None:
-                    states = self._feed(state, tokens, () if pooled is None else pooled.sites)
-                    if pooled is not None:
-                        pooled.add(step + 1, alive, states)
+                rows.keep(going, fed=False)
+                if rows.numbers:
+                    self._go_on(rows, tokens[going], step + 1, pool, feed=step + 1 < steps or feed_last)
                 if limits is not None and step + 1 < steps:
-                    going = [i for i, row in enumerate(alive) if step + 1 < limits[row]]
-                    if ended is not None:
-                        ended.update({row: state.select([i]) for i, row in enumerate(alive) if i not in going})
-                    if len(going) < len(alive):
-                        _become(state, state.select(going))
-                        alive, keys = [alive[i] for i in going], [keys[i] for i in going]
-                    if not alive:
-                        break
+                    rows.keep([i for i, row in enumerate(rows.numbers) if step + 1 < limits[row]], fed=True)
         state.finished = not feed_last
         return out.result()
 
@@ -172,6 +158,13 @@ class Decoder:
             raise NonFiniteStateError(message, index=row, site="logits", position=position)
         return log_total
 
+    def _go_on(self, rows: AliveRows, tokens: Tensor, number: int, pool: LatentPool | None, feed: bool) -> None:
+        """Feeds the generated token with this number (from 1), if it is to be fed or its states are wanted."""
+        if pool is not None and pool.wants(number, rows.numbers):
+            pool.add(number, rows.numbers, self._feed(rows.state, tokens, pool.sites))
+        elif feed:
+            self._feed(rows.state, tokens)
+
     def _feed(self, state: State, tokens: Tensor, sites: Sequence[str] = ()) -> Tensor:
         """Feeds each row the token that its ids already end with; returns its states at `sites` [site, N, hidden]."""
         positions = torch.tensor([[len(ids) - 1] for ids in state.ids], device=self.lm.device)
@@ -229,21 +222,6 @@ def _force(tokens: Tensor, forced: list[Sequence[int]]) -> None:
     for row, wanted in enumerate(forced):
         if len(wanted):
             tokens[row] = wanted[0]
-
-
-def _stopped(state: State, alive: list[int], going: list[int]) -> dict[int, State]:
-    """The rows that do not go on, by their index in the first state, without their stop tokens, which are not fed."""
-    found = {}
-    for i in sorted(set(range(len(alive))) - set(going)):
-        found[alive[i]] = state.select([i])
-        found[alive[i]].ids[0].pop()
-    return found
-
-
-def _become(state: State, other: State) -> None:
-    """`state`, which the caller holds, takes over `other`'s content."""
-    for name, value in vars(other).items():
-        setattr(state, name, value)
 
 
 @contextmanager
