@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +146,7 @@ class _Pair:
         codes = true.astype(int)
         right, loss = found.argmax(1) == codes, -found[np.arange(len(codes)), codes]
         mean = {"accuracy": right.astype(np.float64), "log_loss": loss}
-        return {name: boot.from_rows(lambda w, v=v: float(w @ v / w.sum())) for name, v in mean.items()}  # type: ignore
+        return {name: boot.from_rows(partial(_weighted_mean, values)) for name, values in mean.items()}
 
     def _controls(self) -> dict[str, Any]:
         """Scores of the controls alone, with the hidden states, and paired gains; the twin; retrained shuffles."""
@@ -171,6 +172,10 @@ class _Pair:
                 "by_layer": self.scorer.estimates(twin),
             }
         return out
+
+
+def _weighted_mean(values: Floats, weights: Floats) -> float:
+    return float(weights @ values / weights.sum())
 
 
 @dataclass(frozen=True)
