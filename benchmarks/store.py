@@ -5,9 +5,9 @@ medians.
 
 13 layers x 50,000 tokens x 768 float16 (1 GB), in blocks of 4096 tokens as a collector hands them over; once from
 float32 numbers, once from bfloat16 ones (only sizes differ much). Plain files: one per layer, `np.tofile` block by
-block; read by `np.memmap`. write: until the last byte is with the kernel; durable: until it is on the disk (fsync),
-commit included. The store starts flushing while it writes, so for it the second is less than the sum of both. Reads
-are warm except "cold", before which the page cache is dropped.
+block; read by `np.memmap`. write: until the last byte is with the kernel (the store's is on its way to the disk by
+then, past the page cache); durable: until it is on the disk (fsync), commit included. Reads are warm except "cold",
+before which the page cache is dropped.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from .checksums import BlockChecksums
+from .checksums import FileChecksums
 from .chunks import Fetch, Layout
 from .errors import BackendMismatch
 from .files import Files
@@ -36,19 +36,14 @@ class FieldPlan:
 
 @dataclass
 class WrittenFiles:
-    """Sizes of a segment's files, block checksums of those known while writing, and stored bytes by field."""
+    """A segment's files with sizes and checksums, and stored bytes by field."""
 
-    sizes: dict[str, int] = field(default_factory=dict)
-    checksums: dict[str, list[int]] = field(default_factory=dict)
+    files: dict[str, FileChecksums] = field(default_factory=dict)
     stored: dict[str, int] = field(default_factory=dict)
-
-    def add(self, rel: str, sums: BlockChecksums) -> None:
-        self.sizes[rel] = sums.size
-        self.checksums[rel] = sums.digest()
 
     @property
     def total(self) -> int:
-        return sum(self.sizes.values())
+        return sum(file.size for file in self.files.values())
 
 
 @dataclass(frozen=True)

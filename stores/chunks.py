@@ -98,14 +98,15 @@ def fill_value(dtype_name: str) -> Any:
     return float("nan") if "float" in dtype_name else 0
 
 
-def encode_chunks(layout: Layout, fetch: Fetch, fill: Any) -> Iterator[list[tuple[bytes, int]]]:
-    """All chunks in C order of the grid as (frame, CRC-32C of the frame), in lists of up to CHUNKS_PER_TASK."""
+def encode_chunks(layout: Layout, fetch: Fetch, fill: Any) -> Iterator[tuple[bytes, int]]:
+    """All chunks in C order of the grid as (frame, CRC-32C of the frame)."""
 
     def work(chunks: range) -> list[tuple[bytes, int]]:
         return [_encode(layout, fetch, fill, chunk) for chunk in chunks]
 
     starts = range(0, layout.n_chunks, CHUNKS_PER_TASK)
-    return map_ordered(work, (range(s, min(s + CHUNKS_PER_TASK, layout.n_chunks)) for s in starts))
+    tasks = (range(s, min(s + CHUNKS_PER_TASK, layout.n_chunks)) for s in starts)
+    return itertools.chain.from_iterable(map_ordered(work, tasks))
 
 
 def _encode(layout: Layout, fetch: Fetch, fill: Any, chunk: int) -> tuple[bytes, int]:

@@ -8,17 +8,15 @@ rename; there a single put is atomic. Paths within a store are relative, with "/
 from __future__ import annotations
 
 import io
-import itertools
 import os
 from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
-from .checksums import BlockChecksums
+from .block_file import BlockFile, Spare
+from .checksums import BlockChecksums, FileChecksums
 from .errors import CorruptStore, StoreError
-
-FLUSH_BYTES = 64 << 20
 
 
 class Files(Protocol):
@@ -34,8 +32,7 @@ class Files(Protocol):
     def names(self, rel: str) -> list[str]: ...
     def walk(self, rel: str) -> list[tuple[str, int]]: ...
     def make_folder(self, rel: str) -> bool: ...
-    def write(self, rel: str, groups: Iterable[list[bytes]]) -> BlockChecksums: ...
-    def flush_soon(self, rel: str) -> None: ...
+    def write(self, rel: str, pieces: Iterable[bytes]) -> FileChecksums: ...
     def sync(self, rels: Iterable[str]) -> None: ...
     def publish(self, rel: str, data: bytes) -> None: ...
 
@@ -55,8 +52,7 @@ class LocalFiles:
 
     def __init__(self, root: Path):
         self.root = root
-        self._flushing: list[Future[None]] = []
-        self._flusher: ThreadPoolExecutor | None = None
+        self._spare = Spare()
 
     def locate(self, rel: str) -> str:
         return str(self.root / rel)
@@ -102,47 +98,27 @@ class LocalFiles:
             return False
         return True
 
-    def write(self, rel: str, groups: Iterable[list[bytes]]) -> BlockChecksums:
-        """Write a new file from groups of pieces, as they come; raises FileExistsError rather than overwrite."""
+    def create(self, rel: str) -> BlockFile:
+        """A new file to write into; raises FileExistsError rather than overwrite."""
         target = self.root / rel
         target.parent.mkdir(parents=True, exist_ok=True)
-        sums = BlockChecksums()
-        flushed = 0
-        with target.open("xb", buffering=0) as file:
-            for pieces in groups:
-                for piece in pieces:
-                    sums.update(piece)
-                if sums.size - flushed >= FLUSH_BYTES:
-                    self.flush_soon(rel)
-                    flushed = sums.size
-                done = os.writev(file.fileno(), pieces)
-                if done < sum(map(len, pieces)):  # a signal or a nearly full disk
-                    _write_all(file, b"".join(pieces)[done:])
-        return sums
+        return BlockFile(target, self._spare)
 
-    def flush_soon(self, rel: str) -> None:
-        """Start writing what a growing file has so far to disk, in the background; `sync` waits for it, and raises."""
-        if self._flusher is None:  # one thread of its own: the workers shall go on compressing
-            self._flusher = ThreadPoolExecutor(1, thread_name_prefix="stores-flush")
-        self._flushing.append(self._flusher.submit(_fsync, self.root / rel))
+    def write(self, rel: str, pieces: Iterable[bytes]) -> FileChecksums:
+        """Write a new file from pieces, as they come; raises FileExistsError rather than overwrite."""
+        with self.create(rel) as file:
+            for piece in pieces:
+                file.write_at(file.size, piece)
+            return file.finish()
 
     def sync(self, rels: Iterable[str]) -> None:
         """Make files and the folders above them, up to the store's own, durable; in parallel: disks merge flushes."""
-        self._finish_flushing()
         paths = {self.root / rel for rel in rels}
         folders = {
             parent for path in paths for parent in path.parents if parent == self.root or self.root in parent.parents
         }
         with ThreadPoolExecutor(8, thread_name_prefix="stores-sync") as syncing:
             list(syncing.map(_fsync, [*paths, *folders]))
-
-    def _finish_flushing(self) -> None:
-        started, self._flushing = self._flushing, []
-        flusher, self._flusher = self._flusher, None
-        if flusher is not None:
-            flusher.shutdown()
-        for flush in started:
-            flush.result()
 
     def publish(self, rel: str, data: bytes) -> None:
         """Make `data` appear at `rel`, durably and all at once."""
@@ -211,17 +187,14 @@ class RemoteFiles:
         """Object stores have no folders: True if nothing lies below that name."""
         return not self.fs.exists(self._at(rel))
 
-    def write(self, rel: str, groups: Iterable[list[bytes]]) -> BlockChecksums:
+    def write(self, rel: str, pieces: Iterable[bytes]) -> FileChecksums:
         sums = BlockChecksums()
         self.fs.makedirs(self._at(rel).rsplit("/", 1)[0], exist_ok=True)
         with self.fs.open(self._at(rel), "wb") as file:
-            for piece in itertools.chain.from_iterable(groups):
+            for piece in pieces:
                 sums.update(piece)
                 file.write(piece)
-        return sums
-
-    def flush_soon(self, rel: str) -> None:
-        """Object stores flush by themselves."""
+        return sums.digest()
 
     def sync(self, rels: Iterable[str]) -> None:
         """A finished put is durable already."""

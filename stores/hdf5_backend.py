@@ -9,7 +9,6 @@ across a fork.
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ import numpy as np
 from .backends import FieldPlan, Located, WrittenFiles
 from .chunks import BIT_SHUFFLE, LEVEL, Layout, encode_chunks
 from .errors import BackendMismatch, CorruptStore
-from .files import FLUSH_BYTES, Files
+from .files import Files, LocalFiles
 from .hdf5_file import writing
 
 CHECKSUMS = ".crc32c"
@@ -28,24 +27,28 @@ def segment_name(number: int) -> str:
 
 
 def write_segment(files: Files, base: str, plans: list[FieldPlan], attributes: dict[str, Any]) -> WrittenFiles:
-    """Write the file at `base` (a new path). Returns its size and stored bytes per field."""
-    if not files.is_local:
+    """Write the file at `base` (a new path). Returns its size and checksums, and stored bytes per field."""
+    return write_file(files, base, plans, attributes, lambda _: None)
+
+
+def write_file(
+    files: Files, base: str, plans: list[FieldPlan], attributes: dict[str, Any], add: Callable[[Any], None]
+) -> WrittenFiles:
+    """As `write_segment`; `add` may put more into the open h5py.File at the end."""
+    if not isinstance(files, LocalFiles):
         raise BackendMismatch(f"HDF5 can't be written to {files.locate('')}; use the zarr backend there.")
     written = WrittenFiles()
-    with writing(Path(files.locate(base)), new=True) as (file, steady):
-
-        def progress() -> None:
-            steady.check()
-            files.flush_soon(base)
-
-        file.attrs.update(attributes)
-        for plan in plans:
-            written.stored[plan.name] = _write_array(file, plan, progress)
-    written.sizes[base] = files.size(base)
+    with files.create(base) as block_file:
+        with writing(block_file) as (file, steady):
+            file.attrs.update(attributes)
+            for plan in plans:
+                written.stored[plan.name] = _write_array(file, plan, steady.check)
+            add(file)
+        written.files[base] = block_file.finish()
     return written
 
 
-def _write_array(file: Any, plan: FieldPlan, progress: Callable[[], None]) -> int:
+def _write_array(file: Any, plan: FieldPlan, check: Callable[[], None]) -> int:
     import hdf5plugin
 
     layout = plan.layout
@@ -58,16 +61,12 @@ def _write_array(file: Any, plan: FieldPlan, progress: Callable[[], None]) -> in
     for axis, dim in enumerate(plan.dims):
         dataset.dims[axis].label = dim
     checksums = np.empty(layout.n_chunks, np.uint32)
-    stored = chunk = flushed = 0
-    for group in encode_chunks(layout, plan.fetch, plan.fill):
-        for frame, checksum in group:
-            dataset.id.write_direct_chunk(layout.origin(chunk), frame, 0)
-            checksums[chunk] = checksum
-            stored += len(frame)
-            chunk += 1
-        if stored - flushed >= FLUSH_BYTES:
-            progress()
-            flushed = stored
+    stored = 0
+    for chunk, (frame, checksum) in enumerate(encode_chunks(layout, plan.fetch, plan.fill)):
+        dataset.id.write_direct_chunk(layout.origin(chunk), frame, 0)
+        check()  # a full disk ends this here, not after compressing all the rest
+        checksums[chunk] = checksum
+        stored += len(frame)
     grid = (*layout.leading, layout.per_line)
     file.create_dataset(plan.name + CHECKSUMS, data=checksums.reshape(grid))
     return stored

@@ -1,4 +1,4 @@
-"""An HDF5 file that outlives a full disk: writing goes through a file of ours that notes the first failure and then
+"""An HDF5 file that outlives a full disk: HDF5 writes into a file of ours that notes the first failure and then
 pretends.
 
 HDF5 itself, told of a failed write while closing, may crash the process (seen with HDF5 2.0 on a full tmpfs). So it is
@@ -9,52 +9,70 @@ file is torn and no commit names it.
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
+
+from .block_file import BlockFile
 
 VERSION = ("v110", "v110")  # HDF5 1.10: checksummed metadata and quick chunk indexes
 
 
-class SteadyFile(io.FileIO):
-    """A raw file whose write failures are kept in `failure` and not raised."""
+class SteadyFile(io.RawIOBase):
+    """The file object that HDF5 gets: a BlockFile with a position, whose write failures are kept, not raised."""
 
-    failure: OSError | None = None
+    def __init__(self, file: BlockFile) -> None:
+        self._file, self._at = file, 0
+        self._failure: OSError | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._file.size}[whence]
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._file.read_at(self._at, memoryview(buffer).nbytes)
+        memoryview(buffer).cast("B")[: len(data)] = data
+        self._at += len(data)
+        return len(data)
 
     def write(self, data: Any) -> int:
-        view = memoryview(data).cast("B")
-        done = 0
-        while done < len(view) and self.failure is None:
+        size = memoryview(data).nbytes
+        if self._failure is None:
             try:
-                done += super().write(view[done:]) or 0
+                self._file.write_at(self._at, data)
             except OSError as error:
-                self.failure = error
-        return len(view)
+                self._failure = error
+        self._at += size
+        return size
 
     def truncate(self, size: int | None = None) -> int:
-        if self.failure is None:
-            try:
-                return super().truncate(size)
-            except OSError as error:
-                self.failure = error
-        return self.tell() if size is None else size
+        self._file.truncate(self._at if size is None else size)
+        return self._file.size
 
     def check(self) -> None:
         """Raise the failure, if there was one."""
-        if self.failure is not None:
-            raise self.failure
+        if self._failure is not None:
+            raise self._failure
 
 
 @contextmanager
-def writing(path: Path, new: bool) -> Iterator[tuple[Any, SteadyFile]]:
-    """(h5py.File, the file under it) to write a new file or add to a finished one.
-
-    Raises OSError after closing if a write failed, FileExistsError if a new file is there already.
-    """
+def writing(file: BlockFile) -> Iterator[tuple[Any, SteadyFile]]:
+    """(h5py.File, the file object under it) to fill a new file. Raises OSError after closing if a write failed."""
     import h5py
 
-    with SteadyFile(path, "xb+" if new else "rb+") as steady:
-        with h5py.File(steady, "w" if new else "r+", libver=VERSION) as file:
-            yield file, steady
-        steady.check()
+    steady = SteadyFile(file)
+    try:
+        with h5py.File(steady, "w", libver=VERSION) as hdf5:
+            yield hdf5, steady
+    finally:
+        steady.check()  # rather than what HDF5 makes of it

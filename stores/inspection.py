@@ -33,7 +33,7 @@ def inspect(path: str | os.PathLike[str]) -> dict[str, Any]:
         "coords": store.schema.coords,
         "commits": len(segments),
         "parts": _parts(segments),
-        "data_bytes": sum(size for s in segments for size, _ in s.manifest.files.values()),
+        "data_bytes": sum(file.size for s in segments for file in s.manifest.files.values()),
         "rows_bytes": rows_bytes,
         "orphans": [rel for rel, _ in left],
         "orphan_bytes": sum(size for _, size in left),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .checksums import crc32c
+from .checksums import FileChecksums, crc32c
 from .errors import CorruptStore, NewerFormat, RecordError
 from .files import Files
 from .schema import RESERVED_COLUMNS, Column, Schema, nearest
@@ -21,7 +21,8 @@ from .schema import RESERVED_COLUMNS, Column, Schema, nearest
 if TYPE_CHECKING:
     import pyarrow as pa
 
-VERSION = 1
+VERSION = 2
+_VERSION_1_BLOCK = 16 << 20
 _MANIFEST = b"lit-experiments-manifest"
 _NAME = re.compile(r"rows-(\d{5,})-([0-9a-f]{8})\.parquet\Z")
 SEGMENT = "_segment"
@@ -37,20 +38,21 @@ def length_column(dim: str) -> str:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a commit vouches for. `files`: path within the part -> (size, block checksums). `fields`: stored name ->
-    its layout.
+    """What a commit vouches for. `files`: path within the part -> size, checksum of each `checksum_block` bytes.
+    `fields`: stored name -> its layout.
 
     `previous` names the part's commit before this one, so that a lost rows file is noticed.
     """
 
     rows: int
     previous: str | None
-    files: dict[str, tuple[int, list[int]]]
+    files: dict[str, FileChecksums]
     fields: dict[str, dict[str, Any]]
+    checksum_block: int
 
     def to_json(self) -> str:
-        files = {rel: {"size": size, "crc32c": sums} for rel, (size, sums) in self.files.items()}
-        head = {"version": VERSION, "rows": self.rows, "previous": self.previous}
+        head = {"version": VERSION, "rows": self.rows, "previous": self.previous, "checksum_block": self.checksum_block}
+        files = {rel: {"size": file.size, "crc32c": file.blocks} for rel, file in self.files.items()}
         return json.dumps({**head, "files": files, "fields": self.fields})
 
     @classmethod
@@ -59,8 +61,9 @@ class Manifest:
         data = json.loads(text)
         if data["version"] > VERSION:
             raise NewerFormat(f"{where} has format version {data['version']}; this program reads {VERSION}. Update it.")
-        files = {rel: (f["size"], f["crc32c"]) for rel, f in data["files"].items()}
-        return cls(data["rows"], data["previous"], files, data["fields"])
+        files = {rel: FileChecksums(f["size"], f["crc32c"]) for rel, f in data["files"].items()}
+        block = data.get("checksum_block", _VERSION_1_BLOCK)
+        return cls(data["rows"], data["previous"], files, data["fields"], block)
 
 
 def parse_name(name: str) -> tuple[int, int] | None:
@@ -81,8 +84,8 @@ def encode_rows(table: pa.Table, manifest: Manifest, number: int) -> tuple[str, 
     return f"rows-{number:05d}-{crc32c(data):08x}.parquet", data
 
 
-def read_rows(files: Files, rel: str, columns: list[str]) -> tuple[pa.Table, Manifest]:
-    """A commit's columns and manifest. Raises CorruptStore if any byte of the file isn't what was written."""
+def read_rows(files: Files, rel: str, columns: list[str] | None) -> tuple[pa.Table, Manifest]:
+    """A commit's columns (None: all) and manifest. Raises CorruptStore if a byte of the file isn't what was written."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .checksums import BLOCK_BYTES, file_checksums
+from .checksums import file_checksums
 from .chunks import decode_chunk
 from .errors import CorruptStore, StoreError
 from .files import Files, open_files
@@ -78,25 +78,26 @@ def _check_chain(segments: list[Segment]) -> Iterator[Problem]:
 def _check_segment(segment: Segment, schema: Schema) -> Iterator[Problem]:
     """Size and checksums of each file of a segment."""
     files = segment.files
-    for name, (size, expected) in sorted(segment.manifest.files.items()):
+    for name, written in sorted(segment.manifest.files.items()):
         rel = f"{segment.folder}/{name}"
         try:
             found = files.size(rel)
         except FileNotFoundError:
             yield Problem(files.locate(rel), "missing")
             continue
-        if found != size:
-            yield Problem(files.locate(rel), f"has {found} bytes, {size} were written")
+        if found != written.size:
+            yield Problem(files.locate(rel), f"has {found} bytes, {written.size} were written")
             continue
-        actual = file_checksums(files, rel, size)
-        bad = [block for block, (a, b) in enumerate(zip(actual, expected, strict=True)) if a != b]
+        actual = file_checksums(files, rel, found, segment.manifest.checksum_block)
+        bad = [block for block, (a, b) in enumerate(zip(actual, written.blocks, strict=True)) if a != b]
         if bad:
             yield Problem(files.locate(rel), _describe(segment, schema, rel, bad))
 
 
 def _describe(segment: Segment, schema: Schema, rel: str, blocks: list[int]) -> str:
     """Which bytes, and which chunks among them."""
-    ranges = ", ".join(f"{b * BLOCK_BYTES}-{(b + 1) * BLOCK_BYTES - 1}" for b in blocks[:4])
+    step = segment.manifest.checksum_block
+    ranges = ", ".join(f"{b * step}-{(b + 1) * step - 1}" for b in blocks[:4])
     what = f"checksum error within bytes {ranges}{' and more' if len(blocks) > 4 else ''}"
     owner = segment.backend.field_of(segment.base, rel)
     chunks = []

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .backends import FieldPlan, WrittenFiles, backend
-from .checksums import file_checksums
+from .checksums import BLOCK_BYTES
 from .chunks import Fetch, Layout, Pieces, fill_value
 from .errors import RecordError, StoreError, WriteFailed
 from .files import Files, open_files
@@ -26,7 +26,6 @@ from .records import Encoded, Records, encode_records
 from .rows import SEGMENT, Manifest, encode_rows, length_column, offset_column
 from .schema import EXPONENT_SUFFIX, Field, Schema
 from .store_file import read_header
-from .workers import pool
 
 
 def new_launch_name() -> str:
@@ -116,7 +115,9 @@ class PartWriter:
         base = f"{folder}/{self._backend.segment_name(number)}"
         plans = _plan_segment(self.schema, self._buffer)
         written = self._backend.write_segment(self._files, base, plans, {"lit_experiments_segment": number})
-        self._make_durable(written)
+        started = time.perf_counter()
+        self._files.sync(list(written.files))
+        self.seconds_flushing += time.perf_counter() - started
         table = _with_places(number, self._buffer, self.schema)
         name, data = encode_rows(table, self._manifest(len(table), written, plans), number)
         self._files.publish(f"{folder}/{name}", data)
@@ -125,20 +126,9 @@ class PartWriter:
         self.rows_committed += len(table)
         self.bytes_written += written.total + len(data)
 
-    def _make_durable(self, written: WrittenFiles) -> None:
-        """Flush the segment to the disk, and meanwhile read back those files whose checksums are not known yet."""
-        started = time.perf_counter()
-        flushing = pool().submit(self._files.sync, list(written.sizes))
-        try:
-            for rel in written.sizes.keys() - written.checksums.keys():
-                written.checksums[rel] = file_checksums(self._files, rel, written.sizes[rel])
-        finally:
-            flushing.result()
-        self.seconds_flushing += time.perf_counter() - started
-
     def _manifest(self, rows: int, written: WrittenFiles, plans: list[FieldPlan]) -> Manifest:
         prefix = f"parts/{self.part}/"
-        files = {rel.removeprefix(prefix): (size, written.checksums[rel]) for rel, size in written.sizes.items()}
+        files = {rel.removeprefix(prefix): file for rel, file in written.files.items()}
         fields = {}
         for plan in plans:
             fields[plan.name] = {
@@ -148,7 +138,7 @@ class PartWriter:
                 "stored": written.stored[plan.name],
                 "all_zero": _all_zero(plan.name, self._buffer),
             }
-        return Manifest(rows, self._previous, files, fields)
+        return Manifest(rows, self._previous, files, fields, BLOCK_BYTES)
 
     def close(self) -> None:
         """Commit what is buffered and take no more."""

@@ -37,11 +37,11 @@ def write_segment(files: Files, base: str, plans: list[FieldPlan], attributes: d
         before = written.total
         if plan.layout.n_chunks:
             key = f"{base}/{plan.name}/c" + ".0" * len(plan.layout.shape)
-            written.add(key, files.write(key, _shard(plan)))
+            written.files[key] = files.write(key, _shard(plan))
         written.stored[plan.name] = written.total - before
     for name, document in metadata.items():
         rel = f"{base}/{name}/zarr.json"
-        written.add(rel, files.write(rel, [[_json(document)]]))
+        written.files[rel] = files.write(rel, [_json(document)])
     group = {
         "zarr_format": 3,
         "node_type": "group",
@@ -49,24 +49,22 @@ def write_segment(files: Files, base: str, plans: list[FieldPlan], attributes: d
         "consolidated_metadata": {"kind": "inline", "must_understand": False, "metadata": metadata},
     }
     rel = f"{base}/zarr.json"
-    written.add(rel, files.write(rel, [[_json(group)]]))
+    written.files[rel] = files.write(rel, [_json(group)])
     return written
 
 
-def _shard(plan: FieldPlan) -> Iterator[list[bytes]]:
+def _shard(plan: FieldPlan) -> Iterator[bytes]:
     """The shard's bytes: chunks in C order, then the index of (offset, size) and its checksum."""
     index = np.empty((plan.layout.n_chunks, 2), "<u8")
-    offset = count = 0
-    for group in encode_chunks(plan.layout, plan.fetch, plan.fill):
-        pieces = []
-        for frame, checksum in group:
-            pieces += [frame, checksum.to_bytes(4, "little")]
-            index[count] = offset, len(frame) + 4
-            offset += len(frame) + 4
-            count += 1
-        yield pieces
+    offset = 0
+    for count, (frame, checksum) in enumerate(encode_chunks(plan.layout, plan.fetch, plan.fill)):
+        yield frame
+        yield checksum.to_bytes(4, "little")
+        index[count] = offset, len(frame) + 4
+        offset += len(frame) + 4
     table = index.tobytes()
-    yield [table, crc32c(table).to_bytes(4, "little")]
+    yield table
+    yield crc32c(table).to_bytes(4, "little")
 
 
 def locate_chunks(files: Files, base: str, name: str, layout: Layout) -> Located:

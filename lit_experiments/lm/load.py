@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM
 from transformers.utils import logging as transformers_logging
 
+from lit_experiments.lm.buffers import keep_freed_memory
 from lit_experiments.lm.errors import ModelError, first_line, model_error
 from lit_experiments.lm.info import ModelInfo, read_info
 from lit_experiments.lm.locate import locate_model
@@ -31,10 +32,7 @@ def load(spec: ModelSpec, device: str | torch.device) -> LanguageModel:
     device = torch.device(device)
     model = _load_weights(info, device)
     peft = None if info.adapter is None else _load_adapter(model, info)
-    model.eval().requires_grad_(False)
-    lm = LanguageModel(model=model, info=info, device=device, peft=peft)
-    check_sites(lm)
-    return lm
+    return _ready(model, info, device, peft)
 
 
 def load_untrained(spec: ModelSpec, device: str | torch.device, seed: int) -> LanguageModel:
@@ -50,8 +48,13 @@ def load_untrained(spec: ModelSpec, device: str | torch.device, seed: int) -> La
         model = AutoModelForCausalLM.from_config(
             info.config, dtype=getattr(torch, spec.dtype), attn_implementation=info.attn
         )
-    model.to(device).eval().requires_grad_(False)
-    lm = LanguageModel(model=model, info=info, device=device, peft=None)
+    return _ready(model.to(device), info, device, peft=None)
+
+
+def _ready(model: Any, info: ModelInfo, device: torch.device, peft: Any) -> LanguageModel:
+    if device.type == "cpu":
+        keep_freed_memory()
+    lm = LanguageModel(model=model.eval().requires_grad_(False), info=info, device=device, peft=peft)
     check_sites(lm)
     return lm
 

@@ -20,7 +20,6 @@ from ..backends import FieldPlan
 from ..field_view import FieldView
 from ..files import LocalFiles
 from ..fingerprint import fingerprint_hash
-from ..hdf5_file import writing
 from ..reader import Store
 from ..writer import plan_field
 
@@ -51,9 +50,7 @@ def export_hdf5(store: Store, out: Path) -> None:
     """One HDF5 file; text as variable-length UTF-8."""
     import h5py
 
-    hdf5_backend.write_segment(LocalFiles(out.parent), out.name, _plans(store), _attributes(store))
-    with writing(out, new=False) as (file, _):
-
+    def add_rows(file: Any) -> None:
         def put(name: str, values: NDArray[Any] | list[str]) -> None:
             if isinstance(values, list):
                 file.create_dataset(name, data=values, dtype=h5py.string_dtype())
@@ -61,6 +58,8 @@ def export_hdf5(store: Store, out: Path) -> None:
                 file.create_dataset(name, data=values)
 
         _put_rows(store, put)
+
+    hdf5_backend.write_file(LocalFiles(out.parent), out.name, _plans(store), _attributes(store), add_rows)
 
 
 def _attributes(store: Store) -> dict[str, Any]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import stores
+from stores.checksums import BLOCK_BYTES
 
 from .samples import assert_rows, create, records, write
 
@@ -82,3 +85,33 @@ def test_a_full_disk_loses_nothing_that_was_committed(small_disk, backend):
     store = stores.open_store(path)
     assert_rows(store, range(writer.rows_committed))
     assert stores.verify(path) == []
+
+
+def test_a_disk_that_fills_in_the_middle_of_a_large_file(local, monkeypatch):
+    """The failure comes to HDF5 and to the shard's stream while blocks are already on the disk."""
+    wide = stores.Field("x", ("token", "hidden"), (None, 1024), "float16", "1", "")
+    stores.create_store(local.path, stores.Schema((wide,), ()), {}, {}, local.backend)
+
+    def batch(index):
+        values = np.random.default_rng(index).standard_normal((3 * BLOCK_BYTES // 2048, 1024)).astype(np.float16)
+        row = {"sample_id": str(index), "sample_index": index}
+        return stores.Records([row], {"x": values}, {"token": np.array([len(values)])})
+
+    writer = stores.PartWriter(local.path, 0, 1, 1e9)
+    writer.append(batch(0))
+    pwrite = os.pwrite
+
+    def full(fd, data, offset):
+        if offset >= BLOCK_BYTES:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return pwrite(fd, data, offset)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pwrite", full)
+        with pytest.raises(stores.WriteFailed, match="No space left on device"):
+            writer.append(batch(1))
+    assert stores.open_store(local.path).sample_ids == ["0"]
+    assert stores.verify(local.path) == []
+    with stores.PartWriter(local.path, 0, 1, 1e9) as again:
+        again.append(batch(1))
+    np.testing.assert_array_equal(stores.open_store(local.path)["x"].read(rows=[1]), batch(1).arrays["x"])

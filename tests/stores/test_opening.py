@@ -4,11 +4,16 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import stores
+from stores.checksums import FileChecksums, file_checksums
+from stores.files import LocalFiles
+from stores.rows import encode_rows, read_rows
 from stores.store_file import Header
 
 from .samples import FINGERPRINT, SCHEMA, assert_rows, create, write
@@ -155,3 +160,44 @@ def test_a_file_in_the_way(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(stores.NotWritable, match="Choose another folder"):
         create(tmp_path / "file" / "store", "zarr")
+
+
+def test_checksums_by_larger_blocks_of_an_earlier_manifest_are_still_verified(local):
+    """Manifests of version 1 say no block size: theirs was 16 MiB."""
+    wide = stores.Field("x", ("token", "hidden"), (None, 1024), "float16", "1", "")
+    stores.create_store(local.path, stores.Schema((wide,), ()), {}, {}, local.backend)
+    values = np.random.default_rng(0).standard_normal((10_000, 1024)).astype(np.float16)  # 20 MB
+    row = {"sample_id": "a", "sample_index": 0}
+    with stores.PartWriter(local.path, 0, 1, 1e9) as writer:
+        writer.append(stores.Records([row], {"x": values}, {"token": np.array([len(values)])}))
+    folder = Path(local.path) / "parts" / writer.part
+    (rows_file,) = folder.glob("rows-*")
+    files = LocalFiles(Path(local.path))
+    table, manifest = read_rows(files, f"parts/{writer.part}/{rows_file.name}", None)
+    old = {
+        name: FileChecksums(f.size, file_checksums(files, f"parts/{writer.part}/{name}", f.size, 16 << 20))
+        for name, f in manifest.files.items()
+    }
+    text = json.loads(replace(manifest, files=old).to_json())
+    del text["checksum_block"]
+    text["version"] = 1
+    rows_file.unlink()
+    name, data = encode_rows(table, _Verbatim(json.dumps(text)), 0)
+    (folder / name).write_bytes(data)
+    assert stores.verify(local.path) == []
+    largest = max(folder.rglob("*"), key=lambda p: p.stat().st_size)
+    data = bytearray(largest.read_bytes())
+    data[17_000_000] ^= 1
+    largest.write_bytes(data)
+    (problem,) = stores.verify(local.path)
+    assert "bytes 16777216-33554431" in problem.what
+
+
+class _Verbatim:
+    """A manifest of given text."""
+
+    def __init__(self, text):
+        self._text = text
+
+    def to_json(self):
+        return self._text
