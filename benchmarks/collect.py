@@ -175,7 +175,8 @@ def compare(model: Path, folder: Path, rounds: int, count: int) -> None:
     size: dict[str, int] = {}
     bare_forward(collector, texts[: 4 * BATCH])
     for number in range(rounds + 1):
-        for backend in ("by hand", "zarr", "hdf5"):
+        turns = list(ratios)
+        for backend in turns[number % 3 :] + turns[: number % 3]:
             before = bare_forward(collector, texts)
             if backend == "by hand":
                 taken, size[backend] = hand_written(collector, texts, folder / "run"), payload(texts)
