@@ -64,7 +64,7 @@ class _Block:
 class BlockFile:
     """Bytes at any place of a new file; a context manager that closes it.
 
-    A block goes to the file as soon as as many bytes were written into it as it has; the others, and those written into
+    A block goes to the file as soon as writing at the file's end has filled it; those with gaps, and those written into
     again, wait in memory for `finish`. So a stream holds one block, and an HDF5 file one or two for each dataset.
     Raises FileExistsError rather than overwrite, and OSError when the disk refuses.
     """
@@ -80,12 +80,13 @@ class BlockFile:
     def write_at(self, offset: int, data: Any) -> None:
         """Put bytes at `offset`."""
         view = memoryview(data).cast("B")
+        at_end = offset + len(view) > self.size
         self.size = max(self.size, offset + len(view))
         for number, begin, end in _spans(offset, len(view)):
             block = self._block(number)
             block.put(begin, view[: end - begin])
             view = view[end - begin :]
-            if block.filled >= BLOCK_BYTES:
+            if at_end and block.filled >= BLOCK_BYTES:
                 self._write_out(number, BLOCK_BYTES)
 
     def read_at(self, offset: int, length: int) -> bytes:

@@ -86,7 +86,11 @@ class Layout:
 
     def lead(self, chunk: int) -> tuple[int, ...]:
         """Indices along the leading dims."""
-        return tuple(int(i) for i in np.unravel_index(chunk // self.per_line, self.leading)) if self.leading else ()
+        line, indices = chunk // self.per_line, []
+        for size in reversed(self.leading):  # np.unravel_index takes ten times as long, and this runs for every chunk
+            line, index = divmod(line, size)
+            indices.append(index)
+        return tuple(reversed(indices))
 
 
 def fill_value(dtype_name: str) -> Any:

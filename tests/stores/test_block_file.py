@@ -128,3 +128,16 @@ def test_memory_is_used_again_from_file_to_file(tmp_path, small_blocks):
             file.write_at(0, bytes(10 * SMALL))
             file.finish()
     assert len(spare._free) == 1
+
+
+def test_a_block_with_gaps_that_are_filled_later_is_written_once(tmp_path, small_blocks, monkeypatch):
+    """As HDF5 does with its first block: the chunks come first, the metadata between them when the file is closed."""
+    seen, pwrite = [], os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda fd, data, offset: seen.append(offset) or pwrite(fd, data, offset))
+    with BlockFile(tmp_path / "file", stale()) as file:
+        file.write_at(100, bytes(3 * SMALL))
+        assert seen == [SMALL, 2 * SMALL]
+        file.write_at(0, bytes(100))
+        file.write_at(50, bytes(10))
+        file.finish()
+    assert seen == [SMALL, 2 * SMALL, 0, 3 * SMALL]
