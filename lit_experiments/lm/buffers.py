@@ -16,8 +16,6 @@ from torch import Tensor
 
 _GRAIN = 1 << 22  # bytes; sizes are rounded up so that batches of about the same size can take turns
 _KEPT = 16  # more than wait for a commit at a time; only as many are ever made as are in use at once
-
-
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 _LARGEST_MMAP_THRESHOLD = 32 << 20  # glibc refuses more
 
@@ -26,7 +24,7 @@ def keep_freed_memory() -> None:
     """Has glibc keep freed memory for the next allocation, in this process, from now on; elsewhere does nothing.
 
     By its own rules it may hand a forward pass's activations back to the system at every layer, and take them anew:
-    a million page faults in a pass of GPT-2, and a third of its time.
+    up to a million page faults in a pass of GPT-2, and a third of its time.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
