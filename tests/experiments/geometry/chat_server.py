@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,12 +15,16 @@ Reply = Callable[["Handler"], None]
 
 @dataclass
 class Told:
-    """What the server is to do, and what it saw. `script`: one behaviour per request; the last one stays."""
+    """What the server is to do, and what it saw.
+
+    script: one behaviour per request, the last one stays; over: set when the server closes.
+    """
 
     script: list[Reply] = field(default_factory=list)
     bodies: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     url: str = ""
+    over: threading.Event = field(default_factory=threading.Event)
 
     @property
     def prompts(self) -> list[str]:
@@ -87,27 +90,22 @@ def hangs_up(handler: Handler) -> None:
     handler.connection.close()
 
 
-def stalls(seconds: float) -> Reply:
-    """Accepts and says nothing for a while."""
-    return lambda handler: time.sleep(seconds)
+def stalls(handler: Handler) -> None:
+    """Accepts and never says a thing."""
+    handler.told.over.wait()
 
 
-def drips(pause: float, pieces: int) -> Reply:
-    """A byte now and then: each wait is short, all together are long."""
-
-    def behave(handler: Handler) -> None:
-        handler.send_response(200)
-        handler.send_header("Content-Length", "100000")
-        handler.end_headers()
-        try:
-            for _ in range(pieces):
-                handler.wfile.write(b" ")
-                handler.wfile.flush()
-                time.sleep(pause)
-        except OSError:
-            pass  # the client gave up, as it should
-
-    return behave
+def drips(handler: Handler) -> None:
+    """A byte now and then, without end: each wait is short, all together are not."""
+    handler.send_response(200)
+    handler.send_header("Content-Length", "1000000")
+    handler.end_headers()
+    try:
+        while not handler.told.over.wait(0.05):
+            handler.wfile.write(b" ")
+            handler.wfile.flush()
+    except OSError:
+        pass  # the client gave up, as it should
 
 
 @contextmanager
@@ -123,5 +121,6 @@ def serving(*script: Reply) -> Iterator[Told]:
     try:
         yield told
     finally:
+        told.over.set()
         server.shutdown()
         server.server_close()

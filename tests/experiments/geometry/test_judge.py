@@ -31,6 +31,7 @@ from lit_experiments.experiments.geometry.judge_cache import ReplyCache
 from lit_experiments.experiments.geometry.judge_endpoint import Endpoint, EndpointSettings, JudgeUnavailableError
 from lit_experiments.experiments.geometry.judge_secret import Secret, find_key
 from tests.experiments.geometry.chat_server import (
+    Reply,
     Told,
     drips,
     echoes_the_header,
@@ -47,7 +48,7 @@ from tests.experiments.geometry.chat_server import (
 KEY = "sk-test-9f3a77"
 VARIABLE = "JUDGE_TEST_KEY"
 PROMPT = "Problem: {question}\nFirst: {first}\nSecond: {second}"
-SETTINGS = EndpointSettings("tiny/judge", "", VARIABLE, tokens=50, timeout=0.5, retries=3, backoff=0.002, minutes=0.5)
+SETTINGS = EndpointSettings("tiny/judge", "", VARIABLE, tokens=50, timeout=60, retries=3, backoff=0.002, minutes=0.5)
 GOOD = says("One splits, the other counts.\nVERDICT: DIFFERENT")
 
 
@@ -132,21 +133,26 @@ def test_both_orders_are_asked_at_temperature_zero_and_a_second_run_asks_nothing
         fails(500),
         fails_inside(502),
         hangs_up,
-        stalls(0.7),
-        drips(0.05, 300),
         sends(b"<html>busy</html>"),
         sends(b"[]"),
         sends(b'{"choices": []}'),
     ],
-    ids=["429", "503", "500", "error in a 200", "hang up", "stall", "drip", "html", "list", "no choice"],
+    ids=["429", "503", "500", "error in a 200", "hang up", "html", "list", "no choice"],
 )
 def test_what_may_pass_is_tried_again(tmp_path: Path, trouble: object) -> None:
-    begun = time.monotonic()
     with serving(trouble, GOOD) as told:  # type: ignore[arg-type]
         one = endpoint(told, tmp_path)
         assert parse_verdict(one.ask("?")) == DIFFERENT
         assert one.requests == 2
-    assert time.monotonic() - begun < 8  # the drip alone would take 15 s
+
+
+@pytest.mark.parametrize("endless", [stalls, drips])
+def test_a_reply_without_end_is_given_up_and_asked_for_again(tmp_path: Path, endless: Reply) -> None:
+    with serving(endless, GOOD) as told:
+        # A busy machine may make the good reply late too: more attempts than are needed.
+        one = endpoint(told, tmp_path, timeout=0.5, retries=20)
+        assert parse_verdict(one.ask("?")) == DIFFERENT
+        assert one.requests >= 2
 
 
 def test_what_does_not_pass_ends_in_one_message_and_nothing_is_cached(tmp_path: Path) -> None:
@@ -202,12 +208,10 @@ def test_the_endpoints_own_wish_to_wait_counts_and_may_be_too_long(tmp_path: Pat
 
 
 def test_the_limit_of_all_time_ends_it(tmp_path: Path) -> None:
-    with serving(drips(0.05, 300)) as told:
-        one = endpoint(told, tmp_path, minutes=0.3 / 60, timeout=20)
-        begun = time.monotonic()
+    with serving(drips) as told:
+        one = endpoint(told, tmp_path, minutes=0.3 / 60, timeout=10_000)
         with pytest.raises(JudgeUnavailableError, match="are over"):
             one.ask("?")
-        assert time.monotonic() - begun < 5
 
 
 def test_babble_is_asked_once_more_and_then_undecided(tmp_path: Path) -> None:
@@ -238,13 +242,11 @@ def test_many_pairs_keep_their_order_and_one_failure_ends_all(tmp_path: Path) ->
 
 
 def test_a_stopped_judge_does_not_wait(tmp_path: Path) -> None:
-    with serving(fails(503)) as told:
-        one = endpoint(told, tmp_path, backoff=20.0)
+    with serving(fails(503, Retry_After="3000")) as told:
+        one = endpoint(told, tmp_path, minutes=1000)
         threading.Timer(0.1, one.stop.set).start()
-        begun = time.monotonic()
         with pytest.raises(JudgeUnavailableError, match="told to stop"):
             one.ask("?")
-        assert time.monotonic() - begun < 5
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b'{"reply": "VERDICT: SAME"}'])
@@ -317,10 +319,10 @@ def test_the_key_is_in_no_file_log_error_or_repr(
 ) -> None:
     told_of: list[str] = []
     for i, trouble in enumerate(
-        (echoes_the_header, hangs_up, fails(401, f"{KEY} is wrong"), sends(KEY.encode()), stalls(0.6))
+        (echoes_the_header, hangs_up, fails(401, f"{KEY} is wrong"), sends(KEY.encode()), stalls)
     ):
         with serving(trouble) as told:
-            one = endpoint(told, tmp_path / str(i), retries=1)
+            one = endpoint(told, tmp_path / str(i), retries=1, timeout=0.5)
             try:
                 one.ask("?")
             except (UserError, JudgeUnavailableError) as error:
