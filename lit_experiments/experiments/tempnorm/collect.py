@@ -11,7 +11,7 @@ from lit_experiments.collecting.collector import Collector
 from lit_experiments.collecting.plan import Sample
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.tempnorm.export import jsonl_shape
-from lit_experiments.experiments.tempnorm.formulas import entropy, log_one_step, log_tempnorm, over_continuations
+from lit_experiments.experiments.tempnorm.formulas import alike, entropy, log_one_step, log_tempnorm, over_continuations
 from lit_experiments.lm.continuations import Continuations
 from lit_experiments.lm.decode import Decoder
 from lit_experiments.lm.errors import NonFiniteStateError
@@ -29,7 +29,7 @@ PURE = Sampling(temperature=1.0, top_p=1.0, top_k=0)
 class TempnormCollector(Collector):
     """For each context: wander a little, record the hidden vector there, sample continuations, score them."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     jsonl_shape = staticmethod(jsonl_shape)
 
     def __init__(
@@ -154,7 +154,7 @@ class TempnormCollector(Collector):
     ) -> Records:
         by_context = (len(batch), self.gen_number, -1)
         tokens = drawn.token_ids.cpu().numpy().reshape(by_context)
-        log_probs = drawn.log_probs.cpu().numpy().reshape(by_context)
+        log_probs = alike(drawn.log_probs.cpu().numpy().reshape(by_context), tokens)
         lengths = drawn.lengths.cpu().numpy().reshape(by_context[:2])
         values = log_tempnorm(log_probs, self.eval_lengths, self.alpha)
         plain, summary = np.exp(values), over_continuations(values)

@@ -34,6 +34,23 @@ def log_tempnorm(log_probs: NDArray[np.floating], eval_lengths: list[int], alpha
     return (alpha - 1) * sums[..., np.asarray(eval_lengths) - 1]
 
 
+def alike(log_probs: NDArray[np.floating], token_ids: NDArray[np.integer]) -> NDArray[np.floating]:
+    """Log-probabilities of which continuations of one starting point share those of their common beginning.
+
+    The same text has the same probability; only rounding, which differs from row to row of a batch, would tell two
+    continuations with the same tokens apart, and a variance of 0 would come out as some tiny number.
+
+    Args:
+        log_probs: [..., generation, step].
+        token_ids: [..., generation, step].
+
+    Returns:
+        [..., generation, step], each value that of the first continuation with the same tokens up to that step.
+    """
+    same = np.logical_and.accumulate(token_ids[..., :, None, :] == token_ids[..., None, :, :], axis=-1)
+    return np.take_along_axis(log_probs, same.argmax(axis=-2), axis=-2)
+
+
 def log_one_step(next_token_log_probs: Floats, alpha: float) -> Floats:
     """log of sum over tokens of p^alpha: the log of E[tempnorm] at L = 1, exactly.
 

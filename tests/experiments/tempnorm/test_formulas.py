@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from scipy.special import logsumexp
 
-from lit_experiments.experiments.tempnorm.formulas import entropy, log_one_step, log_tempnorm, over_continuations
+from lit_experiments.experiments.tempnorm.formulas import (
+    alike,
+    entropy,
+    log_one_step,
+    log_tempnorm,
+    over_continuations,
+)
 
 
 def test_log_tempnorm_is_the_scaled_sum_of_log_probabilities() -> None:
@@ -59,3 +65,22 @@ def test_summary_equals_plain_statistics_where_nothing_underflows() -> None:
     summary = over_continuations(np.log(values))
     assert np.allclose(summary.mean, values.mean(1))
     assert np.allclose(summary.variance, values.var(1, ddof=1))
+
+
+def test_continuations_share_the_values_of_their_common_beginning_and_nothing_else() -> None:
+    tokens = np.array([[[1, 2, 3], [1, 2, 4], [5, 2, 3], [1, 2, 4]], [[1, 2, 3], [1, 7, 3], [1, 7, -1], [1, 2, 3]]])
+    values = np.arange(24.0).reshape(2, 4, 3)
+    expected = [
+        [[0, 1, 2], [0, 1, 5], [6, 7, 8], [0, 1, 5]],
+        [[12, 13, 14], [12, 16, 17], [12, 16, 20], [12, 13, 14]],
+    ]
+    np.testing.assert_array_equal(alike(values, tokens), expected)
+
+
+def test_continuations_of_equal_tokens_have_no_variance_whatever_rounding_says() -> None:
+    tokens = np.full((1, 3, 4), 7)
+    rounded = np.float32(-0.5) + np.random.default_rng(0).normal(0, 1e-6, (1, 3, 4)).astype(np.float32)
+    assert over_continuations(log_tempnorm(rounded, [4], 4)).variance[0, 0] > 0
+    found = over_continuations(log_tempnorm(alike(rounded, tokens), [1, 4], 4))
+    assert found.variance.tolist() == [[0.0, 0.0]]
+    assert found.log_variance.tolist() == [[-np.inf, -np.inf]]
