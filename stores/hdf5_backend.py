@@ -60,15 +60,16 @@ def _write_array(file: Any, plan: FieldPlan, check: Callable[[], None]) -> int:
     dataset.attrs.update(plan.attributes)
     for axis, dim in enumerate(plan.dims):
         dataset.dims[axis].label = dim
-    checksums = np.empty(layout.n_chunks, np.uint32)
+    checksums: list[int] = []
     stored = 0
-    for chunk, (frame, checksum) in enumerate(encode_chunks(layout, plan.fetch, plan.fill)):
-        dataset.id.write_direct_chunk(layout.origin(chunk), frame, 0)
-        check()  # a full disk ends this here, not after compressing all the rest
-        checksums[chunk] = checksum
-        stored += len(frame)
+    for frames in encode_chunks(layout, plan.fetch, plan.fill):
+        for frame, checksum in frames:
+            dataset.id.write_direct_chunk(layout.origin(len(checksums)), frame, 0)
+            check()  # a full disk ends this here, not after compressing all the rest
+            checksums.append(checksum)
+            stored += len(frame)
     grid = (*layout.leading, layout.per_line)
-    file.create_dataset(plan.name + CHECKSUMS, data=checksums.reshape(grid))
+    file.create_dataset(plan.name + CHECKSUMS, data=np.array(checksums, np.uint32).reshape(grid))
     return stored
 
 

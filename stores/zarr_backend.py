@@ -55,13 +55,12 @@ def write_segment(files: Files, base: str, plans: list[FieldPlan], attributes: d
 
 def _shard(plan: FieldPlan) -> Iterator[bytes]:
     """The shard's bytes: chunks in C order, then the index of (offset, size) and its checksum."""
-    index = np.empty((plan.layout.n_chunks, 2), "<u8")
-    offset = 0
-    for count, (frame, checksum) in enumerate(encode_chunks(plan.layout, plan.fetch, plan.fill)):
-        yield frame
-        yield checksum.to_bytes(4, "little")
-        index[count] = offset, len(frame) + 4
-        offset += len(frame) + 4
+    sizes: list[int] = []
+    for frames in encode_chunks(plan.layout, plan.fetch, plan.fill):
+        yield frames.data
+        sizes += frames.sizes
+    stored = np.array(sizes, "<u8") + 4
+    index = np.stack([np.cumsum(stored) - stored, stored], axis=1)
     table = index.tobytes()
     yield table
     yield crc32c(table).to_bytes(4, "little")
