@@ -1,6 +1,7 @@
 """What collecting costs over the bare forward pass.
 
-Random-weight GPT-2 124M in bf16, 256 length-sorted sequences of 32-128 tokens, batches of 16. In one run, interleaved:
+Random-weight GPT-2 124M in bf16 (float32 where the processor has no bf16 arithmetic), 256 length-sorted sequences of
+32-128 tokens, batches of 16. In one run, interleaved:
   (a) the forward pass of the body, without the LM head;
   (b) our collection of all 13 residual sites at all positions as float16, from Trainer start to the last commit, into
       a Zarr and into an HDF5 store, the same batches;
@@ -167,8 +168,31 @@ def payload(texts: list[list[int]]) -> int:
     return sum(map(len, texts)) * len(SITES) * 768 * 2
 
 
-def compare(model: Path, folder: Path, rounds: int, count: int) -> None:
-    collector = loaded(model, "bfloat16", count)
+def multiplication(dtype: torch.dtype) -> float:
+    """Seconds of a matrix product of a block's size."""
+    left, right = torch.ones(512, 768, dtype=dtype), torch.ones(768, 3072, dtype=dtype)
+    seconds = []
+    for _ in range(5):
+        clock = Clock()
+        left @ right
+        seconds.append(float(clock.read()[0]))
+    return min(seconds)
+
+
+def quick_dtype() -> str:
+    """bfloat16 where it is no slower than twice float32; else float32, and that is said.
+
+    Measured, not looked up: a processor without bf16 arithmetic emulates it, some fifty times as slow.
+    """
+    ratio = multiplication(torch.bfloat16) / multiplication(torch.float32)
+    if ratio < 2:
+        return "bfloat16"
+    print(f"No bf16 arithmetic on this processor (a product takes {ratio:.0f} times float32's): measuring float32.")
+    return "float32"
+
+
+def compare(model: Path, folder: Path, rounds: int, count: int, dtype: str) -> None:
+    collector = loaded(model, dtype, count)
     texts = collector.sequences
     bare: list[np.ndarray] = []
     ratios: dict[str, list[np.ndarray]] = {"by hand": [], "zarr": [], "hdf5": []}
@@ -187,7 +211,8 @@ def compare(model: Path, folder: Path, rounds: int, count: int) -> None:
             if number:  # the first round warms up
                 bare += [before, after]
                 ratios[backend].append(taken / ((before + after) / 2))
-    print(f"{count} sequences, {sum(map(len, texts)):,} tokens, {payload(texts) / 1e6:.0f} MB, {rounds} rounds")
+    size_of = f"{sum(map(len, texts)):,} tokens, {payload(texts) / 1e6:.0f} MB"
+    print(f"{dtype}, {count} sequences, {size_of}, {rounds} rounds")
     wall, cpu = np.median(bare, axis=0)
     print(f"bare forward pass     {wall:.2f} s, {cpu:.2f} s of processor time")
     for backend in ratios:
@@ -204,10 +229,10 @@ def compare(model: Path, folder: Path, rounds: int, count: int) -> None:
         print(f"float32 run, {backend:<5}  {written / payload(single.sequences):.3f} of the float16 payload on disk")
 
 
-def peak(model: Path, count: int) -> None:
+def peak(model: Path, count: int, dtype: str) -> None:
     """In a process of its own: one collection, and the peak memory of it."""
     with tempfile.TemporaryDirectory() as folder:
-        collection(loaded(model, "bfloat16", count), Path(folder) / "run", "zarr")
+        collection(loaded(model, dtype, count), Path(folder) / "run", "zarr")
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
 
@@ -215,17 +240,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="64 sequences, one round, no memory test")
-    parser.add_argument("--peak", nargs=2, metavar=("MODEL", "COUNT"), help=argparse.SUPPRESS)
+    parser.add_argument("--peak", nargs=3, metavar=("MODEL", "COUNT", "DTYPE"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.peak:
-        peak(Path(args.peak[0]), int(args.peak[1]))
+        peak(Path(args.peak[0]), int(args.peak[1]), args.peak[2])
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         model = save_model(folder / "model")
-        compare(model, folder, 1 if args.quick else args.rounds, 64 if args.quick else 256)
+        dtype = quick_dtype()
+        compare(model, folder, 1 if args.quick else args.rounds, 64 if args.quick else 256, dtype)
         for count in () if args.quick else (256, 1024):
-            command = [sys.executable, __file__, "--peak", str(model), str(count)]
+            command = [sys.executable, __file__, "--peak", str(model), str(count), dtype]
             found = subprocess.run(command, capture_output=True, text=True, check=True)
             print(f"peak memory at {count:>5} sequences  {int(found.stdout.split()[-1]) / 1e6:.0f} MB")
 

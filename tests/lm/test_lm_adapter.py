@@ -19,6 +19,7 @@ from lit_experiments.lm.load import load
 from lit_experiments.lm.noise import StreamKey
 from lit_experiments.lm.sampling import Sampling
 from lit_experiments.lm.score import token_log_probs
+from tests.tolerance import assert_close
 
 
 def save_adapter(folder, config, architecture="llama", **changes):
@@ -78,7 +79,7 @@ def test_an_adapted_model_decodes_from_its_own_distribution(folder_of, adapter):
     state = decoder.prefill(random_sequences([4, 6]))
     out = decoder.sample(state, 8, Sampling(1, 1.0, 0), [StreamKey(0, "s", d) for d in range(2)])
     for row, scores in enumerate(token_log_probs(lm, state.ids)):
-        torch.testing.assert_close(scores[-8:], out.log_probs[row], rtol=1e-4, atol=1e-4)
+        assert_close(scores[-8:], out.log_probs[row])
 
 
 def test_the_adapter_is_part_of_name_and_fingerprint(folder_of, adapter, tmp_path):

@@ -9,6 +9,7 @@ from lit_experiments.lm.attribution import attribute
 from lit_experiments.lm.errors import ModelError
 from lit_experiments.lm.frozen_norm import FrozenNorm
 from lit_experiments.lm.load import load
+from tests.tolerance import assert_close
 
 LENGTHS = [5, 9, 3, 12]
 
@@ -34,8 +35,7 @@ def test_contributions_are_complete(lm_of, name):
     pairs, difference = two_most_likely(lm, sequences)
     found = attribute(lm, sequences, pairs)
     assert (found.residual.abs() < 1e-4 * found.difference.abs()).all(), found.residual / found.difference
-    # Against the model's own output, whose float32 logits of size 10 end about here.
-    torch.testing.assert_close(found.capped, difference, rtol=1e-4, atol=3e-5)
+    assert_close(found.capped, difference, scale=float(model_logits(lm, sequences).abs().max()))
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -125,7 +125,7 @@ def test_texts_in_a_batch_do_not_disturb_each_other(lm_of):
     together = attribute(lm, sequences, pairs)
     for row, (ids, pair) in enumerate(zip(sequences, pairs, strict=True)):
         alone = attribute(lm, [ids], [pair])
-        torch.testing.assert_close(alone.frozen.layers[0], together.frozen.layers[row], rtol=1e-4, atol=1e-4)
+        assert_close(alone.frozen.layers[0], together.frozen.layers[row])
 
 
 def test_half_precision_reports_its_residual(lm_of):
@@ -148,8 +148,8 @@ def test_frozen_norms_are_the_norms(width):
     for norm, centred in ((layer, True), (rms, False)):
         frozen = FrozenNorm(norm, states)
         assert frozen.centred == centred
-        torch.testing.assert_close(frozen.weight.float(), norm.weight, rtol=1e-4, atol=1e-5)
-        torch.testing.assert_close((frozen(states.double()) + frozen.bias).float(), norm(states), rtol=1e-4, atol=1e-5)
+        assert_close(frozen.weight.float(), norm.weight)
+        assert_close((frozen(states.double()) + frozen.bias).float(), norm(states))
         direction = torch.randn(5, width, dtype=torch.float64)
         parts = torch.randn(5, width, dtype=torch.float64)
         pulled = (frozen.pull_back(direction) * parts).sum(1)

@@ -10,6 +10,7 @@ from lit_experiments.lm.decode import Decoder
 from lit_experiments.lm.errors import ModelError
 from lit_experiments.lm.pool import LatentPool, Window
 from lit_experiments.lm.sampling import Sampling
+from tests.tolerance import assert_close
 
 GREEDY = Sampling(temperature=0, top_p=1.0, top_k=0)
 PURE = Sampling(temperature=1, top_p=1.0, top_k=0)
@@ -43,7 +44,7 @@ def test_all_branches_of_a_text_in_one_batch_equal_recomputation(lm_of, name):
         alone = LatentPool(["resid_post.1"], [Window(1, 4), Window(3, 9)])
         fresh = Decoder(lm)
         fresh.sample(fresh.prefill([prefix]), AHEAD, GREEDY, keys(1), forced=[[second[i]]], pool=alone)
-        torch.testing.assert_close(pool.result().means[i], alone.result().means[0], rtol=1e-4, atol=1e-4)
+        assert_close(pool.result().means[i], alone.result().means[0])
 
 
 @pytest.mark.parametrize("name", SLIDING)
@@ -105,7 +106,7 @@ def test_states_of_rows_that_ended_can_be_branched(lm_of):
     for row, one in ended.items():
         length = int(out.lengths[row])
         assert one.ids == [prompts[row] + out.token_ids[row, : length - int(out.stopped[row])].tolist()]
-        torch.testing.assert_close(one.logits, decoder.prefill(one.ids).logits, rtol=1e-4, atol=1e-4)
+        assert_close(one.logits, decoder.prefill(one.ids).logits)
         back = decoder.branch(one, [len(prompts[row])], [0])
         again = decoder.sample(back, length, PURE, [keys(4)[row]])
         assert again.token_ids[0].tolist() == out.token_ids[row, :length].tolist()

@@ -11,6 +11,7 @@ from lit_experiments.lm.float16 import decode_rows
 from lit_experiments.lm.hooks import Tap, tapped
 from lit_experiments.lm.load import load
 from lit_experiments.lm.score import token_log_probs
+from tests.tolerance import assert_close
 
 
 def values_of(captured):
@@ -26,7 +27,7 @@ def test_batched_equals_alone(lm_of, name):
     alone = [capture(lm, [ids], lm.info.sites) for ids in sequences]
     assert together.lengths.tolist() == [3, 11, 7, 1]
     expected = torch.cat([values_of(one) for one in alone], dim=1)
-    torch.testing.assert_close(values_of(together), expected, rtol=2e-3, atol=2e-3)
+    assert_close(values_of(together), expected, stored=True)
 
 
 @pytest.mark.parametrize("name", MAIN)
@@ -36,7 +37,7 @@ def test_the_values_are_the_models_own(lm_of, name):
     captured = capture(lm, [[4, 5], ids], ["final_norm"])
     with torch.inference_mode():
         hidden = lm.body(input_ids=torch.tensor([ids]), use_cache=False).last_hidden_state[0]
-    torch.testing.assert_close(values_of(captured)[0, 2:], hidden, rtol=1e-3, atol=1e-3)
+    assert_close(values_of(captured)[0, 2:], hidden, stored=True)
 
 
 def test_positions_pick_the_right_tokens(lm_of):
@@ -202,7 +203,7 @@ def test_the_next_token_s_logits_come_from_the_same_pass(lm_of, name):
     captured = capture(lm, sequences, ["embed"], next_logits=True)
     with torch.inference_mode():
         alone = [lm.model(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1].float() for ids in sequences]
-    torch.testing.assert_close(captured.next_logits, torch.stack(alone), rtol=1e-4, atol=1e-4)
+    assert_close(captured.next_logits, torch.stack(alone))
     assert capture(lm, sequences, ["embed"]).next_logits is None
 
 

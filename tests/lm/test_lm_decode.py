@@ -12,6 +12,7 @@ from lit_experiments.lm.float16 import decode_rows
 from lit_experiments.lm.load import load
 from lit_experiments.lm.noise import StreamKey
 from lit_experiments.lm.sampling import Sampling
+from tests.tolerance import assert_close
 
 GREEDY = Sampling(temperature=0, top_p=1.0, top_k=0)
 PURE = Sampling(temperature=1, top_p=1.0, top_k=0)
@@ -31,7 +32,7 @@ def test_batched_cached_forked_equals_reading_anew(lm_of, name, sampling):
     for row in range(8):
         ids, log_probs = read_anew(lm, prompts[row // 2], STEPS, sampling, keys(8)[row])
         assert out.token_ids[row].tolist() == ids
-        torch.testing.assert_close(out.log_probs[row], log_probs, rtol=1e-4, atol=1e-4)
+        assert_close(out.log_probs[row], log_probs)
         assert state.ids[row] == prompts[row // 2] + ids
     if sampling is PURE:
         assert not torch.equal(out.token_ids[0], out.token_ids[1])
@@ -99,7 +100,7 @@ def test_captured_states_are_those_of_the_last_token_fed(lm_of, name):
             alone = capture(lm, [ids], sites, positions="last")
             expected = decode_rows(alone.values, alone.exponents)[:, 0]
             ours = torch.stack([state.captured[site][row] for site in sites])
-            torch.testing.assert_close(ours, expected, rtol=2e-3, atol=2e-3)
+            assert_close(ours, expected, stored=True)
             torch.testing.assert_close(lm.head(state.captured["final_norm"]).float(), state.logits)
         decoder.sample(state, 3, PURE, keys(2))
 
@@ -128,7 +129,7 @@ def test_finished_rows_stop_and_the_others_go_on_unchanged(lm_of):
         assert out.lengths[row] == length
         assert out.stopped[row] == (stop in tokens)
         assert out.token_ids[row].tolist() == tokens[:length] + [-1] * (STEPS - length)
-        torch.testing.assert_close(out.log_probs[row, :length], free.log_probs[row, :length], rtol=1e-4, atol=1e-4)
+        assert_close(out.log_probs[row, :length], free.log_probs[row, :length])
         assert out.log_probs[row, length:].isnan().all()
         if stop not in tokens:
             going.append(prompts[row] + tokens)
@@ -167,7 +168,7 @@ def test_forced_tokens_are_taken_and_scored(lm_of):
     assert out.token_ids[1, 0] == 13
     rest, log_probs = read_anew(lm, [*prompts[0], 10, 11, 12], 3, PURE, keys(2)[0])
     assert out.token_ids[0, 3:].tolist() == rest
-    torch.testing.assert_close(out.log_probs[0, 3:], log_probs, rtol=1e-4, atol=1e-4)
+    assert_close(out.log_probs[0, 3:], log_probs)
 
 
 @pytest.mark.parametrize("name", ["gpt2", "llama", "mistral", "gemma3_text"])
@@ -181,8 +182,8 @@ def test_going_back_to_a_position_equals_reading_the_shorter_text(lm_of, name, l
     back = decoder.branch(state, lengths)
     fresh = decoder.prefill([ids[:length] for ids, length in zip(state.ids, lengths, strict=True)])
     assert back.ids == fresh.ids
-    torch.testing.assert_close(back.logits, fresh.logits, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(back.captured["final_norm"], fresh.captured["final_norm"], rtol=1e-4, atol=1e-4)
+    assert_close(back.logits, fresh.logits)
+    assert_close(back.captured["final_norm"], fresh.captured["final_norm"])
     branches = [decoder.sample(one.fork(2), 6, PURE, keys(4)) for one in (back, fresh)]
     assert torch.equal(branches[0].token_ids, branches[1].token_ids)
     assert torch.equal(state.logits, before)

@@ -14,6 +14,7 @@ from lit_experiments.lm.load import load
 from lit_experiments.lm.noise import StreamKey
 from lit_experiments.lm.sampling import Sampling
 from lit_experiments.lm.score import next_token_logits, token_log_probs
+from tests.tolerance import assert_close
 
 SIX = ("gpt2", "opt", "gpt_neox", "llama", "gemma2", "phi")
 TEXTS = random_sequences([3, 11, 7])
@@ -47,7 +48,7 @@ def test_next_token_logits_are_the_models_own(lm_of, name):
     assert together.dtype == torch.float32
     with torch.no_grad():
         alone = torch.cat([lm.model(torch.tensor([ids])).logits[:, -1] for ids in TEXTS])
-    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-4)
+    assert_close(together, alone)
 
 
 def test_logits_that_are_no_numbers_are_an_error(lm_of):
@@ -112,7 +113,7 @@ def test_what_a_part_adds_moves_the_stream_by_as_much(lm_of, name, kind):
     with intervened(lm, [Patch(kind, before[kind] + 1.0, "all")], TEXTS):
         after = states(lm)
     first = "resid_mid.1" if kind.startswith("attn") and "resid_mid.1" in after else "resid_post.1"
-    torch.testing.assert_close(after[first], before[first] + 1.0, rtol=1e-5, atol=1e-4)
+    assert_close(after[first], before[first] + 1.0)
 
 
 @pytest.mark.parametrize("name", SIX)
@@ -124,15 +125,15 @@ def test_steering_and_ablating_follow_their_formulas(lm_of, name):
         with intervened(lm, [Steer(site, 5 * direction(), [0.5, -2.0, 7.0], "all")], TEXTS):
             steered = states(lm)[site]
         amounts = torch.tensor([0.5, -2.0, 7.0]).repeat_interleave(torch.tensor([3, 11, 7]))
-        torch.testing.assert_close(steered, h + amounts[:, None] * u, rtol=1e-5, atol=1e-5)
+        assert_close(steered, h + amounts[:, None] * u)
         with intervened(lm, [Ablate(site, 5 * direction(), "all")], TEXTS):
             once = states(lm)[site]
         with intervened(lm, [Ablate(site, direction(), "all")] * 2, TEXTS) as fired:
             twice = states(lm)[site]
         assert fired == [1, 1]
-        torch.testing.assert_close(once, h - (h @ u)[:, None] * u, rtol=1e-4, atol=1e-4)
+        assert_close(once, h - (h @ u)[:, None] * u)
         assert ((once @ u).abs() <= 1e-5 * h.norm(dim=1)).all()
-        torch.testing.assert_close(once, twice, rtol=1e-5, atol=1e-5)
+        assert_close(once, twice)
         with intervened(lm, [Steer(site, direction(), 0.0, "all")], TEXTS):
             assert torch.equal(next_token_logits(lm, TEXTS), logits)
 
@@ -158,7 +159,7 @@ def test_batched_equals_alone(lm_of, name):
         with intervened(lm, plan(rows[start : start + len(chosen)], [chosen], amount), [ids]):
             alone.append(next_token_logits(lm, [ids]))
         start += len(chosen)
-    torch.testing.assert_close(together, torch.cat(alone), rtol=1e-4, atol=1e-4)
+    assert_close(together, torch.cat(alone))
     assert not torch.allclose(together, next_token_logits(lm, TEXTS), atol=1e-2)
 
 
@@ -172,8 +173,9 @@ def test_changes_along_one_block_add_up_in_any_order_of_the_list(lm_of, backward
         after = states(lm)
     moved = {kind: (after[f"{kind}.1"] - before[f"{kind}.1"]) @ u / u.norm() for kind in ("resid_mid", "resid_post")}
     mlp = (after["mlp_out.1"] - before["mlp_out.1"]) @ u / u.norm()
-    torch.testing.assert_close(moved["resid_mid"], torch.full((21,), 2.0), rtol=0, atol=1e-4)
-    torch.testing.assert_close(moved["resid_post"], 3.0 + mlp, rtol=0, atol=1e-4)
+    largest = float(after["resid_post.1"].norm(dim=1).max())
+    assert_close(moved["resid_mid"], torch.full((21,), 2.0), scale=largest)
+    assert_close(moved["resid_post"], 3.0 + mlp, scale=largest)
 
 
 def test_at_one_site_the_order_of_the_list_counts(lm_of):

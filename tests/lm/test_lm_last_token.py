@@ -10,6 +10,7 @@ from lit_experiments.lm.errors import ModelError, NonFiniteStateError
 from lit_experiments.lm.intervene import Ablate, Patch, Steer, intervened
 from lit_experiments.lm.last_token import ROUNDING, SharedPrefix, WholePrompts, last_token_passes, rounding_between
 from lit_experiments.lm.score import next_token_logits
+from tests.tolerance import assert_close
 
 SHORT = random_sequences([2, 4, 3])  # within every sliding window of the tiny models
 
@@ -34,7 +35,7 @@ def test_many_at_once_are_what_each_is_in_a_pass_of_its_own(lm_of, name):
         pairs = zip(shared.logits(plan(site)), whole.logits(plan(site)), strict=True)
         for at, ((slot, fast), (_, slow)) in enumerate(pairs):
             assert slot == at % 3
-            torch.testing.assert_close(fast, slow, rtol=1e-4, atol=1e-4)
+            assert_close(fast, slow)
             assert not torch.allclose(fast, clean, atol=1e-3), (site, at)
 
 
@@ -75,7 +76,7 @@ def test_states_are_those_of_a_whole_pass(lm_of, name):
         states = shared.states(site)
         assert states.shape == (2, 3, D)
         for slot in states:
-            torch.testing.assert_close(slot, whole, rtol=1e-4, atol=1e-4)
+            assert_close(slot, whole)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from lit_experiments.lm.decode import Decoder
 from lit_experiments.lm.errors import ModelError, NonFiniteStateError
 from lit_experiments.lm.pool import LatentPool, Window
 from lit_experiments.lm.sampling import Sampling
+from tests.tolerance import assert_close
 
 PURE = Sampling(temperature=1, top_p=1.0, top_k=0)
 SITES = ["embed", "resid_post.0", "resid_post.1"]
@@ -53,7 +54,7 @@ def test_pooled_while_decoding_equals_reading_the_finished_text(lm_of, name):
     for row in range(4):
         states = read(lm, prompts[row // 2], out.token_ids[row].tolist())
         for k, window in enumerate(windows):
-            torch.testing.assert_close(found.means[row, k], expected(states, window)[0], rtol=1e-4, atol=1e-4)
+            assert_close(found.means[row, k], expected(states, window)[0])
     assert not torch.allclose(found.means[0, 0], found.means[1, 0])
 
 
@@ -88,7 +89,7 @@ def test_rows_that_end_stop_contributing(lm_of):
             mean, count = expected(states, window)
             assert found.counts[row, k] == count
             assert found.full[row, k] == (count == window.points)
-            torch.testing.assert_close(found.means[row, k], mean, rtol=1e-4, atol=1e-4, equal_nan=True)
+            assert_close(found.means[row, k], mean)
     assert found.counts[1].tolist() == [2, 1, 0]
     assert found.means[1, 2].isnan().all()
 
@@ -109,7 +110,7 @@ def test_windows_may_differ_from_row_to_row(lm_of):
         for k, window in enumerate(windows[row]):
             mean, count = expected(states, window)
             assert found.counts[row, k] == count
-            torch.testing.assert_close(found.means[row, k], mean, rtol=1e-4, atol=1e-4)
+            assert_close(found.means[row, k], mean)
 
 
 def test_means_do_not_depend_on_the_company(lm_of):
@@ -121,7 +122,7 @@ def test_means_do_not_depend_on_the_company(lm_of):
         alone = LatentPool(SITES, [Window(3, 12)])
         decoder = Decoder(lm)
         decoder.sample(decoder.prefill([prompt]), STEPS, PURE, [keys(3)[row]], pool=alone)
-        torch.testing.assert_close(alone.result().means[0], together.result().means[row], rtol=1e-4, atol=1e-4)
+        assert_close(alone.result().means[0], together.result().means[row])
 
 
 def test_trajectories_are_kept_on_request_only(lm_of):
@@ -133,7 +134,7 @@ def test_trajectories_are_kept_on_request_only(lm_of):
         numbers, states = zip(*pool.trajectories[row], strict=True)
         assert numbers == (4, 8, 12)
         whole = read(lm, prompt, out.token_ids[row].tolist())
-        torch.testing.assert_close(torch.stack(states, 1), whole[:, [3, 7, 11]], rtol=1e-4, atol=1e-4)
+        assert_close(torch.stack(states, 1), whole[:, [3, 7, 11]])
         torch.testing.assert_close(torch.stack(states).mean(0), pool.result().means[row, 0])
     without = LatentPool(SITES, [Window(4, 12)])
     decoded(lm, prompts, without)

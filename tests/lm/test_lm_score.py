@@ -10,6 +10,7 @@ from lit_experiments.lm.errors import ModelError
 from lit_experiments.lm.noise import StreamKey
 from lit_experiments.lm.sampling import Sampling
 from lit_experiments.lm.score import cross_entropy, token_log_probs
+from tests.tolerance import assert_close
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -20,7 +21,7 @@ def test_cross_entropy_is_the_models_own_loss(lm_of, name):
         tensor = torch.tensor([ids])
         with torch.inference_mode():
             theirs = float(lm.model(input_ids=tensor, labels=tensor, use_cache=False).loss)
-        assert ours == pytest.approx(theirs, rel=1e-5, abs=1e-5)
+        assert_close(ours, theirs)
 
 
 def test_log_probs_belong_to_the_token_after_each_position(lm_of):
@@ -39,7 +40,7 @@ def test_scores_equal_the_log_probs_noted_while_sampling(lm_of):
     state = decoder.prefill(random_sequences([3, 6]))
     out = decoder.sample(state, 9, Sampling(1, 1.0, 0), [StreamKey(0, "s", d) for d in range(2)])
     for row, scores in enumerate(token_log_probs(lm, state.ids)):
-        torch.testing.assert_close(scores[-9:], out.log_probs[row], rtol=1e-4, atol=1e-4)
+        assert_close(scores[-9:], out.log_probs[row])
 
 
 def test_chunks_change_nothing(lm_of, monkeypatch):
@@ -53,7 +54,7 @@ def test_chunks_change_nothing(lm_of, monkeypatch):
     handle.remove()
     assert max(sizes) == 3
     for one, other in zip(whole, parts, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+        assert_close(one, other)
 
 
 def test_one_token_has_no_score(lm_of):

@@ -14,6 +14,7 @@ from lit_experiments.lm.layouts import Point, known_architectures
 from lit_experiments.lm.load import load
 from lit_experiments.lm.selfcheck import check_sites
 from lit_experiments.lm.sites import resolve_sites
+from tests.tolerance import assert_close
 
 
 def states_of(lm, ids):
@@ -41,17 +42,17 @@ def test_the_residual_stream_adds_up(lm_of, name):
         pre, post = states[f"resid_pre.{layer}"], states[f"resid_post.{layer}"]
         attn, mlp = states[f"attn_out.{layer}"], states[f"mlp_out.{layer}"]
         if lm.info.layout.flow == "sequential":
-            torch.testing.assert_close(states[f"resid_mid.{layer}"], pre + attn, rtol=1e-5, atol=1e-5)
-            torch.testing.assert_close(post, states[f"resid_mid.{layer}"] + mlp, rtol=1e-5, atol=1e-5)
+            assert_close(states[f"resid_mid.{layer}"], pre + attn)
+            assert_close(post, states[f"resid_mid.{layer}"] + mlp)
         if lm.info.layout.flow == "parallel":
-            torch.testing.assert_close(post, pre + attn + mlp, rtol=1e-5, atol=1e-5)
+            assert_close(post, pre + attn + mlp)
         if layer:
             assert torch.equal(pre, states[f"resid_post.{layer - 1}"])
         assert attn.abs().max() > 0.01
         assert mlp.abs().max() > 0.01
     assert torch.equal(states["embed"], states["resid_pre.0"])
     if "final_norm" in states:
-        torch.testing.assert_close(lm.head(states["final_norm"]), logits, rtol=1e-5, atol=1e-5)
+        assert_close(lm.head(states["final_norm"]), logits)
 
 
 @pytest.mark.parametrize("name", ["gpt2", "llama", "gemma2"])

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
@@ -19,6 +18,7 @@ from lit_experiments.lm.load import load
 from lit_experiments.lm.spec import ModelSpec
 from tests.collecting.conftest import content
 from tests.experiments.geometry.chat_server import Handler, Told, fails, says, serving
+from tests.tolerance import EMBEDDED, assert_close
 from tests.toys import random_llama
 
 KEY, VARIABLE = "sk-run-51ab", "CLUSTER_TEST_KEY"
@@ -98,7 +98,7 @@ def test_latents_are_means_over_the_stored_texts(run: Path) -> None:
             places = [len(prompt) + n - 1 for n in range(2, fed + 1, 2)]
             states = exact_states(lm, [prompt + ids], sites, [places])
             expected = torch.stack([states[site].mean(0) for site in sites]).numpy()
-            np.testing.assert_allclose(row["latents"][:, draw], expected, rtol=2e-3, atol=2e-2)
+            assert_close(row["latents"][:, draw], expected, EMBEDDED, stored=True)
             assert row["pooled_tokens"][draw] == len(places)
             assert row["known_methods"][draw] == ("split" if "Split" in row["completion_text"][draw] else "count")
 
@@ -200,7 +200,7 @@ def test_batches_and_devices_change_nothing(tmp_path: Path) -> None:
     assert collect(tmp_path / "other", **settings, batch_size=1, devices=2) == EXIT_DONE
     one, other = content(tmp_path / "one"), content(tmp_path / "other")
     assert one["completion_ids"] == other["completion_ids"]
-    np.testing.assert_allclose(one["latents"], other["latents"], rtol=2e-3, atol=2e-3)
+    assert_close(one["latents"], other["latents"], stored=True)
 
 
 @pytest.mark.parametrize(

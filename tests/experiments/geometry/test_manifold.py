@@ -25,6 +25,7 @@ from lit_experiments.lm.sampling import Sampling
 from lit_experiments.lm.spec import ModelSpec
 from lit_experiments.sources.problems import ProblemRecord, read_problems
 from tests.collecting.conftest import content
+from tests.tolerance import assert_close
 from tests.toys import random_llama
 
 
@@ -71,7 +72,7 @@ def test_an_oracle_is_read_as_a_completion_is_pooled(tmp_path: Path) -> None:
         decoder.sample(state, len(oracle.ids), Sampling(1.0, 1.0, 0), key, forced=[oracle.ids], pool=pool)
         pooled = pool.result()
         expected = torch.where(pooled.full[0][:, None, None], pooled.means[0], torch.nan).numpy()
-        np.testing.assert_allclose(latents, expected, rtol=1e-4, atol=1e-5)
+        assert_close(latents, expected)
     assert np.isnan(found[2, 2]).all()
     assert np.isfinite(found[1]).all()
 
@@ -188,7 +189,7 @@ def test_batches_and_devices_change_nothing(tmp_path: Path) -> None:
     one, other = content(tmp_path / "one"), content(tmp_path / "other")
     assert one["completion_ids"] == other["completion_ids"]
     for name in ("latents", "window_latents", "oracle_latent", "oracle_window_latents"):
-        np.testing.assert_allclose(one[name], other[name], rtol=2e-3, atol=2e-3)
+        assert_close(one[name], other[name], stored=True)
 
 
 def test_problems_without_a_usable_oracle_are_counted_or_refused(

@@ -18,6 +18,7 @@ from lit_experiments.lm.load import load
 from lit_experiments.lm.pool import LatentPool, Pooled
 from lit_experiments.lm.spec import ModelSpec
 from tests.collecting.conftest import content
+from tests.tolerance import assert_close
 from tests.toys import random_llama
 
 SMALL = {"num_problems": 4, "completions": 3, "token_checkpoints": "[4, 8, 24]", "latent_sampling_stride": 2}
@@ -63,11 +64,11 @@ def test_latents_are_means_over_the_stored_texts(run: Path, llama: Path) -> None
             for k, checkpoint in enumerate((4, 8, 24)):
                 if fed >= checkpoint:
                     expected = whole[:, 1:checkpoint:2].mean(1)
-                    np.testing.assert_allclose(row["latents"][:, k, draw], expected, rtol=2e-3, atol=2e-3)
+                    assert_close(row["latents"][:, k, draw], expected, stored=True)
                 else:
                     assert np.isnan(row["latents"][:, k, draw]).all()
             assert row["trajectory_tokens"][draw] == list(range(2, min(fed, 24) + 1, 2))
-            np.testing.assert_allclose(paths[draw], whole[:, 1 : min(fed, 24) : 2], rtol=2e-3, atol=2e-3)
+            assert_close(paths[draw], whole[:, 1 : min(fed, 24) : 2], stored=True)
     assert ended > 0
 
 
@@ -181,7 +182,7 @@ def test_batches_and_devices_change_nothing(llama: Path, tmp_path: Path, options
     one, other = content(tmp_path / "one"), content(tmp_path / "other")
     assert one["completion_text"] == other["completion_text"]
     np.testing.assert_array_equal(one["pooled_tokens"], other["pooled_tokens"])
-    np.testing.assert_allclose(one["latents"], other["latents"], rtol=2e-3, atol=2e-3)
+    assert_close(one["latents"], other["latents"], stored=True)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from lit_experiments.experiments.introspection.probe_data import read_questions_
 from lit_experiments.experiments.introspection.twin import forget_states, model_of, twin_states
 from lit_experiments.lm.capture import capture
 from lit_experiments.lm.load import load_untrained
+from tests.tolerance import EMBEDDED, assert_close
 
 PASSES = ["mcq", "self_confidence"]
 
@@ -36,8 +37,8 @@ def test_states_are_those_of_fresh_weights_at_the_answer_position(run: Path, tmp
         row = questions.rows[kind].iloc[17]
         one = capture(lm, [row.input_ids.tolist()], store.schema.coords["layer"])
         states = one.values.float().numpy() * np.exp2(one.exponents.numpy()[..., None].astype(np.float32))
-        np.testing.assert_allclose(found[kind][17], states[:, -1], atol=2e-3)
-        np.testing.assert_allclose(before[kind][17], states[:, -3], atol=2e-3)
+        assert_close(found[kind][17], states[:, -1], EMBEDDED, stored=True)
+        assert_close(before[kind][17], states[:, -3], EMBEDDED, stored=True)
     (kept, _) = sorted(tmp_path.iterdir(), key=lambda path: path.stat().st_mtime_ns)
     marked = {kind: np.zeros_like(values) for kind, values in found.items()}
     save_file(marked, kept)

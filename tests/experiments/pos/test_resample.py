@@ -19,6 +19,7 @@ from lit_experiments.probes.class_probe import ClassProbe, load_class_probe, sav
 from tests.collecting.conftest import Launcher, assert_same, content, launcher  # noqa: F401 - a fixture
 from tests.experiments.pos.conftest import EXACT, Toy, command, run
 from tests.experiments.pos.toy import NOUN, TRANSITION, WORDS, toy_model, toy_treebank
+from tests.tolerance import assert_close
 
 
 def warped(shares: np.ndarray, temperature: float, top_p: float) -> np.ndarray:
@@ -226,5 +227,5 @@ def test_killed_and_resumed_on_two_devices_the_completions_are_the_same(
     wanted = exported(toy.resampled, tmp_path / "wanted.jsonl")
     assert exported(tmp_path / "run", tmp_path / "found.jsonl") == wanted
     one, other = content(toy.resampled), content(tmp_path / "run")
-    np.testing.assert_allclose(one.pop("log_probs"), other.pop("log_probs"), atol=1e-5)
+    assert_close(one.pop("log_probs"), other.pop("log_probs"))
     assert_same(one, other)

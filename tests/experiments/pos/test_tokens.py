@@ -15,6 +15,7 @@ from lit_experiments.lm.load import load
 from lit_experiments.lm.spec import ModelSpec
 from tests.collecting.conftest import assert_same, content
 from tests.experiments.pos.conftest import run
+from tests.tolerance import assert_close
 from tests.toys import random_llama
 
 HAND_MADE = """# newdoc id = a
@@ -67,7 +68,7 @@ def test_a_words_state_is_that_of_its_last_or_first_token_or_their_mean(
         "mean": lambda a, b: states[a : b + 1].mean(0),
     }
     wanted = np.stack([pick[position](first, last) for first, last in ends])
-    np.testing.assert_allclose(store["resid_post"].read([0], layer=1), wanted, rtol=2e-3, atol=2e-3)
+    assert_close(store["resid_post"].read([0], layer=1), wanted, stored=True)
     assert row["positions"] == row["first_tokens" if position == "first" else "last_tokens"]
 
 
@@ -98,7 +99,7 @@ def test_batch_size_and_backend_change_nothing(llama: Path, tmp_path: Path) -> N
     assert run("collect", "pos_tokens", tmp_path / "one", **options) == EXIT_DONE
     assert run("collect", "pos_tokens", tmp_path / "two", **options, batch_size=3, backend="hdf5") == EXIT_DONE
     one, other = content(tmp_path / "one"), content(tmp_path / "two")
-    np.testing.assert_allclose(one.pop("resid_post"), other.pop("resid_post"), atol=2e-3)
+    assert_close(one.pop("resid_post"), other.pop("resid_post"), stored=True)
     assert_same(one, other)
 
 

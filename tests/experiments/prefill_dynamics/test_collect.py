@@ -19,6 +19,7 @@ import stores
 from lit_experiments.cli import main
 from lit_experiments.errors import EXIT_DONE, EXIT_STOPPED, EXIT_USER
 from tests.collecting.conftest import Launcher, assert_same, content, launcher
+from tests.tolerance import assert_close
 from tests.toys import bigram_model, random_llama
 
 __all__ = ["launcher"]  # a fixture
@@ -96,11 +97,12 @@ def test_states_and_cross_entropy_are_the_model_s_own(run: Path, llama: Path) ->
         with torch.no_grad():
             output = model(ids, labels=ids)
         own = torch.stack([kept[layer][0] for layer in range(3)])[:, row["boundary"] :].numpy()
-        assert states[:, ends[i] - lengths[i] : ends[i]] == pytest.approx(own, rel=2e-3, abs=2e-3)
+        assert_close(states[:, ends[i] - lengths[i] : ends[i]], own, stored=True)
         scores = ce[ce_ends[i] - (len(row["input_ids"]) - 1) : ce_ends[i]]
-        assert scores.mean() == pytest.approx(float(output.loss), rel=1e-5)
+        largest = float(output.logits.abs().max())
+        assert_close(scores.mean(), output.loss, scale=largest)
         table = output.logits[0].log_softmax(-1)
-        assert scores[-1] == pytest.approx(-float(table[-2, row["input_ids"][-1]]), abs=1e-4)
+        assert_close(scores[-1], -table[-2, row["input_ids"][-1]], scale=largest)
 
 
 def test_greedy_text_is_what_greedy_decoding_gives(run: Path, llama: Path) -> None:
@@ -125,7 +127,7 @@ def test_batches_of_one_hdf5_and_two_devices_give_the_same_texts_and_numbers(
     one, other = content(run), content(tmp_path / "other")
     for name, values in one.items():
         if isinstance(values, np.ndarray):
-            assert other[name] == pytest.approx(values, rel=2e-3, abs=2e-3)
+            assert_close(other[name], values, stored=True)
         else:
             assert other[name] == values, name
 

@@ -13,6 +13,7 @@ import stores
 from lit_experiments.cli import main
 from lit_experiments.errors import EXIT_DONE, EXIT_FAILED, EXIT_USER
 from tests.collecting.conftest import content
+from tests.tolerance import assert_close
 from tests.toys import bigram_model, random_llama
 
 WORDS = ["a", "b"]
@@ -88,7 +89,7 @@ def test_batch_size_changes_no_token(llama: Path, contexts: Path, tmp_path: Path
     one, other = content(tmp_path / "all"), content(tmp_path / "some")
     np.testing.assert_array_equal(one["token_ids"], other["token_ids"])
     assert one["starting_point_ids"] == other["starting_point_ids"]
-    np.testing.assert_allclose(one["log_probs"], other["log_probs"], atol=1e-4)
+    assert_close(one["log_probs"], other["log_probs"])
 
 
 def test_a_collection_grown_by_limit_equals_one_made_at_once(llama: Path, contexts: Path, tmp_path: Path) -> None:
