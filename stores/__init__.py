@@ -21,6 +21,8 @@ from .errors import (
     NonFiniteError,
     NotAStore,
     NotWritable,
+    OlderFormat,
+    Problem,
     RecordError,
     SchemaError,
     SchemaMismatch,
@@ -35,7 +37,7 @@ from .inspection import inspect
 from .reader import Store, create_store, open_store
 from .records import Records
 from .schema import Column, Field, Schema
-from .verify import Problem, verify
+from .verify import verify
 from .writer import PartWriter, new_launch_name
 
 __all__ = [
@@ -52,6 +54,7 @@ __all__ = [
     "NonFiniteError",
     "NotAStore",
     "NotWritable",
+    "OlderFormat",
     "PartWriter",
     "Problem",
     "RecordError",

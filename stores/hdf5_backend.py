@@ -1,9 +1,9 @@
 """Segments as HDF5 files: one chunked dataset per field, written once and closed. See docs/store-format.md.
 
 Chunks are compressed in threads and handed over ready (`write_direct_chunk`); HDF5 itself reads them with hdf5plugin's
-Blosc filter. Beside each dataset lies one with its chunks' CRC-32C: HDF5's own Fletcher-32 takes half as long as the
-compression and misses 0x0000 against 0xffff. Our reader asks HDF5 only where the chunks lie, so no HDF5 handle lives
-across a fork.
+Blosc filter. Their CRC-32C lie in the manifest (in stores of version 1, in a dataset beside each): HDF5's own
+Fletcher-32 takes half as long as the compression and misses 0x0000 against 0xffff. Our reader asks HDF5 only where the
+chunks lie, so no HDF5 handle lives across a fork.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .errors import BackendMismatch, CorruptStore
 from .files import Files, LocalFiles
 from .hdf5_file import writing
 
-CHECKSUMS = ".crc32c"
+_CHECKSUMS = ".crc32c"
 
 
 def segment_name(number: int) -> str:
@@ -42,13 +42,14 @@ def write_file(
         with writing(block_file) as (file, steady):
             file.attrs.update(attributes)
             for plan in plans:
-                written.stored[plan.name] = _write_array(file, plan, steady.check)
+                written.stored[plan.name], written.chunks[plan.name] = _write_array(file, plan, steady.check)
             add(file)
         written.files[base] = block_file.finish()
     return written
 
 
-def _write_array(file: Any, plan: FieldPlan, check: Callable[[], None]) -> int:
+def _write_array(file: Any, plan: FieldPlan, check: Callable[[], None]) -> tuple[int, list[int]]:
+    """(stored bytes, CRC-32C of each chunk)"""
     import hdf5plugin
 
     layout = plan.layout
@@ -68,9 +69,7 @@ def _write_array(file: Any, plan: FieldPlan, check: Callable[[], None]) -> int:
             check()  # a full disk ends this here, not after compressing all the rest
             checksums.append(checksum)
             stored += len(frame)
-    grid = (*layout.leading, layout.per_line)
-    file.create_dataset(plan.name + CHECKSUMS, data=np.array(checksums, np.uint32).reshape(grid))
-    return stored
+    return stored, checksums
 
 
 def _room(layout: Layout) -> tuple[int, ...]:
@@ -84,6 +83,7 @@ def locate_chunks(files: Files, base: str, name: str, layout: Layout) -> Located
     """
     import h5py
 
+    files.size(base)  # HDF5 would wait for a FIFO's other end; this refuses what is no file
     offsets = np.full(layout.n_chunks, -1, np.int64)
     sizes = np.zeros(layout.n_chunks, np.int64)
     strides = np.cumprod([1, *reversed((*layout.leading, layout.per_line)[1:])])[::-1]
@@ -98,12 +98,13 @@ def locate_chunks(files: Files, base: str, name: str, layout: Layout) -> Located
         with h5py.File(files.locate(base), "r", locking=False) as file:
             if layout.n_chunks:
                 file[name].id.chunk_iter(note)
-            checksums = file[name + CHECKSUMS][()].reshape(-1)
-    except (OSError, KeyError, RuntimeError, IndexError, ValueError) as error:
+            beside = file.get(name + _CHECKSUMS)  # in stores of version 1
+            checksums = None if beside is None else beside[()].reshape(-1)
+    except (OSError, KeyError, RuntimeError, IndexError, ValueError, TypeError, AttributeError) as error:
         raise CorruptStore(
             f"{files.locate(base)}, {name}: {error}. Run `lit-experiments verify` on this store."
         ) from error
-    if np.any(offsets < 0) or len(checksums) != layout.n_chunks:
+    if np.any(offsets < 0) or (checksums is not None and len(checksums) != layout.n_chunks):
         raise CorruptStore(f"{files.locate(base)}, {name} lacks a chunk. Run `lit-experiments verify` on this store.")
     return Located(base, offsets, sizes, checksums)
 

@@ -170,7 +170,7 @@ def open_store(path: str | os.PathLike[str]) -> Store:
     """
     files = open_files(path)
     header = read_header(files)
-    index = read_index(files, header.backend, header.schema)
+    index = read_index(files, header)
     return Store(path, header, index, np.arange(len(index)))
 
 
