@@ -84,6 +84,14 @@ class LockedError(StoreError):
     """Another process is collecting into this store."""
 
 
+class MissingLibrary(StoreError):
+    """A library that only some uses need isn't installed."""
+
+
+class ExportError(StoreError):
+    """The export can't be made: unknown format, or the target exists."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """Something wrong with a store. `path` is the file, `what` says what was found, with field and chunk where that
@@ -95,7 +103,3 @@ class Problem:
 
     def __str__(self) -> str:
         return self.what if self.path in self.what else f"{self.path}: {self.what}"
-
-
-class ExportError(StoreError):
-    """The export can't be made: unknown format, or the target exists."""

@@ -27,14 +27,9 @@ def segment_name(number: int) -> str:
 
 
 def write_segment(files: Files, base: str, plans: list[FieldPlan], attributes: dict[str, Any]) -> WrittenFiles:
-    """Write the file at `base` (a new path). Returns its size and checksums, and stored bytes per field."""
-    return write_file(files, base, plans, attributes, lambda _: None)
-
-
-def write_file(
-    files: Files, base: str, plans: list[FieldPlan], attributes: dict[str, Any], add: Callable[[Any], None]
-) -> WrittenFiles:
-    """As `write_segment`; `add` may put more into the open h5py.File at the end."""
+    """Write the file at `base` (a new path). Returns its size and checksums, stored bytes and chunk checksums per
+    field.
+    """
     if not isinstance(files, LocalFiles):
         raise BackendMismatch(f"HDF5 can't be written to {files.locate('')}; use the zarr backend there.")
     written = WrittenFiles()
@@ -43,7 +38,6 @@ def write_file(
             file.attrs.update(attributes)
             for plan in plans:
                 written.stored[plan.name], written.chunks[plan.name] = _write_array(file, plan, steady.check)
-            add(file)
         written.files[base] = block_file.finish()
     return written
 
@@ -56,7 +50,7 @@ def _write_array(file: Any, plan: FieldPlan, check: Callable[[], None]) -> tuple
     options: dict[str, Any] = {}
     if layout.n_chunks:
         blosc = hdf5plugin.Blosc(cname="lz4", clevel=LEVEL, shuffle=BIT_SHUFFLE)
-        options = {"chunks": layout.chunk_shape, "maxshape": _room(layout), **blosc}
+        options = {"chunks": layout.chunk_shape, "maxshape": layout.whole_chunks, **blosc}
     dataset = file.create_dataset(plan.name, shape=layout.shape, dtype=layout.dtype, fillvalue=plan.fill, **options)
     dataset.attrs.update(plan.attributes)
     for axis, dim in enumerate(plan.dims):
@@ -70,11 +64,6 @@ def _write_array(file: Any, plan: FieldPlan, check: Callable[[], None]) -> tuple
             checksums.append(checksum)
             stored += len(frame)
     return stored, checksums
-
-
-def _room(layout: Layout) -> tuple[int, ...]:
-    """Maximum shape: whole chunks, which keeps HDF5's fixed-array index."""
-    return (*layout.leading, layout.per_line * layout.rows, *layout.trailing)
 
 
 def locate_chunks(files: Files, base: str, name: str, layout: Layout) -> Located:

@@ -77,6 +77,8 @@ def read_header(files: Files) -> Header:
         raise NewerFormat(f"{place} has format version {version}; this program reads up to {VERSION}. Update it.")
     checksum = sealed.check(data, document, place)
     try:
+        if not (isinstance(document["provenance"], dict) and isinstance(document["fingerprint"]["content"], dict)):
+            raise TypeError("fingerprint and provenance need to be objects")
         return Header(
             document["backend"],
             Schema.from_json(document["schema"]),
@@ -87,7 +89,7 @@ def read_header(files: Files) -> Header:
             document["version"],
             checksum if document["version"] > 1 else None,
         )
-    except (KeyError, TypeError, AttributeError, SchemaError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, SchemaError) as error:
         raise CorruptStore(f"{place} is incomplete: {error!r}.") from error
 
 
