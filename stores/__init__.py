@@ -17,10 +17,13 @@ from .errors import (
     FingerprintError,
     FingerprintMismatch,
     LockedError,
+    MissingLibrary,
     NewerFormat,
     NonFiniteError,
     NotAStore,
     NotWritable,
+    OlderFormat,
+    Problem,
     RecordError,
     SchemaError,
     SchemaMismatch,
@@ -35,7 +38,7 @@ from .inspection import inspect
 from .reader import Store, create_store, open_store
 from .records import Records
 from .schema import Column, Field, Schema
-from .verify import Problem, verify
+from .verify import verify
 from .writer import PartWriter, new_launch_name
 
 __all__ = [
@@ -48,10 +51,12 @@ __all__ = [
     "FingerprintError",
     "FingerprintMismatch",
     "LockedError",
+    "MissingLibrary",
     "NewerFormat",
     "NonFiniteError",
     "NotAStore",
     "NotWritable",
+    "OlderFormat",
     "PartWriter",
     "Problem",
     "RecordError",

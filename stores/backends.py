@@ -36,10 +36,11 @@ class FieldPlan:
 
 @dataclass
 class WrittenFiles:
-    """A segment's files with sizes and checksums, and stored bytes by field."""
+    """A segment's files with sizes and checksums; stored bytes and the chunks' CRC-32C (in C order) by field."""
 
     files: dict[str, FileChecksums] = field(default_factory=dict)
     stored: dict[str, int] = field(default_factory=dict)
+    chunks: dict[str, list[int]] = field(default_factory=dict)
 
     @property
     def total(self) -> int:
@@ -50,19 +51,21 @@ class WrittenFiles:
 class Located:
     """Byte places of an array's chunks within one file, in C order of the chunk grid.
 
-    Where `checksums` (CRC-32C) is None, each chunk's last 4 bytes are its checksum, little-endian.
+    `checksums`: the CRC-32C of each chunk's frame. `trailer`: bytes behind each frame that belong to the container.
     """
 
     rel: str
     offsets: NDArray[np.int64]
     sizes: NDArray[np.int64]
     checksums: NDArray[np.uint32] | None
+    trailer: int = 0
 
     def frame(self, chunk: int, stored: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int]:
-        """(frame, its checksum) of a chunk's bytes."""
+        """(frame, its checksum) of a chunk's bytes. Where no checksums are known, the trailer holds them."""
+        frame = stored[: len(stored) - self.trailer]
         if self.checksums is not None:
-            return stored, int(self.checksums[chunk])
-        return stored[:-4], int.from_bytes(stored[-4:].tobytes(), "little")
+            return frame, int(self.checksums[chunk])
+        return frame, int.from_bytes(stored[-4:].tobytes(), "little")
 
 
 class Backend(Protocol):

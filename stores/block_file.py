@@ -18,9 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import numpy as np
-
-from .checksums import BLOCK_BYTES, FileChecksums, crc32c
+from .checksums import BLOCK_BYTES, FileChecksums, block_digest
 
 _DIRECT = getattr(os, "O_DIRECT", 0)
 
@@ -73,7 +71,7 @@ class BlockFile:
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         self._spare = spare
         self._waiting: dict[int, _Block] = {}
-        self._written: dict[int, tuple[int, int]] = {}  # block -> (its length, its CRC-32C)
+        self._written: dict[int, tuple[int, str]] = {}  # block -> (its length, its digest)
         self._direct, self._may_be_direct = False, bool(_DIRECT)
         self.size = 0
 
@@ -105,7 +103,7 @@ class BlockFile:
         blocks = range(math.ceil(self.size / BLOCK_BYTES))
         for number in blocks:
             length = min(BLOCK_BYTES, self.size - number * BLOCK_BYTES)
-            if number in self._waiting or self._written.get(number, (0, 0))[0] != length:
+            if number in self._waiting or self._written.get(number, (0, ""))[0] != length:
                 self._block(number)
                 self._write_out(number, length)
         os.ftruncate(self._fd, self.size)
@@ -125,7 +123,7 @@ class BlockFile:
         data = block.upto(length)
         self._set_direct(length == BLOCK_BYTES)
         self._write_all(data, number * BLOCK_BYTES)
-        self._written[number] = length, crc32c(np.frombuffer(data, np.uint8))
+        self._written[number] = length, block_digest(data)
         self._spare.give(block.memory)
 
     def _write_all(self, data: memoryview, offset: int) -> None:

@@ -67,6 +67,11 @@ class Layout:
         return (*(1 for _ in self.leading), self.rows, *self.trailing)
 
     @property
+    def whole_chunks(self) -> tuple[int, ...]:
+        """The shape with the last chunks taken whole: as HDF5's maximum shape it keeps the fixed-array index."""
+        return (*self.leading, self.per_line * self.rows, *self.trailing)
+
+    @property
     def per_line(self) -> int:
         """Chunks along the stacking dim."""
         return math.ceil(self.length / self.rows)
@@ -119,14 +124,24 @@ class Frames:
             begin += size + 4
 
 
-def encode_chunks(layout: Layout, fetch: Fetch, fill: Any) -> Iterator[Frames]:
-    """All chunks in C order of the grid, some at a time."""
+def blosc_frame(values: NDArray[Any]) -> bytes:
+    """A chunk's values as the store holds them."""
+    from numcodecs import blosc
+
+    frame: bytes = blosc.compress(values, b"lz4", LEVEL, BIT_SHUFFLE)
+    return frame
+
+
+def encode_chunks(
+    layout: Layout, fetch: Fetch, fill: Any, codec: Callable[[NDArray[Any]], bytes] = blosc_frame
+) -> Iterator[Frames]:
+    """All chunks in C order of the grid, some at a time, each through `codec` (C-contiguous values to bytes)."""
 
     def work(chunks: range) -> Frames:
         pieces: list[bytes] = []
         sizes, checksums = [], []
         for chunk in chunks:
-            frame = _encode(layout, fetch, fill, chunk)
+            frame = codec(_values(layout, fetch, fill, chunk))
             sizes.append(len(frame))
             checksums.append(crc32c(frame))
             pieces += (frame, checksums[-1].to_bytes(4, "little"))
@@ -136,16 +151,14 @@ def encode_chunks(layout: Layout, fetch: Fetch, fill: Any) -> Iterator[Frames]:
     return map_ordered(work, (range(s, min(s + CHUNKS_PER_TASK, layout.n_chunks)) for s in starts))
 
 
-def _encode(layout: Layout, fetch: Fetch, fill: Any, chunk: int) -> bytes:
-    from numcodecs import blosc
-
+def _values(layout: Layout, fetch: Fetch, fill: Any, chunk: int) -> NDArray[Any]:
+    """A whole chunk; a last one is padded."""
     start = (chunk % layout.per_line) * layout.rows
     stop = min(start + layout.rows, layout.length)
     values = np.ascontiguousarray(fetch(layout.lead(chunk), start, stop))
     if stop - start < layout.rows:
         values = np.concatenate([values, np.full((layout.rows - (stop - start), *layout.trailing), fill, layout.dtype)])
-    frame: bytes = blosc.compress(values, b"lz4", LEVEL, BIT_SHUFFLE)
-    return frame
+    return values
 
 
 def decode_chunk(frame: NDArray[np.uint8], checksum: int, out: NDArray[Any], where: Callable[[], str]) -> None:

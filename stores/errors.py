@@ -6,6 +6,7 @@ failed.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -21,6 +22,10 @@ class NotAStore(StoreError):
 
 class NewerFormat(StoreError):
     """The store was written by a later version of this format."""
+
+
+class OlderFormat(StoreError):
+    """The store was written in an earlier version of this format, which can be read but not added to."""
 
 
 class CorruptStore(StoreError):
@@ -79,5 +84,22 @@ class LockedError(StoreError):
     """Another process is collecting into this store."""
 
 
+class MissingLibrary(StoreError):
+    """A library that only some uses need isn't installed."""
+
+
 class ExportError(StoreError):
     """The export can't be made: unknown format, or the target exists."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong with a store. `path` is the file, `what` says what was found, with field and chunk where that
+    can be told.
+    """
+
+    path: str
+    what: str
+
+    def __str__(self) -> str:
+        return self.what if self.path in self.what else f"{self.path}: {self.what}"

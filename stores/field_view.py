@@ -21,6 +21,7 @@ from .selection import as_pick, as_rows, blocks, split_key
 
 Array = NDArray[Any]
 Ints = NDArray[np.int64]
+_ITER_BYTES = 16 << 20
 
 
 class FieldView:
@@ -128,6 +129,13 @@ class FieldView:
             dropped = sum(isinstance(p, int) for p in picks[:axis])
             return values.take(0, axis=axis - dropped)
         return values
+
+    def __iter__(self) -> Iterator[Array]:
+        """Along the first axis, as numpy iterates: samples, tokens, or layers; read in blocks."""
+        entry = max(1, math.prod(self.shape[1:]) * self.dtype.itemsize)
+        step = max(1, _ITER_BYTES // entry)
+        for start in range(0, len(self), step):
+            yield from self[start : start + step]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         values = self.read()

@@ -1,22 +1,34 @@
-"""Where a store's bytes lie: a local folder, or an fsspec URL. Owns create, read, list, durable, publish. Knows no
+"""Where a store's bytes lie: a local folder, or an object store. Owns create, read, list, durable, publish. Knows no
 format.
 
 Local: a published file is written beside its place, fsynced, renamed, and its folder fsynced. Object stores have no
-rename; there a single put is atomic. Paths within a store are relative, with "/".
+rename; there a single put is atomic. Paths within a store are relative, with "/". Only plain files are read (a FIFO
+would wait for ever, a device never end), and whatever stands in a file's place is a CorruptStore that says what it is.
 """
 
 from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable
+import re
+import stat
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from .block_file import BlockFile, Spare
-from .checksums import BlockChecksums, FileChecksums
+from .checksums import FileChecksums
 from .errors import CorruptStore, StoreError
+from .remote_files import RemoteFiles, whole
+
+_KINDS = {
+    stat.S_IFDIR: "a folder", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device", stat.S_IFREG: "a file",
+}  # fmt: skip
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # also of a URL whose slashes a path library collapsed
+_LOCAL_URL = re.compile(r"(?:file|local)://(?=/)")
 
 
 class Files(Protocol):
@@ -26,6 +38,7 @@ class Files(Protocol):
     def is_local(self) -> bool: ...
     def locate(self, rel: str) -> str: ...
     def exists(self, rel: str) -> bool: ...
+    def obstacle(self, rel: str) -> str | None: ...
     def read(self, rel: str) -> bytes: ...
     def read_range(self, rel: str, offset: int, length: int) -> bytes: ...
     def size(self, rel: str) -> int: ...
@@ -35,14 +48,23 @@ class Files(Protocol):
     def write(self, rel: str, pieces: Iterable[bytes]) -> FileChecksums: ...
     def sync(self, rels: Iterable[str]) -> None: ...
     def publish(self, rel: str, data: bytes) -> None: ...
+    def publish_first(self, rel: str, data: bytes) -> None: ...
 
 
 def open_files(path: str | os.PathLike[str]) -> Files:
-    """The place behind a folder or a URL such as memory://name or s3://bucket/name."""
-    text = os.fspath(path)
-    if "://" in text and not text.startswith(("file://", "local://")):
+    """The place behind a folder or a URL such as memory://name or s3://bucket/name.
+
+    Raises StoreError for a URL that no store can have, also where its slashes were collapsed ("s3:/bucket").
+    """
+    text = _LOCAL_URL.sub("", os.fspath(path))
+    if "://" in text:
         return RemoteFiles(text)
-    return LocalFiles(Path(text.removeprefix("file://").removeprefix("local://")))
+    for name in Path(text).parts:
+        if _SCHEME.fullmatch(name):
+            raise StoreError(
+                f"Can't use {text}: as a URL it needs {name}//, and no folder of a store is named {name!r}."
+            )
+    return LocalFiles(Path(text))
 
 
 class LocalFiles:
@@ -58,36 +80,69 @@ class LocalFiles:
         return str(self.root / rel)
 
     def exists(self, rel: str) -> bool:
-        return (self.root / rel).exists()
+        """Whether there is anything under that name, be it a link to nothing."""
+        return os.path.lexists(self.root / rel)
+
+    def obstacle(self, rel: str) -> str | None:
+        """What keeps a folder from being listed ("is a FIFO, not a folder"); None also where nothing is."""
+        path = self.root / rel
+        try:
+            os.scandir(path).close()
+        except FileNotFoundError:
+            return "is a link to nothing" if path.is_symlink() else None
+        except NotADirectoryError:
+            with suppress(OSError):
+                return f"is {_KINDS[stat.S_IFMT(path.stat().st_mode)]}, not a folder"
+            return None  # what is above it is no folder
+        except OSError as error:
+            return f"can't be read: {error.strerror}"
+        return None
 
     def read(self, rel: str) -> bytes:
-        return (self.root / rel).read_bytes()
+        """Raises CorruptStore if the file is gone, no plain file, or can't be read."""
+        with self._open(rel) as descriptor, open(descriptor, "rb", closefd=False) as file:
+            return file.read()
 
     def read_range(self, rel: str, offset: int, length: int) -> bytes:
-        """Raises CorruptStore if the file is gone or ends too early."""
-        try:
-            descriptor = os.open(self.root / rel, os.O_RDONLY)
-        except FileNotFoundError:
-            raise CorruptStore(f"{self.locate(rel)} is missing. Run `lit-experiments verify` on this store.") from None
-        try:
+        """Raises CorruptStore if the file is gone, no plain file, can't be read, or ends too early."""
+        with self._open(rel) as descriptor:
             data = os.pread(descriptor, length, offset)
-        finally:
-            os.close(descriptor)
-        return _whole(data, length, offset, self.locate(rel))
+        return whole(data, length, offset, self.locate(rel))
 
     def size(self, rel: str) -> int:
-        return (self.root / rel).stat().st_size
+        """Raises CorruptStore if the file is gone or no plain file."""
+        with _explained(self.root / rel):
+            return _plain_size(self.root / rel, (self.root / rel).stat())
+
+    @contextmanager
+    def _open(self, rel: str) -> Iterator[int]:
+        path = self.root / rel
+        with _explained(path):
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                _plain_size(path, os.fstat(descriptor))
+                yield descriptor
+            finally:
+                os.close(descriptor)
 
     def names(self, rel: str) -> list[str]:
-        folder = self.root / rel
-        return sorted(os.listdir(folder)) if folder.is_dir() else []  # noqa: PTH208 (names, not paths)
+        """What a folder holds; nothing where there is no folder. Raises CorruptStore if it can't be read."""
+        with _explained(self.root / rel):
+            try:
+                return sorted(os.listdir(self.root / rel))  # noqa: PTH208 (names, not paths)
+            except (FileNotFoundError, NotADirectoryError):
+                return []
 
     def walk(self, rel: str) -> list[tuple[str, int]]:
-        top = self.root / rel
-        if top.is_file():
-            return [(rel, top.stat().st_size)]
-        found = (p for p in top.rglob("*") if p.is_file())
-        return sorted((p.relative_to(self.root).as_posix(), p.stat().st_size) for p in found)
+        """(path, bytes) of the plain files below a folder."""
+        found = []
+        for folder, _, names in os.walk(self.root / rel):
+            for path in (Path(folder, name) for name in names):
+                with suppress(FileNotFoundError):  # a writer's temporary file that has its name by now
+                    status = path.lstat()
+                    if stat.S_ISREG(status.st_mode):
+                        found.append((path.relative_to(self.root).as_posix(), status.st_size))
+        return sorted(found)
 
     def make_folder(self, rel: str) -> bool:
         """Make a folder (and those above it); False if it was there already."""
@@ -123,85 +178,51 @@ class LocalFiles:
     def publish(self, rel: str, data: bytes) -> None:
         """Make `data` appear at `rel`, durably and all at once."""
         target = self.root / rel
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-        with temporary.open("wb", buffering=0) as file:
-            _write_all(file, data)
-            os.fsync(file.fileno())
-        temporary.rename(target)
+        self._write_beside(target, data).rename(target)
         _fsync(target.parent)
 
-
-class RemoteFiles:
-    """An object store or any other fsspec file system."""
-
-    is_local = False
-
-    def __init__(self, url: str):
-        import fsspec
-
+    def publish_first(self, rel: str, data: bytes) -> None:
+        """As `publish`, unless something is there: of several processes the first wins."""
+        target = self.root / rel
+        temporary = self._write_beside(target, data)
         try:
-            self.fs: Any
-            self.fs, self.root = fsspec.core.url_to_fs(url)
-        except (ImportError, ValueError) as error:
-            raise StoreError(
-                f"Can't reach {url}: {error}. Install its driver, e.g. `pip install s3fs` for s3://."
-            ) from error
-        self.url = url.rstrip("/")
+            os.link(temporary, target)
+        except FileExistsError:
+            pass
+        except OSError:  # a file system without hard links
+            if not self.exists(rel):
+                temporary.rename(target)
+        temporary.unlink(missing_ok=True)
+        _fsync(target.parent)
 
-    def locate(self, rel: str) -> str:
-        return f"{self.url}/{rel}"
+    def _write_beside(self, target: Path, data: bytes) -> Path:
+        """A durable temporary file."""
+        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        temporary.unlink(missing_ok=True)  # of a killed process that had our number
+        with temporary.open("xb", buffering=0) as file:
+            _write_all(file, data)
+            os.fsync(file.fileno())
+        return temporary
 
-    def _at(self, rel: str) -> str:
-        return f"{self.root}/{rel}" if rel else self.root
 
-    def exists(self, rel: str) -> bool:
-        return bool(self.fs.exists(self._at(rel)))
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Make what the system says of a path a CorruptStore that names it."""
+    try:
+        yield
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise CorruptStore(f"{path} is a link to nothing. Run `lit-experiments verify` on this store.") from None
+        raise CorruptStore(f"{path} is missing. Run `lit-experiments verify` on this store.") from None
+    except OSError as error:
+        raise CorruptStore(f"{path} can't be read: {error.strerror}.") from error
 
-    def read(self, rel: str) -> bytes:
-        return bytes(self.fs.cat_file(self._at(rel)))
 
-    def read_range(self, rel: str, offset: int, length: int) -> bytes:
-        """Raises CorruptStore if the object is gone or ends too early."""
-        try:
-            data = bytes(self.fs.cat_file(self._at(rel), start=offset, end=offset + length))
-        except FileNotFoundError:
-            raise CorruptStore(f"{self.locate(rel)} is missing. Run `lit-experiments verify` on this store.") from None
-        return _whole(data, length, offset, self.locate(rel))
-
-    def size(self, rel: str) -> int:
-        return int(self.fs.info(self._at(rel))["size"])
-
-    def names(self, rel: str) -> list[str]:
-        self.fs.invalidate_cache()
-        if not self.fs.isdir(self._at(rel)):
-            return []
-        return sorted(entry.rstrip("/").rsplit("/", 1)[-1] for entry in self.fs.ls(self._at(rel), detail=False))
-
-    def walk(self, rel: str) -> list[tuple[str, int]]:
-        self.fs.invalidate_cache()
-        found = self.fs.find(self._at(rel), detail=True)
-        top = self.root.rstrip("/") + "/"
-        return sorted((name.removeprefix(top), int(info["size"])) for name, info in found.items())
-
-    def make_folder(self, rel: str) -> bool:
-        """Object stores have no folders: True if nothing lies below that name."""
-        return not self.fs.exists(self._at(rel))
-
-    def write(self, rel: str, pieces: Iterable[bytes]) -> FileChecksums:
-        sums = BlockChecksums()
-        self.fs.makedirs(self._at(rel).rsplit("/", 1)[0], exist_ok=True)
-        with self.fs.open(self._at(rel), "wb") as file:
-            for piece in pieces:
-                sums.update(piece)
-                file.write(piece)
-        return sums.digest()
-
-    def sync(self, rels: Iterable[str]) -> None:
-        """A finished put is durable already."""
-
-    def publish(self, rel: str, data: bytes) -> None:
-        self.fs.makedirs(self._at(rel).rsplit("/", 1)[0], exist_ok=True)
-        self.fs.pipe_file(self._at(rel), data)
+def _plain_size(path: Path, status: os.stat_result) -> int:
+    if not stat.S_ISREG(status.st_mode):
+        kind = _KINDS[stat.S_IFMT(status.st_mode)]
+        raise CorruptStore(f"{path} is {kind}, not a file. Run `lit-experiments verify` on this store.")
+    return status.st_size
 
 
 def _fsync(path: Path) -> None:
@@ -216,12 +237,3 @@ def _write_all(file: io.FileIO, data: bytes) -> None:
     view = memoryview(data)
     while len(view):
         view = view[file.write(view) :]
-
-
-def _whole(data: bytes, length: int, offset: int, where: str) -> bytes:
-    if len(data) != length:
-        raise CorruptStore(
-            f"{where} ends early: {length} bytes expected at {offset}, {len(data)} found. "
-            "Run `lit-experiments verify` on this store."
-        )
-    return data

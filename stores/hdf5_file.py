@@ -66,13 +66,13 @@ class SteadyFile(io.RawIOBase):
 
 
 @contextmanager
-def writing(file: BlockFile) -> Iterator[tuple[Any, SteadyFile]]:
+def writing(file: BlockFile, versions: tuple[str, str] = VERSION) -> Iterator[tuple[Any, SteadyFile]]:
     """(h5py.File, the file object under it) to fill a new file. Raises OSError after closing if a write failed."""
     import h5py
 
     steady = SteadyFile(file)
     try:
-        with h5py.File(steady, "w", libver=VERSION) as hdf5:
+        with h5py.File(steady, "w", libver=versions) as hdf5:
             yield hdf5, steady
     finally:
         steady.check()  # rather than what HDF5 makes of it

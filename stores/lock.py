@@ -12,11 +12,13 @@ import fcntl
 import json
 import os
 import socket
+import stat
 import time
 from pathlib import Path
 from types import TracebackType
 
 from .errors import LockedError, NotWritable
+from .files import LocalFiles, open_files
 
 LOCK_NAME = ".lock"
 _POLL_SECONDS = 0.05
@@ -58,9 +60,10 @@ def exclusive(path: str | os.PathLike[str], wait_seconds: float) -> StoreLock:
     Raises LockedError naming the holder if another collection still runs after `wait_seconds`, NotWritable if the
     folder can't be used.
     """
-    if _is_remote(path):
+    files = open_files(path)
+    if not isinstance(files, LocalFiles):
         return StoreLock(None)
-    descriptor = _acquire(Path(path) / LOCK_NAME, time.monotonic() + wait_seconds)
+    descriptor = _acquire(files.root / LOCK_NAME, time.monotonic() + wait_seconds)
     holder = json.dumps(
         {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%FT%TZ", time.gmtime())}
     )
@@ -72,9 +75,13 @@ def exclusive(path: str | os.PathLike[str], wait_seconds: float) -> StoreLock:
 def _acquire(file: Path, until: float) -> int:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
     except OSError as error:
-        raise NotWritable(f"Can't lock {file}: {error.strerror or error}. Choose another folder.") from error
+        what = "it is a link" if error.errno == errno.ELOOP else error.strerror or error
+        raise NotWritable(f"Can't lock {file}: {what}. Choose another folder.") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise NotWritable(f"Can't lock {file}: it is no plain file. Remove it, or choose another folder.")
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -96,7 +103,3 @@ def _refusal(file: Path, error: OSError) -> LockedError | NotWritable:
     except (OSError, ValueError, KeyError):
         who = "a process that left no name"
     return LockedError(f"{file.parent} is being written by {who}. Wait for it or stop it, then run again.")
-
-
-def _is_remote(path: str | os.PathLike[str]) -> bool:
-    return "://" in os.fspath(path)

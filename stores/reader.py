@@ -26,6 +26,7 @@ from .store_file import Header, ensure_store, read_header
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
+    import xarray
 
 Ints = NDArray[np.int64]
 _ITER_BYTES = 64 << 20
@@ -120,6 +121,17 @@ class Store:
     def __getitem__(self, name: str) -> FieldView:
         return self.field(name)
 
+    def to_xarray(self, fields: list[str] | None = None) -> xarray.Dataset:
+        """These rows' fields (all by default) as an xarray Dataset, read when their values are asked for.
+
+        Coordinates are the declared ones (names of layers, ...), along `sample` the ids and all columns, and along a
+        ragged dim such as `token` the number of the row that each entry belongs to (`token_sample`). Raises
+        MissingLibrary without xarray, SelectionError for a field that has the name of a dim.
+        """
+        from .xarray_view import to_dataset
+
+        return to_dataset(self, fields)
+
     def iter_rows(self, fields: list[str] | None = None) -> Iterator[dict[str, Any]]:
         """Rows in order as dicts: metadata (JSON decoded) and the named fields' arrays (all by default), read in
         blocks.
@@ -170,7 +182,7 @@ def open_store(path: str | os.PathLike[str]) -> Store:
     """
     files = open_files(path)
     header = read_header(files)
-    index = read_index(files, header.backend, header.schema)
+    index = read_index(files, header)
     return Store(path, header, index, np.arange(len(index)))
 
 

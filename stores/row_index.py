@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .files import Files
+from .log import read_log
 from .rows import arrow_schema, length_column, offset_column
 from .schema import SAMPLE, Field, Schema
-from .segments import Segment, read_columns, read_commits
+from .segments import Segment, read_columns
+from .store_file import Header
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -62,11 +64,14 @@ class RowIndex:
             self._columns[name] = taken.column(name)
 
 
-def read_index(files: Files, backend_name: str, schema: Schema) -> RowIndex:
-    """Read ids, order and places of all rows. Raises CorruptStore for a damaged rows file."""
+def read_index(files: Files, header: Header) -> RowIndex:
+    """Read ids, order and places of all rows. Raises CorruptStore for a damaged, lost or foreign commit."""
+    schema = header.schema
     places = [name for dim in schema.ragged_dims for name in (offset_column(dim), length_column(dim))]
     wanted = ["sample_id", "sample_index", *places]
-    segments, tables = read_commits(files, backend_name, wanted)
+    log = read_log(files, header, wanted)
+    log.require_whole()
+    segments, tables = log.segments, log.tables
     counts = np.array([len(t) for t in tables], np.int64)
     table = _concat(tables, schema, wanted)
     segment = np.repeat(np.arange(len(segments)), counts)

@@ -1,19 +1,21 @@
 """A commit's rows file: metadata of its rows as Parquet, and the segment's manifest in the Parquet schema's metadata.
 
-The file's name carries the CRC-32C of its content, so that no byte of it can change unnoticed. Owns names, columns and
-their types.
+The file's name carries the CRC-32C of its content, so that no byte of it can change unnoticed, and the manifest says
+which store, part and segment it was written for. Owns names, columns and their types.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .checksums import FileChecksums, crc32c
+from .checksums import BLOCK_DIGEST, FileChecksums, crc32c
 from .errors import CorruptStore, NewerFormat, RecordError
 from .files import Files
 from .schema import RESERVED_COLUMNS, Column, Schema, nearest
@@ -21,11 +23,12 @@ from .schema import RESERVED_COLUMNS, Column, Schema, nearest
 if TYPE_CHECKING:
     import pyarrow as pa
 
-VERSION = 2
+VERSION = 3
 _VERSION_1_BLOCK = 16 << 20
 _MANIFEST = b"lit-experiments-manifest"
 _NAME = re.compile(r"rows-(\d{5,})-([0-9a-f]{8})\.parquet\Z")
 SEGMENT = "_segment"
+PARTS = "parts"
 
 
 def offset_column(dim: str) -> str:
@@ -37,23 +40,45 @@ def length_column(dim: str) -> str:
 
 
 @dataclass(frozen=True)
-class Manifest:
-    """What a commit vouches for. `files`: path within the part -> size, checksum of each `checksum_block` bytes.
-    `fields`: stored name -> its layout.
+class Place:
+    """Where a commit belongs: the store (`Header.identity`; None in stores of version 1), the part, the segment."""
 
-    `previous` names the part's commit before this one, so that a lost rows file is noticed.
+    store: str | None
+    part: str
+    number: int
+
+
+class ForeignCommit(CorruptStore):
+    """A commit that lies where it was not written for. `store` is the one that it names."""
+
+    def __init__(self, message: str, store: str | None):
+        super().__init__(message)
+        self.store = store
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a commit vouches for. `files`: path within the part -> size, digest (`function`) of each `checksum_block`
+    bytes. `fields`: stored name -> its layout and its chunks' checksums.
+
+    `previous` names the part's commit before this one, so that a lost rows file is noticed. `place` is None in
+    manifests before version 3, which name none.
     """
 
+    place: Place | None
     rows: int
     previous: str | None
     files: dict[str, FileChecksums]
     fields: dict[str, dict[str, Any]]
     checksum_block: int
+    function: str = BLOCK_DIGEST
 
     def to_json(self) -> str:
-        head = {"version": VERSION, "rows": self.rows, "previous": self.previous, "checksum_block": self.checksum_block}
-        files = {rel: {"size": file.size, "crc32c": file.blocks} for rel, file in self.files.items()}
-        return json.dumps({**head, "files": files, "fields": self.fields})
+        assert self.place is not None
+        place = {"store": self.place.store, "part": self.place.part, "segment": self.place.number}
+        head = {"version": VERSION, **place, "rows": self.rows, "previous": self.previous}
+        files = {rel: {"size": file.size, self.function: file.blocks} for rel, file in self.files.items()}
+        return json.dumps({**head, "checksum_block": self.checksum_block, "files": files, "fields": self.fields})
 
     @classmethod
     def from_json(cls, text: str | bytes, where: str) -> Manifest:
@@ -61,9 +86,43 @@ class Manifest:
         data = json.loads(text)
         if data["version"] > VERSION:
             raise NewerFormat(f"{where} has format version {data['version']}; this program reads {VERSION}. Update it.")
-        files = {rel: FileChecksums(f["size"], f["crc32c"]) for rel, f in data["files"].items()}
         block = data.get("checksum_block", _VERSION_1_BLOCK)
-        return cls(data["rows"], data["previous"], files, data["fields"], block)
+        if data["version"] < 3:
+            files = {
+                rel: FileChecksums(f["size"], [f"{c:08x}" for c in f["crc32c"]]) for rel, f in data["files"].items()
+            }
+            return cls(None, data["rows"], data["previous"], files, data["fields"], block, "crc32c")
+        files = {rel: FileChecksums(f["size"], f[BLOCK_DIGEST]) for rel, f in data["files"].items()}
+        place = Place(data["store"], data["part"], data["segment"])
+        return cls(place, data["rows"], data["previous"], files, data["fields"], block)
+
+    def chunk_checksums(self, name: str) -> NDArray[np.uint32] | None:
+        """CRC-32C of each chunk's frame of a stored field, in C order of the grid; None before version 3."""
+        packed = self.fields[name].get("crc32c")
+        if packed is None:
+            return None
+        try:
+            return np.frombuffer(base64.b64decode(packed, validate=True), "<u4")
+        except ValueError as error:
+            raise CorruptStore(f"The checksums of field {name!r} are not as written: {error}.") from error
+
+    def check_place(self, expected: Place, where: str) -> None:
+        """Raise ForeignCommit unless the commit was written for this store, part and segment."""
+        if self.place is None and expected.store is None:
+            return
+        store = None if self.place is None else self.place.store
+        if self.place is None or store != expected.store:
+            raise ForeignCommit(f"{where} was committed to another store. Copying parts together is no merge.", store)
+        if self.place.part != expected.part:
+            message = f"{where} was committed to part {self.place.part!r}: it was copied or renamed."
+            raise ForeignCommit(f"{message} Copying parts together is no merge.", store)
+        if self.place.number != expected.number:
+            raise ForeignCommit(f"{where} was committed as segment {self.place.number}: it was renamed.", store)
+
+
+def pack_checksums(checksums: list[int]) -> str:
+    """As the manifest holds them: little-endian uint32, in base64."""
+    return base64.b64encode(np.array(checksums, "<u4").tobytes()).decode()
 
 
 def parse_name(name: str) -> tuple[int, int] | None:
@@ -84,8 +143,11 @@ def encode_rows(table: pa.Table, manifest: Manifest, number: int) -> tuple[str, 
     return f"rows-{number:05d}-{crc32c(data):08x}.parquet", data
 
 
-def read_rows(files: Files, rel: str, columns: list[str] | None) -> tuple[pa.Table, Manifest]:
-    """A commit's columns (None: all) and manifest. Raises CorruptStore if a byte of the file isn't what was written."""
+def read_rows(files: Files, rel: str, columns: list[str] | None, place: Place) -> tuple[pa.Table, Manifest]:
+    """A commit's columns (None: all) and manifest.
+
+    Raises CorruptStore if a byte of the file isn't what was written, ForeignCommit if it was written for another place.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -97,8 +159,9 @@ def read_rows(files: Files, rel: str, columns: list[str] | None) -> tuple[pa.Tab
     try:
         file = pq.ParquetFile(pa.BufferReader(data))
         manifest = Manifest.from_json(file.schema_arrow.metadata[_MANIFEST], where)
+        manifest.check_place(place, where)
         return file.read(columns=columns, use_threads=False), manifest
-    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+    except (pa.ArrowException, OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise CorruptStore(f"{where} is no rows file of this format: {error}.") from error
 
 

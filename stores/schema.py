@@ -158,6 +158,11 @@ class Schema:
         names = [f.name for f in self.fields]
         raise SchemaError(f"No field {name!r}{nearest(name, names)}; the store has: {', '.join(names) or 'none'}.")
 
+    def column_type(self, name: str) -> str:
+        """The type of a declared column, of sample_id or of sample_index."""
+        kinds = {"sample_id": "string", "sample_index": "int64", **{c.name: c.type for c in self.columns}}
+        return kinds[name]
+
     def label(self, dim: str, index: int) -> str:
         """How to name one place along a dim: "layer='resid_post.3'" or "layer=3"."""
         labels = self.coords.get(dim)

@@ -1,17 +1,17 @@
-"""The commits of a store: finds them, reads their rows files, and knows where the chunks of each segment lie. Read
-only.
-"""
+"""One committed segment: what its manifest says of it, and where its chunks lie. Read only."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from .backends import Backend, Located, backend
 from .chunks import Layout
 from .errors import CorruptStore
 from .files import Files
-from .rows import Manifest, parse_name, read_rows
+from .rows import PARTS, Manifest, Place, read_rows
 from .schema import Field
 from .workers import pool
 
@@ -25,8 +25,7 @@ class Segment:
 
     files: Files
     backend_name: str
-    part: str
-    number: int
+    place: Place
     rows_name: str
     manifest: Manifest
     _located: dict[str, Located] = field(default_factory=dict)
@@ -36,8 +35,16 @@ class Segment:
         return backend(self.backend_name)
 
     @property
+    def part(self) -> str:
+        return self.place.part
+
+    @property
+    def number(self) -> int:
+        return self.place.number
+
+    @property
     def folder(self) -> str:
-        return f"parts/{self.part}"
+        return f"{PARTS}/{self.part}"
 
     @property
     def base(self) -> str:
@@ -56,43 +63,34 @@ class Segment:
         return Layout(declared.leading, entry["length"], declared.trailing, entry["chunk_rows"], declared.stored_dtype)
 
     def locate(self, declared: Field) -> Located:
-        """Byte places of a field's chunks; read when first needed, then remembered."""
+        """Byte places of a field's chunks; read when first needed, then remembered.
+
+        Their checksums are those of the commit, so chunks of other data don't pass, however whole they are. Raises
+        CorruptStore.
+        """
         if declared.name not in self._located:
             layout = self.layout(declared)
-            self._located[declared.name] = self.backend.locate_chunks(self.files, self.base, declared.name, layout)
+            located = self.backend.locate_chunks(self.files, self.base, declared.name, layout)
+            known = self.manifest.chunk_checksums(declared.name)
+            if known is not None:
+                located = replace(located, checksums=known)
+            self._check_places(located, layout)
+            self._located[declared.name] = located
         return self._located[declared.name]
 
-
-def list_commits(files: Files) -> list[tuple[str, str, int]]:
-    """(part, rows file name, segment number) of every commit, in order of part name and number."""
-    found = []
-    for part in files.names("parts"):
-        for name in files.names(f"parts/{part}"):
-            parsed = parse_name(name)
-            if parsed:
-                found.append((part, name, parsed[0]))
-    return sorted(found, key=lambda commit: (commit[0], commit[2], commit[1]))
-
-
-def read_commits(files: Files, backend_name: str, columns: list[str]) -> tuple[list[Segment], list[pa.Table]]:
-    """All segments with the given columns of their rows, read in parallel. Raises CorruptStore for a damaged rows
-    file.
-    """
-    commits = list_commits(files)
-    results = list(pool().map(lambda commit: read_rows(files, f"parts/{commit[0]}/{commit[1]}", columns), commits))
-    segments = [
-        Segment(files, backend_name, part, number, name, manifest)
-        for (part, name, number), (_, manifest) in zip(commits, results, strict=True)
-    ]
-    return segments, [table for table, _ in results]
-
-
-def open_segment(files: Files, backend_name: str, part: str, name: str, number: int) -> Segment:
-    """One commit, its rows file checked. Raises CorruptStore."""
-    _, manifest = read_rows(files, f"parts/{part}/{name}", [])
-    return Segment(files, backend_name, part, number, name, manifest)
+    def _check_places(self, located: Located, layout: Layout) -> None:
+        """Chunks lie inside the file, and each has a checksum."""
+        written = self.manifest.files.get(located.rel.removeprefix(f"{self.folder}/"))
+        ends = located.offsets + located.sizes
+        if (
+            written is None
+            or np.any((located.offsets < 0) | (located.sizes < located.trailer) | (ends > written.size))
+            or (located.checksums is not None and len(located.checksums) != layout.n_chunks)
+        ):
+            where = self.files.locate(located.rel)
+            raise CorruptStore(f"The chunk index of {where} is not as written. Run `lit-experiments verify`.")
 
 
 def read_columns(segments: list[Segment], columns: list[str]) -> list[pa.Table]:
     """More columns of the same commits."""
-    return list(pool().map(lambda s: read_rows(s.files, s.rows_rel, columns)[0], segments))
+    return list(pool().map(lambda s: read_rows(s.files, s.rows_rel, columns, s.place)[0], segments))

@@ -1,15 +1,15 @@
-"""`store.json`: format, backend, schema, fingerprint, provenance, and a checksum over them. Also makes new stores."""
+"""`store.json`: format, identity, backend, schema, fingerprint, provenance, and a checksum. Also makes new stores."""
 
 from __future__ import annotations
 
 import datetime
-import hashlib
 import json
 import os
-import re
+import secrets
 from dataclasses import dataclass
 from typing import Any
 
+from . import sealed
 from .backends import backend as find_backend
 from .errors import (
     BackendMismatch,
@@ -18,6 +18,7 @@ from .errors import (
     NewerFormat,
     NotAStore,
     NotWritable,
+    OlderFormat,
     SchemaError,
     SchemaMismatch,
 )
@@ -26,73 +27,90 @@ from .fingerprint import canonical_json, fingerprint_difference, fingerprint_has
 from .schema import Schema
 
 FORMAT = "lit-experiments-store"
-VERSION = 1
+VERSION = 2
 STORE_JSON = "store.json"
-_ZEROS = "0" * 64
-_ZEROS_AT_END = re.compile(rb"0{64}(\"\s*\}\s*)\Z")
 
 
 @dataclass(frozen=True)
 class Header:
-    """What store.json says."""
+    """What store.json says. `identity` is the file's own checksum, which every commit of version 2 names.
+
+    `id` is random, so that two stores of equal settings are two; it and `identity` are None in version 1.
+    """
 
     backend: str
     schema: Schema
     fingerprint: dict[str, Any]
     provenance: dict[str, Any]
     created: str
+    id: str | None = None
+    version: int = VERSION
+    identity: str | None = None
 
     def to_bytes(self) -> bytes:
-        """The file's content. Its checksum is the SHA-256 of these bytes with the checksum's digits as zeros."""
+        """The content of a new file, in the latest version."""
         document = {
             "format": FORMAT,
             "version": VERSION,
+            "id": self.id,
             "backend": self.backend,
             "created": self.created,
             "schema": self.schema.to_json(),
             "fingerprint": {"sha256": fingerprint_hash(self.fingerprint), "content": self.fingerprint},
             "provenance": self.provenance,
-            "checksum": _ZEROS,
         }
-        blank = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False).encode()
-        return _ZEROS_AT_END.sub(hashlib.sha256(blank).hexdigest().encode() + rb"\1", blank)
-
-
-def _checksum_holds(data: bytes, stated: Any) -> bool:
-    if not isinstance(stated, str) or len(stated) != len(_ZEROS):
-        return False
-    head, found, tail = data.rpartition(stated.encode())
-    return bool(found) and hashlib.sha256(head + _ZEROS.encode() + tail).hexdigest() == stated
+        return sealed.seal(document)
 
 
 def read_header(files: Files) -> Header:
     """Read and check store.json. Raises NotAStore, NewerFormat or CorruptStore."""
     place = files.locate(STORE_JSON)
-    try:
-        data = files.read(STORE_JSON)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        raise NotAStore(f"No store at {files.locate('')}: {STORE_JSON} is missing. Collect into it first.") from None
-    try:
-        document = json.loads(data)
-    except ValueError as error:
-        raise CorruptStore(f"{place} is not JSON: {error}. Restore it from a copy; the arrays may be whole.") from None
+    if not files.exists(STORE_JSON):
+        _refuse_headless(files)
+        raise NotAStore(f"No store at {files.locate('')}: {STORE_JSON} is missing. Collect into it first.")
+    data = files.read(STORE_JSON)
+    document = sealed.parse(data, place)
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise NotAStore(f"{place} does not say format {FORMAT!r}; this is another program's folder, or damaged.")
     version = document.get("version")
     if isinstance(version, int) and version > VERSION:
         raise NewerFormat(f"{place} has format version {version}; this program reads up to {VERSION}. Update it.")
-    if not _checksum_holds(data, document.get("checksum")):
-        raise CorruptStore(f"{place} fails its checksum: it was damaged or edited. Restore it from a copy.")
+    checksum = sealed.check(data, document, place)
     try:
+        if not (isinstance(document["provenance"], dict) and isinstance(document["fingerprint"]["content"], dict)):
+            raise TypeError("fingerprint and provenance need to be objects")
         return Header(
             document["backend"],
             Schema.from_json(document["schema"]),
             document["fingerprint"]["content"],
             document["provenance"],
             document["created"],
+            document["id"] if document["version"] > 1 else None,
+            document["version"],
+            checksum if document["version"] > 1 else None,
         )
-    except (KeyError, TypeError, SchemaError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, SchemaError) as error:
         raise CorruptStore(f"{place} is incomplete: {error!r}.") from error
+
+
+def _refuse_headless(files: Files) -> None:
+    """Raise CorruptStore where commits may lie but store.json is gone: a new one would not be theirs."""
+    for folder in ("parts", "heads"):
+        if files.names(folder):
+            raise CorruptStore(
+                f"{files.locate(STORE_JSON)} is missing, though {files.locate(folder)} isn't empty. Restore it from a "
+                "copy, or set the store aside with --restart."
+            )
+
+
+def require_current(header: Header, place: str) -> None:
+    """Raise OlderFormat unless commits may be added."""
+    if header.version < VERSION:
+        raise OlderFormat(
+            f"The store at {place} has format version {header.version}, which can be read but not added to: its "
+            "commits don't say which store they belong to. Choose another run folder, or set this one aside with "
+            "--restart."
+        )
 
 
 def ensure_store(
@@ -111,16 +129,19 @@ def ensure_store(
     if backend == "hdf5" and not files.is_local:
         raise BackendMismatch(f"HDF5 can't be written to {os.fspath(path)}; use the zarr backend there.")
     created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    header = Header(backend, schema, fingerprint, provenance, created)
+    header = Header(backend, schema, fingerprint, provenance, created, secrets.token_hex(16))
     document = _encode(header)
     try:
         if not files.exists(STORE_JSON):
+            _refuse_headless(files)
             _make(files, document)
     except OSError as error:
         raise NotWritable(
             f"Can't make a store at {files.locate('')}: {error.strerror or error}. Choose another folder."
         ) from error
-    compare(read_header(files), header, files.locate(""))
+    stored = read_header(files)
+    require_current(stored, files.locate(""))
+    compare(stored, header, files.locate(""))
 
 
 def _encode(header: Header) -> bytes:
@@ -132,7 +153,7 @@ def _encode(header: Header) -> bytes:
 def _make(files: Files, document: bytes) -> None:
     if isinstance(files, LocalFiles):
         files.root.mkdir(parents=True, exist_ok=True)
-    files.publish(STORE_JSON, document)
+    files.publish_first(STORE_JSON, document)
     if isinstance(files, LocalFiles):
         LocalFiles(files.root.parent).sync([files.root.name])
 

@@ -1,78 +1,54 @@
 """Re-reads every byte of a store and says what isn't as it was written. Changes nothing.
 
-store.json is checked by its own checksum, rows files by the checksum in their name, the chain of commits by the names
-in their manifests, all other files by size and block checksums in the manifest. Where a file is damaged, the chunks
-that fail are named.
+store.json and the heads of parts are checked by their own checksums, rows files by the checksum in their name and by
+the place that their manifests name, the log by its chain and its heads (log.py), all other files by size and block
+checksums in the manifest. Where a file is damaged, the chunks that fail are named.
 """
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
 from .checksums import file_checksums
 from .chunks import decode_chunk
-from .errors import CorruptStore, StoreError
+from .errors import CorruptStore, NotAStore, Problem, StoreError
 from .files import Files, open_files
+from .log import read_log
 from .row_index import repeated_ids
-from .rows import read_rows
 from .schema import Field, Schema
-from .segments import Segment, list_commits, open_segment
+from .segments import Segment
 from .store_file import STORE_JSON, read_header
 from .workers import map_ordered
 from .writer import stored_fields
 
 
-@dataclass(frozen=True)
-class Problem:
-    """Something wrong. `path` is the file, `what` says what was found, with field and chunk where that can be told."""
-
-    path: str
-    what: str
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.what}"
-
-
 def verify(path: str | os.PathLike[str]) -> list[Problem]:
     """Check everything; an empty list means that all is as written. Torn, uncommitted segments are no problem.
 
-    Raises NotAStore where there is no store.json.
+    In stores of version 1 nothing says which store, part and segment a commit belongs to, nor how many commits a part
+    has, so commits that were lost at the end of a part or put in from elsewhere aren't found there. Raises NotAStore
+    where there is no store.
     """
     files = open_files(path)
     try:
         header = read_header(files)
     except StoreError as error:
-        if not files.exists(STORE_JSON):
+        if isinstance(error, NotAStore) and not files.exists(STORE_JSON):
             raise
         return [Problem(files.locate(STORE_JSON), str(error))]
-    segments, problems = [], []
-    for part, name, number in list_commits(files):
-        try:
-            segments.append(open_segment(files, header.backend, part, name, number))
-        except CorruptStore as error:
-            problems.append(Problem(files.locate(f"parts/{part}/{name}"), str(error)))
-    problems += _check_chain(segments)
-    for segment in segments:
+    log = read_log(files, header, ["sample_id"])
+    problems = log.problems
+    for segment in log.segments:
         problems += _check_segment(segment, header.schema)
-    return problems + _check_ids(segments)
+    repeated = repeated_ids([table.column("sample_id") for table in log.tables])
+    return problems + [_repeated(log.segments[at], name) for name, at in repeated]
 
 
-def _check_chain(segments: list[Segment]) -> Iterator[Problem]:
-    """Each commit names the one before it; a lost one leaves a gap (a lost last one looks like work not done)."""
-    for _, group in itertools.groupby(segments, key=lambda s: s.part):
-        commits = list(group)
-        names = {s.rows_name for s in commits}
-        for segment in commits:
-            before = segment.manifest.previous
-            if before is not None and before not in names:
-                rel = f"{segment.folder}/{before}"
-                if not segment.files.exists(rel):
-                    yield Problem(segment.files.locate(rel), f"missing, though {segment.rows_name} follows it")
+def _repeated(segment: Segment, name: str) -> Problem:
+    return Problem(segment.files.locate(segment.rows_rel), f"sample {name!r} was committed before; not shown")
 
 
 def _check_segment(segment: Segment, schema: Schema) -> Iterator[Problem]:
@@ -81,14 +57,14 @@ def _check_segment(segment: Segment, schema: Schema) -> Iterator[Problem]:
     for name, written in sorted(segment.manifest.files.items()):
         rel = f"{segment.folder}/{name}"
         try:
-            found = files.size(rel)
-        except FileNotFoundError:
-            yield Problem(files.locate(rel), "missing")
+            size = files.size(rel)
+            if size != written.size:
+                yield Problem(files.locate(rel), f"has {size} bytes, {written.size} were written")
+                continue
+            actual = file_checksums(files, rel, size, segment.manifest.checksum_block, segment.manifest.function)
+        except CorruptStore as error:
+            yield Problem(files.locate(rel), str(error))
             continue
-        if found != written.size:
-            yield Problem(files.locate(rel), f"has {found} bytes, {written.size} were written")
-            continue
-        actual = file_checksums(files, rel, found, segment.manifest.checksum_block)
         bad = [block for block, (a, b) in enumerate(zip(actual, written.blocks, strict=True)) if a != b]
         if bad:
             yield Problem(files.locate(rel), _describe(segment, schema, rel, bad))
@@ -130,15 +106,6 @@ def _bad_chunks(segment: Segment, schema: Schema, declared: Field, rel: str) -> 
         return None
 
     return [found for found in map_ordered(check, range(layout.n_chunks)) if found]
-
-
-def _check_ids(segments: list[Segment]) -> list[Problem]:
-    """Samples that two commits name."""
-    tables = [(s, read_rows(s.files, s.rows_rel, ["sample_id"])[0]) for s in segments]
-    return [
-        Problem(segments[at].files.locate(segments[at].rows_rel), f"sample {name!r} was committed before; not shown")
-        for name, at in repeated_ids([table.column("sample_id") for _, table in tables])
-    ]
 
 
 def orphans(files: Files, segments: list[Segment]) -> list[tuple[str, int]]:

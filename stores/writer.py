@@ -1,5 +1,5 @@
 """The writer of one part: buffers batches, commits them as immutable segments. Data first, the rows file after: that
-is the commit.
+is the commit. The part's head comes last.
 
 One writer per process and part; nothing it wrote is ever opened for writing again. Knows the schema and a backend, not
 who collects.
@@ -7,6 +7,7 @@ who collects.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 import secrets
@@ -20,12 +21,13 @@ from numpy.typing import NDArray
 from .backends import FieldPlan, WrittenFiles, backend
 from .checksums import BLOCK_BYTES
 from .chunks import Fetch, Layout, Pieces, fill_value
-from .errors import RecordError, StoreError, WriteFailed
+from .errors import CorruptStore, RecordError, StoreError, WriteFailed
 from .files import Files, open_files
+from .heads import publish_head, start_head, update_heads
 from .records import Encoded, Records, encode_records
-from .rows import SEGMENT, Manifest, encode_rows, length_column, offset_column
+from .rows import SEGMENT, Manifest, Place, encode_rows, length_column, offset_column, pack_checksums
 from .schema import EXPONENT_SUFFIX, Field, Schema
-from .store_file import read_header
+from .store_file import read_header, require_current
 
 
 def new_launch_name() -> str:
@@ -52,6 +54,8 @@ class PartWriter:
     ):
         self._files = open_files(path)
         header = read_header(self._files)
+        require_current(header, self._files.locate(""))
+        assert header.identity is not None
         self.schema: Schema = header.schema
         self._backend = backend(header.backend)
         self._flush_bytes, self._flush_seconds = flush_bytes, flush_seconds
@@ -59,11 +63,15 @@ class PartWriter:
         self.bytes_written = 0
         self.seconds_flushing = 0.0
         self._segment = 0
-        self._previous: str | None = None
         self._closed = False
         self._empty_buffer()
+        launch = launch or new_launch_name()
         try:
-            self.part = _make_part(self._files, f"{launch or new_launch_name()}-r{rank:03d}")
+            if rank == 0:
+                with contextlib.suppress(CorruptStore):  # a fault elsewhere is for readers and `verify` to name
+                    update_heads(self._files, launch)
+            self.part = _make_part(self._files, f"{launch}-r{rank:03d}")
+            self._head = start_head(self._files, header.identity, self.part)
         except OSError as error:
             raise WriteFailed(f"Can't make a part in {self._files.locate('parts')}: {error}") from error
 
@@ -119,14 +127,15 @@ class PartWriter:
         self._files.sync(list(written.files))
         self.seconds_flushing += time.perf_counter() - started
         table = _with_places(number, self._buffer, self.schema)
-        name, data = encode_rows(table, self._manifest(len(table), written, plans), number)
+        name, data = encode_rows(table, self._manifest(number, len(table), written, plans), number)
         self._files.publish(f"{folder}/{name}", data)
         self._empty_buffer()
-        self._previous = name
         self.rows_committed += len(table)
         self.bytes_written += written.total + len(data)
+        self._head = self._head.after(name, len(table))
+        publish_head(self._files, self._head)
 
-    def _manifest(self, rows: int, written: WrittenFiles, plans: list[FieldPlan]) -> Manifest:
+    def _manifest(self, number: int, rows: int, written: WrittenFiles, plans: list[FieldPlan]) -> Manifest:
         prefix = f"parts/{self.part}/"
         files = {rel.removeprefix(prefix): file for rel, file in written.files.items()}
         fields = {}
@@ -137,8 +146,9 @@ class PartWriter:
                 "payload": plan.layout.nbytes,
                 "stored": written.stored[plan.name],
                 "all_zero": _all_zero(plan.name, self._buffer),
+                "crc32c": pack_checksums(written.chunks[plan.name]),
             }
-        return Manifest(rows, self._previous, files, fields, BLOCK_BYTES)
+        return Manifest(Place(self._head.store, self.part, number), rows, self._head.last, files, fields, BLOCK_BYTES)
 
     def close(self) -> None:
         """Commit what is buffered and take no more."""

@@ -35,9 +35,10 @@ def write_segment(files: Files, base: str, plans: list[FieldPlan], attributes: d
     for plan in plans:
         metadata[plan.name] = _array_metadata(plan)
         before = written.total
+        checksums = written.chunks.setdefault(plan.name, [])
         if plan.layout.n_chunks:
             key = f"{base}/{plan.name}/c" + ".0" * len(plan.layout.shape)
-            written.files[key] = files.write(key, _shard(plan))
+            written.files[key] = files.write(key, _shard(plan, checksums))
         written.stored[plan.name] = written.total - before
     for name, document in metadata.items():
         rel = f"{base}/{name}/zarr.json"
@@ -53,12 +54,13 @@ def write_segment(files: Files, base: str, plans: list[FieldPlan], attributes: d
     return written
 
 
-def _shard(plan: FieldPlan) -> Iterator[bytes]:
-    """The shard's bytes: chunks in C order, then the index of (offset, size) and its checksum."""
+def _shard(plan: FieldPlan, checksums: list[int]) -> Iterator[bytes]:
+    """The shard's bytes: chunks in C order, then the index of (offset, size) and its checksum. Adds the chunks' own."""
     sizes: list[int] = []
     for frames in encode_chunks(plan.layout, plan.fetch, plan.fill):
         yield frames.data
         sizes += frames.sizes
+        checksums += frames.checksums
     stored = np.array(sizes, "<u8") + 4
     index = np.stack([np.cumsum(stored) - stored, stored], axis=1)
     table = index.tobytes()
@@ -70,10 +72,7 @@ def locate_chunks(files: Files, base: str, name: str, layout: Layout) -> Located
     """Where the chunks lie, from the shard's index. Raises CorruptStore if it is missing, torn or names no chunk."""
     rel = f"{base}/{name}/c" + ".0" * len(layout.shape)
     tail = 16 * layout.n_chunks + 4
-    try:
-        size = files.size(rel)
-    except FileNotFoundError:
-        raise CorruptStore(f"{files.locate(rel)} is missing. Run `lit-experiments verify` on this store.") from None
+    size = files.size(rel)
     if size < tail:
         raise CorruptStore(f"{files.locate(rel)} ends early: {size} bytes. Run `lit-experiments verify` on this store.")
     data = files.read_range(rel, size - tail, tail)
@@ -82,7 +81,7 @@ def locate_chunks(files: Files, base: str, name: str, layout: Layout) -> Located
     index = np.frombuffer(data[:-4], "<u8").reshape(-1, 2)
     if np.any(index[:, 0] == _EMPTY):
         raise CorruptStore(f"{files.locate(rel)} lacks a chunk. Run `lit-experiments verify` on this store.")
-    return Located(rel, index[:, 0].astype(np.int64), index[:, 1].astype(np.int64), None)
+    return Located(rel, index[:, 0].astype(np.int64), index[:, 1].astype(np.int64), None, trailer=4)
 
 
 def field_of(base: str, rel: str) -> str | None:

@@ -10,16 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ExportError
+from ..files import LocalFiles, open_files
 from ..reader import open_store
 from ..schema import nearest
 
+COMPRESSIONS = ("gzip", "none", "blosc")  # of hdf5; the first is the default
 FORMATS = {
     "jsonl": ("jsonl", "export_jsonl"),
     "npy": ("tensors", "export_npy"),
     "safetensors": ("tensors", "export_safetensors"),
     "parquet": ("tables", "export_parquet"),
-    "zarr": ("consolidated", "export_zarr"),
-    "hdf5": ("consolidated", "export_hdf5"),
+    "zarr": ("zarr_group", "export_zarr"),
+    "hdf5": ("hdf5_file", "export_hdf5"),
 }
 
 
@@ -29,23 +31,36 @@ def export(
     out: str | os.PathLike[str],
     record: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
     header: dict[str, Any] | None = None,
+    compression: str | None = None,
 ) -> Path:
     """Write all rows of a store to `out` (a new file, or a new folder) and return its path.
 
     jsonl writes one file (compressed if it ends in .zst), hdf5 one file, the others a folder. `record` reshapes each
-    row (metadata and numpy arrays) of a JSONL export, `header` is a first line of its own there. Raises ExportError
-    for an unknown format, an `out` that exists, or options that the format doesn't have.
+    row (metadata and numpy arrays) of a JSONL export, `header` is a first line of its own there. `compression` of an
+    hdf5 export is "gzip" (if left out), "none" or "blosc", which needs a plugin to be read. Raises ExportError for an
+    unknown format, an `out` that exists, or options that the format doesn't have.
     """
     if format not in FORMATS:
         raise ExportError(f"Unknown export format {format!r}{nearest(format, FORMATS)}; allowed: {', '.join(FORMATS)}.")
     if format != "jsonl" and (record is not None or header is not None):
         raise ExportError(f"Export to {format} takes no record or header function; only jsonl does.")
+    if compression is not None and (format != "hdf5" or compression not in COMPRESSIONS):
+        raise ExportError(
+            f"Export to {format} takes no compression {compression!r}{nearest(compression, COMPRESSIONS)}; only hdf5 "
+            f"does, one of {', '.join(COMPRESSIONS)}."
+        )
     target = Path(out)
-    if target.exists():
+    if not isinstance(open_files(out), LocalFiles):
+        raise ExportError(f"Exports go to a local disk; {out} is a URL.")
+    if os.path.lexists(target):
         raise ExportError(f"{target} exists; give another --out or remove it.")
     module, function = FORMATS[format]
     exporter = getattr(import_module(f"stores.export.{module}"), function)
-    options = {"record": record, "header": header, "compress": target.suffix == ".zst"} if format == "jsonl" else {}
+    options: dict[str, Any] = {}
+    if format == "jsonl":
+        options = {"record": record, "header": header, "compress": target.suffix == ".zst"}
+    if format == "hdf5":
+        options = {"compression": compression or COMPRESSIONS[0]}
     partial = target.with_name(target.name + ".partial")
     _remove(partial)
     try:

@@ -17,7 +17,16 @@ import stores
 from tests.stores.samples import records
 
 # Loaded before the forks: a life shall write, not import.
-WARM = ("google_crc32c", "h5py", "hdf5plugin", "numcodecs.blosc", "pandas", "pyarrow.compute", "pyarrow.parquet")
+WARM = (
+    "google_crc32c",
+    "h5py",
+    "hdf5plugin",
+    "numcodecs.blosc",
+    "pandas",
+    "pyarrow.compute",
+    "pyarrow.parquet",
+    "xxhash",
+)
 WARM_OURS = ("stores.zarr_backend", "stores.hdf5_backend")
 
 

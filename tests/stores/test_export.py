@@ -121,48 +121,6 @@ def test_parquet_opens_as_a_dataset(store, place, tmp_path, monkeypatch):
         assert found["ids"] == values(index)["ids"].tolist()
 
 
-def test_one_zarr_group_with_consolidated_metadata(store, place, tmp_path):
-    import zarr
-
-    out = stores.export(place.path, "zarr", tmp_path / "one.zarr")
-    group = zarr.open_consolidated(out, mode="r")
-    check_consolidated(store, {name: array[:] for name, array in flat(group)})
-    assert json.loads(group.attrs["fingerprint"]) == FINGERPRINT
-
-
-def flat(group):
-    for name, item in group.members(max_depth=None):
-        if hasattr(item, "shape"):
-            yield name, item
-
-
-def test_one_hdf5_file(store, place, tmp_path):
-    import h5py
-    import hdf5plugin  # noqa: F401 (registers the Blosc filter)
-
-    out = stores.export(place.path, "hdf5", tmp_path / "one.h5")
-    with h5py.File(out) as file:
-        found = {}
-        file.visititems(lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
-        texts = {n: [t.decode() for t in v] for n, v in found.items() if v.dtype == object}
-        assert json.loads(file.attrs["fingerprint"]) == FINGERPRINT
-    check_consolidated(store, {**found, **texts})
-
-
-def check_consolidated(store, found):
-    exponents = found["resid_post.exponent"][..., None].astype(np.int32)
-    residual = np.ldexp(found["resid_post"].astype(np.float32), exponents)
-    np.testing.assert_array_equal(residual, whole(store, "resid_post"))
-    for name in ("start", "log_probs", "ids"):
-        np.testing.assert_array_equal(found[name], whole(store, name))
-    assert list(found["rows/sample_id"]) == store.sample_ids
-    assert [json.loads(t) for t in found["rows/options"]] == [row(i)["options"] for i in range(N)]
-    assert found["rows/count"].tolist() == [row(i)["count"] for i in range(N)]
-    assert found["rows/score.valid"].tolist() == [row(i)["score"] is not None for i in range(N)]
-    assert np.isnan(found["rows/score"][0])
-    np.testing.assert_array_equal(found["token_offsets"], offsets())
-
-
 @pytest.mark.parametrize("format", FORMATS)
 def test_an_empty_store_can_be_exported(local, tmp_path, format):
     create(local.path, local.backend)
