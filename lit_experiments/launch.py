@@ -6,11 +6,14 @@ its variables. Variables that a scheduler or an interactive shell leaves behind 
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from typing import NamedTuple
 
 SUPERVISED = "LIT_SUPERVISED"  # set for the workers that the command line starts itself
+PIPE_VARIABLE = "LIT_REPORT_FD"  # where such a worker tells its parent what it did, and why it ends
+_LONGEST_REPORT = 3000  # characters of an error; a line in a pipe stays whole up to 4096 bytes
 _SHELLS = ("bash", "sh", "zsh", "fish", "csh", "tcsh", "ksh")
 _DEFAULT_PORT = 29500  # torch's own
 
@@ -72,6 +75,18 @@ def is_worker() -> bool:
 def is_idle_slurm_allocation(env: Mapping[str, str] = os.environ) -> bool:
     """True in a batch script or shell of SLURM with several tasks where the command was not started by srun."""
     return _number(env, "SLURM_NTASKS") > 1 and not current(env).is_external
+
+
+def report_end(code: int, message: str) -> bool:
+    """Tells the parent of a worker why it ends; False in a process that nobody listens to."""
+    if PIPE_VARIABLE not in os.environ:
+        return False
+    line = {"rank": current().rank, "code": code, "message": message[:_LONGEST_REPORT]}
+    try:
+        os.write(int(os.environ[PIPE_VARIABLE]), (json.dumps(line) + "\n").encode())
+    except BrokenPipeError:  # the parent is gone
+        return False
+    return True
 
 
 def _from_torch(env: Mapping[str, str], starter: str) -> Launch:

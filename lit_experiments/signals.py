@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from lit_experiments.errors import EXIT_STOPPED, Stopped
+from lit_experiments.launch import report_end
 
 LIFELINE = "LIT_LIFELINE_FD"  # a pipe of which the parent holds the other end for as long as it lives
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -68,6 +68,7 @@ class StopSignal:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._remembers = True
         self._ended.set()
         if self._wake is not None:
             signal.set_wakeup_fd(self._wakeup_before)
@@ -115,10 +116,17 @@ class StopSignal:
 
     def leave(self) -> None:
         """Ends the process on the spot, with code 75."""
-        if sys.stderr is not None and sys.stderr.isatty():
-            os.write(2, _CURSOR)
-        os.write(2, f"stopped: {self.words}\n".encode())
+        if not report_end(EXIT_STOPPED, self.words):
+            cursor = _CURSOR if os.isatty(2) else b""
+            os.write(2, cursor + f"stopped: {self.words}\n".encode())
         os._exit(EXIT_STOPPED)
+
+    def settle(self) -> None:
+        """From now on signals are ignored: the command has ended, and its exit code stands."""
+        self._remembers = True
+        for number in self._previous:
+            signal.signal(number, signal.SIG_IGN)
+        self._previous.clear()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.name = self.name or signal.Signals(number).name
@@ -177,6 +185,12 @@ def stop_signal() -> Iterator[StopSignal]:
             yield _active
         finally:
             _active = None
+
+
+def take_again() -> None:
+    """Puts the handlers back where a library has put its own over them."""
+    if _active is not None:
+        _active.install()
 
 
 @contextmanager

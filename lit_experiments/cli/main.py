@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from lit_experiments.errors import EXIT_DONE, EXIT_FAILED, EXIT_STOPPED, EXIT_USER, UserError
+from lit_experiments.launch import current, report_end
 from lit_experiments.signals import StopNow, StopSignal, stop_signal
 
 _FOLLOWS = 0.5  # seconds in which a worker learns that another one has ended first
@@ -15,7 +16,9 @@ _FOLLOWS = 0.5  # seconds in which a worker learns that another one has ended fi
 
 def console() -> None:
     """Entry point of the `lit-experiments` script."""
-    code = main(sys.argv[1:])
+    with stop_signal() as stop:
+        code = main(sys.argv[1:])
+        stop.settle()
     if code == EXIT_STOPPED:  # promptly: libraries that were interrupted anywhere may never finish their clean-up
         sys.stdout.flush()
         sys.stderr.flush()
@@ -56,8 +59,6 @@ def _answered(error: Exception, stop: StopSignal) -> int | None:
 
 def _followed(error: Exception, stop: StopSignal) -> int | None:
     """75 in a worker that failed because another has; its parent, which sees that, is about to stop it."""
-    from lit_experiments.collecting.crew import report_end
-
     if report_end(EXIT_FAILED, f"{type(error).__name__}: {error}"):
         try:
             time.sleep(_FOLLOWS)
@@ -68,8 +69,6 @@ def _followed(error: Exception, stop: StopSignal) -> int | None:
 
 def _end(code: int, message: str) -> int:
     """Says why the command ends: to the user, or to the parent of a worker, which says it for all."""
-    from lit_experiments.collecting.crew import report_end
-    from lit_experiments.launch import current
 
     if report_end(code, message) or not message:
         return code

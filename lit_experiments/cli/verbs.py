@@ -89,11 +89,12 @@ def _learn(resolved: Resolved, trainer: dict[str, Any], argv: list[str]) -> int:
         )
     out = run / resolved.exp
     identity = json.loads(json.dumps(task.identity(run)))
-    if is_main():
-        kept = _results(out)
-        if kept is not None and kept["identity"] == identity and not resolved.options["restart"]:
+    kept = _results(out)
+    if kept is not None and kept["identity"] == identity and not resolved.options["restart"]:
+        if is_main():
             say(f"{out} is up to date (--restart makes it again).\n\n{kept['summary']}")
-            return EXIT_DONE
+        return EXIT_DONE
+    if is_main():
         if kept is not None or resolved.options["restart"]:
             set_aside(out)
         _save_config(out, resolved, once=False)

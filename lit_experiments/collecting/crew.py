@@ -5,7 +5,6 @@ Imports nothing heavy: the command line uses it before it knows whether it needs
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -17,27 +16,13 @@ from contextlib import ExitStack
 from lit_experiments.errors import EXIT_DONE, EXIT_STOPPED
 from lit_experiments.signals import LIFELINE, StopSignal, held_back, stop_signal
 
-PIPE_VARIABLE = "LIT_REPORT_FD"  # where a worker tells its parent what it did, and why it ends
 _GRACE = 120.0  # seconds that children have to finish their batch and commit before they are killed
 _GRACE_AFTER_FAILURE = 20.0  # ... when one of them has failed: nobody would wait longer for the rest
-_LONGEST_REPORT = 3000  # characters of an error; a line in a pipe stays whole up to 4096 bytes
 
 
 def worker_command(argv: Sequence[str]) -> list[str]:
     """The command line that repeats a `lit-experiments` command in a worker."""
     return [sys.executable, "-m", "lit_experiments.cli", *argv]
-
-
-def report_end(code: int, message: str) -> bool:
-    """Tells the parent of a worker why it ends; False in a process that nobody listens to."""
-    if PIPE_VARIABLE not in os.environ:
-        return False
-    line = {"rank": int(os.environ["LOCAL_RANK"]), "code": code, "message": message[:_LONGEST_REPORT]}
-    try:
-        os.write(int(os.environ[PIPE_VARIABLE]), (json.dumps(line) + "\n").encode())
-    except BrokenPipeError:  # the parent is gone
-        return False
-    return True
 
 
 def run_child(command: Sequence[str]) -> int:

@@ -18,10 +18,10 @@ from typing import NamedTuple
 import torch
 
 import stores
-from lit_experiments.collecting.crew import PIPE_VARIABLE, Crew
+from lit_experiments.collecting.crew import Crew
 from lit_experiments.collecting.progress import Sink
 from lit_experiments.errors import EXIT_DONE, EXIT_STOPPED, EXIT_USER, RunFailed, Stopped, UserError
-from lit_experiments.launch import SUPERVISED
+from lit_experiments.launch import PIPE_VARIABLE, SUPERVISED
 from lit_experiments.signals import held_back
 
 LAUNCH_VARIABLE = "LIT_LAUNCH"  # one name for the parts of all workers of a launch

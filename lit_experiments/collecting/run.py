@@ -14,7 +14,6 @@ from lightning.pytorch import Trainer
 import stores
 from lit_experiments.collecting.budget import require_room
 from lit_experiments.collecting.collector import Collector
-from lit_experiments.collecting.crew import PIPE_VARIABLE
 from lit_experiments.collecting.data import CollectData
 from lit_experiments.collecting.environment import lonely_notice
 from lit_experiments.collecting.plan import Batch, Sample, pending, plan_batches
@@ -22,7 +21,7 @@ from lit_experiments.collecting.processes import LAUNCH_VARIABLE, supervise
 from lit_experiments.collecting.progress import PipeSink, ProgressBar, Reporter, Sink
 from lit_experiments.collecting.writer import StoreWriter
 from lit_experiments.errors import RunFailed, UserError
-from lit_experiments.launch import current, is_main, is_worker
+from lit_experiments.launch import PIPE_VARIABLE, current, is_main, is_worker
 from lit_experiments.quiet import quiet_lightning
 from lit_experiments.signals import stop_signal
 from stores import lock

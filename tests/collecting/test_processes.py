@@ -20,7 +20,7 @@ from tests.collecting.conftest import ROOT
 WORKER = """
 import os, sys, time
 from pathlib import Path
-from lit_experiments.collecting.crew import report_end
+from lit_experiments.launch import report_end
 from lit_experiments.signals import StopNow, stop_signal
 
 rank = os.environ["RANK"]
