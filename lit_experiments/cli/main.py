@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from collections.abc import Callable
-from pathlib import Path
 
-from lit_experiments.cli import configs
-from lit_experiments.cli.help import VERB_HELP, overview, verb_help
-from lit_experiments.errors import EXIT_DONE, EXIT_STOPPED, EXIT_USER, UserError
+from lit_experiments.errors import EXIT_DONE, EXIT_FAILED, EXIT_STOPPED, EXIT_USER, UserError
+from lit_experiments.launch import current, report_end
+from lit_experiments.signals import StopNow, StopSignal, stop_signal
+
+_FOLLOWS = 0.5  # seconds in which a worker learns that another one has ended first
 
 
 def console() -> None:
     """Entry point of the `lit-experiments` script."""
-    sys.exit(main(sys.argv[1:]))
+    with stop_signal() as stop:
+        code = main(sys.argv[1:])
+        stop.settle()
+    if code == EXIT_STOPPED:  # promptly: libraries that were interrupted anywhere may never finish their clean-up
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def main(argv: list[str]) -> int:
@@ -22,26 +32,61 @@ def main(argv: list[str]) -> int:
     Returns:
         The exit code: 0 done, 1 failed, 2 the user's mistake, 75 stopped by a signal and resumable.
     """
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)  # a study of the user's own may lie beside their configs/
-    try:
-        return _dispatch(argv)
-    except KeyboardInterrupt:
-        _say("Stopped before anything ran; the same command starts it again.")
-        return EXIT_STOPPED
-    except BrokenPipeError:
-        sys.stderr.close()
-        return EXIT_DONE
-    except Exception as error:
-        code = getattr(error, "exit_code", None)
-        if code is None:
-            raise
-        _say(f"{'error' if code == EXIT_USER else 'stopped' if code == EXIT_STOPPED else 'failed'}: {error}")
-        return int(code)
+    with stop_signal() as stop:  # before anything else is imported: a start takes seconds
+        try:
+            return _dispatch(argv)
+        except StopNow:
+            return _end(EXIT_STOPPED, stop.words)
+        except BrokenPipeError:
+            sys.stderr.close()
+            return EXIT_DONE
+        except Exception as error:
+            code = _answered(error, stop)
+            if code is None:
+                raise
+            return code
+
+
+def _answered(error: Exception, stop: StopSignal) -> int | None:
+    """The exit code of an exception that carries one, or that only follows from a signal; None for any other."""
+    code = getattr(error, "exit_code", None)
+    if code is None and stop.name is not None:
+        return _end(EXIT_STOPPED, stop.words)
+    if code is not None:
+        return _end(int(code), str(error))
+    return _followed(error, stop)
+
+
+def _followed(error: Exception, stop: StopSignal) -> int | None:
+    """75 in a worker that failed because another has; its parent, which sees that, is about to stop it."""
+    if report_end(EXIT_FAILED, f"{type(error).__name__}: {error}"):
+        try:
+            time.sleep(_FOLLOWS)
+        except StopNow:
+            return EXIT_STOPPED
+    return None
+
+
+def _end(code: int, message: str) -> int:
+    """Says why the command ends: to the user, or to the parent of a worker, which says it for all."""
+
+    if report_end(code, message) or not message:
+        return code
+    launch = current()
+    rank = f"rank {launch.rank} of {launch.world_size}: " if launch.is_external and launch.rank else ""
+    _say(f"{rank}{'error' if code == EXIT_USER else 'stopped' if code == EXIT_STOPPED else 'failed'}: {message}")
+    return code
 
 
 def _dispatch(argv: list[str]) -> int:
+    from pathlib import Path
+
+    from lit_experiments.cli import configs
+    from lit_experiments.cli.help import VERB_HELP, overview
+
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)  # a study of the user's own may lie beside their configs/
     if not argv or argv[0] in ("-h", "--help", "help"):
         sys.stdout.write(overview())
         return EXIT_DONE
@@ -53,6 +98,7 @@ def _dispatch(argv: list[str]) -> int:
 
 
 def _experiment_verb(verb: str, rest: list[str]) -> int:
+    from lit_experiments.cli.help import verb_help
     from lit_experiments.cli.parser import resolve, select
 
     selection = select(verb, rest)

@@ -8,6 +8,7 @@ from typing import Any
 from lit_experiments.cli import configs
 from lit_experiments.cli.verbs import say
 from lit_experiments.errors import EXIT_DONE, UserError
+from lit_experiments.launch import current
 
 _RUN_HELP = """Usage: lit-experiments run PIPELINE [--KEY VALUE ...]
 
@@ -77,6 +78,7 @@ def run_pipeline(argv: list[str]) -> int:
         say(_RUN_HELP + "\n".join(rows))
         return EXIT_DONE
     planned = commands(argv[0], argv[1:])
+    _check_alone(argv[0])
     for number, (step, command) in enumerate(planned, start=1):
         say(f"[{number}/{len(planned)}] {step.verb} --exp {step.exp}")
         if command is None:
@@ -86,6 +88,14 @@ def run_pipeline(argv: list[str]) -> int:
         if code != EXIT_DONE:
             return code
     return EXIT_DONE
+
+
+def _check_alone(name: str) -> None:
+    """Raises UserError, with words in the first process only, where a launcher has started several processes."""
+    launch = current()
+    if launch.is_external:
+        words = f"{launch.starter} has started {launch.world_size} processes; a pipeline starts its own.\nNext: "
+        raise UserError(f"{words}lit-experiments run {name} --devices {launch.local_size}" if launch.rank == 0 else "")
 
 
 def commands(name: str, words: list[str]) -> list[tuple[Step, list[str] | None]]:

@@ -97,7 +97,9 @@ def _export_sklearn(folder: Path, out: Path) -> None:
     probe = load_probe(folder, None)
     if out.exists():
         raise UserError(f"{out} exists; give another --out or remove it.")
-    joblib.dump({target: probe.to_sklearn(target) for target in probe.targets}, out)
+    draft = out.with_name(out.name + ".partial")
+    joblib.dump({target: probe.to_sklearn(target) for target in probe.targets}, draft)
+    draft.rename(out)
 
 
 def store_path(run: str) -> str:

@@ -11,13 +11,16 @@ from typing import Any
 from lit_experiments.cli.devices import trainer_arguments
 from lit_experiments.cli.parser import Resolved, import_class
 from lit_experiments.errors import EXIT_DONE, UserError
+from lit_experiments.launch import is_idle_slurm_allocation, is_main, is_rank_zero, is_worker
+from lit_experiments.plain import write_json
 
+RESULTS = "results.json"  # written last: its presence says that the folder is complete
 _DEMONSTRATION = "the embedded model: a demonstration subject, never a scientific result"
 
 
 def collect(resolved: Resolved, argv: list[str]) -> int:
     """Runs a collection; the same command resumes it."""
-    from lit_experiments.collecting.crew import is_main, worker_command
+    from lit_experiments.collecting.crew import worker_command
     from lit_experiments.collecting.dry_run import dry_run
     from lit_experiments.collecting.run import RunSettings
     from lit_experiments.collecting.run import collect as run_collection
@@ -39,6 +42,8 @@ def collect(resolved: Resolved, argv: list[str]) -> int:
     if is_main():
         _announce(resolved, collector)
     if options["dry_run"]:
+        if not is_main():
+            return EXIT_DONE
         nothing = None if collector.samples() else collector.nothing_found()
         say(str(dry_run(collector, settings)) if nothing is None else f"{nothing} Nothing would run.")
         return EXIT_DONE
@@ -62,21 +67,20 @@ def _findings(collector: Any, store: Path, rows: int) -> list[str]:
 
 
 def train(resolved: Resolved, argv: list[str]) -> int:
-    """Trains from a store; results that are up to date are shown, not made again."""
-    task = import_class(resolved.class_path)(**resolved.init_args)
-    return _learn(
-        task, resolved, trainer_arguments(resolved.options, own_precision=True), resolved.options["ckpt_path"]
-    )
+    """Trains from a store, in worker processes where there are several devices; results that are up to date are shown,
+    not made again.
+    """
+    trainer = trainer_arguments(resolved.options, own_precision=True)
+    return _learn(resolved, trainer, argv)
 
 
 def analyze(resolved: Resolved, argv: list[str]) -> int:
-    """Computes statistics, figures and a report from stores and probes; shown again when up to date."""
-    return _learn(import_class(resolved.class_path)(**resolved.init_args), resolved, {}, None)
+    """Computes statistics, figures and a report from stores and probes, in one process; shown again when up to date."""
+    return _learn(resolved, {}, argv) if is_main() else EXIT_DONE
 
 
-def _learn(task: Any, resolved: Resolved, trainer: dict[str, Any], checkpoint: str | None) -> int:
-    from lit_experiments.collecting.crew import is_main
-
+def _learn(resolved: Resolved, trainer: dict[str, Any], argv: list[str]) -> int:
+    task = import_class(resolved.class_path)(**resolved.init_args)
     run = Path(resolved.options["run"] or Path("runs") / task.reads)
     if not (run / "store" / "store.json").exists():
         raise UserError(
@@ -85,20 +89,37 @@ def _learn(task: Any, resolved: Resolved, trainer: dict[str, Any], checkpoint: s
         )
     out = run / resolved.exp
     identity = json.loads(json.dumps(task.identity(run)))
-    finished = out / "results.json"
-    kept = json.loads(finished.read_text(encoding="utf-8")) if finished.exists() else None
+    kept = _results(out)
     if kept is not None and kept["identity"] == identity and not resolved.options["restart"]:
-        say(f"{out} is up to date (--restart makes it again).\n\n{kept['summary']}")
+        if is_main():
+            say(f"{out} is up to date (--restart makes it again).\n\n{kept['summary']}")
         return EXIT_DONE
-    if is_main() and (kept is not None or resolved.options["restart"]):
-        set_aside(out)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "config.yaml").write_text(resolved.to_yaml(), encoding="utf-8")
-    summary = task.run(run, out, trainer, checkpoint)
     if is_main():
-        finished.write_text(json.dumps({"identity": identity, "summary": summary}), encoding="utf-8")
-        say(summary)
+        if kept is not None or resolved.options["restart"]:
+            set_aside(out)
+        _save_config(out, resolved, once=False)
+    if trainer.get("devices", 1) > 1 and not is_worker():
+        _learn_in_workers(resolved.verb, trainer, argv)
+    else:
+        summary = task.run(run, out, trainer, resolved.options.get("ckpt_path"))
+        if is_rank_zero():
+            write_json(out / RESULTS, {"identity": identity, "summary": summary})
+    if is_main():
+        say(json.loads((out / RESULTS).read_text(encoding="utf-8"))["summary"])
     return EXIT_DONE
+
+
+def _results(out: Path) -> Any:
+    """What an earlier run left when it was done, or None."""
+    finished = out / RESULTS
+    return json.loads(finished.read_text(encoding="utf-8")) if finished.exists() else None
+
+
+def _learn_in_workers(verb: str, trainer: dict[str, Any], argv: list[str]) -> None:
+    from lit_experiments.collecting.crew import worker_command
+    from lit_experiments.collecting.processes import supervise
+
+    supervise(worker_command([verb, *_without_restart(argv)]), trainer, (), None)
 
 
 def run_folder(resolved: Resolved) -> Path:
@@ -144,6 +165,10 @@ def _announce(resolved: Resolved, collector: Any) -> None:
     model = _DEMONSTRATION if options["model"] == "embedded" else options["model"]
     adapter = f" + adapter {options['adapter']}" if options["adapter"] else ""
     say(f"{resolved.exp}: {model}{adapter}, {options['precision']}")
+    if is_idle_slurm_allocation():
+        say(
+            "  SLURM gave several tasks, but srun did not start this command: it runs here, and starts --devices itself"
+        )
     for line in collector.notes():
         say(f"  {line}")
 
@@ -155,8 +180,8 @@ def _provenance(resolved: Resolved) -> dict[str, Any]:
     return {"config": {**asdict(resolved), "options": {**resolved.options}}, "packages": packages}
 
 
-def _save_config(run: Path, resolved: Resolved) -> None:
-    """Written once: a resumed run keeps the configuration it began with.
+def _save_config(run: Path, resolved: Resolved, once: bool = True) -> None:
+    """Writes config.yaml. once: a resumed collection keeps the configuration it began with.
 
     Raises:
         UserError: the folder cannot be made or written.
@@ -164,8 +189,10 @@ def _save_config(run: Path, resolved: Resolved) -> None:
     path = run / "config.yaml"
     try:
         run.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            path.write_text(resolved.to_yaml(), encoding="utf-8")
+        if not (once and path.exists()):
+            draft = path.with_name(path.name + ".tmp")
+            draft.write_text(resolved.to_yaml(), encoding="utf-8")
+            draft.replace(path)
     except OSError as error:
         raise UserError(
             f"Cannot write into {run.absolute()}: {error.strerror}. Nothing ran.\nNext: choose a folder with --run DIR."

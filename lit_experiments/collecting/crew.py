@@ -11,23 +11,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from types import FrameType
+from contextlib import ExitStack
 
 from lit_experiments.errors import EXIT_DONE, EXIT_STOPPED
+from lit_experiments.signals import LIFELINE, StopSignal, held_back, stop_signal
 
-SUPERVISED = "LIT_SUPERVISED"
 _GRACE = 120.0  # seconds that children have to finish their batch and commit before they are killed
-
-
-def is_worker() -> bool:
-    """True in a process that was started by `supervise`, SLURM, torchrun or the like."""
-    return "LOCAL_RANK" in os.environ or "SLURM_PROCID" in os.environ
-
-
-def is_main() -> bool:
-    """True in the one process that talks to the user and creates the store."""
-    rank = os.environ.get("RANK", os.environ.get("SLURM_PROCID", os.environ.get("LOCAL_RANK", "0")))
-    return int(rank) == 0 and SUPERVISED not in os.environ
+_GRACE_AFTER_FAILURE = 20.0  # ... when one of them has failed: nobody would wait longer for the rest
 
 
 def worker_command(argv: Sequence[str]) -> list[str]:
@@ -36,64 +26,93 @@ def worker_command(argv: Sequence[str]) -> list[str]:
 
 
 def run_child(command: Sequence[str]) -> int:
-    """Runs one command to its end, passing signals on; returns its exit code."""
+    """Runs one `lit-experiments` command to its end, passing signals on.
+
+    Returns:
+        Its exit code; 75 if a signal came, however the command ended.
+    """
     crew = Crew()
     crew.take_signals()
     try:
-        crew.start(command, dict(os.environ), ())
-        return crew.wait()
+        with held_back():
+            crew.start(command, dict(os.environ), ())
+        code = crew.wait()
+        return EXIT_STOPPED if crew.stop.name is not None else code
     finally:
         crew.give_back_signals()
 
 
 class Crew:
-    """The children of one launch."""
+    """The children of one launch.
+
+    Each holds one end of a pipe whose other end only this process has: when this process dies, however it dies, the
+    system closes the pipe, and they stop (`signals.StopSignal`).
+
+    Attributes:
+        workers: in the order in which they were started.
+        stop: the signals that came to this process.
+        killed: whether some had to be killed, for they did not stop in time or Ctrl-C came twice.
+    """
 
     def __init__(self) -> None:
         self.workers: list[subprocess.Popen[bytes]] = []
-        self.signalled = False
+        self.stop = StopSignal()
+        self.killed = False
+        self._signals = ExitStack()
         self._deadline: float | None = None
-        self._previous: dict[int, object] = {}
+        self._lifeline, self._held_end = os.pipe()
 
     def take_signals(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._previous[number] = signal.signal(number, self._on_signal)
+        """From now on signals are remembered, for `wait` to pass them on."""
+        self.stop = self._signals.enter_context(stop_signal())
+        self._signals.enter_context(self.stop.passed_on())
 
     def give_back_signals(self) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
+        """Ends what `take_signals` began."""
+        self._signals.close()
 
     def start(self, command: Sequence[str], env: dict[str, str], keep_open: Sequence[int]) -> None:
         """Adds a child. It has a session of its own, so that Ctrl-C reaches this process only, which passes it on."""
-        self.workers.append(subprocess.Popen(command, env=env, pass_fds=keep_open, start_new_session=True))
+        kept = (self._lifeline, *keep_open)
+        env = {**env, LIFELINE: str(self._lifeline)}
+        self.workers.append(subprocess.Popen(command, env=env, pass_fds=kept, start_new_session=True))
 
     def wait(self) -> int:
         """Waits for all; returns 0, 75 after a signal, or the code of the first child that failed."""
-        failed = EXIT_DONE
-        while any(w.poll() is None for w in self.workers):
-            codes = [w.returncode for w in self.workers if w.returncode]
-            if codes and failed == EXIT_DONE:
-                failed = codes[0]
-                self._stop_others()
-            if self._deadline is not None and time.monotonic() > self._deadline:
-                self._send(signal.SIGKILL)
+        try:
+            failed = self._watch()
+        finally:
+            os.close(self._held_end)
+            os.close(self._lifeline)
+        codes = [w.wait() for w in self.workers]
+        if failed is None or self.stop.name is not None:
+            return EXIT_STOPPED if any(codes) else EXIT_DONE
+        return failed if failed > 0 else 128 - failed  # a shell's way to say "killed by signal N"
+
+    def _watch(self) -> int | None:
+        """Returns the code of the first child that failed, when none is left."""
+        failed, interrupts, stopping = None, 0, False
+        while running := [w for w in self.workers if w.poll() is None]:
+            if not stopping and self.stop.name is not None:
+                stopping = self._end(signal.SIGTERM, _GRACE)
+            ended = [w.returncode for w in self.workers if w.returncode]
+            if not stopping and ended:
+                stopping = self._end(signal.SIGTERM, _GRACE_AFTER_FAILURE)
+            failed = failed or next((code for code in ended if code != EXIT_STOPPED), None)
+            if self.stop.interrupts > max(interrupts, 1) or time.monotonic() > (self._deadline or float("inf")):
+                interrupts = self.stop.interrupts
+                self.killed = True
+                self._send(signal.SIGKILL, running)
             time.sleep(0.05)
-        codes = [c for w in self.workers if (c := w.wait()) not in (EXIT_DONE, EXIT_STOPPED)]
-        if codes and not self.signalled:
-            first = failed if failed in codes else codes[0]
-            return first if first > 0 else 128 - first  # a shell's way to say "killed by signal N"
-        return EXIT_STOPPED if any(w.returncode for w in self.workers) else EXIT_DONE
+        return failed or next((w.returncode for w in self.workers if w.returncode not in (0, EXIT_STOPPED)), None)
 
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self._send(signal.SIGKILL if self.signalled and number == signal.SIGINT else signal.SIGTERM)
-        self.signalled = True
-        self._deadline = time.monotonic() + _GRACE
+    def _end(self, number: int, grace: float) -> bool:
+        self._send(number, self.workers)
+        self._deadline = time.monotonic() + grace
+        return True
 
-    def _stop_others(self) -> None:
-        self._send(signal.SIGTERM)
-        self._deadline = time.monotonic() + _GRACE
-
-    def _send(self, number: int) -> None:
-        for worker in self.workers:
+    @staticmethod
+    def _send(number: int, workers: Sequence[subprocess.Popen[bytes]]) -> None:
+        for worker in workers:
             if worker.poll() is None:
                 worker.send_signal(number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
 import stores
+from lit_experiments.collecting.environment import Rendezvous
 from lit_experiments.collecting.plan import Batch, pending, share
 
 
@@ -19,12 +21,16 @@ class CollectData(LightningDataModule):
 
     The Trainer must run with `use_distributed_sampler=False`: the sharing is done here, by tokens, over what is left.
     What is left is read by one process and broadcast, for the store may already grow while a slow process starts.
+
+    Attributes:
+        rendezvous: where the processes can wait for each other after the run. met: set when they have met before it.
     """
 
-    def __init__(self, batches: Sequence[Batch], store: Path) -> None:
+    def __init__(self, batches: Sequence[Batch], store: Path, met: threading.Event) -> None:
         super().__init__()
         self.batches = batches
         self.store = store
+        self.met = met
         self.mine: list[Batch] = []
         # A resumed run may have fewer batches left than processes. An instance attribute: the base class sets it too.
         self.allow_zero_length_dataloader_with_multiple_devices = True
@@ -32,6 +38,8 @@ class CollectData(LightningDataModule):
     def setup(self, stage: str) -> None:
         trainer = self.trainer
         assert trainer is not None
+        self.met.set()
+        self.rendezvous = Rendezvous()
         known = stores.open_store(self.store).sample_ids if trainer.is_global_zero else []
         done = frozenset(trainer.strategy.broadcast(known, src=0))
         self.mine = share(pending(self.batches, done), trainer.global_rank, trainer.world_size)

@@ -2,64 +2,127 @@
 
 Lightning's own launcher kills the main process when a child ends first, even in an orderly stop, and leaves children
 behind when the main process is killed. So the command line starts the workers itself, with the environment variables
-that Lightning documents for processes started from outside (LOCAL_RANK and friends).
+that PyTorch documents for processes started from outside (RANK and friends).
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import threading
 from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
 
 import stores
-from lit_experiments.collecting.crew import SUPERVISED, Crew
-from lit_experiments.collecting.progress import PIPE_VARIABLE, Sink
+from lit_experiments.collecting.crew import Crew
+from lit_experiments.collecting.progress import Sink
+from lit_experiments.errors import EXIT_DONE, EXIT_STOPPED, EXIT_USER, RunFailed, Stopped, UserError
+from lit_experiments.launch import PIPE_VARIABLE, SUPERVISED
+from lit_experiments.signals import held_back
 
 LAUNCH_VARIABLE = "LIT_LAUNCH"  # one name for the parts of all workers of a launch
+# What other starters leave in the environment: a worker would take part in their rendezvous, or be counted by them.
+_FOREIGN = ("TORCHELASTIC_", "SLURM_PROCID", "SLURM_LOCALID", "GROUP_RANK", "ROLE_RANK", "OMPI_COMM_WORLD_")
+_SAFE = "What is committed is safe."
 
 
-def supervise(command: Sequence[str], devices: int, threads: int, keep_open: Sequence[int], sink: Sink) -> int:
+class _End(NamedTuple):
+    """Why a worker ended, in its own words."""
+
+    rank: int
+    code: int
+    message: str
+
+
+def supervise(command: Sequence[str], trainer: dict[str, object], keep_open: Sequence[int], sink: Sink | None) -> None:
     """Runs `command` once per device and waits.
 
     A worker that fails ends the others; a signal to this process is passed on to all.
 
     Args:
-        command: the same for every worker; LOCAL_RANK tells them apart.
-        devices: how many workers.
-        threads: CPU threads for each.
+        command: the same for every worker; RANK tells them apart.
+        trainer: arguments of the Trainer; says how many workers, and on what.
         keep_open: file descriptors that the workers inherit (the store's lock lives as long as any of them).
         sink: takes the workers' progress.
 
-    Returns:
-        0, 75 after a signal, or the exit code of the first worker that failed.
+    Raises:
+        Stopped: after a signal, to this process or to a worker.
+        RunFailed, UserError: a worker failed; the message names it and holds its own.
     """
+    devices = int(str(trainer["devices"]))
     read_end, write_end = os.pipe()
-    common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()), "NODE_RANK": "0", SUPERVISED: "1"}
-    common |= {LAUNCH_VARIABLE: stores.new_launch_name()}
-    common |= {PIPE_VARIABLE: str(write_end), "OMP_NUM_THREADS": str(threads), "WORLD_SIZE": str(devices)}
+    env = _environment(devices, str(trainer.get("accelerator")), write_end)
+    ends: list[_End] = []
     crew = Crew()
     crew.take_signals()
     try:
-        for rank in range(devices):
-            env = {**os.environ, **common, "LOCAL_RANK": str(rank)}
-            kept = (write_end, *keep_open)
-            crew.start(command, env, kept)
+        with held_back():
+            for rank in range(devices):
+                crew.start(command, env | {"RANK": str(rank), "LOCAL_RANK": str(rank)}, (write_end, *keep_open))
         os.close(write_end)
-        listener = threading.Thread(target=_listen, args=(read_end, sink), daemon=True)
+        listener = threading.Thread(target=_listen, args=(read_end, sink, ends), daemon=True)
         listener.start()
         code = crew.wait()
         listener.join(timeout=5)
-        return code
     finally:
         crew.give_back_signals()
+    _raise_outcome(code, crew, ends)
 
 
-def _listen(descriptor: int, sink: Sink) -> None:
+def _environment(devices: int, accelerator: str, report: int) -> dict[str, str]:
+    """What all workers of a launch are told."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(_FOREIGN)}
+    common: dict[str, object] = {"WORLD_SIZE": devices, "LOCAL_WORLD_SIZE": devices, "NODE_RANK": 0}
+    common |= {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": _free_port(),
+        "OMP_NUM_THREADS": _threads(devices, accelerator),
+    }
+    common |= {SUPERVISED: 1, LAUNCH_VARIABLE: stores.new_launch_name(), PIPE_VARIABLE: report}
+    return inherited | {key: str(value) for key, value in common.items()}
+
+
+def _threads(devices: int, accelerator: str) -> int:
+    """CPU threads of a worker: all of them share the cores where the cores are the devices."""
+    on_cpu = not torch.cuda.is_available() or accelerator == "cpu"
+    return max(1, torch.get_num_threads() // devices) if on_cpu else torch.get_num_threads()
+
+
+def _raise_outcome(code: int, crew: Crew, ends: list[_End]) -> None:
+    """Says in one message how the launch ended, from the worker that ended first: the others only follow it."""
+    if code == EXIT_DONE:
+        return
+    crew.stop.check()
+    victims = [(rank, -w.returncode) for rank, w in enumerate(crew.workers) if w.returncode < 0 and not crew.killed]
+    # A library aborts its process when another process is gone; a process that is killed otherwise is the first.
+    victims = [(rank, number) for rank, number in victims if number != signal.SIGABRT or not ends]
+    if victims:
+        rank, number = victims[0]
+        hint = " The system does that when memory runs out." if number == signal.SIGKILL else ""
+        name = signal.Signals(number).name
+        raise RunFailed(f"rank {rank} of {len(crew.workers)} was killed by {name}.{hint} {_SAFE}")
+    if not ends:
+        raise RunFailed(f"a worker process ended with code {code} and said nothing. {_SAFE}")
+    first = ends[0]
+    if first.code == EXIT_STOPPED:
+        raise Stopped(f"rank {first.rank} of {len(crew.workers)} was stopped {first.message}")
+    if first.code == EXIT_USER:
+        raise UserError(first.message)
+    raise RunFailed(f"rank {first.rank} of {len(crew.workers)}: {first.message}\n{_SAFE}")
+
+
+def _listen(descriptor: int, sink: Sink | None, ends: list[_End]) -> None:
     with os.fdopen(descriptor) as lines:
         for line in lines:
-            sink.advance(*json.loads(line))
+            report = json.loads(line)
+            if isinstance(report, dict):
+                ends.append(_End(**report))
+            elif sink is not None:
+                sink.advance(*report)
 
 
 def _free_port() -> int:

@@ -18,11 +18,9 @@ from rich.progress import TextColumn
 
 from lit_experiments.collecting.bars import Bar
 from lit_experiments.collecting.plan import Batch, Sample
-from lit_experiments.collecting.signals import StopSignal
 from lit_experiments.collecting.writer import StoreWriter
+from lit_experiments.signals import StopSignal
 from lit_experiments.units import byte_count
-
-PIPE_VARIABLE = "LIT_PROGRESS_FD"
 
 
 class Sink(Protocol):
@@ -72,15 +70,15 @@ class PipeSink:
 
 
 class Reporter(Callback):
-    """Reports every batch to a sink, and stops the loop between batches when asked to."""
+    """Reports every batch to a sink, and stops the loop between batches when asked to.
+
+    A signal stops the process at once until the first batch begins, and again when the last is committed.
+    """
 
     def __init__(self, sink: Sink, writer: StoreWriter, stop: StopSignal) -> None:
         self.sink, self.writer, self.stop = sink, writer, stop
         self._reported = 0
         self._stage: str | None = None
-
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self.stop.check()
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.stop.install()  # again: Lightning has just put its own handler over SIGTERM
@@ -88,7 +86,7 @@ class Reporter(Callback):
     def on_predict_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
-        self.stop.check()
+        self.stop.remember()
 
     def on_predict_batch_end(
         self,
@@ -103,6 +101,7 @@ class Reporter(Callback):
         self._report(len(batch.samples), sum(s.tokens for s in batch.samples))
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.stop.raise_at_once()
         self._report(0, 0)
 
     def _report(self, samples: int, tokens: int) -> None:

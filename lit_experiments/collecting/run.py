@@ -9,21 +9,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch import Trainer
 
 import stores
 from lit_experiments.collecting.budget import require_room
 from lit_experiments.collecting.collector import Collector
-from lit_experiments.collecting.crew import is_main, is_worker
 from lit_experiments.collecting.data import CollectData
+from lit_experiments.collecting.environment import lonely_notice
 from lit_experiments.collecting.plan import Batch, Sample, pending, plan_batches
 from lit_experiments.collecting.processes import LAUNCH_VARIABLE, supervise
-from lit_experiments.collecting.progress import PIPE_VARIABLE, PipeSink, ProgressBar, Reporter, Sink
-from lit_experiments.collecting.signals import StopSignal
+from lit_experiments.collecting.progress import PipeSink, ProgressBar, Reporter, Sink
 from lit_experiments.collecting.writer import StoreWriter
-from lit_experiments.errors import EXIT_DONE, EXIT_STOPPED, RunFailed, Stopped, UserError
+from lit_experiments.errors import RunFailed, UserError
+from lit_experiments.launch import PIPE_VARIABLE, current, is_main, is_worker
 from lit_experiments.quiet import quiet_lightning
+from lit_experiments.signals import stop_signal
 from stores import lock
 
 _LOCK_PATIENCE = 20.0  # seconds to wait for the workers of a killed run to notice and leave
@@ -121,13 +121,13 @@ def collect(collector: Collector, settings: RunSettings, worker_command: Sequenc
     with lock.exclusive(settings.store, _LOCK_PATIENCE) as held:
         done = frozenset(open_or_create(collector, settings).sample_ids)
         left = [s for batch in pending(plan.batches, done) for s in batch.samples]
-        if left:
+        if left or current().is_external:  # the others wait for this process even where nothing is left to do
             require_room(settings.run, store.schema, left)
             with ProgressBar(plan.samples, left) as bar:
                 _run(collector, settings, plan, worker_command, held.descriptors, bar)
     wanted = {s.sample_id for s in plan.samples}
     rows = len(wanted.intersection(stores.open_store(settings.store).sample_ids))
-    if rows < len(wanted) and not is_worker():
+    if rows < len(wanted):
         raise RunFailed(f"{len(wanted) - rows} of {len(wanted)} samples have no row although every process ended well.")
     return rows
 
@@ -140,32 +140,26 @@ def _run(
     lock_fds: Sequence[int],
     bar: ProgressBar,
 ) -> None:
-    devices = settings.trainer["devices"]
-    if command is None or devices == 1 or is_worker():
+    if command is None or settings.trainer["devices"] == 1 or is_worker():
         _run_trainer(collector, settings, plan, bar)
-        return
-    on_cpu = not torch.cuda.is_available() or settings.trainer.get("accelerator") == "cpu"
-    threads = max(1, torch.get_num_threads() // devices) if on_cpu else torch.get_num_threads()
-    code = supervise(command, devices, threads, lock_fds, bar)
-    if code == EXIT_STOPPED:
-        raise Stopped("by a signal. Everything complete is committed; the same command goes on from here.")
-    if code != EXIT_DONE:
-        raise RunFailed(f"a worker process ended with code {code} (its message is above). What is committed is safe.")
+    else:
+        supervise(command, settings.trainer, lock_fds, bar)
 
 
 def _run_trainer(collector: Collector, settings: RunSettings, plan: Plan, bar: Sink | None = None) -> None:
-    """The predict loop of this process."""
-    stop = StopSignal()
+    """The predict loop of this process; returns when all processes of an external launch are done."""
     launch = os.environ.get(LAUNCH_VARIABLE) or stores.new_launch_name()
     writer = StoreWriter(settings.store, settings.flush_bytes, settings.flush_seconds, launch)
     sink = bar or (PipeSink(int(os.environ[PIPE_VARIABLE])) if PIPE_VARIABLE in os.environ else _Silent())
-    collector.stop_check = stop.check
-    stop.install()
-    try:
+    with stop_signal() as stop, lonely_notice() as met:
+        collector.stop_check = stop.check
+        data = CollectData(plan.batches, settings.store, met)
         trainer = quiet_trainer([writer, Reporter(sink, writer, stop)], settings.trainer)
-        trainer.predict(collector, CollectData(plan.batches, settings.store), return_predictions=False)
-    finally:
-        stop.restore()
+        try:
+            trainer.predict(collector, data, return_predictions=False)
+        finally:
+            stop.raise_at_once()
+        data.rendezvous.wait()
     if collector.halvings:
         sys.stderr.write(f"Memory was short {collector.halvings} times and batches were halved: same rows.\n")
 

@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from lit_experiments.errors import UserError
@@ -14,6 +14,7 @@ from lit_experiments.probes.data import BlockDataModule
 from lit_experiments.probes.logistic import LogisticProbe
 from lit_experiments.probes.ridge import RidgeProbe
 from lit_experiments.quiet import quiet_lightning
+from lit_experiments.signals import take_again
 
 _CHECKPOINT_STEPS = 20  # blocks between checkpoints
 
@@ -49,8 +50,15 @@ def fit(
     fixed: dict[str, Any] = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
     fixed |= {"max_epochs": passes, "use_distributed_sampler": False, "num_sanity_val_steps": 0}
     try:
-        runner = Trainer(**{**fixed, **trainer}, callbacks=[saver])
+        runner = Trainer(**{**fixed, **trainer}, callbacks=[saver, _OurSignals()])
     except (TypeError, ValueError) as error:
         raise UserError(f"The Trainer does not take these flags: {' '.join(str(error).split())}") from error
     path = str(checkpoints / "last.ckpt") if checkpoint == "last" else checkpoint
     runner.fit(probe, datamodule=data, ckpt_path=path, weights_only=True)
+
+
+class _OurSignals(Callback):
+    """Lightning puts a handler over SIGTERM that broadcasts between processes, and hangs where one of them is gone."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        take_again()

@@ -1,11 +1,7 @@
 """A tiny study-1 collection to interrupt, and a way to start it quickly."""
 
-import json
 import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,28 +12,39 @@ import numpy as np
 import pytest
 
 import stores
+from benchmarks.fork_server import Forked, ForkServer
+from benchmarks.process_tree import is_running
+from benchmarks.same_results import is_torn
 from tests.toys import bigram_model
 
 WORDS = ["the", "cat", "sat", "mat"]
 TRANSITION = np.array([[0.1, 0.5, 0.1, 0.3], [0.25, 0.25, 0.25, 0.25], [0.7, 0.1, 0.1, 0.1], [0.01, 0.01, 0.01, 0.97]])
 SAMPLES = 40
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass
 class Launcher:
-    """The forking process of launcher.py."""
+    """Starts commands without their imports, one at a time; their output goes to log.txt in `folder`."""
 
-    process: Any
-    log: Path
+    server: ForkServer
+    folder: Path
     luck: random.Random = field(default_factory=lambda: random.Random(0))
+    current: Forked | None = None
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log.txt"
 
     def start(self, argv: list[str]) -> int:
         """Starts a command; returns its pid."""
-        return self._order([argv, str(self.log)])
+        self.current = self.server.start(argv, self.folder)
+        return self.current.pid
 
     def wait(self) -> int:
         """Exit code of the command started last, negative for a signal."""
-        return self._order("wait")
+        assert self.current is not None
+        return self.current.wait()
 
     def run(self, argv: list[str]) -> int:
         self.start(argv)
@@ -53,31 +60,17 @@ class Launcher:
     def interrupt_commit(self, argv: list[str], number: int, run: Path) -> int:
         """Starts a command and sends the signal while a segment's data is on disk and its commit is not."""
         pid = self.start(argv)
-        while not _torn(run) and _running(pid):
+        while not is_torn(run.parent) and is_running(pid):
             time.sleep(0.0005)
-        if _running(pid):
+        if is_running(pid):
             os.kill(pid, number)
         return self.wait()
-
-    def _order(self, order: Any) -> int:
-        self.process.stdin.write(json.dumps(order) + "\n")
-        self.process.stdin.flush()
-        answer = self.process.stdout.readline()
-        assert answer, self.log.read_text()
-        return int(answer)
 
 
 @pytest.fixture(scope="session")
 def launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
-    log = tmp_path_factory.mktemp("launcher") / "log.txt"
-    log.touch()
-    root = Path(__file__).resolve().parents[2]
-    command = [sys.executable, str(Path(__file__).with_name("launcher.py"))]
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(command, text=True, env=env, cwd=root, **pipes) as process:
-        yield Launcher(process, log)
-        process.send_signal(signal.SIGTERM)
+    with ForkServer(ROOT) as server:
+        yield Launcher(server, tmp_path_factory.mktemp("launcher"))
 
 
 @pytest.fixture(scope="session")
@@ -93,22 +86,6 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         *("--contexts", str(folder / "contexts.txt"), "--gen_length", "24", "--eval_lengths", "[1, 24]"),
         *("--gen_number", "3", "--initial_wander", "4", "--batch_size", "2", "--flush_seconds", "0.02"),
     ]
-
-
-def _torn(run: Path) -> bool:
-    parts = run / "store" / "parts"
-    newest = max(parts.iterdir(), key=lambda p: p.name) if parts.is_dir() and any(parts.iterdir()) else None
-    if newest is None:
-        return False
-    names = [p.name for p in newest.iterdir()]
-    begun = {n.split("-")[1].split(".")[0] for n in names if n.startswith("arrays-")}
-    committed = {n.split("-")[1] for n in names if n.startswith("rows-") and n.endswith(".parquet")}
-    return bool(begun - committed)
-
-
-def _running(pid: int) -> bool:
-    state = Path(f"/proc/{pid}/stat")
-    return state.exists() and state.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 def content(run: Path) -> dict[str, Any]:

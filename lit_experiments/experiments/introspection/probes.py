@@ -21,7 +21,6 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lit_experiments.collecting.crew import is_main
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.introspection.analysis import READS, check_settings, identity, open_introspection
 from lit_experiments.experiments.introspection.probe_data import (
@@ -38,6 +37,7 @@ from lit_experiments.experiments.introspection.probe_targets import Target, chec
 from lit_experiments.experiments.introspection.probes_report import write_report
 from lit_experiments.experiments.introspection.prompts import PASSES
 from lit_experiments.experiments.introspection.twin import forget_states, model_of, twin_states
+from lit_experiments.launch import is_rank_zero
 from lit_experiments.probes.data import ArrayDataModule, BlockDataModule
 from lit_experiments.probes.examples import last_entries
 from lit_experiments.probes.logistic import LogisticProbe
@@ -146,7 +146,7 @@ class IntrospectionProbes:
         kinds = [kind for kind in self.passes if kind in questions.rows]
         statements += [f"states of {kind}: the store holds no such pass." for kind in self.passes if kind not in kinds]
         found = self._fit_all(store, questions, targets, kinds, statements, out, trainer, checkpoint)
-        if not is_main():
+        if not is_rank_zero():
             return ""
         result, arrays = evaluate(found, targets, questions, self.bootstraps, self.permutations, self.seed)
         result |= {"statements": statements, "position": "answer" if self.back == 1 else f"-{self.back}"}

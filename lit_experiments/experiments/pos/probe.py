@@ -14,7 +14,6 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lit_experiments.collecting.crew import is_main
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.pos.probe_report import write_report
 from lit_experiments.experiments.pos.probe_split import (
@@ -27,6 +26,7 @@ from lit_experiments.experiments.pos.probe_split import (
 )
 from lit_experiments.experiments.pos.types import TypeTable, control_codes
 from lit_experiments.experiments.pos.words import FIELD, READS, Words, open_words
+from lit_experiments.launch import is_rank_zero
 from lit_experiments.plain import write_json
 from lit_experiments.probes.class_evaluate import ClassPredictions, predict_classes
 from lit_experiments.probes.class_probe import ClassProbe, save_class_probe
@@ -126,7 +126,7 @@ class PosProbe:
         control = self._control(words, split, codes, len(classes))
         names, mapped = present_classes(control, split)
         other = self._fit(words, split, names, mapped, trainer, out / "checkpoints_control", checkpoint, 0)
-        if not is_main():
+        if not is_rank_zero():
             return ""
         tasks = [self._predicted(each, data) for each, data in (real, other)]
         return self._write(words, split, codes, tasks, out)

@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lit_experiments.collecting.crew import is_main
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.tempnorm.report import write_report
+from lit_experiments.launch import is_rank_zero
 from lit_experiments.plain import plain, write_json
 from lit_experiments.probes.baselines import univariate
 from lit_experiments.probes.evaluate import Predictions, predict
@@ -95,7 +95,7 @@ class TempnormRidge:
         store = open_store(run / "store")
         single, single_data = self._fit(store, _individual, trainer, out / "checkpoints", checkpoint)
         mean, mean_data = self._fit(store, _mean, trainer, out / "checkpoints_mean", checkpoint)
-        if not is_main():
+        if not is_rank_zero():
             return ""
         at_fixed = single.solution_for([self.alpha_ridge])
         return self._write(

@@ -1,0 +1,73 @@
+"""Whether two folders hold the same stores, results and exports; and how far a command has come in one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+import stores
+
+RESULTS = {"training": "run/tempnorm_ridge", "analysing": "texts/prefill_dynamics"}  # where a stage writes
+
+
+def differences(folder: Path, reference: Path) -> Iterator[str]:
+    """What an interrupted command left otherwise than one that was never disturbed."""
+    for result in ("run", "texts"):
+        store = folder / result / "store"
+        if store.exists():
+            yield from (f"verify: {problem.path}: {problem.what}" for problem in stores.verify(store))
+            yield from _store_differences(store, reference / result / "store")
+    for path in sorted(p for p in reference.rglob("*") if p.is_file() and _is_compared(p.relative_to(reference))):
+        mine = folder / path.relative_to(reference)
+        if not mine.exists():
+            yield f"{mine} is missing"
+        elif mine.read_bytes() != path.read_bytes():
+            yield f"{mine} differs from {path}"
+
+
+def _store_differences(one: Path, other: Path) -> Iterator[str]:
+    mine, theirs = stores.open_store(one), stores.open_store(other)
+    lost, extra = set(theirs.sample_ids) - set(mine.sample_ids), len(mine.sample_ids) - len(set(mine.sample_ids))
+    if lost or extra:
+        yield f"{one}: rows lost {len(lost)}, twice {extra}"
+        return
+    for name in (f.name for f in theirs.schema.fields):
+        if not np.array_equal(mine.field(name).read(), theirs.field(name).read(), equal_nan=True):
+            yield f"{one}: field {name} differs"
+    columns = [c.name for c in theirs.schema.columns]
+    if str(mine.table(columns).to_pydict()) != str(theirs.table(columns).to_pydict()):
+        yield f"{one}: columns differ"
+
+
+def _is_compared(relative: Path) -> bool:
+    """Results and exports; not stores (their parts differ by launch), pictures, pages, logs, checkpoints."""
+    if relative.parts[0] == "exported":
+        return True
+    in_results = any(str(relative).startswith(result) for result in RESULTS.values())
+    return (
+        in_results
+        and relative.suffix in (".json", ".csv", ".safetensors", ".npy", ".md")
+        and ("checkpoints" not in str(relative))
+    )
+
+
+def commits(folder: Path) -> int:
+    return sum(1 for _ in folder.glob("*/store/parts/*/rows-*.parquet"))
+
+
+def is_torn(folder: Path) -> bool:
+    """Whether some segment's data is on the disk and its commit is not."""
+    for part in folder.glob("*/store/parts/*"):
+        names = [p.name for p in part.iterdir()]
+        begun = {n.split("-")[1].split(".")[0] for n in names if n.startswith("arrays-")}
+        if begun - {n.split("-")[1] for n in names if n.startswith("rows-") and n.endswith(".parquet")}:
+            return True
+    return False
+
+
+def began(results: Path, started: float) -> bool:
+    """Whether a stage that writes there has begun since."""
+    config = results / "config.yaml"
+    return config.exists() and config.stat().st_mtime >= started
