@@ -14,7 +14,7 @@ from typing import Literal
 from lit_experiments.sources.blocks import Counts, layout_of, paragraphs_in
 from lit_experiments.sources.documentation import held_out_documentation
 from lit_experiments.sources.errors import SourceError
-from lit_experiments.sources.files import KINDS, TEXT
+from lit_experiments.sources.files import KINDS, TEXT, data_suffix
 from lit_experiments.sources.folders import data_files, split_folder
 from lit_experiments.sources.records import REASONS_KEPT, Malformed, RecordStream, Skipped, open_records
 from lit_experiments.sources.values import text_values
@@ -103,7 +103,7 @@ def _text_files(source: str) -> list[Path] | None:
         files = data_files(*folder)
     else:
         return None
-    return files if all(KINDS.get(file.suffix.lower()) == TEXT for file in files) else None
+    return files if all(KINDS.get(data_suffix(file)) == TEXT for file in files) else None
 
 
 def _from_text(source: str, files: list[Path], malformed: Malformed) -> Paragraphs:
