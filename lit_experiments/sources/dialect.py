@@ -70,7 +70,7 @@ def rows(text: str, dialect: Dialect) -> Iterator[Row]:
         OpenQuoteError: a quoted field runs to the end of the text.
     """
     csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_FIELD))
-    quoting = csv.QUOTE_MINIMAL if dialect.quoted else csv.QUOTE_NONE
+    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if dialect.quoted else csv.QUOTE_NONE
     stream = io.StringIO(text, newline="")
     for _ in range(dialect.skipped_lines):
         stream.readline()

@@ -1,4 +1,4 @@
-"""Reading one file of records: plain text, JSON lines and JSON documents; by suffix, together with `delimited` and `tabular`.
+"""Reading one file of records: plain text, JSON lines and JSON documents (`delimited` and `tabular` read the others).
 
 Owns: which suffix means which format, decompression, UTF-8, and what makes a line or a document malformed.
 Does not know: datasets, folders, what a study reads, whether malformed records stop a run.
@@ -79,7 +79,7 @@ def read_bytes(path: Path) -> bytes:
     if b"\0" in data[:65536]:
         raise SourceError(
             f"{path} is a binary file (it holds NUL bytes), not UTF-8 text.\n"
-            f"Next: if it is a dataset, name it by its format (.parquet, .arrow); if it is compressed, by that too (.gz)."
+            f"Next: name it by its format, if it is a dataset (.parquet, .arrow) or compressed (.jsonl.gz)."
         )
     return data
 
