@@ -66,8 +66,8 @@ def _filled(path: Path, text: str, dialect: Dialect) -> Iterator[Row]:
     except OpenQuoteError as error:
         raise SourceError(
             f"{path}, line {error.line}: a quoted field of this row never ends; its quote opens in this line, and "
-            f'nothing after it can be read.\nNext: close the quote; a quote inside a field is written twice (""); or, if no '
-            f"quote in this file encloses a field, --quoting none."
+            f'nothing after it can be read.\nNext: close the quote; a quote inside a field is written twice (""); or '
+            f"--quoting none, if no quote in this file encloses a field."
         ) from error
 
 
