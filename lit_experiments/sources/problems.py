@@ -18,7 +18,7 @@ from lit_experiments.sources.dialect import Quoting
 from lit_experiments.sources.errors import SourceError
 from lit_experiments.sources.generated import generated_problems
 from lit_experiments.sources.ids import check_unique
-from lit_experiments.sources.records import Malformed, RecordStream, Skipped, open_records
+from lit_experiments.sources.records import Malformed, RecordStream, Skipped, check_quoting, open_records
 from lit_experiments.sources.repeats import repeats_note
 from lit_experiments.sources.values import BadValueError, find_name, has, identifier, text_of
 
@@ -113,6 +113,7 @@ def read_problems(
     """
     if source == EMBEDDED:
         name = f"embedded problems (held out, seed {seed})"
+        check_quoting(quoting, name, "generated")
         records = [
             ProblemRecord(f"embedded-{seed}-{i:05d}", each.question, str(each.answer), solution, i, each.prompt)
             for i, (each, solution) in enumerate(generated_problems(generated, seed))

@@ -137,11 +137,16 @@ def open_records(
         table = read_hub(source)
     else:
         raise SourceError(_not_found(source, path, option))
+    check_quoting(quoting, table.name, table.kind)
+    return RecordStream(table, malformed)
+
+
+def check_quoting(quoting: Quoting, name: str, kind: str) -> None:
+    """Raises SourceError where quotes are spoken of that a source of some kind (see `Table`) has not."""
     if quoting not in get_args(Quoting):
         raise SourceError(f'quoting must be one of {", ".join(get_args(Quoting))}, found "{quoting}".')
-    if quoting != "auto" and table.kind != "csv":
-        raise SourceError(f"--quoting {quoting} is for CSV and TSV files; {table.name} is {table.kind}.")
-    return RecordStream(table, malformed)
+    if quoting != "auto" and kind != "csv":
+        raise SourceError(f"--quoting {quoting} is for CSV and TSV files; {name} is {kind}.")
 
 
 def missing(noun: str, name: str, have: Iterable[str]) -> str:
