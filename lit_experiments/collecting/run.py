@@ -91,8 +91,9 @@ def open_or_create(collector: Collector, settings: RunSettings) -> stores.Store:
     Raises:
         stores.StoreError: another fingerprint, schema or backend; a newer format; a damaged store.
     """
+    provenance = settings.provenance | {"notes": collector.notes()}
     return stores.create_store(
-        settings.store, collector.schema(), collector.fingerprint(), settings.provenance, settings.backend
+        settings.store, collector.schema(), collector.fingerprint(), provenance, settings.backend
     )
 
 

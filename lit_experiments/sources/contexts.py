@@ -6,9 +6,11 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from lit_experiments.sources.dialect import Quoting
 from lit_experiments.sources.errors import SourceError
 from lit_experiments.sources.files import TEXT
 from lit_experiments.sources.records import Malformed, RecordStream, Skipped, open_records
+from lit_experiments.sources.repeats import repeats_note
 from lit_experiments.sources.values import text_values
 
 EMBEDDED = "embedded"
@@ -26,6 +28,7 @@ class Contexts:
         name: what was read, for people.
         digest: sha256 of the texts: the data's part of a fingerprint.
         skipped: malformed records that were left out.
+        notes: what is worth knowing of the source as a whole: how quotes were read, repeated texts.
     """
 
     texts: list[str]
@@ -34,21 +37,25 @@ class Contexts:
     name: str
     digest: str
     skipped: Skipped
+    notes: tuple[str, ...] = ()
 
 
-def read_contexts(source: str, text_column: str | None, malformed: Malformed = "stop") -> Contexts:
+def read_contexts(
+    source: str, text_column: str | None, malformed: Malformed = "stop", quoting: Quoting = "auto"
+) -> Contexts:
     """Reads contexts from "embedded", a text file (one per line), a file of records, a dataset folder or a Hub id.
 
     Args:
         source: where they are; a Hub id is NAME[@CONFIG][:SPLIT], split `train` unless given.
         text_column: the key or column that holds the text; needed for everything but text files.
         malformed: raise at the first malformed record, or leave them out and count.
+        quoting: what quotes are in CSV and TSV files.
 
     Raises:
         SourceError: missing, empty, binary or badly encoded file; malformed record; unknown column; no such dataset.
     """
     path = str(_SHIPPED) if source == EMBEDDED else source
-    stream = open_records(path, "--contexts", malformed)
+    stream = open_records(path, "--contexts", malformed, quoting=quoting)
     if text_column is None and stream.kind != TEXT:
         raise SourceError(f"{stream.name}: name the column that holds the text with --text_column.")
     column = "text" if text_column is None else text_column
@@ -70,4 +77,6 @@ def _contexts(stream: RecordStream, column: str, name: str) -> Contexts:
         places.append(place)
         digest.update(text.encode() + b"\0")
     stream.require_some(len(texts), f"context, but {blank} blank entries")
-    return Contexts(texts, places, blank, name, digest.hexdigest(), stream.skipped)
+    repeats = repeats_note(texts, "texts")
+    notes = (*stream.notes, repeats) if repeats else stream.notes
+    return Contexts(texts, places, blank, name, digest.hexdigest(), stream.skipped, notes)

@@ -1,6 +1,6 @@
-"""Reading one file of records: plain text, JSON lines and JSON documents; by suffix, together with `tabular`.
+"""Reading one file of records: plain text, JSON lines and JSON documents (`delimited` and `tabular` read the others).
 
-Owns: which suffix means which format, reading bytes, UTF-8, and what makes a line or a document malformed.
+Owns: which suffix means which format, decompression, UTF-8, and what makes a line or a document malformed.
 Does not know: datasets, folders, what a study reads, whether malformed records stop a run.
 """
 
@@ -28,36 +28,47 @@ KINDS = {
     "": "text",
 }
 TEXT = "text"
+COMPRESSED = {".gz": "gzip", ".zst": "zstd"}
+_WHOLE_FILES = ("parquet", "arrow")  # read in place, and compressed inside
 _BOM = b"\xef\xbb\xbf"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
+def data_suffix(path: Path) -> str:
+    """The suffix that says the format, in lower case: ".jsonl" of "a.jsonl" and of "a.jsonl.gz"."""
+    return _uncompressed(path).suffix.lower()
+
+
+def data_stem(path: Path) -> str:
+    """The name without the format: "train" of "train.jsonl" and of "train.jsonl.gz"."""
+    return _uncompressed(path).stem
+
+
 def file_kind(path: Path) -> str:
-    """The format that a file's suffix stands for.
+    """The format that a file's suffix stands for; a text file may be compressed (.gz, .zst).
 
     Raises:
         SourceError: a suffix that stands for none.
     """
-    kind = KINDS.get(path.suffix.lower())
-    if kind is None:
+    suffix, packed = data_suffix(path), path.suffix.lower() in COMPRESSED
+    kind = KINDS.get(suffix)
+    if kind is None or (packed and kind in _WHOLE_FILES):
         known = ", ".join(suffix for suffix in KINDS if suffix)
         raise SourceError(
-            f'{path}: cannot tell its format from the suffix "{path.suffix}"; known: {known}, or none for plain text.\n'
+            f'{path}: cannot tell its format from the suffix "{suffix + path.suffix if packed else path.suffix}"; '
+            f"known: {known}, or none for plain text; text formats also with {' or '.join(COMPRESSED)}.\n"
             f"Next: convert (or decompress) it to one of these, or rename it."
         )
     return kind
 
 
 def read_bytes(path: Path) -> bytes:
-    """A text file's bytes without a byte order mark.
+    """A text file's bytes, decompressed, without a byte order mark.
 
     Raises:
         SourceError: unreadable, empty, binary, or UTF-16.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise SourceError(f"Cannot read {path}: {error.strerror}.") from error
+    data = _content(path)
     if data.startswith(_UTF16):
         raise SourceError(
             f"{path} is UTF-16, not UTF-8.\nNext: iconv -f utf-16 -t utf-8 {path} > {path.stem}-utf8{path.suffix}"
@@ -68,9 +79,30 @@ def read_bytes(path: Path) -> bytes:
     if b"\0" in data[:65536]:
         raise SourceError(
             f"{path} is a binary file (it holds NUL bytes), not UTF-8 text.\n"
-            f"Next: if it is a dataset, name it by its format (.parquet, .arrow)."
+            f"Next: name it by its format, if it is a dataset (.parquet, .arrow) or compressed (.jsonl.gz)."
         )
     return data
+
+
+def _uncompressed(path: Path) -> Path:
+    return path.with_suffix("") if path.suffix.lower() in COMPRESSED else path
+
+
+def _content(path: Path) -> bytes:
+    codec = COMPRESSED.get(path.suffix.lower())
+    try:
+        if codec is None:
+            return path.read_bytes()
+        import pyarrow
+
+        with pyarrow.input_stream(str(path), compression=codec) as stream:
+            content: bytes = stream.read()
+            return content
+    except OSError as error:
+        if codec is None or error.strerror:
+            raise SourceError(f"Cannot read {path}: {error.strerror}.") from error
+        reason = " ".join(str(error).split())
+        raise SourceError(f"Cannot read {path} as {codec}: {reason}\nNext: check that the file is whole.") from error
 
 
 def bad_encoding(path: Path, place: int, where: str, byte: int, column: int) -> Found:

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from lit_experiments.sources.class_names import class_names
 from lit_experiments.sources.errors import SourceError
-from lit_experiments.sources.files import KINDS, TEXT
+from lit_experiments.sources.files import KINDS, TEXT, data_stem, data_suffix
 from lit_experiments.sources.found import Found, Table
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w.+-]+)?(:[\w.+\[\]%-]+)?")
@@ -25,7 +26,7 @@ _SPLITS = ("train", "validation", "valid", "dev", "test")
 
 def is_hub_id(source: str) -> bool:
     """Whether a source that is no file or folder here can be an id on the Hub."""
-    return bool(_HUB_ID.fullmatch(source)) and source[0] != "." and Path(source).suffix.lower() not in set(KINDS) - {""}
+    return bool(_HUB_ID.fullmatch(source)) and source[0] != "." and data_suffix(Path(source)) not in set(KINDS) - {""}
 
 
 def split_folder(source: str) -> tuple[Path, str | None] | None:
@@ -97,7 +98,8 @@ def read_folder(folder: Path, split: str | None, read_file: Callable[[Path], Tab
                 f"{', '.join(tables[0].columns or ())}; {table.name} has {', '.join(table.columns or ())}.\n"
                 f"Next: point at one of the files."
             )
-    return Table(str(folder), tables[0].kind, "row", tables[0].columns, _one_after_another(tables))
+    notes = tuple(note for table in tables for note in table.notes)
+    return Table(str(folder), tables[0].kind, "row", tables[0].columns, _one_after_another(tables), notes)
 
 
 def data_files(folder: Path, split: str | None) -> list[Path]:
@@ -107,9 +109,9 @@ def data_files(folder: Path, split: str | None) -> list[Path]:
         SourceError: none, several formats, or several splits and none asked for.
     """
     files = [path for path in sorted(folder.rglob("*")) if _is_data(folder, path)]
-    records = [path for path in files if KINDS[path.suffix.lower()] != TEXT]
+    records = [path for path in files if KINDS[data_suffix(path)] != TEXT]
     files = records or files
-    suffixes = sorted({path.suffix.lower() for path in files})
+    suffixes = sorted({data_suffix(path) for path in files})
     kinds = {KINDS[suffix] for suffix in suffixes}
     if not files:
         known = ", ".join(suffix for suffix in KINDS if suffix)
@@ -124,10 +126,10 @@ def data_files(folder: Path, split: str | None) -> list[Path]:
 def _is_data(folder: Path, path: Path) -> bool:
     hidden = any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
     known = (
-        path.suffix.lower() in KINDS
+        data_suffix(path) in KINDS
         and path.suffix != ""
         and path.name not in _NOT_DATA
-        and path.stem.lower() not in _ABOUT
+        and data_stem(path).lower() not in _ABOUT
     )
     return known and not hidden and path.is_file()
 
@@ -136,7 +138,7 @@ def _of_split(folder: Path, files: list[Path], split: str | None) -> list[Path]:
     named = {path: _split_of(folder, path) for path in files}
     splits = sorted({name for name in named.values() if name})
     if split is not None:
-        files = [path for path in files if named[path] == split or path.stem == split]
+        files = [path for path in files if named[path] == split or data_stem(path) == split]
         if not files:
             raise SourceError(
                 f'{folder} has no file of a split "{split}"; file names tell of: {", ".join(splits) or "none"}.'
@@ -150,7 +152,7 @@ def _of_split(folder: Path, files: list[Path], split: str | None) -> list[Path]:
 
 def _split_of(folder: Path, path: Path) -> str | None:
     """The split that a file's name begins or ends with, or that a folder above it is called."""
-    words = re.split(r"[^a-z]+", path.stem.lower().rstrip("0123456789"))
+    words = re.split(r"[^a-z]+", data_stem(path).lower().rstrip("0123456789"))
     parents = [part.lower() for part in path.relative_to(folder).parts[:-1]]
     told = {words[0], words[-1], *parents}
     return next((split for split in _SPLITS if split in told), None)
@@ -183,23 +185,9 @@ def _saved(folder: Path, split: str | None) -> Table:
 
 
 def _dataset(name: str, data: Any) -> Table:
-    lists = _label_lists(data.features)
-    rows = (Found(number, f"{name}, row {number}", _named(record, lists)) for number, record in enumerate(data))
+    classes = class_names(data.features)
+    rows = (Found(number, f"{name}, row {number}", classes.named(record)) for number, record in enumerate(data))
     return Table(name, "dataset", "row", tuple(data.column_names), rows)
-
-
-def _label_lists(features: Any) -> dict[str, Any]:
-    """Columns that hold lists of class numbers, such as tags, with what names them."""
-    from datasets import ClassLabel
-
-    inner = {name: getattr(kind, "feature", None) for name, kind in features.items()}
-    return {name: kind for name, kind in inner.items() if isinstance(kind, ClassLabel)}
-
-
-def _named(record: dict[str, Any], lists: dict[str, Any]) -> dict[str, Any]:
-    """The record with names in place of the numbers in such lists."""
-    named = {name: [kind.int2str(v) for v in record[name]] for name, kind in lists.items() if record[name] is not None}
-    return record | named
 
 
 def _cannot_load(source: str, error: Exception) -> SourceError:

@@ -41,6 +41,7 @@ class Table:
         unit: whether places are lines or rows.
         columns: the names that every record has; None where each record names its own (JSON).
         found: its records, in order, once.
+        notes: what was decided about the format and could have been decided otherwise.
     """
 
     name: str
@@ -48,3 +49,4 @@ class Table:
     unit: Unit
     columns: tuple[str, ...] | None
     found: Iterator[Found]
+    notes: tuple[str, ...] = ()

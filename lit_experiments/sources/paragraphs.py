@@ -12,11 +12,20 @@ from pathlib import Path
 from typing import Literal
 
 from lit_experiments.sources.blocks import Counts, layout_of, paragraphs_in
+from lit_experiments.sources.dialect import Quoting
 from lit_experiments.sources.documentation import held_out_documentation
 from lit_experiments.sources.errors import SourceError
-from lit_experiments.sources.files import KINDS, TEXT
+from lit_experiments.sources.files import KINDS, TEXT, data_suffix
 from lit_experiments.sources.folders import data_files, split_folder
-from lit_experiments.sources.records import REASONS_KEPT, Malformed, RecordStream, Skipped, open_records
+from lit_experiments.sources.records import (
+    REASONS_KEPT,
+    Malformed,
+    RecordStream,
+    Skipped,
+    check_quoting,
+    open_records,
+)
+from lit_experiments.sources.repeats import repeats_note
 from lit_experiments.sources.values import text_values
 
 EMBEDDED = "embedded"
@@ -52,6 +61,7 @@ class Paragraphs:
         digest: sha256 of the texts: the data's part of a fingerprint.
         skipped: malformed lines or records that were left out.
         broken: text blocks left out because one of their lines was.
+        notes: what is worth knowing of the source as a whole: how quotes were read, repeated paragraphs.
     """
 
     records: tuple[Paragraph, ...]
@@ -62,25 +72,31 @@ class Paragraphs:
     digest: str
     skipped: Skipped
     broken: int = 0
+    notes: tuple[str, ...] = ()
 
 
-def read_paragraphs(source: str, text_column: str | None = None, malformed: Malformed = "stop") -> Paragraphs:
+def read_paragraphs(
+    source: str, text_column: str | None = None, malformed: Malformed = "stop", quoting: Quoting = "auto"
+) -> Paragraphs:
     """Reads paragraphs from "embedded", a text file, a folder of text files, a file of records, a dataset or a Hub id.
 
     Args:
         source: where they are; a Hub id is NAME[@CONFIG][:SPLIT], split `train` unless given.
         text_column: the key or column that holds the text; needed for everything but text files.
         malformed: raise at the first line or record that cannot be read, or leave them out and count.
+        quoting: what quotes are in CSV and TSV files.
 
     Raises:
         SourceError: unusable source or record, unknown column, a Python without documentation.
     """
     if source == EMBEDDED:
+        check_quoting(quoting, "the documentation", "text")
         return _documentation()
     files = _text_files(source)
     if files is not None and text_column in (None, "text"):
+        check_quoting(quoting, source, TEXT)
         return _from_text(source, files, malformed)
-    stream = open_records(source, "--paragraphs", malformed)
+    stream = open_records(source, "--paragraphs", malformed, quoting=quoting)
     if text_column is None:
         raise SourceError(f"{stream.name}: name the column that holds the text with --text_column.")
     stream.require_column(text_column, "--text_column")
@@ -91,7 +107,7 @@ def _documentation() -> Paragraphs:
     found = held_out_documentation()
     records = tuple(Paragraph(identity, text, i) for i, (identity, text) in enumerate(found.paragraphs))
     name = f"embedded paragraphs (held-out documentation of {found.python})"
-    return Paragraphs(records, "documentation", 0, 0, name, _digest(records), Skipped())
+    return Paragraphs(records, "documentation", 0, 0, name, _digest(records), Skipped(), notes=_repeats(records))
 
 
 def _text_files(source: str) -> list[Path] | None:
@@ -103,7 +119,7 @@ def _text_files(source: str) -> list[Path] | None:
         files = data_files(*folder)
     else:
         return None
-    return files if all(KINDS.get(file.suffix.lower()) == TEXT for file in files) else None
+    return files if all(KINDS.get(data_suffix(file)) == TEXT for file in files) else None
 
 
 def _from_text(source: str, files: list[Path], malformed: Malformed) -> Paragraphs:
@@ -121,7 +137,8 @@ def _from_text(source: str, files: list[Path], malformed: Malformed) -> Paragrap
     skipped = _together([stream.skipped for stream in streams.values()])
     if not records:
         raise SourceError(_nothing(source, counts, skipped))
-    return Paragraphs(records, layout, counts.headings, counts.blank, source, _digest(records), skipped, counts.broken)
+    totals = (counts.headings, counts.blank, source, _digest(records), skipped, counts.broken)
+    return Paragraphs(records, layout, *totals, _repeats(records))
 
 
 def _file_prefix(file: Path, root: Path | None) -> str:
@@ -146,7 +163,13 @@ def _from_rows(source: str, stream: RecordStream, column: str) -> Paragraphs:
     if not records:
         raise SourceError(_nothing(source, counts, stream.skipped))
     found = tuple(records)
-    return Paragraphs(found, "rows", counts.headings, counts.blank, source, _digest(found), stream.skipped)
+    totals = (counts.headings, counts.blank, source, _digest(found), stream.skipped)
+    return Paragraphs(found, "rows", *totals, notes=(*stream.notes, *_repeats(found)))
+
+
+def _repeats(records: tuple[Paragraph, ...]) -> tuple[str, ...]:
+    note = repeats_note((each.text for each in records), "paragraphs")
+    return (note,) if note else ()
 
 
 def _nothing(source: str, counts: Counts, skipped: Skipped) -> str:

@@ -13,10 +13,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lit_experiments.sources.boxes import boxed
+from lit_experiments.sources.dialect import Quoting
 from lit_experiments.sources.errors import SourceError
 from lit_experiments.sources.generated import generated_problems
 from lit_experiments.sources.ids import check_unique
-from lit_experiments.sources.records import Malformed, RecordStream, Skipped, open_records
+from lit_experiments.sources.records import Malformed, RecordStream, Skipped, check_quoting, open_records
+from lit_experiments.sources.repeats import repeats_note
 from lit_experiments.sources.values import BadValueError, find_name, has, identifier, text_of
 
 EMBEDDED = "embedded"
@@ -26,7 +29,8 @@ _SOLUTION = ("solution", "solution_text", "rationale")
 _ID = ("problem_id", "id", "unique_id", "question_id")
 _MARK = "####"
 _CALCULATOR = re.compile(r"<<[^<>]*>>")
-_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
+_THOUSANDS = re.compile(r"([^\d,()\[\]{}]*)(\d{1,3}(?:,\d{3})+)(\.\d+)?([^\d,()\[\]{}]*)")
+_LATEX_STYLE = re.compile(r"\\(?:left|right|displaystyle|[,;:! ])|\s|\$")
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,7 @@ class Problems:
         name: what was read, for people.
         digest: sha256 of the records: the data's part of a fingerprint.
         skipped: malformed records that were left out.
+        notes: what is worth knowing of the source as a whole: repeats, answers that their solutions contradict.
     """
 
     records: tuple[ProblemRecord, ...]
@@ -67,6 +72,7 @@ class Problems:
     name: str
     digest: str
     skipped: Skipped
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,57 +93,81 @@ def read_problems(
     solution_column: str | None = None,
     id_column: str | None = None,
     malformed: Malformed = "stop",
+    quoting: Quoting = "auto",
 ) -> Problems:
     """Reads problems from "embedded", a file or folder of records, or a Hub id (NAME[@CONFIG][:SPLIT]).
 
     Columns that are not given are found under their usual names: question or problem; answer; solution; id. An answer
-    with a line "#### 42" is a worked solution and its answer (GSM8K); without an answer, the last \\boxed{} of the
-    solution is it (MATH).
+    with a line "#### 42" is a worked solution and its answer (GSM8K); without an answer, what the solution puts into
+    its last \\boxed{} is it (MATH; see `boxes.boxed` for several). An answer is kept as it is written; where its
+    solution ends in another one, it counts, and the notes say so.
 
     Args:
         generated: how many embedded problems to generate; other sources are read whole.
         seed: which ones; the same seed gives the same problems, and a larger number only adds to them.
         malformed: raise at the first record without a question or an answer, or leave such records out and count them.
+        quoting: what quotes are in CSV and TSV files.
 
     Raises:
         SourceError: unusable source or record, unknown column, two records with one id.
     """
     if source == EMBEDDED:
         name = f"embedded problems (held out, seed {seed})"
+        check_quoting(quoting, name, "generated")
         records = [
             ProblemRecord(f"embedded-{seed}-{i:05d}", each.question, str(each.answer), solution, i, each.prompt)
             for i, (each, solution) in enumerate(generated_problems(generated, seed))
         ]
-        return _problems(records, name, Skipped())
+        return _problems(records, name, Skipped(), ())
     columns = _Columns(question_column, answer_column, solution_column, id_column)
-    stream = open_records(source, "--problems", malformed)
+    stream = open_records(source, "--problems", malformed, quoting=quoting)
     _require(stream, columns)
     found, places = _read(stream, columns)
     stream.require_some(len(found), "usable problem")
     check_unique(places, stream.name, "--id_column")
-    return _problems(found, source, stream.skipped)
+    return _problems(found, source, stream.skipped, (*stream.notes, *_contradicted(found)))
 
 
-def boxed(text: str) -> str | None:
-    """What the last \\boxed{} (or \\fbox{}) of a text holds, nested braces included; None if there is none."""
-    starts = [match.end() for match in _BOX.finditer(text)]
-    if not starts:
-        return None
-    depth, at = 1, starts[-1]
-    while at < len(text) and depth:
-        escaped = text[at - 1] == "\\"
-        depth += 0 if escaped else {"{": 1, "}": -1}.get(text[at], 0)
-        at += 1
-    return None if depth else text[starts[-1] : at - 1].strip()
-
-
-def _problems(records: Sequence[ProblemRecord], name: str, skipped: Skipped) -> Problems:
+def _problems(records: Sequence[ProblemRecord], name: str, skipped: Skipped, notes: tuple[str, ...]) -> Problems:
     digest = hashlib.sha256()
     for each in records:
         values = [each.problem_id, each.question, each.answer, each.solution, each.prompt]
         digest.update(json.dumps(values).encode() + b"\n")
     duplicates = len(records) - len({each.question for each in records})
-    return Problems(tuple(records), duplicates, name, digest.hexdigest(), skipped)
+    repeats = repeats_note((each.question for each in records), "questions")
+    notes = (*notes, repeats) if repeats else notes
+    return Problems(tuple(records), duplicates, name, digest.hexdigest(), skipped, notes)
+
+
+def _contradicted(records: Sequence[ProblemRecord]) -> list[str]:
+    """A note on answers that their own solutions write in another way."""
+    differing = []
+    for record in records:
+        stated = _stated(record.solution)
+        if stated is not None and _bare(stated) != _bare(record.answer):
+            differing.append(f'{record.problem_id} ("{record.answer}", solution: "{stated}")')
+    if not differing:
+        return []
+    more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
+    return [
+        f"answers written otherwise than where their solutions end; the answers count: {', '.join(differing[:3])}{more}"
+    ]
+
+
+def _stated(solution: str | None) -> str | None:
+    try:
+        return None if solution is None else _ending(solution)[0]
+    except BadValueError:
+        return None
+
+
+def _bare(answer: str) -> str:
+    """An answer without what changes its looks alone."""
+    plain = _LATEX_STYLE.sub("", _without_thousands(answer)).replace("dfrac", "frac").replace("tfrac", "frac")
+    try:
+        return repr(float(plain))
+    except ValueError:
+        return plain
 
 
 def _require(stream: RecordStream, columns: _Columns) -> None:
@@ -211,7 +241,7 @@ def _ending(solution: str) -> tuple[str, str]:
     """(final answer, solution) of a worked solution that ends in "#### 42" or holds a \\boxed{42}."""
     if _MARK in solution:
         steps, _, answer = solution.rpartition(_MARK)
-        answer = answer.strip().replace(",", "")
+        answer = _without_thousands(answer.strip())
         if not answer or "\n" in answer:
             raise BadValueError(f'"{_MARK}" is not followed by one final answer at the end')
         return answer, _CALCULATOR.sub("", steps).strip()
@@ -219,6 +249,15 @@ def _ending(solution: str) -> tuple[str, str]:
     if not found:
         raise BadValueError(f'no answer, and the solution ends neither in "{_MARK} 42" nor in \\boxed{{42}}')
     return found, solution
+
+
+def _without_thousands(answer: str) -> str:
+    """ "1,200" and "$1,200" without the commas; any other answer as it is: "3, 4" are two numbers."""
+    match = _THOUSANDS.fullmatch(answer)
+    if match is None:
+        return answer
+    before, number, decimals, after = match.groups(default="")
+    return before + number.replace(",", "") + decimals + after
 
 
 def _as_text(value: Any, name: str) -> str:

@@ -1,7 +1,7 @@
 """One way to read records from users' files and datasets, and one way to deal with malformed ones.
 
 Owns: choosing the reader for a source, stopping at or counting malformed records, and the wording of both.
-Does not know: formats (files, tabular, folders), what a study makes of a record.
+Does not know: formats (files, delimited, tabular, folders), what a study makes of a record.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from lit_experiments.sources.delimited import Headerless, read_csv
+from lit_experiments.sources.dialect import Quoting
 from lit_experiments.sources.errors import SourceError
 from lit_experiments.sources.files import file_kind, read_json, read_jsonl, read_text
 from lit_experiments.sources.folders import is_hub_id, read_folder, read_hub, split_folder
 from lit_experiments.sources.found import Table
-from lit_experiments.sources.tabular import Headerless, read_arrow, read_csv, read_parquet
+from lit_experiments.sources.tabular import read_arrow, read_parquet
 
 Malformed = Literal["stop", "skip"]
 REASONS_KEPT = 5
@@ -51,7 +53,7 @@ class RecordStream:
         if malformed not in get_args(Malformed):
             raise SourceError(f'malformed must be "stop" or "skip", found "{malformed}".')
         self.name, self.kind, self.unit, self.columns = table.name, table.kind, table.unit, table.columns
-        self.where = table.name
+        self.notes, self.where = table.notes, table.name
         self._found, self._malformed = table.found, malformed
         self._count, self._reasons = 0, list[str]()
 
@@ -107,7 +109,11 @@ class RecordStream:
 
 
 def open_records(
-    source: str, option: str, malformed: Malformed = "stop", headerless: Headerless | None = None
+    source: str,
+    option: str,
+    malformed: Malformed = "stop",
+    headerless: Headerless | None = None,
+    quoting: Quoting = "auto",
 ) -> RecordStream:
     """Open a file (by its suffix), a folder (saved by `datasets`, or of data files), or a Hub id.
 
@@ -115,21 +121,32 @@ def open_records(
         source: path, FOLDER[:SPLIT], or NAME[@CONFIG][:SPLIT] (split `train` unless given).
         option: the command line option that names the source, for messages.
         malformed: raise at the first malformed record, or leave out and count.
-        headerless: see `tabular.read_csv`.
+        headerless: see `delimited.read_csv`.
+        quoting: what quotes are in CSV and TSV files; see `dialect.dialect_of`.
 
     Raises:
-        SourceError: nothing there, or it is empty, binary, of an unknown format, or cannot be loaded.
+        SourceError: nothing there, or it is empty, binary, of an unknown format, or cannot be loaded; `quoting` is
+            given for something else than CSV or TSV.
     """
     path, folder = Path(source).expanduser(), split_folder(source)
     if path.is_file():
-        table = _read_file(path, headerless)
+        table = _read_file(path, headerless, quoting)
     elif folder is not None:
-        table = read_folder(*folder, lambda file: _read_file(file, headerless))
+        table = read_folder(*folder, lambda file: _read_file(file, headerless, quoting))
     elif is_hub_id(source):
         table = read_hub(source)
     else:
         raise SourceError(_not_found(source, path, option))
+    check_quoting(quoting, table.name, table.kind)
     return RecordStream(table, malformed)
+
+
+def check_quoting(quoting: Quoting, name: str, kind: str) -> None:
+    """Raises SourceError where quotes are spoken of that a source of some kind (see `Table`) has not."""
+    if quoting not in get_args(Quoting):
+        raise SourceError(f'quoting must be one of {", ".join(get_args(Quoting))}, found "{quoting}".')
+    if quoting != "auto" and kind != "csv":
+        raise SourceError(f"--quoting {quoting} is for CSV and TSV files; {name} is {kind}.")
 
 
 def missing(noun: str, name: str, have: Iterable[str]) -> str:
@@ -140,10 +157,10 @@ def missing(noun: str, name: str, have: Iterable[str]) -> str:
     return f'no {noun} "{name}"; it has: {", ".join(names) or "nothing"}{hint}'
 
 
-def _read_file(path: Path, headerless: Headerless | None) -> Table:
+def _read_file(path: Path, headerless: Headerless | None, quoting: Quoting) -> Table:
     kind = file_kind(path)
     if kind == "csv":
-        return read_csv(path, headerless)
+        return read_csv(path, headerless, quoting)
     readers = {
         "jsonl": read_jsonl,
         "json": read_json,

@@ -18,6 +18,9 @@ class BadValueError(ValueError):
 def find_name(record: Mapping[str, Any], given: str | None, usual: Sequence[str], option: str) -> str:
     """The given name, or the first of the usual ones that the record has a value for.
 
+    Args:
+        option: the command line option that gives the name; empty if there is none.
+
     Raises:
         BadValueError: neither.
     """
@@ -30,7 +33,8 @@ def find_name(record: Mapping[str, Any], given: str | None, usual: Sequence[str]
         if record.get(name) is not None:
             return name
     found = ", ".join(map(str, record)) or "nothing"
-    raise BadValueError(f"no {' or '.join(usual)}; it has: {found} ({option} names the right one)")
+    names = " or ".join(usual if len(usual) <= 3 else (*usual[:3], "the like"))
+    raise BadValueError(f"no {names}; it has: {found}{f' ({option} names the right one)' if option else ''}")
 
 
 def has(record: Mapping[str, Any], given: str | None, usual: Sequence[str]) -> str | None:
@@ -49,6 +53,24 @@ def text_of(value: Any, name: str) -> str:
     if not text:
         raise BadValueError(f'"{name}" is blank')
     return text
+
+
+def is_blank(value: Any) -> bool:
+    """Whether a value is none at all: null, not a number (pandas' empty cell), or text without a visible character."""
+    return value is None or value != value or (isinstance(value, str) and not value.strip())
+
+
+def number_or_text(value: Any, name: str) -> str:
+    """A value that may be a number where the source has types, as text.
+
+    Raises:
+        BadValueError: another type, or blank.
+    """
+    if is_blank(value):
+        raise BadValueError(f'"{name}" is blank')
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    return text_of(value, name)
 
 
 def text_values(stream: RecordStream, column: str) -> Iterator[tuple[int, str]]:

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from lit_experiments.embedded.arithmetic import METHODS, boxed_answer, method_of
+from lit_experiments.sources.boxes import boxed
 from lit_experiments.sources.errors import SourceError
-from lit_experiments.sources.problems import Problems, boxed, read_problems
+from lit_experiments.sources.problems import Problems, read_problems
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 STEPS = "Each pair is 2 * 3 = <<2*3=6>>6.\nSo 6 * 200 = <<6*200=1200>>1,200.\n#### 1,200"

@@ -9,10 +9,11 @@ import datasets
 import pytest
 
 from lit_experiments.sources.errors import SourceError
-from lit_experiments.sources.questions import Questions, read_questions
+from lit_experiments.sources.questions import QuestionColumns, Questions, read_questions
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 OPTIONS = ["red", "green", "blue", "grey"]
+FROM_ZERO, FROM_ONE = QuestionColumns(answer_index="zero"), QuestionColumns(answer_index="one")
 ONE: dict[str, Any] = {"question": "Which is the colour of leaves?", "options": OPTIONS, "answer": "B"}
 
 
@@ -40,9 +41,16 @@ def test_a_question_has_its_id_its_options_in_order_its_key_and_its_place(tmp_pa
     assert found.skipped.count == 0
 
 
-@pytest.mark.parametrize("answer", ["B", "b", " B ", "(B)", "B.", 1, 1.0, "1", "green", " green "])
-def test_a_key_may_be_a_letter_an_index_or_the_option_itself(tmp_path: Path, answer: Any) -> None:
+@pytest.mark.parametrize("answer", ["B", "b", " B ", "(B)", "B.", "green", " green "])
+def test_a_key_may_be_a_letter_or_the_option_itself(tmp_path: Path, answer: Any) -> None:
     assert answers(read_questions(jsonl(tmp_path / "q.jsonl", {**ONE, "answer": answer}))) == "B"
+
+
+@pytest.mark.parametrize("answer", [1, 1.0, "1", "1.0", " 1 "])
+def test_a_number_counts_from_where_the_option_says(tmp_path: Path, answer: Any) -> None:
+    source = jsonl(tmp_path / "q.jsonl", {**ONE, "answer": answer})
+    assert answers(read_questions(source, FROM_ZERO)) == "B"
+    assert answers(read_questions(source, FROM_ONE)) == "A"
 
 
 @pytest.mark.parametrize(
@@ -70,7 +78,7 @@ def test_csv_parquet_and_saved_datasets_give_the_same_questions(tmp_path: Path) 
     data.save_to_disk(tmp_path / "saved")
     flat = "id,question,A,B,C,D,answer\n" + "".join(f"q{i},Which {i}?,{','.join(OPTIONS)},{i % 4}\n" for i in range(6))
     sources = [str(tmp_path / "q.parquet"), str(tmp_path / "saved"), text(tmp_path / "q.csv", flat)]
-    found = [read_questions(source) for source in sources]
+    found = [read_questions(source, FROM_ZERO) for source in sources]
     assert {each.digest for each in found} == {found[0].digest}
     assert answers(found[0]) == "ABCDAB"
 
@@ -86,14 +94,8 @@ def test_mmlu_s_csv_without_a_header_is_read(tmp_path: Path) -> None:
 
 def test_columns_of_any_name_can_be_given(tmp_path: Path) -> None:
     source = text(tmp_path / "q.csv", "nr,stem,w,x,y,z,key,field\n7,Which?,red,green,blue,grey,3,art\n")
-    found = read_questions(
-        source,
-        question_column="stem",
-        options_column=["w", "x", "y", "z"],
-        answer_column="key",
-        id_column="nr",
-        subject_column="field",
-    )
+    columns = QuestionColumns("stem", ["w", "x", "y", "z"], "key", None, "nr", "field", answer_index="zero")
+    found = read_questions(source, columns)
     record = found.records[0]
     assert (record.question_id, record.subject, record.answer_letter) == ("7", "art", "D")
 
@@ -102,20 +104,21 @@ NUMBERS = ["1", "2", "3", "4"]
 
 
 def test_a_key_that_reads_two_ways_follows_the_form_of_all_others(tmp_path: Path) -> None:
-    doubtful = {**ONE, "options": NUMBERS, "answer": "2"}
-    by_index = jsonl(tmp_path / "i.jsonl", {**ONE, "answer": "0"}, doubtful)
-    by_text = jsonl(tmp_path / "t.jsonl", {**ONE, "answer": "red"}, doubtful)
+    first, doubtful = ({"question": "Which?", "choices": each} for each in (OPTIONS, NUMBERS))
+    by_index = jsonl(tmp_path / "i.jsonl", {**first, "answer": "0"}, {**doubtful, "answer": "2"})
+    by_text = jsonl(tmp_path / "t.jsonl", {**first, "answer": "red"}, {**doubtful, "answer": "2"})
     assert answers(read_questions(by_index)) == "AC"
     assert answers(read_questions(by_text)) == "AB"
     assert answers(read_questions(jsonl(tmp_path / "n.jsonl", {**doubtful, "answer": 2}))) == "C"
 
 
 def test_a_key_that_stays_doubtful_is_malformed_until_its_form_is_given(tmp_path: Path) -> None:
-    source = jsonl(tmp_path / "q.jsonl", {**ONE, "options": NUMBERS, "answer": "2"})
+    source = jsonl(tmp_path / "q.jsonl", {"question": "Which?", "choices": NUMBERS, "answer": "2"})
     with pytest.raises(SourceError, match=r"line 1: the answer can be read as index C or as text B .--answer_form"):
         read_questions(source)
-    assert answers(read_questions(source, answer_form="index")) == "C"
-    assert answers(read_questions(source, answer_form="text")) == "B"
+    assert answers(read_questions(source, QuestionColumns(answer_form="index"))) == "C"
+    assert answers(read_questions(source, QuestionColumns(answer_form="text"))) == "B"
+    assert answers(read_questions(source, FROM_ZERO)) == "C"  # who says where numbers count from means no text
 
 
 def test_options_that_are_letters_do_not_confuse_letter_keys(tmp_path: Path) -> None:
@@ -123,34 +126,40 @@ def test_options_that_are_letters_do_not_confuse_letter_keys(tmp_path: Path) -> 
     assert answers(read_questions(jsonl(tmp_path / "q.jsonl", ONE, swapped))) == "BA"
 
 
-def test_indexes_that_count_from_one_are_never_taken_as_from_zero(tmp_path: Path) -> None:
-    source = jsonl(tmp_path / "q.jsonl", *({**ONE, "answer": i} for i in (1, 2, 3, 4)))
-    with pytest.raises(SourceError, match=r"line 4: answer 4 is none of 0-3 .indexes count from 0"):
+def test_numbers_beyond_a_layout_s_counting_are_refused_even_when_malformed_records_are_skipped(tmp_path: Path) -> None:
+    record = {"question": "Which?", "choices": OPTIONS}
+    source = jsonl(tmp_path / "q.jsonl", *({**record, "answer": i} for i in (1, 2, 3, 4)))
+    with pytest.raises(SourceError, match=r"line 4: answer 4 is none of 0-3 .indexes count from 0: MMLU's layout"):
         read_questions(source)
-    with pytest.raises(SourceError, match="seem to count from 1"):
+    with pytest.raises(SourceError, match="seems to count from 1"):
         read_questions(source, malformed="skip")
-    from_zero = jsonl(tmp_path / "z.jsonl", *({**ONE, "answer": i} for i in (0, 1, 4)))
-    assert answers(read_questions(from_zero, malformed="skip")) == "AB"
+    assert answers(read_questions(source, FROM_ONE)) == "ABCD"
+    assert answers(read_questions(source, FROM_ZERO, malformed="skip")) == "BCD"
 
 
+MMLU = {"question": "Which?", "choices": OPTIONS}
 MALFORMED = [
     ({**ONE, "options": OPTIONS[:3]}, "3 options where four belong"),
     ({**ONE, "options": [*OPTIONS, "black"]}, "5 options where four belong"),
     ({**ONE, "options": ["red", "green", "blue", " red"]}, "options A and D are the same: 'red'"),
     ({**ONE, "options": ["red", "green", "blue", " "]}, '"options[3]" is blank'),
-    ({**ONE, "options": ["red", "green", "blue", 4]}, '"options[3]" must be text, found int'),
+    ({**ONE, "options": ["red", "green", "blue", True]}, '"options[3]" must be text, found bool'),
     ({**ONE, "options": "red green"}, "must be a list of four options, found the text 'red green'"),
     ({**ONE, "options": 4}, "must be a list of four options, found int"),
-    ({**ONE, "choices": {"text": OPTIONS, "label": list("WXYZ")}, "options": None}, "must be a list of four options"),
+    ({**ONE, "choices": {"text": OPTIONS, "label": list("WXYZ")}, "options": None}, "none of the labels W, X, Y, Z"),
     ({"question": "Which?", "answer": "A"}, "no options, choices, or four columns A-D; it has: question, answer"),
     ({**ONE, "question": ""}, '"question" is blank'),
-    ({"options": OPTIONS, "answer": "A"}, "no question or question_text; it has: options, answer"),
+    (
+        {"options": OPTIONS, "answer": "A"},
+        "no question or question_text or question_stem or the like; it has: options, answer",
+    ),
     ({"question": "Which?", "options": OPTIONS}, "no answer or "),
     ({**ONE, "answer": "E"}, "answer 'E' is not a letter A-D, an index 0-3, or the text of an option"),
-    ({**ONE, "answer": 7}, "answer 7 is none of 0-3"),
-    ({**ONE, "answer": -1}, "answer -1 is none of 0-3"),
+    ({**MMLU, "answer": 7}, "answer 7 is none of 0-3"),
+    ({**MMLU, "answer": -1}, "answer -1 is none of 0-3"),
     ({**ONE, "answer": True}, "answer True is not"),
-    ({**ONE, "answer": None}, "no answer or "),
+    ({**ONE, "answer": None}, "the key is blank"),
+    ({**ONE, "answer": ""}, "the key is blank"),
     ({**ONE, "answer": "purple"}, "answer 'purple' is not"),
     ({**ONE, "question_id": ["x"]}, '"question_id" must be text, found list'),
 ]
@@ -189,14 +198,14 @@ def test_a_column_missing_from_a_table_is_told_once_not_row_by_row(tmp_path: Pat
     with pytest.raises(SourceError, match=r"q\.csv: no answer or .*it has: question, A, B, C, D .--answer_column"):
         read_questions(source, malformed="skip")
     with pytest.raises(SourceError, match=r'no column "Bb".*nearest: "B".*\n.*--options_column'):
-        read_questions(source, options_column=["A", "Bb", "C", "D"])
+        read_questions(source, QuestionColumns(options_column=["A", "Bb", "C", "D"]))
     with pytest.raises(SourceError, match="one column or of four, found 2"):
-        read_questions(source, options_column=["A", "B"])
+        read_questions(source, QuestionColumns(options_column=["A", "B"]))
 
 
 def test_the_digest_follows_what_is_asked_and_the_key(tmp_path: Path) -> None:
     one = read_questions(jsonl(tmp_path / "a.jsonl", ONE))
-    assert read_questions(jsonl(tmp_path / "b.jsonl", {**ONE, "answer": 1, "extra": 3})).digest == one.digest
+    assert read_questions(jsonl(tmp_path / "b.jsonl", {**ONE, "answer": "green", "extra": 3})).digest == one.digest
     assert read_questions(jsonl(tmp_path / "c.jsonl", {**ONE, "answer": "C"})).digest != one.digest
 
 

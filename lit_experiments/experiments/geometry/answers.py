@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from lit_experiments.errors import RunFailed
-from lit_experiments.sources.problems import boxed
+from lit_experiments.sources.boxes import boxed
 
 CORRECT, INCORRECT, NO_ANSWER, UNDECIDED = VERDICTS = ("correct", "incorrect", "no answer", "undecided")
 SECONDS = 5.0  # of processor time for one comparison; nearly all take milliseconds
@@ -35,7 +35,7 @@ class Checked:
 
 
 def final_answer(text: str) -> str | None:
-    """What the last \\boxed{} of a completion holds, or else what follows its last "####"; None if it has neither."""
+    """What a completion puts into its last box (see `boxed`), or else what follows its last "####"; None if neither."""
     found = boxed(text)
     if found is None and _MARK in text:
         found = (text.rpartition(_MARK)[2].strip().splitlines() or [""])[0].strip()

@@ -71,6 +71,7 @@ class ManifoldCollector(ProblemCollector):
         seed: int,
         too_long: Literal["error", "skip"],
         malformed: Literal["stop", "skip"],
+        quoting: Literal["auto", "standard", "none"],
     ) -> None:
         """Checks the settings; reads nothing but the problems and the model's configuration and tokenizer.
 
@@ -100,6 +101,7 @@ class ManifoldCollector(ProblemCollector):
             too_long: What to do with problems that, with their oracle, do not fit the model's window or whose forced
                 prefix fills max_new_tokens: error, or skip (and count).
             malformed: At a malformed record: stop, or skip (and count).
+            quoting: Of CSV and TSV files: standard (quotes enclose fields), none (quotes belong to the text), or auto.
 
         Raises:
             UserError: settings that contradict each other, or no problem with an oracle solution.
@@ -107,7 +109,9 @@ class ManifoldCollector(ProblemCollector):
         shares = [oracle_percentage] if isinstance(oracle_percentage, int | float) else oracle_percentage
         _check(shares, completions, drift_windows)
         columns = (question_column, answer_column, solution_column, id_column)
-        chosen = ProblemSettings(problems, num_problems, columns, prompt, chat_template, seed, too_long, malformed)
+        chosen = ProblemSettings(
+            problems, num_problems, columns, prompt, chat_template, seed, too_long, malformed, quoting
+        )
         self.stride, self.whole = latent_sampling_stride, Window(latent_sampling_stride, max_new_tokens)
         Window(latent_sampling_stride, drift_window_tokens)  # raises if it holds no state
         super().__init__(spec, chosen, max_new_tokens)

@@ -55,6 +55,7 @@ class PathSensitivityCollector(ProblemCollector):
         seed: int,
         too_long: Literal["error", "skip"],
         malformed: Literal["stop", "skip"],
+        quoting: Literal["auto", "standard", "none"],
     ) -> None:
         """Checks the settings; reads nothing but the problems and the model's configuration and tokenizer.
 
@@ -82,12 +83,15 @@ class PathSensitivityCollector(ProblemCollector):
             seed: Seed of the choice of problems.
             too_long: What to do with problems that do not fit the model's window: error, or skip (and count).
             malformed: At a malformed record: stop, or skip (and count).
+            quoting: Of CSV and TSV files: standard (quotes enclose fields), none (quotes belong to the text), or auto.
 
         Raises:
             UserError: settings that contradict each other.
         """
         columns = (question_column, answer_column, solution_column, id_column)
-        chosen = ProblemSettings(problems, num_problems, columns, prompt, chat_template, seed, too_long, malformed)
+        chosen = ProblemSettings(
+            problems, num_problems, columns, prompt, chat_template, seed, too_long, malformed, quoting
+        )
         self.interval, self.lookahead = bifurcation_step_interval, lookahead_tokens
         self.stride, self.points, self.shortest = latent_sampling_stride, window_points, shortest_window
         self.to_end, self.merge_tokens, self.at_once = decode_to_end, merge_tokens, branches_at_once

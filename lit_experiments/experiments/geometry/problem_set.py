@@ -31,6 +31,7 @@ class ProblemSettings:
         seed: of the choice (and of everything sampled).
         too_long: "error", or "skip" (and count) problems that do not fit the window.
         malformed: "stop" at a malformed record, or "skip" (and count).
+        quoting: of CSV and TSV files: "standard" (quotes enclose fields), "none" (they belong to the text), or "auto".
     """
 
     problems: str
@@ -41,6 +42,7 @@ class ProblemSettings:
     seed: int
     too_long: Literal["error", "skip"]
     malformed: Literal["stop", "skip"]
+    quoting: Literal["auto", "standard", "none"]
 
     def __post_init__(self) -> None:
         if self.num_problems is not None and self.num_problems < 1:
@@ -91,15 +93,16 @@ def read_problem_set(settings: ProblemSettings, info: ModelInfo, new_tokens: int
         solution_column=solution,
         id_column=identity,
         malformed=settings.malformed,
+        quoting=settings.quoting,
     )
     chosen = _chosen(source.records, settings)
     asked = [_asked(each, settings, info) for each in chosen]
     room = None if info.window is None else info.window - new_tokens
     fitting = [each for each in asked if room is None or len(each.ids) <= room]
-    notes = [_described(source, len(chosen))]
+    notes = [_described(source, len(chosen)), *source.notes]
     if len(fitting) < len(asked):
         notes.append(_too_long(asked, room or 0, new_tokens, info, settings.too_long))
-    named = {k: v for k, v in asdict(settings).items() if k not in ("problems", "columns", "malformed")}
+    named = {k: v for k, v in asdict(settings).items() if k not in ("problems", "columns", "malformed", "quoting")}
     return ProblemSet(tuple(fitting), notes, {"problems": source.digest} | named)
 
 
@@ -134,8 +137,6 @@ def _described(source: Problems, chosen: int) -> str:
     parts = [f"{source.name}: {len(source.records)} problems, {chosen} asked"]
     if source.skipped.count:
         parts.append(source.skipped.note())
-    if source.duplicates:
-        parts.append(f"{source.duplicates} repeat an earlier one")
     return ", ".join(parts)
 
 

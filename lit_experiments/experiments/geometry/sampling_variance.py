@@ -61,6 +61,7 @@ class SamplingVarianceCollector(ProblemCollector):
         seed: int,
         too_long: Literal["error", "skip"],
         malformed: Literal["stop", "skip"],
+        quoting: Literal["auto", "standard", "none"],
     ) -> None:
         """Checks the settings; reads nothing but the problems and the model's configuration and tokenizer.
 
@@ -85,12 +86,15 @@ class SamplingVarianceCollector(ProblemCollector):
             seed: Seed of the choice of problems and of all sampling.
             too_long: What to do with problems that do not fit the model's window: error, or skip (and count).
             malformed: At a malformed record: stop, or skip (and count).
+            quoting: Of CSV and TSV files: standard (quotes enclose fields), none (quotes belong to the text), or auto.
 
         Raises:
             UserError: settings that contradict each other.
         """
         columns = (question_column, answer_column, solution_column, id_column)
-        chosen = ProblemSettings(problems, num_problems, columns, prompt, chat_template, seed, too_long, malformed)
+        chosen = ProblemSettings(
+            problems, num_problems, columns, prompt, chat_template, seed, too_long, malformed, quoting
+        )
         self._check(temperatures, completions, greedy_completions, token_checkpoints, latent_sampling_stride)
         super().__init__(spec, chosen, token_checkpoints[-1])
         self.samplings = {temperature: Sampling(temperature, top_p, top_k) for temperature in temperatures}

@@ -31,7 +31,7 @@ from lit_experiments.lm.noise import StreamKey
 from lit_experiments.lm.sampling import Sampling
 from lit_experiments.lm.sites import resolve_sites
 from lit_experiments.lm.spec import ModelSpec
-from lit_experiments.sources.questions import read_questions
+from lit_experiments.sources.questions import QuestionColumns, read_questions
 from stores import Records, Schema
 
 
@@ -47,6 +47,15 @@ class IntrospectionCollector(Collector):
         self,
         spec: ModelSpec,
         questions: str,
+        question_column: str | None,
+        options_column: str | list[str] | None,
+        answer_column: str | None,
+        label_column: str | None,
+        id_column: str | None,
+        subject_column: str | None,
+        answer_form: Literal["auto", "letter", "index", "text"],
+        answer_index: Literal["zero", "one"] | None,
+        quoting: Literal["auto", "standard", "none"],
         num_questions: int | None,
         shuffle_options: bool,
         seed: int,
@@ -66,6 +75,18 @@ class IntrospectionCollector(Collector):
 
         Args:
             questions: JSONL, CSV or other data file, dataset folder, Hub id (NAME[@CONFIG][:SPLIT]), or "embedded".
+            question_column: Key or column of the question; null finds question, ctx, prompt and the like.
+            options_column: Key or column of the options (a list), or the names of four columns; null finds options,
+                choices, endings, columns A-D, option_1-option_4 and the like.
+            answer_column: Key or column of the right answer; null finds answer, answerKey, label and the like.
+            label_column: Key or column of the list of what answers call the options, such as 1, 2, 3, 4; null takes the
+                labels that stand with the options.
+            id_column: Key or column of the id; null finds question_id or id.
+            subject_column: Key or column of the subject; null finds subject, category and the like.
+            answer_form: How answers are written: letter, index, text (of the option); auto decides by the whole source.
+            answer_index: What numeric answers count from, zero or one; needed where neither labels nor a published
+                layout says it.
+            quoting: Of CSV and TSV files: standard (quotes enclose fields), none (quotes belong to the text), or auto.
             num_questions: How many, drawn at random; null takes all in their order.
             shuffle_options: Put each question's options into a random order.
             seed: Seed of selection, option order and sampling.
@@ -94,11 +115,21 @@ class IntrospectionCollector(Collector):
         )
         self._check()
         self._counts = _read_counts(token_counts)
-        self._source = read_questions(questions, malformed=malformed)
+        columns = QuestionColumns(
+            question_column,
+            options_column,
+            answer_column,
+            label_column,
+            id_column,
+            subject_column,
+            answer_form,
+            answer_index,
+        )
+        self._source = read_questions(questions, columns, malformed=malformed, quoting=quoting)
         chosen = select(self._source.records, num_questions, shuffle_options, seed)
         self._prompts = Prompts(self.info, passes, templates, chat_template, positions, self._counts)
         self._samples, notes = self._prompts.samples(chosen, max_new_tokens, too_long)
-        self._notes = [described(self._source, len(chosen)), *notes]
+        self._notes = [described(self._source, len(chosen)), *self._source.notes, *notes]
         self._checkpoint = _checkpoint(self.info)
 
     def samples(self) -> Sequence[Sample]:

@@ -45,8 +45,6 @@ def described(source: Questions, chosen: int) -> str:
     parts = [f"{source.name}: {len(source.records)} questions, {chosen} asked"]
     if source.skipped.count:
         parts.append(source.skipped.note())
-    if source.duplicates:
-        parts.append(f"{source.duplicates} repeat an earlier one")
     return ", ".join(parts)
 
 

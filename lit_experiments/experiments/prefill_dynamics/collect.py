@@ -57,6 +57,7 @@ class PrefillDynamicsCollector(Collector):
         states: Literal["continuation", "all"],
         seed: int,
         malformed: Literal["stop", "skip"],
+        quoting: Literal["auto", "standard", "none"],
     ) -> None:
         """Checks the settings; reads the paragraphs and the models' configurations and tokenizers, no weights.
 
@@ -77,6 +78,7 @@ class PrefillDynamicsCollector(Collector):
             states: Whose states are stored: those of the continuation's tokens, or of all tokens.
             seed: Seed of drawing paragraphs, sampling and shuffling.
             malformed: What to do with records that cannot be read: stop at the first, or skip (and count).
+            quoting: Of CSV and TSV files: standard (quotes enclose fields), none (quotes belong to the text), or auto.
 
         Raises:
             UserError: settings that contradict each other, too few paragraphs, generations of another making.
@@ -89,7 +91,7 @@ class PrefillDynamicsCollector(Collector):
         self._check(other_reader, generations)
         self.conditions = conditions(self.temperatures, shuffled)
         self._writer = read_info(spec) if other_reader else self.info
-        self._source = read_paragraphs(paragraphs, text_column, malformed)
+        self._source = read_paragraphs(paragraphs, text_column, malformed, quoting)
         self._notes: list[str] = []
         self._generator: dict[str, Any] = self._writer.fingerprint()
         self._stop_ids = list(self._writer.eos_ids)
@@ -236,7 +238,7 @@ def _read(source: Paragraphs) -> list[str]:
     lines = [f"{source.name}: {len(source.records)} paragraphs, {passed}"]
     if source.skipped.count:
         lines.append(source.skipped.note())
-    return lines
+    return [*lines, *source.notes]
 
 
 def _planned(paragraphs: int, names: dict[str, float | None]) -> str:

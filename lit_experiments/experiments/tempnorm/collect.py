@@ -47,6 +47,7 @@ class TempnormCollector(Collector):
         seed: int,
         too_long: Literal["error", "skip", "truncate"],
         malformed: Literal["stop", "skip"] = "stop",
+        quoting: Literal["auto", "standard", "none"] = "auto",
     ) -> None:
         """Checks the settings; reads nothing but the model's configuration and tokenizer.
 
@@ -65,6 +66,7 @@ class TempnormCollector(Collector):
             too_long: What to do with contexts that do not fit the model's window: error, skip (and count), or
                 truncate (keep the end).
             malformed: What to do with records that cannot be read: stop at the first, or skip (and count).
+            quoting: Of CSV and TSV files: standard (quotes enclose fields), none (quotes belong to the text), or auto.
 
         Raises:
             UserError: settings that contradict each other.
@@ -75,7 +77,7 @@ class TempnormCollector(Collector):
         self.alpha, self.initial_wander, self.stop_at_eos = alpha, initial_wander, stop_at_eos
         self.sites, self.seed, self.too_long = sites, seed, too_long
         self._check()
-        self._source = read_contexts(contexts, text_column, malformed)
+        self._source = read_contexts(contexts, text_column, malformed, quoting)
         self._notes: list[str] = []
         self._samples = self._tokenised()
 
@@ -208,6 +210,7 @@ class TempnormCollector(Collector):
         self._notes = [f"{self._source.name}: {len(self._source.texts)} contexts, {self._source.blank} blank skipped"]
         if self._source.skipped.count:
             self._notes.append(self._source.skipped.note())
+        self._notes += self._source.notes
         if room is not None and long:
             self._too_long(long, room)
         return samples

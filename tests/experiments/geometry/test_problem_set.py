@@ -22,6 +22,7 @@ SETTINGS = ProblemSettings(
     seed=0,
     too_long="error",
     malformed="stop",
+    quoting="auto",
 )
 
 
