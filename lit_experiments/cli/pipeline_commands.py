@@ -83,7 +83,7 @@ def given_to(pipeline: Pipeline, typed: Words) -> Given:
     known = set().union(*(known_options(step) for step in pipeline.steps))
     for key in typed:
         if key not in known:
-            near = configs.nearest(key, sorted(known))
+            near = configs.nearest(key, sorted({*known, "config", "steps"}))
             raise UserError(f'No step of this pipeline knows "--{key}".{near}\nNext: lit-experiments run --help')
     _check_file(pipeline, known)
     return Given({key: [_written(key, value)] for key, value in pipeline.shared.items()}, typed)
@@ -122,17 +122,30 @@ def grouped(words: Sequence[str]) -> Words:
     return groups
 
 
-def value_of(words: Sequence[str]) -> str:
-    """The value of `--key value` or `--key=value`; of the last one where an option is given twice.
+def values_of(words: Sequence[str]) -> list[str]:
+    """The values of `--key value value` or `--key=value`; of the last one where an option is given twice.
 
     Raises:
         UserError: there is none.
     """
     last = max(place for place, word in enumerate(words) if word.startswith("--"))
     name, equals, value = words[last].partition("=")
-    value = " ".join([value] * bool(equals) + list(words[last + 1 :]))
-    if not value:
+    values = [value for value in [value] * bool(equals) + list(words[last + 1 :]) if value]
+    if not values:
         raise UserError(f"{name} needs a value.\nNext: lit-experiments run --help")
+    return values
+
+
+def value_of(words: Sequence[str]) -> str:
+    """The value of an option that has one.
+
+    Raises:
+        UserError: there is none, or another word behind it.
+    """
+    value, *more = values_of(words)
+    if more:
+        name = words[0].partition("=")[0]
+        raise UserError(f'{name} takes one value, found "{value}" and "{more[0]}".\nNext: lit-experiments run --help')
     return value
 
 

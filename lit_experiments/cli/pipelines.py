@@ -7,7 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lit_experiments.cli import configs
-from lit_experiments.cli.pipeline_commands import Given, Planned, given_to, grouped, pipeline_folder, plan, value_of
+from lit_experiments.cli.pipeline_commands import (
+    Given,
+    Planned,
+    given_to,
+    grouped,
+    pipeline_folder,
+    plan,
+    value_of,
+    values_of,
+)
 from lit_experiments.cli.pipeline_file import Pipeline, choose, read_pipeline
 from lit_experiments.cli.verbs import say
 from lit_experiments.errors import EXIT_DONE, EXIT_STOPPED, EXIT_USER
@@ -53,7 +62,8 @@ def run_pipeline(argv: list[str]) -> int:
         return EXIT_DONE
     name = None if argv[0].startswith("--") else argv[0]
     typed = grouped(argv if name is None else argv[1:])
-    config, wanted = (value_of(typed.pop(key)) if key in typed else None for key in ("config", "steps"))
+    config = value_of(typed.pop("config")) if "config" in typed else None
+    wanted = " ".join(values_of(typed.pop("steps"))) if "steps" in typed else None
     dry_run = typed.pop("dry_run", None) is not None
     pipeline = read_pipeline(name, config)
     given = given_to(pipeline, typed)

@@ -9,19 +9,22 @@ from __future__ import annotations
 import html
 import os
 import re
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from lit_experiments.reports.page import html_document
+from lit_experiments.reports.page import DEMONSTRATION, html_document
 
 INDEX = "index.html"
 _FIGURE = re.compile(r"^!\[.*\]\((?P<file>[^()/]+\.png)\)\n\n\*(?P<caption>.*)\*$", re.MULTILINE)
 _SHOWN = re.compile(r'<img src="([^"/]+\.png)"')
+_WIDE = 1400  # pixels; three panels beside each other are wider
 _STYLE = """<style>
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(30rem, 100%), 1fr)); gap: 1.2rem; }
 .figures figure { margin: 0; }
+.figures .wide { grid-column: 1 / -1; }
 a { color: #2b6cb0; } @media (prefers-color-scheme: dark) { a { color: #90cdf4; } }
 </style>"""
 
@@ -59,7 +62,8 @@ def write_gallery(folder: Path, title: str, chapters: Sequence[Chapter]) -> Path
     earlier = set(_SHOWN.findall(index.read_text(encoding="utf-8"))) if index.is_file() else set()
     for figure in (figure for some in figures.values() for figure in some):
         _write(folder / figure.file, figure.source.read_bytes())
-    body = [_STYLE, *(_section(folder, chapter, figures.get(chapter.key)) for chapter in chapters)]
+    notes = [f'<p class="note">{DEMONSTRATION}</p>'] if any(map(_is_demonstration, chapters)) else []
+    body = [_STYLE, *notes, *(_section(folder, chapter, figures.get(chapter.key)) for chapter in chapters)]
     _write(index, html_document(f"{title}: all figures", "\n".join(body)).encode())
     for stale in earlier - {figure.file for some in figures.values() for figure in some}:
         (folder / stale).unlink(missing_ok=True)
@@ -88,9 +92,18 @@ def _section(folder: Path, chapter: Chapter, figures: Sequence[_Figure] | None) 
     )
 
 
+def _is_demonstration(chapter: Chapter) -> bool:
+    results = chapter.folder / "RESULTS.md"
+    return results.is_file() and DEMONSTRATION in results.read_text(encoding="utf-8")
+
+
 def _shown(figure: _Figure) -> str:
+    """A figure that leads to itself at full size; one of many panels gets the page's whole width."""
+    [width] = struct.unpack(">I", figure.source.read_bytes()[16:20])  # of a PNG's header
+    kind = ' class="wide"' if width > _WIDE else ""
     file, caption = quote(figure.file), html.escape(figure.caption)
-    return f'<figure><a href="{file}"><img src="{file}" alt="{caption}"></a><figcaption>{caption}</figcaption></figure>'
+    image = f'<a href="{file}"><img src="{file}" alt="{caption}"></a>'
+    return f"<figure{kind}>{image}<figcaption>{caption}</figcaption></figure>"
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from lit_experiments.reports.tables import Rows, markdown_table
 from stores import Store
 
-_DEMONSTRATION = "The embedded model is a demonstration subject; nothing here is a scientific result."
+DEMONSTRATION = "The embedded model is a demonstration subject; nothing here is a scientific result."
 _STYLE = """
 :root { color-scheme: light dark; }
 body { font: 16px/1.55 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
@@ -74,4 +74,4 @@ def html_document(title: str, body: str) -> str:
 def demonstration(store: Store) -> list[str]:
     """The sentence that a report on data of the embedded model begins with; none for other models."""
     embedded = store.provenance.get("config", {}).get("options", {}).get("model") == "embedded"
-    return [_DEMONSTRATION] if embedded else []
+    return [DEMONSTRATION] if embedded else []

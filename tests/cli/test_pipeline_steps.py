@@ -73,10 +73,19 @@ def test_an_unknown_step_is_refused_with_the_list(wanted: str, capsys: pytest.Ca
     assert "Traceback" not in message
 
 
-@pytest.mark.parametrize("words", [["--steps"], ["--steps="], ["--config"], ["2,3"], ["--steps", "2", "--", "x"]])
+@pytest.mark.parametrize(
+    "words", [["--steps"], ["--steps="], ["--config"], ["2,3"], ["--steps", "2", "--", "x"], ["--run", "a", "b"]]
+)
 def test_a_command_line_that_means_nothing_is_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "geometry", *words]) == EXIT_USER
     assert "Next:" in capsys.readouterr().err
+
+
+def test_steps_may_be_words_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "geometry", "--steps", "2", "9"]) == EXIT_USER
+    assert 'has no step "9"' in capsys.readouterr().err
+    assert main(["run", "geometry", "--stepps=2"]) == EXIT_USER
+    assert 'Did you mean "steps"?' in capsys.readouterr().err
 
 
 @pytest.fixture
