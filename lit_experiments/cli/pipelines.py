@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 from lit_experiments.cli import configs
+from lit_experiments.cli.pipeline_commands import (
+    Given,
+    Planned,
+    given_to,
+    grouped,
+    pipeline_folder,
+    plan,
+    value_of,
+    values_of,
+)
+from lit_experiments.cli.pipeline_file import Pipeline, choose, read_pipeline
 from lit_experiments.cli.verbs import say
-from lit_experiments.errors import EXIT_DONE, UserError
+from lit_experiments.errors import EXIT_DONE, EXIT_STOPPED, EXIT_USER, UserError
 from lit_experiments.launch import current
 
-_RUN_HELP = """Usage: lit-experiments run PIPELINE [--KEY VALUE ...]
+_RUN_HELP = """Usage: lit-experiments run PIPELINE [--steps WHICH] [--dry_run] [--config FILE] [--KEY VALUE ...]
 
 A pipeline is a list of steps (configs/pipelines/<name>.yaml).
 What is finished is skipped, what was interrupted resumes.
@@ -18,23 +30,14 @@ Options are given to every step that knows them: --model, --devices, --limit, --
 --run DIR is the folder of the first collection (default: runs/PIPELINE); further ones go beside it, as DIR-<name>.
 An option that some step sets for itself, such as the adapter of a second collection, goes to those steps alone.
 
+--steps 2,5-6,clustering  only these steps, by number, range or name.
+--dry_run                 what each step would take: samples, tokens, bytes, memory, time. Nothing is written.
+--config FILE             options in a YAML file: `shared:` for every step that knows them, `options: {STEP: {...}}`
+                          for single steps. With `extends: PIPELINE` in it, or `steps:`, it is a pipeline by itself:
+                          lit-experiments run --config FILE. Options of the command line are stronger.
+
 Pipelines:
 """
-
-
-@dataclass(frozen=True)
-class Step:
-    """One verb with one experiment.
-
-    run: its folder; "{run}" stands for the pipeline's. options: of its own, "{run}" likewise. needs: options that this
-    step cannot go without when another model or preset is given; its own values belong to the embedded model.
-    """
-
-    verb: str
-    exp: str
-    run: str
-    options: dict[str, Any]
-    needs: tuple[str, ...]
 
 
 def list_experiments(argv: list[str]) -> int:
@@ -48,44 +51,50 @@ def list_experiments(argv: list[str]) -> int:
     return EXIT_DONE
 
 
-def read_pipeline(name: str) -> list[Step]:
-    """The steps of a pipeline.
+def run_pipeline(argv: list[str]) -> int:
+    """Runs a pipeline's steps in order; stops at the first that does not end well.
 
     Raises:
-        UserError: unknown name, or a step that is not `verb: experiment`.
+        UserError: unknown pipeline, step or option, or a value of the wrong type for any of the steps.
     """
-    path = configs.find("pipelines", name)
-    steps = configs.read_yaml(path).get("steps") or []
-    parsed = []
-    for number, step in enumerate(steps, start=1):
-        verbs = [v for v in configs.VERBS if isinstance(step, dict) and v in step]
-        if len(verbs) != 1:
-            raise UserError(f"{path}, step {number}: must name one of {', '.join(configs.VERBS)}, found {step!r}.")
-        unknown = sorted(set(step) - {*verbs, "run", "options", "needs"})
-        if unknown:
-            raise UserError(f"{path}, step {number}: unknown key {unknown[0]!r}; allowed: run, options, needs.")
-        about = (step.get("run", "{run}"), step.get("options") or {}, tuple(step.get("needs") or ()))
-        parsed.append(Step(verbs[0], step[verbs[0]], *about))
-    return parsed
-
-
-def run_pipeline(argv: list[str]) -> int:
-    """Runs a pipeline's steps in order; stops at the first that does not end well."""
-    from lit_experiments.collecting.crew import run_child, worker_command
-
     if not argv or argv[0] in ("-h", "--help"):
         rows = [f"  {n:<22} {configs.description(p)}" for n, p in configs.available("pipelines").items()]
         say(_RUN_HELP + "\n".join(rows))
         return EXIT_DONE
-    planned = commands(argv[0], argv[1:])
-    _check_alone(argv[0])
-    for number, (step, command) in enumerate(planned, start=1):
-        say(f"[{number}/{len(planned)}] {step.verb} --exp {step.exp}")
-        if command is None:
-            say(f"Left out: its {_names(step.needs)} belongs to the embedded model. Give yours to have this step too.")
+    name = None if argv[0].startswith("--") else argv[0]
+    typed = grouped(argv if name is None else argv[1:])
+    config = value_of(typed.pop("config")) if "config" in typed else None
+    wanted = " ".join(values_of(typed.pop("steps"))) if "steps" in typed else None
+    dry_run = typed.pop("dry_run", None) is not None
+    pipeline = read_pipeline(name, config)
+    given = given_to(pipeline, typed)
+    planned = plan(pipeline, given)
+    steps = choose(pipeline, wanted)
+    chosen = [each for each in planned if each.step in steps]
+    _check_values(chosen)
+    if dry_run:
+        from lit_experiments.cli.pipeline_preview import preview
+
+        return preview(planned, chosen)
+    _check_alone(pipeline.name)
+    code = _run(pipeline, planned, chosen)
+    if code != EXIT_STOPPED:
+        _gather_figures(pipeline, given, planned)
+    return code
+
+
+def _run(pipeline: Pipeline, planned: Sequence[Planned], chosen: Sequence[Planned]) -> int:
+    from lit_experiments.collecting.crew import run_child, worker_command
+
+    for place, each in enumerate(chosen, start=1):
+        say(f"[{place}/{len(chosen)}] step {each.step}")
+        if each.command is None:
+            say(each.left_out)
             continue
-        code = run_child(worker_command(command))
+        code = run_child(worker_command(each.command))
         if code != EXIT_DONE:
+            if code == EXIT_USER:
+                _point_to_inputs(pipeline, planned, each)
             return code
     return EXIT_DONE
 
@@ -98,87 +107,46 @@ def _check_alone(name: str) -> None:
         raise UserError(f"{words}lit-experiments run {name} --devices {launch.local_size}" if launch.rank == 0 else "")
 
 
-def commands(name: str, words: list[str]) -> list[tuple[Step, list[str] | None]]:
-    """A pipeline's steps with the command of each, None for one that lacks what it needs.
+def _check_values(chosen: Sequence[Planned]) -> None:
+    """Types and settings of all steps before the first one runs: a mistake in the last must not show hours later."""
+    from lit_experiments.cli.parser import import_class, resolve, select
 
-    words: the options given to the pipeline.
-
-    Raises:
-        UserError: unknown pipeline, an option that no step knows, or one without its value.
-    """
-    steps, given = read_pipeline(name), _grouped(words)
-    _check_known(steps, given)
-    folder = _folder(name, given)
-    planned: list[tuple[Step, list[str] | None]] = []
-    for step in steps:
-        if _lacks(step, given):
-            planned.append((step, None))
-            continue
-        taken = [word for group in _options(step, steps, given, folder).values() for word in group]
-        planned.append((step, [step.verb, "--exp", step.exp, *taken]))
-    return planned
+    for each in chosen:
+        if each.command is not None:
+            resolved = resolve(each.step.verb, select(each.step.verb, each.command[1:]))
+            if each.step.verb != "collect":  # a collector reads its data, which an earlier step may have to write first
+                import_class(resolved.class_path)(**resolved.init_args)
 
 
-def _names(options: tuple[str, ...]) -> str:
-    return " and ".join(f"--{name}" for name in options)
+def _point_to_inputs(pipeline: Pipeline, planned: Sequence[Planned], failed: Planned) -> None:
+    """Names the earlier steps that have not run and whose results the failed one may have missed."""
+    missing = [each.step for each in failed.inputs(planned) if not each.output.exists()]
+    if missing:
+        numbers = ",".join(str(n) for n in dict.fromkeys(step.number for step in [*missing, failed.step]))
+        names = "; ".join(str(step) for step in missing)
+        sys.stderr.write(
+            f"Step {failed.step} reads what these steps write, and they have not run: {names}.\n"
+            f"Next: lit-experiments run {pipeline.name} --steps {numbers} (with the same other options)\n"
+        )
 
 
-def _folder(name: str, given: dict[str, list[str]]) -> str:
-    """The first collection's folder."""
-    preset = _value(given["preset"]) if "preset" in given else None
-    return _value(given["run"]) if "run" in given else f"runs/{name}" + (f"-{preset}" if preset else "")
+def _gather_figures(pipeline: Pipeline, given: Given, planned: Sequence[Planned]) -> None:
+    """All figures of all steps that have run, now or before, in one folder with an index."""
+    if pipeline.figures is None:
+        return
+    from lit_experiments.reports.gallery import Chapter, write_gallery
 
-
-def _value(words: list[str]) -> str:
-    """The value of `--key value` or `--key=value`.
-
-    Raises:
-        UserError: there is none.
-    """
-    value = words[0].partition("=")[2] if "=" in words[0] else (words[1] if len(words) > 1 else "")
-    if not value:
-        raise UserError(f"{words[0]} needs a value.\nNext: lit-experiments run --help")
-    return value
-
-
-def _lacks(step: Step, given: dict[str, list[str]]) -> bool:
-    """Whether another model or preset was given without the options that this step needs then."""
-    elsewhere = "preset" in given or ("model" in given and _value(given["model"]) != "embedded")
-    return elsewhere and any(key not in given for key in step.needs)
-
-
-def _options(step: Step, steps: list[Step], given: dict[str, list[str]], folder: str) -> dict[str, list[str]]:
-    """The words of each option that a step gets: its folder, its own, and those given that are meant for it."""
-    own = {key: str(value).replace("{run}", folder) for key, value in step.options.items()}
-    reserved = {key for other in steps for key in other.options} - set(own)
-    meant = {k: words for k, words in given.items() if k in _known(step) and k not in reserved and k != "run"}
-    written = {"run": step.run.replace("{run}", folder), **own}
-    return {key: [f"--{key}={value}"] for key, value in written.items()} | meant
-
-
-def _known(step: Step) -> set[str]:
-    from lit_experiments.cli.options import RUN_OPTIONS
-    from lit_experiments.cli.signatures import arguments
-
-    base, _ = configs.load(step.verb, step.exp, None)
-    names = {o.name for o in RUN_OPTIONS[step.verb]} | {a.name for a in arguments(base["class_path"])}
-    presets = configs.read_yaml(configs.find(step.verb, step.exp)).get("presets")
-    return names | ({"preset"} if presets else set())
-
-
-def _grouped(words: list[str]) -> dict[str, list[str]]:
-    """Option name -> its words."""
-    groups: dict[str, list[str]] = {}
-    current: list[str] = []
-    for word in words:
-        if word.startswith("--"):
-            current = groups.setdefault(word[2:].partition("=")[0].split(".")[0].replace("-", "_"), [])
-        current.append(word)
-    return groups
-
-
-def _check_known(steps: list[Step], given: dict[str, list[str]]) -> None:
-    known = set().union(*(_known(s) for s in steps))
-    for key in given:
-        if key not in known:
-            raise UserError(f'No step of this pipeline knows "--{key}".{configs.nearest(key, sorted(known))}')
+    analyzed = [each for each in planned if each.step.verb != "collect"]
+    numbers = [each.step.number for each in analyzed]
+    chapters = [
+        Chapter(
+            str(each.step.number) if numbers.count(each.step.number) == 1 else f"{each.step.number}-{each.step.exp}",
+            str(each.step),
+            Path(each.folder) / each.step.exp,
+        )
+        for each in analyzed
+    ]
+    folder = Path(pipeline.figures.replace("{run}", pipeline_folder(pipeline, given)))
+    index = write_gallery(folder, pipeline.name, chapters)
+    if index is not None:
+        say(f"All figures: {index}")

@@ -21,7 +21,7 @@ _DEMONSTRATION = "the embedded model: a demonstration subject, never a scientifi
 def collect(resolved: Resolved, argv: list[str]) -> int:
     """Runs a collection; the same command resumes it."""
     from lit_experiments.collecting.crew import worker_command
-    from lit_experiments.collecting.dry_run import dry_run
+    from lit_experiments.collecting.dry_run import dry_run, hand_over
     from lit_experiments.collecting.run import RunSettings
     from lit_experiments.collecting.run import collect as run_collection
 
@@ -45,7 +45,12 @@ def collect(resolved: Resolved, argv: list[str]) -> int:
         if not is_main():
             return EXIT_DONE
         nothing = None if collector.samples() else collector.nothing_found()
-        say(str(dry_run(collector, settings)) if nothing is None else f"{nothing} Nothing would run.")
+        if nothing is not None:
+            say(f"{nothing} Nothing would run.")
+            return EXIT_DONE
+        forecast = dry_run(collector, settings)
+        hand_over(forecast)
+        say(str(forecast))
         return EXIT_DONE
     if is_main():
         if options["restart"]:

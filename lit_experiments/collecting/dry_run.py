@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
 import resource
 import tempfile
 import time
@@ -14,6 +16,9 @@ from lit_experiments.collecting.collector import Collector
 from lit_experiments.collecting.plan import Sample, plan_batches
 from lit_experiments.collecting.run import Plan, RunSettings, _run_trainer, make_plan, open_or_create
 from lit_experiments.units import byte_count, duration
+
+FORECAST_VARIABLE = "LIT_FORECAST"
+"""Names a file that gets the forecast too, as JSON: how a pipeline sums up those of its steps."""
 
 _SAMPLES = 24  # spread over all sizes and stages: how well numbers compress differs from text to text
 
@@ -71,6 +76,13 @@ def dry_run(collector: Collector, settings: RunSettings) -> Forecast:
         memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         seconds=seconds / sum(s.tokens for s in few) * tokens,
     )
+
+
+def hand_over(forecast: Forecast) -> None:
+    """Writes the forecast where a pipeline waits for it, if one does."""
+    if FORECAST_VARIABLE in os.environ:
+        content = json.dumps(dataclasses.asdict(forecast))
+        Path(os.environ[FORECAST_VARIABLE]).write_text(content, encoding="utf-8")
 
 
 def _spread(samples: Sequence[Sample]) -> list[Sample]:

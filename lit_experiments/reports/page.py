@@ -10,7 +10,7 @@ from pathlib import Path
 from lit_experiments.reports.tables import Rows, markdown_table
 from stores import Store
 
-_DEMONSTRATION = "The embedded model is a demonstration subject; nothing here is a scientific result."
+DEMONSTRATION = "The embedded model is a demonstration subject; nothing here is a scientific result."
 _STYLE = """
 :root { color-scheme: light dark; }
 body { font: 16px/1.55 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
@@ -58,18 +58,20 @@ class Report:
         """Writes RESULTS.md and report.html; returns the page."""
         markdown = "\n\n".join([f"# {self.title}", *self._markdown]) + "\n"
         (folder / "RESULTS.md").write_text(markdown, encoding="utf-8")
-        title = html.escape(self.title)
-        head = f'<meta charset="utf-8"><title>{title}</title><meta name="viewport" content="width=device-width">'
-        body = "\n".join([f"<h1>{title}</h1>", *self._html])
         page = folder / "report.html"
-        head += f"<style>{_STYLE}</style>"
-        page.write_text(
-            f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n', encoding="utf-8"
-        )
+        page.write_text(html_document(self.title, "\n".join(self._html)), encoding="utf-8")
         return page
+
+
+def html_document(title: str, body: str) -> str:
+    """A whole HTML page in the project's look: `title` as its heading, then `body`, which is HTML."""
+    name = html.escape(title)
+    head = f'<meta charset="utf-8"><title>{name}</title><meta name="viewport" content="width=device-width">'
+    head += f"<style>{_STYLE}</style>"
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n<h1>{name}</h1>\n{body}\n</body></html>\n'
 
 
 def demonstration(store: Store) -> list[str]:
     """The sentence that a report on data of the embedded model begins with; none for other models."""
     embedded = store.provenance.get("config", {}).get("options", {}).get("model") == "embedded"
-    return [_DEMONSTRATION] if embedded else []
+    return [DEMONSTRATION] if embedded else []

@@ -9,7 +9,7 @@ import yaml
 
 from lit_experiments.cli import configs, main
 from lit_experiments.cli.parser import resolve, select
-from lit_experiments.cli.pipelines import read_pipeline
+from lit_experiments.cli.pipeline_file import read_pipeline
 from lit_experiments.cli.signatures import arguments
 from lit_experiments.errors import EXIT_DONE, EXIT_USER
 
@@ -44,7 +44,7 @@ def test_every_option_of_every_experiment_is_documented(verb: str, name: str) ->
 
 @pytest.mark.parametrize("name", configs.available("pipelines"))
 def test_every_pipeline_names_experiments_that_exist(name: str) -> None:
-    steps = read_pipeline(name)
+    steps = read_pipeline(name).steps
     assert steps
     for step in steps:
         assert step.exp in configs.available(step.verb)

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from lit_experiments.cli import configs, main
-from lit_experiments.cli.pipelines import commands
+from lit_experiments.cli.pipeline_commands import given_to, grouped, plan
+from lit_experiments.cli.pipeline_file import read_pipeline
 from lit_experiments.errors import EXIT_USER, UserError
 
 STEPS = """\
@@ -31,7 +32,8 @@ def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def of(*words: str) -> list[list[str] | None]:
-    return [command for _, command in commands("mine", list(words))]
+    pipeline = read_pipeline("mine")
+    return [each.command for each in plan(pipeline, given_to(pipeline, grouped(words)))]
 
 
 def test_each_collection_has_a_folder_of_its_own_beside_the_first() -> None:
@@ -73,5 +75,5 @@ def test_an_option_without_its_value_is_a_mistake(words: list[str], capsys: pyte
 
 def test_an_unknown_key_of_a_step_is_named(tmp_path: Path) -> None:
     (configs.config_folders()[0] / "pipelines" / "mine.yaml").write_text("steps: [{collect: introspection, fodler: x}]")
-    with pytest.raises(UserError, match="unknown key 'fodler'; allowed: run, options, needs"):
+    with pytest.raises(UserError, match="unknown key 'fodler'; allowed: run, options, needs, number, name"):
         of()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from lit_experiments.experiments.geometry.path_report import shown
+from lit_experiments.experiments.geometry.runs import problem_statement
 from lit_experiments.reports.figures import BLUE, GREEN, GREY, ORANGE, figure, legend
 from lit_experiments.reports.page import Report, demonstration
 from lit_experiments.reports.tables import interval, number, text_table
@@ -21,7 +22,7 @@ _LEGEND = (
     "Contributions to logit[taken] - logit[second], in logits; above 0 a part prefers the token that was taken. Frozen "
     "norm: through the final norm with its statistics held fixed; embedding, layers and biases then sum to the "
     "difference. Raw: without the norm, on the residual stream's own scale. Means over {points} points, intervals: "
-    "{level:.0%}, bootstrap over {problems} problems."
+    "{level:.0%}, bootstrap over problems."
 )
 _WIDE = 24  # layers beyond which their names are thinned out
 
@@ -39,9 +40,7 @@ def write_report(out: Path, result: dict[str, Any], points: list[dict[str, Any]]
     files = [_draw_mean(out / "attribution_mean.png", result), _draw_points(out / "attribution_points.png", points)]
     rows = _rows(result)
     each = [_point_row(row) for row in points]
-    explained = _LEGEND.format(
-        level=result["interval_level"], points=len(result["points"]), problems=result["problems"]
-    )
+    explained = _LEGEND.format(level=result["interval_level"], points=len(result["points"]))
     report.heading("All points together")
     report.figure(files[0], "Mean contribution of each layer through the frozen final norm, by attention and MLP.")
     report.table(_HEADERS, rows)
@@ -71,9 +70,10 @@ _CAPTION = (
 def _statements(result: dict[str, Any]) -> list[str]:
     relative = result["largest_relative_residual"]
     lines = [
-        f"{len(result['points'])} points of {result['problems']} problems. The parts sum to the difference of the "
-        f"logits within {result['largest_residual']:.1e} logits, at most {relative:.1e} of the difference; attention "
-        f"and MLP sum to their layer within {result['largest_rest']:.1e}."
+        problem_statement(result["problems"]),
+        f"{len(result['points'])} points. The parts sum to the difference of the logits within "
+        f"{result['largest_residual']:.1e} logits, at most {relative:.1e} of the difference; attention and MLP sum to "
+        f"their layer within {result['largest_rest']:.1e}.",
     ]
     if result["largest_effect_of_the_cap"] > 0:
         lines.append(

@@ -20,8 +20,8 @@ from lit_experiments.experiments.geometry.collector import (
     completion_values,
     problem_values,
 )
-from lit_experiments.experiments.geometry.problem_set import ProblemSettings, layer_sites
-from lit_experiments.lm.pool import LatentPool, Window
+from lit_experiments.experiments.geometry.problem_set import ProblemSettings, layer_sites, pooling_window
+from lit_experiments.lm.pool import LatentPool
 from lit_experiments.lm.sampling import Sampling
 from lit_experiments.lm.spec import ModelSpec
 from lit_experiments.sources.generated import solution_method
@@ -92,7 +92,7 @@ class ClusteringCollector(ProblemCollector):
         chosen = ProblemSettings(
             problems, num_problems, columns, prompt, chat_template, seed, too_long, malformed, quoting
         )
-        self.window = Window(latent_sampling_stride, max_new_tokens)
+        self.window = pooling_window(latent_sampling_stride, max_new_tokens, "max_new_tokens")
         super().__init__(spec, chosen, max_new_tokens)
         self.sampling, self.completions = Sampling(temperature, top_p, top_k), completions
         self.sites = layer_sites(layers, self.info, "--layers")

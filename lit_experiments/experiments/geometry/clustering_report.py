@@ -14,6 +14,7 @@ from lit_experiments.experiments.geometry.distinctness import BETWEEN, WITHIN
 from lit_experiments.experiments.geometry.judge import JUDGEMENTS
 from lit_experiments.experiments.geometry.judging import JudgeSettings
 from lit_experiments.experiments.geometry.partition import Solved
+from lit_experiments.experiments.geometry.runs import problem_statement
 from lit_experiments.experiments.geometry.solved import verdict_lines
 from lit_experiments.reports.figures import BLUE, GREEN, GREY, ORANGE, figure
 from lit_experiments.reports.page import Report, demonstration
@@ -50,6 +51,7 @@ def write_report(
     report = Report("Geometry of sampling: clusters of solutions")
     lines = demonstration(store)
     table, sentence = verdict_lines(result["verdicts"])
+    lines.append(problem_statement(result["problems_asked"]))
     for statement in [*lines, sentence, _kept(result)]:
         report.text(statement)
     if not result["verdicts"][CORRECT]:

@@ -26,7 +26,7 @@ from lit_experiments.experiments.geometry.collector import (
     problem_values,
 )
 from lit_experiments.experiments.geometry.oracle import Oracle, oracle_latents, oracle_tokens
-from lit_experiments.experiments.geometry.problem_set import ProblemSettings, layer_sites
+from lit_experiments.experiments.geometry.problem_set import ProblemSettings, layer_sites, pooling_window
 from lit_experiments.lm.pool import LatentPool, Pooled, Window
 from lit_experiments.lm.sampling import Sampling
 from lit_experiments.lm.spec import ModelSpec
@@ -112,8 +112,9 @@ class ManifoldCollector(ProblemCollector):
         chosen = ProblemSettings(
             problems, num_problems, columns, prompt, chat_template, seed, too_long, malformed, quoting
         )
-        self.stride, self.whole = latent_sampling_stride, Window(latent_sampling_stride, max_new_tokens)
-        Window(latent_sampling_stride, drift_window_tokens)  # raises if it holds no state
+        self.stride = latent_sampling_stride
+        self.whole = pooling_window(latent_sampling_stride, max_new_tokens, "max_new_tokens")
+        pooling_window(latent_sampling_stride, drift_window_tokens, "drift_window_tokens")
         super().__init__(spec, chosen, max_new_tokens)
         self.shares, self.completions = [float(share) for share in shares], completions
         self.drift_windows, self.drift_tokens = drift_windows, drift_window_tokens

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lit_experiments.experiments.geometry.answers import CORRECT
+from lit_experiments.experiments.geometry.runs import problem_statement
 from lit_experiments.experiments.geometry.solved import verdict_lines
 from lit_experiments.reports.figures import BLUE, GREEN, GREY, ORANGE, band, figure, layer_axis, legend
 from lit_experiments.reports.page import Report, demonstration
@@ -40,6 +41,7 @@ def write_report(out: Path, result: dict[str, Any], store: Store) -> str:
     report = Report("Geometry of sampling: distance to oracle solutions")
     lines = demonstration(store)
     table, sentence = verdict_lines(result["verdicts"])
+    lines.append(problem_statement(max(share["problems"] for share in result["shares"])))
     for statement in [*lines, sentence]:
         report.text(statement)
     if not result["verdicts"][CORRECT]:

@@ -90,6 +90,7 @@ class PathSensitivity:
         return {
             "points": len(points),
             "points_with_distance": len(told),
+            "points_past_special_tokens": sum(p.second_rank > 2 for p in points),
             "by_layer": [_mean(boot, [p.by_layer[k] for p in points]) for k in range(len(layers))],
             "spearman_with_distance": {
                 name: ranked.from_rows(_rank_correlation(distance, np.array([value(p) for p in told])))

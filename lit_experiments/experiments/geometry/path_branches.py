@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lit_experiments.errors import UserError
 from lit_experiments.lm.decode import Decoder
+from lit_experiments.lm.info import ModelInfo
 from lit_experiments.lm.noise import StreamKey
 from lit_experiments.lm.pool import LatentPool, Window
 from lit_experiments.lm.sampling import Sampling
@@ -42,8 +44,9 @@ class Baseline:
 class Branch:
     """What came of the second most likely token at generated token `position` (from 1).
 
-    first, second: the baseline's token and the one taken instead, with the log-probability of each. tokens: the
-    branch's from that one on. means, full: over the windows of the ladder.
+    first, second: the baseline's token and the one taken instead, with the log-probability of each among all tokens.
+    second_rank: 2, or more where likelier tokens may not be taken. tokens: the branch's from that one on. means, full:
+    over the windows of the ladder.
     """
 
     position: int
@@ -51,6 +54,7 @@ class Branch:
     second: int
     first_log_prob: float
     second_log_prob: float
+    second_rank: int
     tokens: list[int]
     stopped: bool
     means: Tensor
@@ -96,13 +100,15 @@ def branches(
     positions: Sequence[int],
     limits: Sequence[int],
     stop_ids: Sequence[int],
+    banned: Sequence[int],
     sites: list[str],
     windows: Sequence[Window],
 ) -> list[Branch]:
     """The branches of one baseline at `positions`, in one batch that shares its cache.
 
-    limits: per position, how many tokens the branch may have. The second most likely token is the most likely one that
-    the baseline did not take, so that a tie branches like any other choice.
+    limits: per position, how many tokens the branch may have. banned: tokens that no branch begins with. The second
+    most likely token is the most likely one that the baseline did not take, so that a tie branches like any other
+    choice.
 
     Raises:
         NonFiniteStateError: the model computed no numbers; its index is the branch's.
@@ -111,7 +117,11 @@ def branches(
     state = decoder.branch(base.state, lengths, [0] * len(positions))
     first = torch.tensor([base.tokens[position - 1] for position in positions], device=state.logits.device)
     log_probs = state.logits.log_softmax(-1)
-    second = log_probs.scatter(1, first[:, None], -torch.inf).argmax(-1)
+    others = log_probs.scatter(1, first[:, None], -torch.inf)
+    passed_over = others[:, list(banned)]
+    others[:, list(banned)] = -torch.inf
+    second = others.argmax(-1)
+    rank = 2 + (passed_over > others.gather(1, second[:, None])).sum(-1)
     taken = [log_probs.gather(1, token[:, None])[:, 0].tolist() for token in (first, second)]
     forced = [[token] for token in second.tolist()]
     pool = LatentPool(sites, windows)
@@ -134,6 +144,7 @@ def branches(
             int(second[i]),
             taken[0][i],
             taken[1][i],
+            int(rank[i]),
             out.token_ids[i, : out.lengths[i]].tolist(),
             bool(out.stopped[i]),
             pooled.means[i],
@@ -141,6 +152,29 @@ def branches(
         )
         for i, position in enumerate(positions)
     ]
+
+
+def wordless_tokens(info: ModelInfo) -> list[int]:
+    """The tokens that write no text: special ones (end of text, padding, chat marks), and rows of the embedding that
+    are no token at all.
+
+    Raises:
+        UserError: fewer than two others are left, so that there is no second choice.
+    """
+    added = info.tokenizer.added_tokens_decoder.items()
+    special = {
+        *info.tokenizer.all_special_ids,
+        *info.eos_ids,
+        *(token for token, added_token in added if added_token.special),
+    }
+    unused = range(len(info.tokenizer), info.vocab_size)
+    wordless = sorted({token for token in special if token < info.vocab_size} | set(unused))
+    if info.vocab_size - len(wordless) < 2:
+        raise UserError(
+            f"{info.name}: {len(wordless)} of {info.vocab_size} tokens are special, so there is no second choice of "
+            f"others.\nNext: --allow_special true"
+        )
+    return wordless
 
 
 def _keys(rows: int) -> list[StreamKey]:

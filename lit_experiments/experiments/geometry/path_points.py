@@ -36,6 +36,7 @@ class Point:
     """One branching point.
 
     rank: 1 leads farthest away, None without a distance. position: the generated token that was replaced, from 1.
+    second_rank: which choice of the model's the second token was, 2 unless special tokens were passed over.
     margin: difference of the two probabilities; logit_difference: of the two logits. distance, relative_distance: D(t)
     at the ranking layer; by_layer: at every layer. window, stride: tokens behind it. differs_at, merged_at: numbers of
     tokens, None where the text stays the same or never merges. answer_changed: None where neither text gives one or
@@ -48,6 +49,7 @@ class Point:
     solution_tokens: int
     first: Token
     second: Token
+    second_rank: int
     margin: float
     logit_difference: float
     distance: float
@@ -113,6 +115,7 @@ def load_points(run: Path) -> list[Point]:
 
 def _points(row: dict[str, Any], layer: int, checker: AnswerChecker) -> list[Point]:
     baseline = checker.check(row["baseline_text"], row["answer"])
+    ranks = row.get("second_rank") or [2] * len(row["position"])  # stores of version 1 passed over nothing
     found = []
     for k, position in enumerate(row["position"]):
         complete = row["branch_stop"][k] != "lookahead"
@@ -126,6 +129,7 @@ def _points(row: dict[str, Any], layer: int, checker: AnswerChecker) -> list[Poi
                 solution_tokens=len(row["baseline_ids"]),
                 first=Token(row["first_token"][k], row["first_text"][k], probabilities[0]),
                 second=Token(row["second_token"][k], row["second_text"][k], probabilities[1]),
+                second_rank=ranks[k],
                 margin=probabilities[0] - probabilities[1],
                 logit_difference=row["logit_difference"][k],
                 distance=float(row["distance"][layer, k]),
@@ -162,4 +166,4 @@ def _loaded(record: dict[str, Any]) -> Point:
     numbers = {name: np.nan if record[name] is None else record[name] for name in ("distance", "relative_distance")}
     layers = [np.nan if value is None else value for value in record["by_layer"]]
     tokens = {name: Token(**record[name]) for name in ("first", "second")}
-    return Point(**{**record, **numbers, **tokens, "by_layer": layers})
+    return Point(**{"second_rank": 2, **record, **numbers, **tokens, "by_layer": layers})

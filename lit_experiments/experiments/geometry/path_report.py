@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from lit_experiments.experiments.geometry.path_points import Point
+from lit_experiments.experiments.geometry.runs import problem_statement
 from lit_experiments.reports.figures import BLUE, GREY, ORANGE, band, figure, layer_axis, legend
 from lit_experiments.reports.page import Report, demonstration
 from lit_experiments.reports.tables import interval, number, text_table
@@ -22,9 +23,10 @@ _SUMMARY = ["", "value"]
 _LEGEND = (
     "At every {interval}th generated token of a greedy solution the second most likely token is taken and decoding "
     "goes on greedily. D: distance between the means of {layer} over the branch's next {lookahead} tokens and over the "
-    "solution's own, over the mean length of the two; windows that end early are halved until both texts fill them. "
-    "Window: its tokens / every how many of them one is counted. Merges: the token from which on the branch repeats a "
-    "run of the solution. Intervals: {level:.0%}, bootstrap over problems."
+    "solution's own, over the mean length of the two; windows that end early are halved until both texts fill them, "
+    "and points whose texts are too short for the shortest window have no D. Window: its tokens / every how many of "
+    "them one is counted. Merges: the token from which on the branch repeats a run of the solution. Intervals: "
+    "{level:.0%}, bootstrap over problems."
 )
 _SOLUTION_CAPTION = (
     "D along single solutions: those with the farthest points. Above each branching token stands what was taken / what "
@@ -83,9 +85,16 @@ def _statements(result: dict[str, Any]) -> list[str]:
     )
     without = result["points"] - result["points_with_distance"]
     lines = [
+        problem_statement(result["problems"]),
         f"{result['points']} branching points on {result['problems']} greedy solutions, {result['solved']} of them "
-        f"correct. Distances: {windows or 'none'}; {without} without (a text ended too soon)."
+        f"correct. Distances: {windows or 'none'}; {without} without (a text ended too soon).",
     ]
+    passed = result["points_past_special_tokens"]
+    if passed:
+        lines.append(
+            f"At {passed} of these points a likelier second choice was a special token (such as the end of the text), "
+            f"which is passed over; collecting with --allow_special true takes it."
+        )
     if np.isnan(result["answer_changed"].value):
         lines.append("No final answer can be compared, so nothing is said of changed answers.")
     return lines

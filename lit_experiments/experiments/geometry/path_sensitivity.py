@@ -1,8 +1,9 @@
 """Collects what becomes of a greedy solution when, here and there, its second most likely token is taken instead.
 
-One row per problem. Every `bifurcation_step_interval` tokens the second most likely token is forced and decoding goes
-on greedily; all branches of a solution share its cache. D(t) is the distance between the means of the residual stream
-over two windows of tokens, the branch's and the solution's own, both from token t on.
+One row per problem. Every `bifurcation_step_interval` tokens the second most likely token is forced (special ones are
+passed over, unless asked for) and decoding goes on greedily; all branches of a solution share its cache. D(t) is the
+distance between the means of the residual stream over two windows of tokens, the branch's and the solution's own, both
+from token t on.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ import torch
 from lit_experiments.collecting.plan import Sample
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.geometry.collector import PROBLEM_COLUMNS, ProblemCollector, problem_values
-from lit_experiments.experiments.geometry.path_branches import Baseline, Branch, baselines, branches
-from lit_experiments.experiments.geometry.path_windows import Parting, ladder, parting
+from lit_experiments.experiments.geometry.path_branches import Baseline, Branch, baselines, branches, wordless_tokens
+from lit_experiments.experiments.geometry.path_windows import Parting, parting, window_lengths, window_strides
 from lit_experiments.experiments.geometry.problem_set import ProblemSettings, layer_sites
 from lit_experiments.lm.decode import Decoder
 from lit_experiments.lm.errors import NonFiniteStateError
+from lit_experiments.lm.pool import Window
 from lit_experiments.lm.spec import ModelSpec
 from stores import Column, Field, Records, Schema
 
@@ -29,7 +31,7 @@ from stores import Column, Field, Records, Schema
 class PathSensitivityCollector(ProblemCollector):
     """For each problem: the greedy solution, its branches, and how far each leads away."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def __init__(
         self,
@@ -45,9 +47,9 @@ class PathSensitivityCollector(ProblemCollector):
         max_new_tokens: int,
         bifurcation_step_interval: int,
         lookahead_tokens: int,
-        latent_sampling_stride: int,
-        window_points: int,
+        latent_sampling_stride: int | list[int],
         shortest_window: int,
+        allow_special: bool,
         path_layers: list[int] | None,
         decode_to_end: bool,
         merge_tokens: int,
@@ -71,10 +73,12 @@ class PathSensitivityCollector(ProblemCollector):
             max_new_tokens: Longest solution, and longest solution with a branch in it.
             bifurcation_step_interval: Every how many generated tokens a branch leaves the solution.
             lookahead_tokens: Tokens of the two windows that are compared, the branching token included.
-            latent_sampling_stride: Every how many tokens of a window a state is counted, at most.
-            window_points: States that a window's mean is at least over; the stride shrinks to make it so.
+            latent_sampling_stride: Every how many tokens of a window a state is counted; a list has one for each window
+                (lookahead_tokens, half of it, a quarter, ... down to shortest_window).
             shortest_window: Windows that end early are compared over half, a quarter, ... of the tokens, but not fewer
-                than this.
+                than this; points whose texts are shorter have no distance, and are counted.
+            allow_special: Let special tokens (end of text, padding, chat marks) be the second most likely one; else the
+                most likely other token that writes text is taken. Probabilities are the model's own either way.
             path_layers: Blocks whose output is compared (-1 is the last); null takes all.
             decode_to_end: Decode branches to their end, to see whether the final answer changes; otherwise only as far
                 as the windows reach.
@@ -93,14 +97,18 @@ class PathSensitivityCollector(ProblemCollector):
             problems, num_problems, columns, prompt, chat_template, seed, too_long, malformed, quoting
         )
         self.interval, self.lookahead = bifurcation_step_interval, lookahead_tokens
-        self.stride, self.points, self.shortest = latent_sampling_stride, window_points, shortest_window
+        self.shortest = shortest_window
         self.to_end, self.merge_tokens, self.at_once = decode_to_end, merge_tokens, branches_at_once
         self._check(max_new_tokens)
+        lengths = window_lengths(lookahead_tokens, shortest_window)
+        self._strides = dict(zip(lengths, window_strides(latent_sampling_stride, lengths), strict=True))
+        self.windows = self._ladder(0)
+        self._check_reach(max_new_tokens)
         super().__init__(spec, chosen, max_new_tokens)
         self.sites = layer_sites(path_layers, self.info, "--path_layers")
-        self.windows = self._ladder(0)
-        self._own = {"bifurcation_step_interval": self.interval, "lookahead_tokens": self.lookahead}
-        self._own |= {"latent_sampling_stride": self.stride, "window_points": self.points}
+        self.banned = [] if allow_special else wordless_tokens(self.info)
+        self._own: dict[str, Any] = {"bifurcation_step_interval": self.interval, "lookahead_tokens": self.lookahead}
+        self._own |= {"latent_sampling_stride": list(self._strides.values()), "allow_special": allow_special}
         self._own |= {"shortest_window": self.shortest, "decode_to_end": self.to_end, "merge_tokens": merge_tokens}
 
     def samples(self) -> Sequence[Sample]:
@@ -157,7 +165,9 @@ class PathSensitivityCollector(ProblemCollector):
         found: list[Branch] = []
         for first in range(0, len(positions), self.at_once):
             some = slice(first, first + self.at_once)
-            found += branches(decoder, base, positions[some], limits[some], self.info.eos_ids, self.sites, self.windows)
+            found += branches(
+                decoder, base, positions[some], limits[some], self.info.eos_ids, self.banned, self.sites, self.windows
+            )
         return found
 
     def _distances(self, base: Baseline, branch: Branch) -> tuple[int | None, np.ndarray, np.ndarray]:
@@ -192,6 +202,7 @@ class PathSensitivityCollector(ProblemCollector):
             "second_text": [decode([branch.second]) for branch in found],
             "first_probability": [math.exp(branch.first_log_prob) for branch in found],
             "second_probability": [math.exp(branch.second_log_prob) for branch in found],
+            "second_rank": [branch.second_rank for branch in found],
             "logit_difference": [branch.first_log_prob - branch.second_log_prob for branch in found],
             "window": [0 if window is None else window.length for window in windows],
             "window_stride": [0 if window is None else window.stride for window in windows],
@@ -207,12 +218,12 @@ class PathSensitivityCollector(ProblemCollector):
         window = branch.tokens[: self.lookahead]
         return parting(window, base.tokens[branch.position - 1 :], self.merge_tokens, self.info.tokens.decode)
 
-    def _ladder(self, start: int) -> list[Any]:
-        return ladder(self.lookahead, self.shortest, self.stride, self.points, start)
+    def _ladder(self, start: int) -> list[Window]:
+        """The windows that are compared, behind generated token `start`, longest first."""
+        return [Window(stride, length, start) for length, stride in self._strides.items()]
 
     def _check(self, new_tokens: int) -> None:
         least = {"bifurcation_step_interval": self.interval, "shortest_window": self.shortest}
-        least |= {"latent_sampling_stride": self.stride, "window_points": self.points}
         least |= {"merge_tokens": self.merge_tokens, "branches_at_once": self.at_once}
         for name, value in least.items():
             if value < 1:
@@ -226,6 +237,17 @@ class PathSensitivityCollector(ProblemCollector):
             raise UserError(
                 f"lookahead_tokens {self.lookahead} is less than shortest_window {self.shortest}.\n"
                 f"Next: raise --lookahead_tokens, or lower --shortest_window."
+            )
+
+    def _check_reach(self, new_tokens: int) -> None:
+        """Raises UserError where even the first branch would leave the shortest window unfilled."""
+        behind = new_tokens - self.interval + 1
+        needed = min(window.points * window.stride for window in self.windows)
+        if needed > behind:
+            raise UserError(
+                f"No branch could be compared: the first one leaves at token {self.interval} of max_new_tokens "
+                f"{new_tokens}, so {behind} tokens are behind it, and shortest_window {self.shortest} needs {needed}.\n"
+                f"Next: raise --max_new_tokens, or lower --shortest_window or --bifurcation_step_interval."
             )
 
 
@@ -250,11 +272,14 @@ _COLUMNS = (
     Column("stop_reason", "string", '"eos" or "length"'),
     Column("position", "list<int64>", "of each branch: the number of its first token among the generated ones, from 1"),
     Column("first_token", "list<int64>", "the baseline's token there"),
-    Column("second_token", "list<int64>", "the most likely other one, which the branch takes"),
+    Column("second_token", "list<int64>", "the most likely other one that may be taken, which the branch takes"),
     Column("first_text", "list<string>", "the same as text"),
     Column("second_text", "list<string>", "the same as text"),
     Column("first_probability", "list<float64>", "of the baseline's token there, under the model at temperature 1"),
     Column("second_probability", "list<float64>", "of the branch's"),
+    Column(
+        "second_rank", "list<int64>", "of the branch's among all tokens: 2, or more where special ones are left out"
+    ),
     Column("logit_difference", "list<float64>", "first minus second; the difference of their log-probabilities, nats"),
     Column("window", "list<int64>", "tokens of the windows that are compared; 0: none that both texts fill"),
     Column("window_stride", "list<int64>", "every how many of them a state is counted"),

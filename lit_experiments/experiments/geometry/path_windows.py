@@ -1,8 +1,8 @@
 """Windows behind a branch, and what two texts that part there have in common. Pure functions on token lists.
 
 A window may end early, with its text. So latents are pooled over a ladder of windows, lookahead, lookahead / 2,
-lookahead / 4, ... tokens long, all while decoding; two texts are compared over the longest that both fill. The stride
-shrinks with the window, so that each mean is over some `points` tokens. Does not know: models, stores.
+lookahead / 4, ... tokens long, all while decoding; two texts are compared over the longest that both fill. Each window
+has the stride that was asked for; a text too short for all of them is not compared. Does not know: models, stores.
 """
 
 from __future__ import annotations
@@ -10,20 +10,44 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lit_experiments.lm.pool import Window
+from lit_experiments.errors import UserError
 
 Decode = Callable[[list[int]], str]
 
 
-def ladder(lookahead: int, shortest: int, stride: int, points: int, start: int = 0) -> list[Window]:
-    """Windows behind generated token `start`, longest first: lookahead, halved until it would fall below `shortest`.
+def window_lengths(lookahead: int, shortest: int) -> list[int]:
+    """Lengths in tokens of the ladder's windows: lookahead, halved until it would fall below `shortest`."""
+    lengths = [lookahead]
+    while lengths[-1] // 2 >= shortest:
+        lengths.append(lengths[-1] // 2)
+    return lengths
 
-    Their stride is `stride`, or what leaves `points` tokens to count where that is less (but at least 1).
+
+def window_strides(stride: int | Sequence[int], lengths: Sequence[int]) -> list[int]:
+    """The stride of each window: one for all, or one for each of them, never another one than was asked for.
+
+    Raises:
+        UserError: more or fewer strides than windows, or a window too short to hold a token that counts.
     """
-    found = [lookahead]
-    while found[-1] // 2 >= shortest:
-        found.append(found[-1] // 2)
-    return [Window(max(1, min(stride, length // points)), length, start) for length in found]
+    strides = [stride] * len(lengths) if isinstance(stride, int) else list(stride)
+    shown = ", ".join(map(str, lengths))
+    if len(strides) != len(lengths):
+        raise UserError(
+            f"latent_sampling_stride has {len(strides)} strides for {len(lengths)} windows, of {shown} tokens "
+            f"(lookahead_tokens, halved down to shortest_window).\nNext: one --latent_sampling_stride for all of them, "
+            f"or a list of {len(lengths)}, the longest window's first."
+        )
+    for each, length in zip(strides, lengths, strict=True):
+        if each < 1:
+            raise UserError(f"latent_sampling_stride must be at least 1, found {each}.")
+        if each > length:
+            option = "lookahead_tokens" if length == lengths[0] else "shortest_window"
+            raise UserError(
+                f"latent_sampling_stride {each} is more than the {length} tokens of a window (they are {shown} long: "
+                f"lookahead_tokens {lengths[0]}, halved down to shortest_window): none of its tokens would count.\n"
+                f"Next: lower --latent_sampling_stride to {length} or less, or raise --{option} to {each} or more."
+            )
+    return strides
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from lit_experiments.errors import UserError
 from lit_experiments.lm.info import ModelInfo
+from lit_experiments.lm.pool import Window
 from lit_experiments.lm.sites import resolve_sites
 from lit_experiments.sources.problems import EMBEDDED, ProblemRecord, Problems, read_problems
 
@@ -117,6 +118,22 @@ def layer_sites(layers: Sequence[int] | None, info: ModelInfo, option: str) -> l
     if not wanted:
         raise UserError(f"{option} names no layer; leave it out to have all {info.n_layers}.")
     return resolve_sites([f"resid_post.{layer}" for layer in wanted], info.layout, info.n_layers)
+
+
+def pooling_window(stride: int, tokens: int, option: str) -> Window:
+    """The tokens stride, 2 stride, ... of `tokens`, whose number `option` sets.
+
+    Raises:
+        UserError: it would hold none.
+    """
+    if stride < 1:
+        raise UserError(f"latent_sampling_stride must be at least 1, found {stride}.")
+    if stride > tokens:
+        raise UserError(
+            f"latent_sampling_stride {stride} is more than {option} {tokens}: none of the tokens would count.\n"
+            f"Next: lower --latent_sampling_stride to {tokens} or less, or raise --{option} to {stride} or more."
+        )
+    return Window(stride, tokens)
 
 
 def _chosen(records: Sequence[ProblemRecord], settings: ProblemSettings) -> list[ProblemRecord]:

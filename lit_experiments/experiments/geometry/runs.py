@@ -27,6 +27,11 @@ def open_run(run: Path, experiment: str, field: str) -> Store:
     return store
 
 
+def problem_statement(number: int) -> str:
+    """A report's first statement: how many problems there are, and what follows from a single one."""
+    return "1 problem: intervals are over problems, so there are none." if number == 1 else f"{number} problems."
+
+
 def setting(store: Store, name: str) -> Any:
     """One of the settings that the collection was made with."""
     return store.fingerprint["settings"][name]

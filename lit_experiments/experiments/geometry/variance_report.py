@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.colors import LogNorm
 
+from lit_experiments.experiments.geometry.runs import problem_statement
 from lit_experiments.reports.figures import BLUE, GREEN, GREY, ORANGE, band, figure, layer_axis, legend
 from lit_experiments.reports.page import Report, demonstration
 from lit_experiments.reports.tables import interval, text_table
@@ -75,7 +76,7 @@ _LINES_CAPTION = (
 
 
 def _statements(result: dict[str, Any]) -> list[str]:
-    found = []
+    found = [problem_statement(result["problems"])]
     for t, temperature in enumerate(result["temperatures"]):
         top = result["peaks"][t]["variance"]
         length = result["checkpoints"][result["longest"][t]]

@@ -32,6 +32,7 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def path_run(tmp_path_factory: pytest.TempPathFactory, llama: Path) -> Path:
     folder = tmp_path_factory.mktemp("path") / "run"
     small = {"num_problems": 3, "max_new_tokens": 24, "bifurcation_step_interval": 4, "lookahead_tokens": 8}
+    small["latent_sampling_stride"] = 1
     assert run_verb("collect", "path_sensitivity", folder, model=llama, decode_to_end="false", **small) == EXIT_DONE
     assert run_verb("analyze", "path_sensitivity", folder) == EXIT_DONE
     return folder
@@ -92,7 +93,7 @@ def test_a_missing_run_is_pointed_out(tmp_path: Path, llama: Path, capsys: pytes
 def test_a_run_that_was_not_analyzed_is_pointed_out(
     tmp_path: Path, llama: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    small = {"num_problems": 1, "max_new_tokens": 8, "lookahead_tokens": 4}
+    small = {"num_problems": 1, "max_new_tokens": 8, "lookahead_tokens": 4, "latent_sampling_stride": 1}
     assert run_verb("collect", "path_sensitivity", tmp_path / "path", model=llama, **small) == EXIT_DONE
     options = {"model": llama, "path_run": tmp_path / "path", "top_n_points": 2}
     assert run_verb("collect", "attribution", tmp_path / "run", **options) == EXIT_USER

@@ -208,7 +208,7 @@ def test_batches_and_devices_change_nothing(tmp_path: Path) -> None:
     [
         ({"temperature": 0}, "temperature above 0"),
         ({"completions": 1}, "at least 2 completions"),
-        ({"latent_sampling_stride": 200}, "at least one token"),
+        ({"latent_sampling_stride": 200}, "latent_sampling_stride 200 is more than max_new_tokens 128"),
         ({"layers": "[9]"}, "lies outside the model"),
     ],
 )

@@ -222,7 +222,9 @@ def test_problems_without_a_usable_oracle_are_counted_or_refused(
         ({"oracle_percentage": 0}, "oracle_percentage must be above 0"),
         ({"oracle_percentage": "[0.3, 0.3]"}, "each value once"),
         ({"oracle_percentage": 30}, "at most 1"),
-        ({"drift_window_tokens": 1}, "at least one token"),
+        ({"drift_window_tokens": 1}, "latent_sampling_stride 2 is more than drift_window_tokens 1"),
+        ({"latent_sampling_stride": 129}, "latent_sampling_stride 129 is more than max_new_tokens 128"),
+        ({"latent_sampling_stride": 0}, "latent_sampling_stride must be at least 1, found 0"),
         ({"completions": 0}, "completions must be at least 1"),
     ],
 )

@@ -7,28 +7,28 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from transformers import AutoTokenizer
 
 import stores
 from lit_experiments.cli import main
 from lit_experiments.embedded.arithmetic import boxed_answer
 from lit_experiments.errors import EXIT_DONE, EXIT_USER
 from lit_experiments.experiments.geometry.path_points import load_points
-from lit_experiments.experiments.geometry.path_windows import ladder, parting
+from lit_experiments.experiments.geometry.path_windows import parting, window_lengths, window_strides
 from lit_experiments.lm.capture import exact_states
 from lit_experiments.lm.load import load
-from lit_experiments.lm.pool import Window
 from lit_experiments.lm.spec import ModelSpec
 from tests.collecting.conftest import content
 from tests.tolerance import assert_close
-from tests.toys import random_llama
+from tests.toys import bigram_model, random_llama
 
+SPECIAL = {0}  # of the random model: its end of text
 SMALL = {
     "num_problems": 3,
     "max_new_tokens": 30,
     "bifurcation_step_interval": 4,
     "lookahead_tokens": 8,
-    "latent_sampling_stride": 2,
-    "window_points": 2,
+    "latent_sampling_stride": "[2,2,1]",
     "shortest_window": 2,
     "merge_tokens": 3,
 }
@@ -82,14 +82,13 @@ def test_solutions_and_branches_equal_recomputation_token_for_token(run: Path, l
             prefix = prompt + base[: position - 1]
             with torch.inference_mode():
                 log_probs = lm.model(input_ids=torch.tensor([prefix])).logits[0, -1].log_softmax(-1)
-            first, second = log_probs.topk(2).indices.tolist()
+            first, *others = log_probs.topk(5).indices.tolist()
+            second = next(token for token in others if token not in SPECIAL)
             assert (row["first_token"][k], row["second_token"][k]) == (first, second)
+            assert row["second_rank"][k] == 2 + others.index(second)
             assert row["first_probability"][k] == pytest.approx(float(log_probs[first].exp()), rel=1e-4)
             assert row["second_probability"][k] == pytest.approx(float(log_probs[second].exp()), rel=1e-4)
-            expected = [second, *greedy(lm, [*prefix, second], 30 - position, 0)]
-            if second == 0:
-                expected = [0]
-            assert row["branch_ids"][k] == expected
+            assert row["branch_ids"][k] == [second, *greedy(lm, [*prefix, second], 30 - position, 0)]
             branches += 1
     assert branches > 10
 
@@ -118,6 +117,46 @@ def test_distances_are_those_of_the_states_of_the_two_texts(run: Path, llama: Pa
             assert_close(row["distance"][:, k], distance, scale=float(size.max()))
             assert_close(row["relative_distance"][:, k], distance / size, scale=1)
     assert {(8, 2), (4, 2)} <= windows
+
+
+def choosy_model(folder: Path) -> Path:
+    """After `a`: b 0.6, the special token <stop> 0.3, c 0.1; after `b`: a 0.7, c 0.2, <stop> 0.1."""
+    words = ["x", "<stop>", "a", "b", "c"]
+    rows = {"x": {"a": 1}, "<stop>": {"a": 1}, "a": {"b": 6, "<stop>": 3, "c": 1}, "b": {"a": 7, "c": 2, "<stop>": 1}}
+    rows["c"] = {"a": 6, "b": 4}
+    transition = np.array([[rows[word].get(other, 0) for other in words] for word in words], float)
+    bigram_model(folder, transition / transition.sum(1, keepdims=True), words)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<stop>"]})
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("allowed", "second", "probability", "rank"), [("false", "c", 0.1, 3), ("true", "<stop>", 0.3, 2)]
+)
+def test_a_special_token_is_no_second_choice_unless_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], allowed: str, second: str, probability: float, rank: int
+) -> None:
+    small = {"num_problems": 1, "max_new_tokens": 8, "bifurcation_step_interval": 1, "lookahead_tokens": 4}
+    options = {**small, "latent_sampling_stride": 1, "allow_special": allowed}
+    assert collect(tmp_path / "run", model=choosy_model(tmp_path / "model"), **options) == EXIT_DONE
+    [row] = stores.open_store(tmp_path / "run" / "store").iter_rows()
+    assert row["first_text"] == ["a", "b"] * 4
+    behind_a, behind_b = slice(1, None, 2), slice(2, None, 2)
+    assert set(row["second_text"][behind_a]) == {second}
+    assert row["second_probability"][behind_a] == pytest.approx([probability] * 4, rel=1e-3)
+    assert row["first_probability"][behind_a] == pytest.approx([0.6] * 4, rel=1e-3)
+    assert set(row["second_rank"][behind_a]) == {rank}
+    assert set(row["second_text"][behind_b]) == {"c"}
+    assert set(row["second_rank"][behind_b]) == {2}
+    assert analyze(tmp_path / "run") == EXIT_DONE
+    passed = "a likelier second choice was a special token" in capsys.readouterr().out
+    assert passed == (allowed == "false")
+    assert {p.second_rank for p in load_points(tmp_path / "run")} == {2, rank}
+    again = {**options, "allow_special": "true" if allowed == "false" else "false"}
+    assert collect(tmp_path / "run", model=tmp_path / "model", **again) == EXIT_USER
+    assert "allow_special" in capsys.readouterr().err
 
 
 def test_points_are_written_ranked_and_read_back(run: Path) -> None:
@@ -183,10 +222,21 @@ def test_a_run_grown_by_limit_equals_one_made_at_once(run: Path, llama: Path, tm
     assert content(tmp_path / "grown")["branch_ids"] == content(run)["branch_ids"]
 
 
-def test_the_stride_shrinks_with_the_window() -> None:
-    assert ladder(64, 8, 32, 8, start=5) == [Window(8, 64, 5), Window(4, 32, 5), Window(2, 16, 5), Window(1, 8, 5)]
-    assert ladder(64, 40, 4, 8) == [Window(4, 64)]
-    assert ladder(6, 1, 2, 4) == [Window(1, 6), Window(1, 3), Window(1, 1)]
+@pytest.mark.parametrize(
+    ("lookahead", "shortest", "stride", "lengths", "strides"),
+    [
+        (64, 32, 32, [64, 32], [32, 32]),
+        (64, 8, [8, 4, 2, 1], [64, 32, 16, 8], [8, 4, 2, 1]),
+        (64, 40, 4, [64], [4]),
+        (7, 3, 3, [7, 3], [3, 3]),
+        (6, 1, [2, 1, 1], [6, 3, 1], [2, 1, 1]),
+    ],
+)
+def test_each_window_has_the_stride_that_was_asked_for(
+    lookahead: int, shortest: int, stride: Any, lengths: list[int], strides: list[int]
+) -> None:
+    assert window_lengths(lookahead, shortest) == lengths
+    assert window_strides(stride, lengths) == strides
 
 
 WORDS = dict(enumerate(["zero", " one", " two", " three", " four", " on", "e", " five"]))
@@ -220,7 +270,11 @@ def test_where_texts_part_and_merge(branch: Any, baseline: Any, differs: Any, me
     [
         ({"bifurcation_step_interval": 31}, "there would be no branch"),
         ({"lookahead_tokens": 1}, "less than shortest_window 2"),
-        ({"window_points": 0}, "window_points must be at least 1"),
+        ({"latent_sampling_stride": 4}, "latent_sampling_stride 4 is more than the 2 tokens of a window"),
+        ({"latent_sampling_stride": 9, "shortest_window": 8}, "raise --lookahead_tokens to 9 or more"),
+        ({"latent_sampling_stride": "[2,1]"}, "2 strides for 3 windows, of 8, 4, 2 tokens"),
+        ({"latent_sampling_stride": "[2,1,0]"}, "latent_sampling_stride must be at least 1, found 0"),
+        ({"bifurcation_step_interval": 30}, "No branch could be compared"),
         ({"path_layers": "[9]"}, "lies outside the model"),
     ],
 )

@@ -11,7 +11,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import stores
 from lit_experiments.cli import main
-from lit_experiments.cli.pipelines import commands
+from lit_experiments.cli.pipeline_commands import given_to, grouped, plan
+from lit_experiments.cli.pipeline_file import read_pipeline
 from lit_experiments.errors import EXIT_DONE
 from lit_experiments.lm.locate import locate_model
 
@@ -84,16 +85,20 @@ def test_wikitext_s_odd_paragraphs_are_counted(tmp_path: Path, capsys: pytest.Ca
     assert len(stores.open_store(tmp_path / "store")) == 4
 
 
+def commands(*words: str) -> list[list[str] | None]:
+    pipeline = read_pipeline("prefill_dynamics")
+    return [each.command for each in plan(pipeline, given_to(pipeline, grouped(words)))]
+
+
 def test_the_pipeline_reads_twice_and_asks_for_a_reader_of_one_s_own_elsewhere() -> None:
-    first, second, analysis = commands("prefill_dynamics", ["--run", "here"])
-    assert first[1] is not None
-    assert "--run=here" in first[1]
-    assert second[1] is not None
-    assert {"--run=here-reader", "--generations=here", "--reader_adapter=embedded"} <= set(second[1])
-    assert analysis[1] is not None
-    assert commands("prefill_dynamics", ["--preset", "full"])[1][1] is None
-    given = ["--preset", "full", "--reader", "google/gemma-2-2b-it", "--reader_adapter", "null"]
-    (_, own), (_, other), _ = commands("prefill_dynamics", given)
+    first, second, analysis = commands("--run", "here")
+    assert first is not None
+    assert "--run=here" in first
+    assert second is not None
+    assert {"--run=here-reader", "--generations=here", "--reader_adapter=embedded"} <= set(second)
+    assert analysis is not None
+    assert commands("--preset", "full")[1] is None
+    own, other, _ = commands("--preset", "full", "--reader", "google/gemma-2-2b-it", "--reader_adapter", "null")
     assert own is not None
     assert "google/gemma-2-2b-it" not in own
     assert other is not None

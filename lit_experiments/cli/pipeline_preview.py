@@ -1,0 +1,85 @@
+"""`run NAME --dry_run`: what each step of a pipeline would take. Writes nothing.
+
+Collections are tried one by one, each in a process of its own; what reads the results of steps that have not run yet
+cannot be, and is listed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lit_experiments.cli.pipeline_commands import Planned
+from lit_experiments.cli.verbs import say
+from lit_experiments.errors import EXIT_DONE
+from lit_experiments.units import byte_count, duration
+
+_HEADERS = ["step", "samples", "tokens", "uncompressed", "on disk", "memory", "time at most"]
+_SUMMED = ("samples", "tokens", "payload", "on_disk", "seconds")
+
+
+def preview(planned: Sequence[Planned], chosen: Sequence[Planned]) -> int:
+    """Tries the collections among the chosen steps, lists the others, and sums up.
+
+    Returns:
+        The exit code: of the first collection that cannot be tried, or 0.
+    """
+    forecasts: list[tuple[str, dict[str, Any]]] = []
+    listed = []
+    for place, each in enumerate(chosen, start=1):
+        say(f"[{place}/{len(chosen)}] step {each.step}")
+        missing = [other.step for other in each.inputs(planned) if not other.output.exists()]
+        if each.command is None or missing or each.step.verb != "collect":
+            listed.append(_told(each, missing))
+            say(listed[-1])
+            continue
+        code, forecast = _try(each.command)
+        if code != EXIT_DONE:
+            return code
+        if forecast is not None:
+            forecasts.append((str(each.step), forecast))
+    say("\n" + _summary(forecasts))
+    if any("not there yet" in line for line in listed):
+        say("Steps that wait for others are not part of the sum.")
+    return EXIT_DONE
+
+
+def _told(each: Planned, missing: Sequence[Any]) -> str:
+    if each.command is None:
+        return each.left_out
+    if missing:
+        return f"Not tried: it reads results that are not there yet, of {'; '.join(map(str, missing))}."
+    return f"Reads {each.folder}; writes {each.output.parent}."
+
+
+def _try(command: Sequence[str]) -> tuple[int, dict[str, Any] | None]:
+    """Exit code and forecast of one collection's own dry run; no forecast where it found nothing to do."""
+    from lit_experiments.collecting.crew import run_child, worker_command
+    from lit_experiments.collecting.dry_run import FORECAST_VARIABLE
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "forecast.json"
+        os.environ[FORECAST_VARIABLE] = str(file)
+        try:
+            code = run_child(worker_command([*command, "--dry_run"]))
+        finally:
+            del os.environ[FORECAST_VARIABLE]
+        return code, json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+
+
+def _summary(forecasts: Sequence[tuple[str, dict[str, Any]]]) -> str:
+    from lit_experiments.reports.tables import text_table
+
+    rows = [_row(name, forecast) for name, forecast in forecasts]
+    total: dict[str, Any] = {key: sum(forecast[key] for _, forecast in forecasts) for key in _SUMMED}
+    total["memory"] = max((forecast["memory"] for _, forecast in forecasts), default=0)
+    return text_table(_HEADERS, [*rows, _row("together", total)]) + "\nNothing was written."
+
+
+def _row(name: str, forecast: dict[str, Any]) -> list[str]:
+    sizes = [byte_count(forecast[key]) for key in ("payload", "on_disk", "memory")]
+    return [name, f"{forecast['samples']:,}", f"{forecast['tokens']:,}", *sizes, duration(forecast["seconds"])]

@@ -1,0 +1,84 @@
+"""The folder of all figures: what is in the index, and what becomes of figures that no report has any more."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lit_experiments.reports.figures import figure
+from lit_experiments.reports.gallery import Chapter, write_gallery
+from lit_experiments.reports.page import Report
+
+
+def report(folder: Path, title: str, *figures: tuple[str, str]) -> None:
+    """A report with these figures (file, caption)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    page = Report(title)
+    for name, caption in figures:
+        with figure(folder / name, 1) as drawn:
+            drawn.add_subplot().plot(np.arange(3))
+        page.heading(f"About {name}")
+        page.figure(folder / name, caption)
+        page.text("Some *words*.")
+    page.write(folder)
+
+
+@pytest.fixture
+def chapters(tmp_path: Path) -> list[Chapter]:
+    report(tmp_path / "a" / "one", "First <study>", ("lines.png", "x [y] (z) * w"), ("heat.png", 'say "it" & go'))
+    report(tmp_path / "b" / "two", "Second", ("lines.png", "again"))
+    return [
+        Chapter("2", "2 one: analyze", tmp_path / "a" / "one"),
+        Chapter("3", "3 two: analyze", tmp_path / "b" / "two"),
+        Chapter("4", "4 three: analyze", tmp_path / "c" / "three"),
+    ]
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_all_figures_lie_in_one_folder_and_the_index_leads_to_their_reports(
+    tmp_path: Path, chapters: list[Chapter]
+) -> None:
+    index = write_gallery(tmp_path / "figures", "study", chapters)
+    assert names(tmp_path / "figures") == ["2-heat.png", "2-lines.png", "3-lines.png", "index.html"]
+    assert (tmp_path / "figures/3-lines.png").read_bytes() == (tmp_path / "b/two/lines.png").read_bytes()
+    assert index is not None
+    text = index.read_text()
+    for part in (
+        'href="../a/one/report.html"',
+        'href="../b/two/report.html"',
+        "First &lt;study&gt;",
+        "<figcaption>x [y] (z) * w</figcaption>",
+        "say &quot;it&quot; &amp; go",
+        "4 three: analyze</h2>",
+        "Not run yet",
+    ):
+        assert part in text
+    assert text.index("2-lines.png") < text.index("2-heat.png") < text.index("3-lines.png")
+
+
+def test_a_second_time_changes_nothing(tmp_path: Path, chapters: list[Chapter]) -> None:
+    folder = tmp_path / "figures"
+    write_gallery(folder, "study", chapters)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    write_gallery(folder, "study", chapters)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_stale_figures_are_replaced_and_removed_and_other_files_stay(tmp_path: Path, chapters: list[Chapter]) -> None:
+    folder = tmp_path / "figures"
+    write_gallery(folder, "study", chapters)
+    (folder / "mine.png").write_bytes(b"drawn by hand")
+    (chapters[0].folder / "RESULTS.md").unlink()
+    report(chapters[0].folder, "First", ("lines.png", "new"))
+    (chapters[0].folder / "lines.png").write_bytes(b"another picture")
+    write_gallery(folder, "study", chapters)
+    assert names(folder) == ["2-lines.png", "3-lines.png", "index.html", "mine.png"]
+    assert (folder / "2-lines.png").read_bytes() == b"another picture"
+
+
+def test_without_any_report_nothing_is_written(tmp_path: Path) -> None:
+    assert write_gallery(tmp_path / "figures", "study", [Chapter("1", "one", tmp_path / "none")]) is None
+    assert not (tmp_path / "figures").exists()
