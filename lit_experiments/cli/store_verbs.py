@@ -56,9 +56,9 @@ def verify(argv: list[str]) -> int:
 
 def export(argv: list[str]) -> int:
     """Writes a store, or a trained probe, in a format that other tools read."""
-    parser = _parser("export", "Write a store (or a trained ridge) in a format that other tools read.")
+    parser = _parser("export", "Write a store (or a trained probe) in a format that other tools read.")
     known = [*FORMATS, "sklearn"]
-    formats = ", ".join(FORMATS) + "; sklearn for a folder with probe.json"
+    formats = ", ".join(FORMATS) + "; sklearn for a folder with a trained probe"
     parser.add_argument("--format", required=True, metavar="NAME", help=formats)
     parser.add_argument("--out", required=True, type=Path, metavar="PATH", help="file or folder; must not exist yet")
     args = _parse(parser, argv)
@@ -66,23 +66,13 @@ def export(argv: list[str]) -> int:
         near = configs.nearest(args.format, known)
         raise UserError(f'Unknown --format "{args.format}".{near} Allowed: {", ".join(known)}.')
     if args.format == "sklearn":
-        _export_sklearn(Path(args.run), args.out)
+        from lit_experiments.probes.sklearn_files import write_sklearn
+
+        write_sklearn(Path(args.run), args.out)
     else:
         _export_store(store_path(args.run), args.format, args.out)
     say(f"Wrote {args.out}")
     return EXIT_DONE
-
-
-def _export_sklearn(folder: Path, out: Path) -> None:
-    """A fitted scikit-learn Pipeline per target, as a joblib file: {target: pipeline}."""
-    import joblib
-
-    from lit_experiments.probes.save import load_probe
-
-    probe = load_probe(folder, None)
-    if out.exists():
-        raise UserError(f"{out} exists; give another --out or remove it.")
-    joblib.dump({target: probe.to_sklearn(target) for target in probe.targets}, out)
 
 
 def store_path(run: str) -> Path:
