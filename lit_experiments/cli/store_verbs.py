@@ -60,9 +60,9 @@ def verify(argv: list[str]) -> int:
 
 def export(argv: list[str]) -> int:
     """Writes a store, or a trained probe, in a format that other tools read."""
-    parser = _parser("export", "Write a store (or a trained ridge) in a format that other tools read.")
+    parser = _parser("export", "Write a store (or a trained probe) in a format that other tools read.")
     known = [*FORMATS, "sklearn"]
-    formats = ", ".join(FORMATS) + "; sklearn for a folder with probe.json"
+    formats = ", ".join(FORMATS) + "; sklearn for a folder with a trained probe"
     parser.add_argument("--format", required=True, metavar="NAME", help=formats)
     parser.add_argument("--out", required=True, metavar="PATH", help="file or folder; must not exist yet")
     packed = f"for hdf5: {', '.join(COMPRESSIONS)} ({COMPRESSIONS[0]} if left out; blosc is quick but needs a plugin)"
@@ -81,25 +81,13 @@ def export(argv: list[str]) -> int:
     if not args.out or not open_files(args.out).is_local:
         raise UserError(f'--out needs a file or folder on this machine, found "{args.out}".')
     if args.format == "sklearn":
-        _export_sklearn(Path(args.run), Path(args.out))
+        from lit_experiments.probes.sklearn_files import write_sklearn
+
+        write_sklearn(Path(args.run), Path(args.out))
     else:
         _export_store(store_path(args.run), args)
     say(f"Wrote {args.out}")
     return EXIT_DONE
-
-
-def _export_sklearn(folder: Path, out: Path) -> None:
-    """A fitted scikit-learn Pipeline per target, as a joblib file: {target: pipeline}."""
-    import joblib
-
-    from lit_experiments.probes.save import load_probe
-
-    probe = load_probe(folder, None)
-    if out.exists():
-        raise UserError(f"{out} exists; give another --out or remove it.")
-    draft = out.with_name(out.name + ".partial")
-    joblib.dump({target: probe.to_sklearn(target) for target in probe.targets}, draft)
-    draft.rename(out)
 
 
 def store_path(run: str) -> str:

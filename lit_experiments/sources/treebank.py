@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lit_experiments.sources.conllu import Block, Line, Malformed, Word, comments_of, parse_sentence
+from lit_experiments.sources.conllu import Line, Malformed, Word, comments_of, parse_sentence
+from lit_experiments.sources.documents import AUTO, COLUMN, NEWDOC, Document, check_rule, document_of
 from lit_experiments.sources.errors import SourceError
 from lit_experiments.sources.ids import check_unique
 from lit_experiments.sources.tagged import OPTION, is_dataset, tagged_streams
@@ -29,10 +30,12 @@ _IN_NAME = {"train": "train", "dev": "validation", "valid": "validation", "test"
 
 @dataclass(frozen=True)
 class Sentence:
-    """A sentence; `text[word.start:word.end]` is what stands there for a word. `split` is of `SPLITS` or "all"."""
+    """A sentence; `text[word.start:word.end]` is what stands there for a word. `split` is of `SPLITS` or "all";
+    `doc_from` says how its document is known, one of `documents.SOURCES`."""
 
     sent_id: str
     doc_id: str
+    doc_from: str
     split: str
     text: str
     words: tuple[Word, ...]
@@ -84,7 +87,7 @@ class Treebank:
         return found
 
 
-def read_treebank(source: str | Sequence[str], malformed: str = "stop") -> Treebank:
+def read_treebank(source: str | Sequence[str], malformed: str = "stop", document_from: str = AUTO) -> Treebank:
     """Reads "embedded", a CoNLL-U file, a folder of *train*/*dev*/*test*.conllu, three files, or a dataset.
 
     Args:
@@ -92,20 +95,22 @@ def read_treebank(source: str | Sequence[str], malformed: str = "stop") -> Treeb
             name says train, dev, validation or test is that split, otherwise split "all". A dataset with tokens and
             upos (see tagged.py) is a data file, a folder, or a Hub id NAME[@CONFIG][:SPLIT].
         malformed: "stop" at the first malformed sentence, or "skip" and count them.
+        document_from: how a sentence's document is known (see `documents.document_of`).
 
     Raises:
         SourceError: nothing to read there; empty or binary file; a malformed sentence, with file and line.
     """
     if malformed not in MALFORMED:
         raise SourceError(f'malformed = "{malformed}" is not one of: {", ".join(MALFORMED)}.')
+    check_rule(document_from)
     skipped = Skipped()
     sentences: list[Sentence] = []
     places: dict[str, str] = {}
     if isinstance(source, str) and source != EMBEDDED and is_dataset(source):
-        sentences = _from_dataset(source, malformed, skipped)
+        sentences = _from_dataset(source, malformed, document_from, skipped)
     else:
         for split, path in _files(source):
-            for sentence, place in _read(path, split, malformed, skipped):
+            for sentence, place in _read(path, split, malformed, document_from, skipped):
                 problem = _repeated(sentence, places, place)
                 if problem is None:
                     sentences.append(sentence)
@@ -117,12 +122,13 @@ def read_treebank(source: str | Sequence[str], malformed: str = "stop") -> Treeb
     return Treebank(tuple(sentences), skipped, name, _digest(sentences))
 
 
-def _from_dataset(source: str, malformed: str, skipped: Skipped) -> list[Sentence]:
-    """The sentences of a dataset's splits; one without a document is a document of its own."""
+def _from_dataset(source: str, malformed: str, rule: str, skipped: Skipped) -> list[Sentence]:
+    """The sentences of a dataset's splits; with rule "file" a split is one document."""
     found: list[Sentence] = []
     for split, stream in tagged_streams(source, malformed):
-        for part, name, document, text, words in tagged_sentences(split, stream):
-            found.append(Sentence(name, document or name, part, text, words))
+        for part, name, column, text, words in tagged_sentences(split, stream):
+            document = document_of(rule, name, split, Document(column, COLUMN) if column else None)
+            found.append(Sentence(name, document.name, document.source, part, text, words))
         if stream.skipped.count:
             skipped.reasons["record"] += stream.skipped.count
             skipped.examples += list(stream.skipped.reasons)[: KEPT_EXAMPLES - len(skipped.examples)]
@@ -168,18 +174,22 @@ def _split_of(path: Path) -> str | None:
     return said.pop() if said else None
 
 
-def _read(path: Path, split: str, malformed: str, skipped: Skipped) -> Iterator[tuple[Sentence, str]]:
+def _read(path: Path, split: str, malformed: str, rule: str, skipped: Skipped) -> Iterator[tuple[Sentence, str]]:
     """(sentence, "file, line n") of one file."""
-    document: str | None = None
+    stated: Document | None = None
     for number, raw in enumerate(_blocks(_bytes(path)), start=1):
         # Read before the sentence is: a malformed one may open a document, and the next ones belong to it.
-        document = _document(raw, document, f"{path.stem}-doc{number}")
+        stated = _stated(raw, stated, f"{path.stem}-doc{number}")
         try:
             block = parse_sentence([_decoded(line, text) for line, text in raw])
         except Malformed as problem:
             _refuse(path, problem, malformed, skipped)
             continue
-        yield _sentence(block, split, document, f"{path.stem}-{number}"), f"{path}, line {raw[0][0]}"
+        given = block.comments.get("sent_id")
+        sent_id = given or f"{path.stem}-{number}"
+        document = document_of(rule, sent_id, path.stem, stated, named=bool(given))
+        sentence = Sentence(sent_id, document.name, document.source, split, block.text, block.words)
+        yield sentence, f"{path}, line {raw[0][0]}"
 
 
 def _bytes(path: Path) -> bytes:
@@ -220,18 +230,12 @@ def _decoded(number: int, line: bytes) -> Line:
         raise Malformed("encoding", number, what) from error
 
 
-def _document(raw: list[tuple[int, bytes]], current: str | None, unnamed: str) -> str | None:
-    """The document that a sentence belongs to, None before the first `# newdoc`."""
+def _stated(raw: list[tuple[int, bytes]], current: Document | None, unnamed: str) -> Document | None:
+    """The document that `# newdoc` says a sentence belongs to, None before the first one."""
     comments = comments_of([Line(number, line.decode("utf-8", "replace")) for number, line in raw])
     if "newdoc id" in comments:
-        return comments["newdoc id"]
-    return unnamed if "newdoc" in comments else current
-
-
-def _sentence(block: Block, split: str, document: str | None, unnamed: str) -> Sentence:
-    sent_id = block.comments.get("sent_id") or unnamed
-    doc_id = document if document is not None else sent_id.rpartition("-")[0] or sent_id
-    return Sentence(sent_id, doc_id, split, block.text, block.words)
+        return Document(comments["newdoc id"] or unnamed, NEWDOC)
+    return Document(unnamed, NEWDOC) if "newdoc" in comments else current
 
 
 def _repeated(sentence: Sentence, places: dict[str, str], place: str) -> Malformed | None:

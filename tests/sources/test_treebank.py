@@ -106,7 +106,7 @@ def test_documents_come_from_newdoc_else_from_the_sentence_id(tmp_path: Path) ->
     assert [s.doc_id for s in read(tmp_path, named).sentences] == ["D", "D", "some-doc3"]
     unnamed = block("# sent_id = x-y-1", one) + block("# sent_id = z", one) + block(one)
     found = read(tmp_path, unnamed).sentences
-    assert [s.doc_id for s in found] == ["x-y", "z", "some"]
+    assert [s.doc_id for s in found] == ["x-y", "z", "some-3"]
     assert found[2].sent_id == "some-3"
 
 

@@ -23,6 +23,7 @@ from lit_experiments.experiments.pos.agreement import (
 )
 from lit_experiments.experiments.pos.ambiguity_report import write_nothing, write_report
 from lit_experiments.experiments.pos.candidates import open_tokens
+from lit_experiments.experiments.pos.groups import Place, groups_of, origin, too_few
 from lit_experiments.experiments.pos.outcomes import Outcomes, tag_outcomes
 from lit_experiments.experiments.pos.prefixes import Prefixes, extremes, listed, marked
 from lit_experiments.experiments.pos.tagger import CRF, CrfSettings, Tagger, crf_tagger, other_tagger, tagger_accuracy
@@ -74,7 +75,7 @@ class PosAmbiguity:
             crf_iterations: Steps of the CRF's training at most.
             permutations: Shuffled pairings, as a control.
             simulations: Draws from the probe's own probabilities, to see what sampling alone does.
-            bootstraps: Resamples of the bootstrap over documents.
+            bootstraps: Resamples of the bootstrap over documents (over sentences where there are too few documents).
             bins: Bins of probability for calibration.
             examples: Most and least explained prefixes to show, so many each.
             seed: Seed of pairings, simulations and bootstrap.
@@ -126,7 +127,7 @@ class PosAmbiguity:
         source, malformed = self.treebank, "stop"
         if source is None:
             source, malformed = _recorded(store)
-        bank = read_treebank(source, malformed)
+        bank = read_treebank(source, malformed, store.fingerprint["settings"]["document_from"])
         if bank.digest != store.fingerprint["settings"]["treebank"]:
             raise UserError(
                 f"{bank.name} is not the treebank that the prefixes of {store.path} come from (its content differs).\n"
@@ -137,6 +138,11 @@ class PosAmbiguity:
     def _tagger(self, bank: Treebank, run: Path) -> Tagger:
         if self.tagger != CRF:
             return other_tagger(self.tagger)
+        if "train" not in bank.splits:
+            raise UserError(
+                f"{bank.name} has no training part to train the CRF on; it has: {', '.join(bank.splits)}.\n"
+                "Next: name a tagger that is trained already: --tagger spacy:MODEL or --tagger stanza:LANGUAGE"
+            )
         return crf_tagger(bank.split("train"), bank.digest, self.crf, run / TAGGERS)
 
     def _prefixes(self, store: Store, rows: list[dict[str, Any]], outcomes: Outcomes, bank: Treebank) -> Prefixes:
@@ -152,7 +158,7 @@ class PosAmbiguity:
         table = TypeTable.of([word.form for word in words], codes, len(classes))
         forecast = np.array([row["probe_probs"] for row in chosen]).reshape(len(chosen), len(classes))
         prior = table.prior([row["word"] for row in chosen], self.type_weight)
-        groups = np.array([f"{row['part']}/{row['doc_id']}" for row in chosen], str)
+        groups = groups_of(_places(chosen))
         return Prefixes(forecast, prior, counts[kept], groups, chosen, kept)
 
     def _setting(
@@ -167,19 +173,22 @@ class PosAmbiguity:
         usable = outcomes.counts.sum()
         inside = sum(outcomes.counts[:, at].sum() for at, tag in enumerate(outcomes.tags) if tag in _classes(store))
         gold = np.array([row["true_label"] == tag for row, tag in zip(rows, outcomes.gold, strict=True)], np.float64)
-        documents = [f"{row['part']}/{row['doc_id']}" for row in rows]
-        boot = GroupBootstrap(documents, resamples=self.bootstraps, level=LEVEL, seed=self.seed)
+        boot = self._boot(groups_of(_places(rows)).names)
         test = bank.split("test") if "test" in bank.splits else ()
         return {
             "classes": _classes(store),
             "layer": store.fingerprint["settings"]["layer"],
             "generation": {k: store.fingerprint["settings"][k] for k in _GENERATION},
             "tagger": tagger.name,
-            "tagger_test": tagger_accuracy(tagger, test, self.bootstraps, LEVEL, self.seed) if test else None,
+            "tagger_test": tagger_accuracy(tagger, test, self._boot) if test else None,
             "tagger_on_targets": mean_estimate(gold, boot),
             "prefixes": len(rows),
             "prefixes_used": len(prefixes.rows),
-            "documents": len(set(prefixes.groups.tolist())),
+            "documents": prefixes.groups.documents,
+            "documents_from": origin((row["doc_from"], f"{row['part']}/{row['doc_id']}") for row in prefixes.rows),
+            "unit": prefixes.groups.unit,
+            "groups": str(prefixes.groups),
+            "too_few": too_few(prefixes.groups, "the prefixes"),
             "draws": outcomes.draws,
             "extended": self.extended,
             "extended_share": float(outcomes.extended.sum() / (len(rows) * outcomes.draws)),
@@ -193,8 +202,8 @@ class PosAmbiguity:
         }
 
     def _compare(self, prefixes: Prefixes, metrics: dict[str, Any]) -> dict[str, Any]:
-        boot = GroupBootstrap(prefixes.groups, resamples=self.bootstraps, level=LEVEL, seed=self.seed)
-        codes = np.unique(prefixes.groups, return_inverse=True)[1].reshape(-1)
+        boot = self._boot(prefixes.groups.names)
+        codes = np.unique(prefixes.groups.names, return_inverse=True)[1].reshape(-1)
         forecasts = {"probe": prefixes.forecast, "prior": prefixes.prior}
         found = {name: agreement(f, prefixes.counts, boot, self.bins) for name, f in forecasts.items()}
         control = shuffled(prefixes.forecast, prefixes.counts, codes, self.permutations, self.bins, self.seed)
@@ -216,19 +225,26 @@ class PosAmbiguity:
             "shown": extremes(prefixes, real, self.examples),
         }
 
+    def _boot(self, groups: NDArray[np.str_]) -> GroupBootstrap:
+        return GroupBootstrap(groups, resamples=self.bootstraps, level=LEVEL, seed=self.seed)
+
 
 _GENERATION = ("num_samples", "temperature", "top_p", "max_new_tokens", "seed", "conf_thresh", "part", "order")
 
 
 def _open(run: Path) -> Store:
     store = open_store(run / "store")
-    missing = {"probe_probs", "completions", "true_label"} - set(store.column_names)
+    missing = {"probe_probs", "completions", "true_label", "doc_from"} - set(store.column_names)
     if missing:
         raise UserError(
             f"{store.path} is no store of {READS}: it lacks {', '.join(sorted(missing))}.\n"
             f"Next: python collect.py --exp {READS}, or point --run at such a run."
         )
     return store
+
+
+def _places(rows: list[dict[str, Any]]) -> list[Place]:
+    return [Place(row["part"], row["doc_id"], row["doc_from"], row["sent_id"]) for row in rows]
 
 
 def _classes(store: Store) -> list[str]:

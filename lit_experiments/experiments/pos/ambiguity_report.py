@@ -22,8 +22,8 @@ _MARKED = ["words", "prefixes", "probe's entropy", "ambiguity", "divergence", "s
 _NOTHING = "No prefix was resampled: the probe is sure of every word that was scanned, so there is nothing to compare."
 _LEGEND = (
     "Probe: its probabilities against the tags of the continuations, means over prefixes with bootstrap {level:.0%} "
-    "intervals over documents. Shuffled pairs: the same probabilities against the continuations of a prefix of another "
-    "document, mean and 95 % range of {permutations} pairings; p from these. Type's prior: the word type's tags in the "
+    "intervals over {unit}. Shuffled pairs: the same probabilities against the continuations of a prefix of another "
+    "{single}, mean and 95 % range of {permutations} pairings; p from these. Type's prior: the word type's tags in the "
     "training part (drawn towards those of all words with the weight of {weight:g} words) in place of the probe. "
     "Divergence: Jensen-Shannon, nats (0 equal, 0.693 disjoint); draws from the probe's own probabilities would give "
     "{floor:.3f}. Entropies: Spearman correlation of the entropy of the probabilities with that of the continuations' "
@@ -99,7 +99,11 @@ def _statements(metrics: dict[str, Any]) -> list[str]:
         f"{generation['max_new_tokens']} tokens at temperature {generation['temperature']:g}, top-p "
         f"{generation['top_p']:g}, seed {generation['seed']}.",
         f"Tagger: {metrics['tagger']}; accuracy on the test part "
-        + ("not known (there is none)" if test is None else f"{interval(test.accuracy)} of {test.words:,} words")
+        + (
+            "not known (there is none)"
+            if test is None
+            else f"{interval(test.accuracy)} of {test.words:,} words of {test.groups}"
+        )
         + f", on the target words in the treebank's own sentences "
         f"{interval(metrics['tagger_on_targets'])}.",
         f"In {metrics['extended_share']:.1%} of the continuations the target word itself goes on ({kept}); in "
@@ -110,6 +114,8 @@ def _statements(metrics: dict[str, Any]) -> list[str]:
         lines.append(f"{out:,} prefixes have fewer than {metrics['min_draws']} usable draws and are left out.")
     if not metrics["prefixes_used"]:
         lines.append("No prefix is left to compare.")
+    else:
+        lines += [f"Documents of the prefixes: {metrics['documents_from']}.", *metrics["too_few"]]
     return lines + ([_verdict(metrics)] if "probe" in metrics else [])
 
 
@@ -119,7 +125,7 @@ def _verdict(metrics: dict[str, Any]) -> str:
         "closer to" if below.high < 0 else "further from" if below.low > 0 else "neither closer to nor further from"
     )
     return (
-        f"{metrics['prefixes_used']:,} prefixes of {metrics['documents']} documents: mean entropy of the probe "
+        f"{metrics['prefixes_used']:,} prefixes of {metrics['groups']}: mean entropy of the probe "
         f"{number(own.uncertainty.value)} nats, of the continuations' tags {number(own.ambiguity.value)}; share "
         f"explained {interval(own.share)} (p {number(p['share'])} against shuffled pairs). The probe is {closer} the "
         f"continuations than the type's prior: difference of the divergences {interval(below)}."
@@ -129,6 +135,8 @@ def _verdict(metrics: dict[str, Any]) -> str:
 def _legend(metrics: dict[str, Any]) -> str:
     return _LEGEND.format(
         level=metrics["interval_level"],
+        unit=metrics["unit"],
+        single=metrics["unit"].removesuffix("s"),
         permutations=metrics["permutations"],
         weight=metrics["type_weight"],
         floor=float(np.mean(metrics["floor"])),

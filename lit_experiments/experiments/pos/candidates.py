@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.pos.probe import probabilities
 from lit_experiments.experiments.pos.sentences import TAGS
+from lit_experiments.experiments.pos.tag_probe import TagProbe, probabilities
 from lit_experiments.experiments.pos.words import READS, Words, open_words
 from lit_experiments.probes.class_probe import ClassProbe, load_class_probe
 
@@ -57,22 +57,8 @@ class Scan:
         return f"the probe's highest probability is below {threshold:g} at {unsure}{unknown}"
 
 
-def open_probe(folder: Path, words: Words, model: dict[str, Any], layer: str | None) -> ClassProbe:
-    """The probe, if it may be used on these words' states.
-
-    Args:
-        folder: what `pos_probe` wrote, or one layer's folder in it.
-        words: the states that it is to read.
-        model: fingerprint of the model that is to continue the prefixes.
-        layer: the layer that the caller expects; None takes the probe's.
-
-    Raises:
-        ProbeError: files missing, damaged or edited; another model, layer, or order of tags.
-        UserError: the states are another model's, or stand for words in another way than those it was trained on.
-    """
-    found = load_class_probe(folder, model=None, layer=None, classes=None)
-    order = [tag for tag in TAGS if tag in found.classes]
-    probe = load_class_probe(folder, model=model, layer=layer, classes=order)
+def check_states(words: Words, model: dict[str, Any]) -> None:
+    """Raises UserError if the words' states are not of the model (its fingerprint) that is to go on with them."""
     stored = words.store.fingerprint["model"]
     if stored != model:
         differing = ", ".join(sorted(key for key in stored | model if stored.get(key) != model.get(key)))
@@ -80,6 +66,24 @@ def open_probe(folder: Path, words: Words, model: dict[str, Any], layer: str | N
             f"The states in {words.store.path} are another model's: {differing} differ.\n"
             f"Next: continue with that model, or collect states of this one: python collect.py --exp {READS}"
         )
+
+
+def open_probe(folder: Path, words: Words, model: dict[str, Any], layer: str | None) -> ClassProbe:
+    """The probe, if it may be used on these words' states.
+
+    Args:
+        folder: what `pos_probe` wrote, or one layer's folder in it.
+        words: the states that it is to read, of the same model.
+        model: fingerprint of the model that is to continue the prefixes.
+        layer: the layer that the caller expects; None takes the probe's.
+
+    Raises:
+        ProbeError: files missing, damaged or edited; another model, layer, or order of tags.
+        UserError: the states stand for words in another way than those that the probe was trained on.
+    """
+    found = load_class_probe(folder, model=None, layer=None, classes=None)
+    order = [tag for tag in TAGS if tag in found.classes]
+    probe = load_class_probe(folder, model=model, layer=layer, classes=order)
     for key in ("position", "excluded_tags"):
         if probe.notes.get(key) != words.settings[key]:
             raise UserError(
@@ -106,7 +110,7 @@ def open_tokens(folder: Path, tokens: str | None) -> Words:
     return open_words(holding[0])
 
 
-def scan(words: Words, probe: ClassProbe, part: str, threshold: float, order: str, seed: int) -> Scan:
+def scan(words: Words, probe: TagProbe, part: str, threshold: float, order: str, seed: int) -> Scan:
     """Every word of a part whose highest probability is below the threshold.
 
     order: "text" goes through the sentences as the treebank has them, "shuffled" through all words in an order that

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lit_experiments.experiments.pos.agreement import Terms, terms
+from lit_experiments.experiments.pos.groups import Groups
 from lit_experiments.experiments.pos.outcomes import Outcomes
 from lit_experiments.statistics import GroupBootstrap
 
@@ -21,13 +22,14 @@ Floats = NDArray[np.float64]
 @dataclass(frozen=True)
 class Prefixes:
     """The prefixes with enough usable draws. forecast, prior: [prefix, K] probabilities of the probe, of the word's
-    type; counts: [prefix, K] draws; groups: [prefix] document; rows: of the store, one dict each; kept: which rows.
+    type; counts: [prefix, K] draws; groups: their documents, or sentences; rows: of the store, one dict each; kept:
+    which rows.
     """
 
     forecast: Floats
     prior: Floats
     counts: NDArray[np.int64]
-    groups: NDArray[np.str_]
+    groups: Groups
     rows: list[dict[str, Any]]
     kept: NDArray[np.int64]
 

@@ -15,15 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lit_experiments.errors import UserError
+from lit_experiments.experiments.pos.groups import origin
 from lit_experiments.experiments.pos.probe_report import write_report
 from lit_experiments.experiments.pos.probe_split import (
     Split,
     class_codes_of,
     code_of,
-    documents_of,
+    groups_by_part,
     make_split,
     present_classes,
 )
+from lit_experiments.experiments.pos.tag_probe import probabilities
 from lit_experiments.experiments.pos.types import TypeTable, control_codes
 from lit_experiments.experiments.pos.words import FIELD, READS, Words, open_words
 from lit_experiments.launch import is_rank_zero
@@ -39,7 +41,6 @@ from lit_experiments.probes.training import fit
 from lit_experiments.statistics import GroupBootstrap
 
 LEVEL = 0.95
-_ROWS = 8192  # words whose states are in memory at a time when probabilities are computed
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
@@ -77,16 +78,17 @@ class PosProbe:
         """Checks the settings.
 
         Args:
-            layer: The layer to report and to save as the probe, e.g. resid_post.12; null takes the best one by
-                cross-validated log-loss. Every layer is trained, reported and saved in any case.
+            layer: The layer to report and to save as the probe, e.g. resid_post.11, the output of block 11, which
+                Hugging Face calls hidden_states[12]; null takes the best one by cross-validated log-loss. Every layer
+                is trained, reported and saved in any case.
             penalties: Penalties (per training word) to choose from, by cross-validation inside the training part.
-            folds: Folds of the cross-validation, by document.
+            folds: Folds of the cross-validation, by document (by sentence where there are too few documents).
             held_out: How many of the folds are held out in turn; null holds out each.
-            test_fraction: Share of the documents held out where the treebank has no test part of its own.
+            test_fraction: Share of the documents (or sentences) held out where the treebank has no test part.
             tolerance: Relative distance to the minimum at which a fit has converged.
             max_iterations: Steps of a fit at most.
             shuffles: Copies of the tags permuted between documents, as a control.
-            bootstraps: Resamples of the bootstrap over documents.
+            bootstraps: Resamples of the bootstrap over documents (over sentences where there are too few documents).
             bins: Bins of confidence for calibration.
             block_mb: Features read at a time, in megabytes.
             memory_mb: Training words stay in memory if they fit into so many megabytes, else every pass reads them.
@@ -151,13 +153,12 @@ class PosProbe:
         shuffles: int,
     ) -> tuple[LogisticProbe, StoreDataModule]:
         table = words.table.iloc[split.lines]
-        groups = table["group"].to_numpy(str)
         data = StoreDataModule(
             words.store,
             FIELD,
             lambda _, rows: codes[rows][:, None],
             ["tag"],
-            groups,
+            split.group,
             test_fraction=0.0,
             folds=self.folds,
             split_seed=self.seed,
@@ -165,7 +166,7 @@ class PosProbe:
             shuffles=shuffles,
             shuffle_seed=self.seed,
             examples=Examples("labelled words", table["row"].to_numpy(np.int64), table["entry"].to_numpy(np.int64)),
-            test_groups=sorted(set(groups[split.test])),
+            test_groups=sorted(set(split.groups["test"].names.tolist())),
         )
         memory = int(self.memory_mb * 1e6)
         probe = LogisticProbe(classes, self.penalties, self.tolerance, self.max_iterations, memory, self.held_out)
@@ -188,7 +189,7 @@ class PosProbe:
         metrics["cv_left_out"] = result.cv_left_out
         text = write_report(out, metrics, words.store)
         write_json(out / "metrics.json", metrics)
-        write_json(out / "split.json", documents_of(words, split))
+        write_json(out / "split.json", groups_by_part(split))
         return text
 
     def _save(self, words: Words, real: Task, layer: str, out: Path) -> dict[str, ClassProbe]:
@@ -204,15 +205,17 @@ class PosProbe:
     def _setting(self, words: Words, split: Split, real: Task, layer: str) -> dict[str, Any]:
         test = real.predictions.test
         counts = {"train": int((~test).sum()), "test": int(test.sum()), "validation": len(split.validation)}
-        documents = {name: boot.n for name, boot in real.predictions.bootstraps.items()}
-        documents["validation"] = len(set(words.table["group"].to_numpy(str)[split.validation]))
+        table = words.table
         return {
             "classes": list(real.solution.classes),
             "excluded_tags": words.settings["excluded_tags"],
             "position": words.settings["position"],
-            "split": split.statement,
+            "split": split.statements,
             "words": counts,
-            "documents": documents,
+            "groups": {name: str(groups) for name, groups in split.groups.items()},
+            "units": {name: groups.unit for name, groups in split.groups.items()},
+            "documents": {name: groups.documents for name, groups in split.groups.items()},
+            "documents_from": origin(zip(table["doc_from"], table["part"] + "/" + table["doc_id"], strict=True)),
             "straddling_documents": words.straddling,
             "unlabelled": int(len(split.lines) - len(test)),
             "layer": layer,
@@ -252,31 +255,21 @@ class PosProbe:
 
     def _scored(self, words: Words, split: Split, codes: Floats, probe: ClassProbe) -> dict[str, Any]:
         """Scores of the chosen layer on the test part, and on the validation part if there is one."""
-        test = split.test & ~np.isnan(codes)
-        parts = {"test": (split.lines[test], codes[test].astype(np.int64))}
+        known = ~np.isnan(codes[split.test])
+        tested = (split.lines[split.test][known], codes[split.test][known].astype(np.int64))
+        parts = {"test": (*tested, split.groups["test"].names[known])}
         if len(split.validation):
             tags = words.table["upos"].to_numpy(str)[split.validation]
             known = np.isin(tags, probe.classes)
-            parts["validation"] = (split.validation[known], code_of(tags[known], list(probe.classes)))
-        groups = words.table["group"].to_numpy(str)
+            true = code_of(tags[known], list(probe.classes))
+            parts["validation"] = (split.validation[known], true, split.groups["validation"].names[known])
         return {
-            name: class_scores(
-                true, probabilities(probe, words, lines), self._boot(groups[lines]), probe.classes, self.bins
-            )
-            for name, (lines, true) in parts.items()
+            name: class_scores(true, probabilities(probe, words, lines), self._boot(groups), probe.classes, self.bins)
+            for name, (lines, true, groups) in parts.items()
         }
 
     def _boot(self, groups: NDArray[np.str_]) -> GroupBootstrap:
         return GroupBootstrap(groups, resamples=self.bootstraps, level=LEVEL, seed=self.seed)
-
-
-def probabilities(probe: ClassProbe, words: Words, lines: Ints) -> Floats:
-    """[line, K] of the words on these lines, from the states of the probe's layer."""
-    found = [
-        probe.predict_proba(words.states(lines[start : start + _ROWS], probe.layer))
-        for start in range(0, len(lines), _ROWS)
-    ]
-    return np.concatenate([np.zeros((0, len(probe.classes))), *found])
 
 
 def _share(sums: Floats) -> Floats:

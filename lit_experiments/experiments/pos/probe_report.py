@@ -19,10 +19,10 @@ _HEADERS = ["layer", "accuracy", "less type's tag", "control", "selectivity", "l
 _TAGS = ["tag", "words", "precision", "recall", "F1"]
 _LEGEND = (
     "Accuracy, log-loss (nats) and everything compared with them: test part, bootstrap {level:.0%} intervals over "
-    "documents. Less type's tag: accuracy less that of the commonest training tag of the word's type ({baseline}; "
+    "{test_unit}. Less type's tag: accuracy less that of the commonest training tag of the word's type ({baseline}; "
     "{unseen:.1%} of the test words are of types that training lacks, which get its commonest tag). Control: accuracy "
     "on a random tag per type (Hewitt and Liang 2019), fitted in the same way. Selectivity: accuracy less control. "
-    "Penalty and layer are chosen by cross-validated log-loss over {folds} folds of training documents."
+    "Penalty and layer are chosen by cross-validated log-loss over {folds} folds of training {train_unit}."
 )
 _CALIBRATED = (
     "Share of words whose most probable tag is right, against its probability, {part} part, layer {layer}; the area of "
@@ -43,6 +43,8 @@ def write_report(out: Path, metrics: dict[str, Any], store: Store) -> str:
         baseline=interval(metrics["baseline"]["accuracy"]),
         unseen=metrics["baseline"]["unseen"],
         folds=metrics["folds"],
+        test_unit=metrics["units"]["test"],
+        train_unit=metrics["units"]["train"],
     )
     report = Report("Part of speech: what each layer's states tell")
     for line in lines:
@@ -53,7 +55,7 @@ def write_report(out: Path, metrics: dict[str, Any], store: Store) -> str:
     report.figure(_draw_layers(out / "accuracy_by_layer.png", metrics), _LAYERS)
     part = _calibration_part(metrics)
     report.heading(f"Calibration of {metrics['layer']} ({part} part)")
-    report.text(_calibration(metrics[part], part))
+    report.text(_calibration(metrics, part))
     caption = _CALIBRATED.format(part=part, layer=metrics["layer"])
     report.figure(_draw_reliability(out / "reliability.png", metrics[part]), caption)
     report.heading(f"Tags ({metrics['layer']}, test part)")
@@ -62,7 +64,7 @@ def write_report(out: Path, metrics: dict[str, Any], store: Store) -> str:
     report.figure(_draw_confusion(out / "confusion.png", metrics), "Test words by their tag and the probe's, by row.")
     page = report.write(out)
     lines += ["", text_table(_HEADERS, rows), "", textwrap.fill(explained, 100), ""]
-    return "\n".join([*lines, text_table(_TAGS, tags), "", _calibration(metrics[part], part), f"Report:  {page}"])
+    return "\n".join([*lines, text_table(_TAGS, tags), "", _calibration(metrics, part), f"Report:  {page}"])
 
 
 _LAYERS = "Test accuracy of the probe and of the control task by layer, beside the commonest tag of the word's type."
@@ -70,10 +72,12 @@ _LAYERS = "Test accuracy of the probe and of the control task by layer, beside t
 
 def statements(metrics: dict[str, Any]) -> list[str]:
     """What was fitted on what, and in one sentence whether it beats the type's commonest tag."""
-    words, documents = metrics["words"], metrics["documents"]
-    sizes = ", ".join(f"{part} {words[part]:,} words of {documents[part]} documents" for part in words if words[part])
+    words, groups = metrics["words"], metrics["groups"]
+    sizes = ", ".join(f"{part} {words[part]:,} words of {groups[part]}" for part in words if words[part])
     excluded = ", ".join(metrics["excluded_tags"]) or "none"
-    lines = [f"{metrics['split']} {sizes}. Excluded tags: {excluded}; state: {metrics['position']} token of the word."]
+    first, *others = metrics["split"]
+    lines = [f"{first} {sizes}. Excluded tags: {excluded}; state: {metrics['position']} token of the word."]
+    lines += [*others, f"Documents: {metrics['documents_from']}."]
     if metrics["unlabelled"]:
         lines.append(f"{metrics['unlabelled']} words have a tag that the training part lacks, and count nowhere.")
     if metrics["straddling_documents"]:
@@ -94,7 +98,8 @@ def _verdict(metrics: dict[str, Any]) -> str:
         f"Layer {metrics['layer']} ({chosen}): accuracy {interval(test.accuracy)}, macro F1 {interval(test.macro_f1)}; "
         f"it {beats} the commonest tag of the type ({interval(metrics['baseline']['accuracy'])}), by "
         f"{interval(above)}; selectivity {interval(about['selectivity'])}; commonest tag of all "
-        f"{number(metrics['majority'].accuracy.value)}; with tags shuffled between documents "
+        f"{number(metrics['majority'].accuracy.value)}; with tags shuffled between "
+        f"{metrics['units']['train']} "
         f"{', '.join(number(value) for value in metrics['shuffled'].accuracy) or 'not run'}."
     )
 
@@ -120,11 +125,12 @@ def _calibration_part(metrics: dict[str, Any]) -> str:
     return "validation" if "validation" in metrics else "test"
 
 
-def _calibration(scores: ClassScores, part: str) -> str:
+def _calibration(metrics: dict[str, Any], part: str) -> str:
+    scores: ClassScores = metrics[part]
     return (
         f"Calibration, {part} part: expected calibration error {interval(scores.ece)}, accuracy "
         f"{interval(scores.accuracy)}, log-loss {interval(scores.log_loss)} nats, {scores.rows:,} words of "
-        f"{scores.groups} documents."
+        f"{metrics['groups'][part]}."
     )
 
 

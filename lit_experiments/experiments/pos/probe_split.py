@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lit_experiments.experiments.pos.groups import FEWEST, Groups, groups_of, too_few
 from lit_experiments.experiments.pos.sentences import TAGS
 from lit_experiments.experiments.pos.words import Words
 from lit_experiments.probes.blocks import TEST
@@ -24,13 +25,23 @@ class Split:
     """Which words are fitted and which are held out; line numbers of `Words.table`.
 
     lines: of the training and the test part; test [line]: which of them are the test part. validation: lines for
-    calibration, empty where the treebank has none. statement: how the split was made, in words.
+    calibration, empty where the treebank has none. groups: of the "train", "test" and "validation" words, in the order
+    of their lines. statements: how the split was made, in words.
     """
 
     lines: Ints
     test: NDArray[np.bool_]
     validation: Ints
-    statement: str
+    groups: dict[str, Groups]
+    statements: list[str]
+
+    @property
+    def group(self) -> NDArray[np.str_]:
+        """[line] the group of each word of the training and the test part."""
+        train, test = self.groups["train"].names, self.groups["test"].names
+        out = np.empty(len(self.lines), np.result_type(train, test))
+        out[~self.test], out[self.test] = train, test
+        return out
 
 
 def make_split(words: Words, test_fraction: float, folds: int, seed: int) -> Split:
@@ -39,17 +50,41 @@ def make_split(words: Words, test_fraction: float, folds: int, seed: int) -> Spl
     test_fraction, folds, seed: of the random split (see `group_split`).
     """
     parts = set(words.parts)
+    if not {"train", "test"} <= parts:
+        return _drawn(words, test_fraction, folds, seed)
+    lines = np.concatenate([words.of_part("train"), words.of_part("test")])
+    test = words.table["part"].to_numpy()[lines] == "test"
     validation = words.of_part("validation") if "validation" in parts else np.zeros(0, np.int64)
-    if {"train", "test"} <= parts:
-        lines = np.concatenate([words.of_part("train"), words.of_part("test")])
-        said = "Fitted to the treebank's training part, tested on its test part."
-        return Split(lines, (words.table["part"].to_numpy()[lines] == "test"), validation, said)
-    lines = np.setdiff1d(np.arange(len(words.table)), validation)
-    groups = words.table["group"].to_numpy(str)[lines]
-    test = group_split(groups, test_fraction, folds, seed) == TEST
-    missing = " and ".join(sorted({"train", "test"} - parts))
-    said = f"No words of part {missing}: {test_fraction:.0%} of the documents, drawn at random, are the test."
-    return Split(lines, test, validation, said)
+    groups = {
+        "train": groups_of(words.places(lines[~test]), lambda count: count >= max(FEWEST, folds)),
+        "test": groups_of(words.places(lines[test])),
+        "validation": groups_of(words.places(validation)),
+    }
+    said = ["Fitted to the treebank's training part, tested on its test part."]
+    said += [line for name, each in groups.items() for line in too_few(each, f"the {name} part")]
+    return Split(lines, test, validation, groups, said)
+
+
+def _drawn(words: Words, test_fraction: float, folds: int, seed: int) -> Split:
+    """The test part at random, from all words but the validation part's, or from those if there are no others."""
+    everything = np.arange(len(words.table))
+    apart = (words.table["part"] == "validation").to_numpy()
+    validation, lines = (everything[apart], everything[~apart]) if not apart.all() else (everything[:0], everything)
+
+    def enough(count: int) -> bool:
+        tested = round(test_fraction * count)
+        return tested >= FEWEST and count - tested >= max(FEWEST, folds)
+
+    both, calibrated = groups_of(words.places(lines), enough), groups_of(words.places(validation))
+    test = group_split(both.names, test_fraction, folds, seed) == TEST
+    groups = {"train": both.where(~test), "test": both.where(test), "validation": calibrated}
+    missing = " and ".join(sorted({"train", "test"} - set(words.parts)))
+    said = [f"No words of part {missing}: {test_fraction:.0%} of the {both.unit}, drawn at random, are the test."]
+    if apart.all():
+        said.append("The treebank has a validation part alone; training and test are drawn from it.")
+    parts = " and ".join(dict.fromkeys(words.table["part"].to_numpy()[lines].tolist()))
+    said += too_few(both, f"the {parts} part") + too_few(calibrated, "the validation part")
+    return Split(lines, test, validation, groups, said)
 
 
 def class_codes_of(words: Words, split: Split) -> tuple[list[str], Floats]:
@@ -75,8 +110,6 @@ def present_classes(codes: Floats, split: Split) -> tuple[list[str], Floats]:
     return [f"control {int(value)}" for value in values], mapped
 
 
-def documents_of(words: Words, split: Split) -> dict[str, list[str]]:
-    """The documents of each part."""
-    groups = words.table["group"].to_numpy(str)
-    parts = {"train": split.lines[~split.test], "test": split.lines[split.test], "validation": split.validation}
-    return {name: sorted(set(groups[lines])) for name, lines in parts.items()}
+def groups_by_part(split: Split) -> dict[str, list[str]]:
+    """The documents (or sentences) of each part."""
+    return {name: sorted(set(groups.names.tolist())) for name, groups in split.groups.items()}

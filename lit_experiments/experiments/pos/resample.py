@@ -12,15 +12,17 @@ import torch
 from lit_experiments.collecting.collector import Collector, is_out_of_memory
 from lit_experiments.collecting.plan import Sample
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.pos.candidates import Candidate, open_probe, open_tokens, scan
+from lit_experiments.experiments.pos.candidates import Candidate, check_states, open_probe, open_tokens, scan
 from lit_experiments.experiments.pos.export import jsonl_header, jsonl_shape
 from lit_experiments.experiments.pos.resample_schema import describe, make_schema, summary
+from lit_experiments.experiments.pos.sklearn_probe import SklearnProbe, open_sklearn
 from lit_experiments.lm.decode import Continuations, Decoder
 from lit_experiments.lm.errors import NonFiniteStateError
 from lit_experiments.lm.noise import StreamKey
 from lit_experiments.lm.sampling import Sampling
 from lit_experiments.lm.spec import ModelSpec
 from lit_experiments.lm.state import State
+from lit_experiments.probes.class_probe import ClassProbe
 from stores import Records, Schema, Store, fingerprint_hash
 
 
@@ -38,6 +40,8 @@ class PosResampleCollector(Collector):
         probe: str,
         tokens: str | None,
         layer: str | None,
+        trust_pickle: bool,
+        probe_classes: list[str] | None,
         part: str,
         conf_thresh: float,
         order: Literal["shuffled", "text"],
@@ -52,9 +56,13 @@ class PosResampleCollector(Collector):
         """Checks the settings, loads the probe, and scans the stored states for words at which it is unsure.
 
         Args:
-            probe: Folder of the probe that pos_probe wrote, or of one layer's probe in it.
+            probe: Folder of the probe that pos_probe wrote, or of one layer's probe in it; or a joblib file with a
+                scikit-learn classifier of the tags (which needs trust_pickle and layer).
             tokens: Run of pos_tokens whose states are scanned; null takes the run that holds the probe.
-            layer: The layer that the probe must read, e.g. resid_post.12; null takes whichever it reads.
+            layer: The layer that the probe must read, e.g. resid_post.11 (Hugging Face's hidden_states[12]); null takes
+                whichever it reads.
+            trust_pickle: Read a probe that is a joblib file. It is a pickle, which can run any code.
+            probe_classes: The tags of classes 0, 1, ... of a scikit-learn classifier whose classes are numbers.
             part: Part of the treebank to scan: validation, test, ...
             conf_thresh: A word is a candidate where the probe's highest probability is below this.
             order: Scan words in an order shuffled by the seed (the first are then of many documents), or as in the
@@ -77,8 +85,8 @@ class PosResampleCollector(Collector):
         self.sampling = Sampling(temperature=temperature, top_p=top_p, top_k=0)
         self._check()
         words = open_tokens(Path(probe), tokens)
-        self.probe = open_probe(Path(probe), words, self.info.fingerprint(), layer)
         self._words = words
+        self.probe = self._probe(Path(probe), layer, trust_pickle, probe_classes)
         self._scan = scan(words, self.probe, part, conf_thresh, order, seed)
         self._notes = [self._scan.note(conf_thresh, part)]
         self._samples = self._chosen()
@@ -103,8 +111,7 @@ class PosResampleCollector(Collector):
         names = ["part", "conf_thresh", "order", "num_samples", "temperature", "top_p", "max_new_tokens", "seed"]
         about = {name: getattr(self, name) for name in [*names, "max_prefixes", "too_long"]}
         # Every number of the probe, and the states that it was applied to.
-        arrays = (self.probe.weights, self.probe.mean, self.probe.scale, self.probe.intercept)
-        about |= {"probe": fingerprint_hash({"arrays": [np.asarray(a).tolist() for a in arrays]})}
+        about |= {"probe": _content(self.probe)}
         about |= {"layer": self.probe.layer, "classes": list(self.probe.classes)}
         return about | {"tokens": fingerprint_hash(self._words.store.fingerprint)} | self._treebank()
 
@@ -173,6 +180,7 @@ class PosResampleCollector(Collector):
             "dataset_idx": row["dataset_idx"],
             "sent_id": row["sent_id"],
             "doc_id": row["doc_id"],
+            "doc_from": row["doc_from"],
             "part": row["part"],
             "sentence_text": row["text"],
             "prefix_text": row["text"][:end],
@@ -191,6 +199,18 @@ class PosResampleCollector(Collector):
             "probe_pred": self.probe.classes[int(found.probs.argmax())],
             "completions": [self.info.tokens.decode_after(ids, draw.tolist()) for draw in added],
         }
+
+    def _probe(
+        self, path: Path, layer: str | None, trust_pickle: bool, probe_classes: list[str] | None
+    ) -> ClassProbe | SklearnProbe:
+        """Ours from a folder, scikit-learn's from a file."""
+        model = self.info.fingerprint()
+        check_states(self._words, model)
+        if path.is_file():
+            return open_sklearn(path, trust_pickle, layer, probe_classes, self.info.d_model)
+        if probe_classes is not None:
+            raise UserError(f"{path} is no joblib file, and our probes name their classes: leave out --probe_classes.")
+        return open_probe(path, self._words, model, layer)
 
     def _chosen(self) -> list[Sample]:
         """A sample for each of the first candidates that leave room in the window."""
@@ -230,7 +250,7 @@ class PosResampleCollector(Collector):
         self._notes.append(f"no room in the window, left out: {which}")
 
     def _treebank(self) -> dict[str, Any]:
-        return {key: self._words.settings[key] for key in ("treebank", "position", "excluded_tags")}
+        return {key: self._words.settings[key] for key in ("treebank", "position", "excluded_tags", "document_from")}
 
     def _check(self) -> None:
         for name in ("num_samples", "max_new_tokens", "max_prefixes"):
@@ -239,6 +259,14 @@ class PosResampleCollector(Collector):
                 raise UserError(f"{name} must be at least 1, found {value}.")
         if not 0 < self.conf_thresh <= 1:
             raise UserError(f"conf_thresh must lie above 0 and be at most 1, found {self.conf_thresh}.")
+
+
+def _content(probe: ClassProbe | SklearnProbe) -> str:
+    """A hash of everything that a probe's probabilities follow from."""
+    if isinstance(probe, SklearnProbe):
+        return probe.digest
+    arrays = (probe.weights, probe.mean, probe.scale, probe.intercept)
+    return fingerprint_hash({"arrays": [np.asarray(a).tolist() for a in arrays]})
 
 
 _OF_A_ROW = ("token_ids", "completion_length", "ended")

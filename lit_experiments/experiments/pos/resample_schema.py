@@ -29,6 +29,7 @@ COLUMNS = (
     Column("dataset_idx", "int64", "number of the sentence within its part of the treebank, from 0"),
     Column("sent_id", "string", "the treebank's name of the sentence"),
     Column("doc_id", "string", "its document; a document's prefixes are one group"),
+    Column("doc_from", "string", "what names the document: newdoc, column, sent_id, file, or none"),
     Column("part", "string", "part of the treebank"),
     Column("sentence_text", "string", "the whole sentence"),
     Column("prefix_text", "string", "the sentence up to and including the target token"),

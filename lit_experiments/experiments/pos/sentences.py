@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from lit_experiments.collecting.plan import Sample
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.pos.align import Aligned, align
+from lit_experiments.experiments.pos.groups import origin
 from lit_experiments.lm.info import ModelInfo
 from lit_experiments.sources.conllu import UNTAGGED, UPOS
 from lit_experiments.sources.treebank import Sentence, Treebank
@@ -117,6 +118,7 @@ def make_samples(
         name = f"{sentence.split}/{sentence.sent_id}"
         samples.append(Sample(name, len(samples), len(found.ids), found, lengths))
     notes = tally.notes(treebank.name, len(samples))
+    notes.append(f"documents: {origin((s.doc_from, f'{s.split}/{s.doc_id}') for s in treebank.sentences)}")
     if treebank.skipped.count:
         kinds = ", ".join(f"{kind} {count}" for kind, count in treebank.skipped.reasons.items())
         notes.append(f"malformed sentences left out: {treebank.skipped.count} ({kinds})")

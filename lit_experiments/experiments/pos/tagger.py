@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.pos.features import features
+from lit_experiments.experiments.pos.groups import Groups, Place, groups_of
 from lit_experiments.plain import write_json
 from lit_experiments.sources.conllu import UNTAGGED
 from lit_experiments.sources.treebank import Sentence
@@ -171,22 +173,26 @@ def _not_installed(what: str, command: str) -> UserError:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How often a tagger agrees with the treebank. words: tagged ones; accuracy: interval over documents."""
+    """How often a tagger agrees with the treebank. words: tagged ones; accuracy: interval over `groups`."""
 
     accuracy: Estimate
     words: int
+    groups: Groups
 
 
-def tagger_accuracy(tagger: Tagger, sentences: Sequence[Sentence], resamples: int, level: float, seed: int) -> Accuracy:
-    """Share of words whose tag is the treebank's, words without one left out."""
+def tagger_accuracy(
+    tagger: Tagger, sentences: Sequence[Sentence], bootstrap: Callable[[NDArray[np.str_]], GroupBootstrap]
+) -> Accuracy:
+    """Share of words whose tag is the treebank's; words without one are left out. bootstrap: makes one over groups."""
     tags = tagger.tag([[word.form for word in sentence.words] for sentence in sentences])
     pairs = [
-        (sentence.doc_id, tag == word.upos)
+        (Place(sentence.split, sentence.doc_id, sentence.doc_from, sentence.sent_id), tag == word.upos)
         for sentence, found in zip(sentences, tags, strict=True)
         for word, tag in zip(sentence.words, found, strict=True)
         if word.upos != UNTAGGED
     ]
     right = np.array([hit for _, hit in pairs], np.float64)
-    boot = GroupBootstrap([document for document, _ in pairs], resamples=resamples, level=level, seed=seed)
+    groups = groups_of([place for place, _ in pairs])
+    boot = bootstrap(groups.names)
     sums = boot.sums(np.stack([right, np.ones_like(right)], 1))
-    return Accuracy(boot.from_sums(sums, lambda s: s[..., 0] / s[..., 1]).item(), len(right))
+    return Accuracy(boot.from_sums(sums, lambda s: s[..., 0] / s[..., 1]).item(), len(right), groups)

@@ -34,6 +34,7 @@ class PosTokensCollector(Collector):
         excluded_tags: list[str],
         too_long: Literal["error", "skip"],
         malformed: Literal["stop", "skip"],
+        document_from: Literal["auto", "sent_id", "file", "none"],
     ) -> None:
         """Checks the settings; reads the treebank and the model's configuration and tokenizer.
 
@@ -45,6 +46,9 @@ class PosTokensCollector(Collector):
             excluded_tags: Tags whose words get no label (counted); "_" is always left out.
             too_long: What to do with sentences that do not fit the model's window: error, or skip (and count).
             malformed: At a malformed sentence: stop, or skip (and count).
+            document_from: What names a sentence's document, whose words are kept together in splits and resamples:
+                auto takes "# newdoc" (or a dataset's document column), and where there is none the sentence's id
+                without its last number; sent_id, file and none (each sentence by itself) go by that rule alone.
 
         Raises:
             UserError: settings that cannot be, or a sentence that does not fit.
@@ -54,7 +58,8 @@ class PosTokensCollector(Collector):
         wanted = sites or [f"resid_post.{layer}" for layer in range(self.info.n_layers)]
         self.sites = resolve_sites(wanted, self.info.layout, self.info.n_layers)
         self.position, self.excluded_tags, self.too_long = position, sorted(excluded_tags), too_long
-        self._source = read_treebank(treebank, malformed)
+        self.document_from = document_from
+        self._source = read_treebank(treebank, malformed, document_from)
         self._samples, self._notes = make_samples(self._source, self.info, self.excluded_tags, too_long)
 
     def samples(self) -> Sequence[Sample]:
@@ -64,7 +69,7 @@ class PosTokensCollector(Collector):
         return self._notes
 
     def settings(self) -> dict[str, Any]:
-        names = ("sites", "position", "excluded_tags", "too_long")
+        names = ("sites", "position", "excluded_tags", "too_long", "document_from")
         return {"treebank": self._source.digest} | {name: getattr(self, name) for name in names}
 
     def schema(self) -> Schema:
@@ -103,6 +108,7 @@ def _row(sample: Sample, found: Labelled, position: str) -> dict[str, Any]:
         "sample_index": sample.index,
         "sent_id": sentence.sent_id,
         "doc_id": sentence.doc_id,
+        "doc_from": sentence.doc_from,
         "part": sentence.split,
         "dataset_idx": found.index,
         "text": sentence.text,
@@ -127,6 +133,7 @@ _STATES = "hidden states of the labelled words, each at its chosen token (column
 _COLUMNS = (
     Column("sent_id", "string", "the treebank's name of the sentence"),
     Column("doc_id", "string", "its document; a document's words are one group"),
+    Column("doc_from", "string", "what names the document: newdoc, column, sent_id, file, or none"),
     Column("part", "string", "part of the treebank: train, validation, test, or all"),
     Column("dataset_idx", "int64", "number of the sentence within its part, from 0"),
     Column("text", "string", "the sentence as raw text"),

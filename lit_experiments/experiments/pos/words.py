@@ -15,13 +15,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lit_experiments.errors import UserError
+from lit_experiments.experiments.pos.groups import Place
 from stores import Store, open_store
 
 READS = "pos_tokens"
 FIELD = "resid_post"
 _PER_WORD = ["forms", "upos", "xpos", "word_ids", "positions", "char_starts", "char_ends", "left_ambiguous"]
 _NAMES = ["form", "upos", "xpos", "word_id", "position", "char_start", "char_end", "left_ambiguous"]
-_PER_SENTENCE = ["part", "doc_id"]
+_PER_SENTENCE = ["part", "doc_id", "doc_from", "sent_id"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Words:
 
     Attributes:
         table: one line per word in the order of the states: row (of the store), entry (within the row), part, doc_id,
-            group ("part/document"), form, upos, xpos, word_id, position (token), char_start, char_end, left_ambiguous.
+            doc_from, sent_id, form, upos, xpos, word_id, position (token), char_start, char_end, left_ambiguous.
     """
 
     store: Store
@@ -51,6 +52,10 @@ class Words:
         """Documents with words in more than one part."""
         counts = self.table.groupby("doc_id")["part"].nunique()
         return sorted(map(str, counts.index[counts > 1]))
+
+    def places(self, lines: NDArray[np.int64]) -> list[Place]:
+        """Where the words on these lines stand."""
+        return [Place(*values) for values in self.table.iloc[lines][list(_PER_SENTENCE)].to_numpy().tolist()]
 
     def of_part(self, part: str) -> NDArray[np.int64]:
         """Line numbers of a part's words. Raises UserError, naming those there are, if it has none."""
@@ -100,6 +105,4 @@ def _flat(store: Store) -> pd.DataFrame:
     about |= {name: np.asarray(columns[name], object)[row] for name in _PER_SENTENCE}
     for name, column in zip(_NAMES, _PER_WORD, strict=True):
         about[name] = [value for values in columns[column] for value in values]
-    table = pd.DataFrame(about)
-    table["group"] = table["part"].astype(str) + "/" + table["doc_id"].astype(str)
-    return table
+    return pd.DataFrame(about)

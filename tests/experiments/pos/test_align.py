@@ -27,7 +27,7 @@ def sentence(text: str, *rows: str) -> Sentence:
             covered = int(identity.split("-")[-1])
         lines.append(Line(number, "\t".join([identity, form, "_", tag, "_", "_", "_", "_", "_", misc])))
     block = parse_sentence(lines)
-    return Sentence("s1", "d1", "train", block.text, block.words)
+    return Sentence("s1", "d1", "newdoc", "train", block.text, block.words)
 
 
 def found(text: str, tokens: list[str], *rows: str) -> list:

@@ -1,6 +1,8 @@
 """The default tagger sees both sides, is trained once, and others say how they are installed."""
 
 import importlib.util
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,16 +11,21 @@ from lit_experiments.errors import UserError
 from lit_experiments.experiments.pos.features import features, shape
 from lit_experiments.experiments.pos.tagger import CrfSettings, crf_tagger, other_tagger, tagger_accuracy
 from lit_experiments.sources.treebank import read_treebank
+from lit_experiments.statistics import GroupBootstrap
 from tests.experiments.pos.toy import toy_treebank
 
 SETTINGS = CrfSettings(0.1, 0.05, 60)
+
+
+def boot(resamples: int) -> Callable[..., GroupBootstrap]:
+    return partial(GroupBootstrap, resamples=resamples, level=0.95, seed=0)
 
 
 def test_both_sides_decide(tmp_path: Path) -> None:
     """In the toy language nothing to the left of "duck" tells its tag, and the next word does."""
     bank = read_treebank(str(toy_treebank(tmp_path / "bank", {"train": 200, "test": 60})))
     tagger = crf_tagger(bank.split("train"), bank.digest, SETTINGS, tmp_path / "kept")
-    assert tagger_accuracy(tagger, bank.split("test"), 50, 0.95, 0).accuracy.value == 1
+    assert tagger_accuracy(tagger, bank.split("test"), boot(50)).accuracy.value == 1
     asked = [["they", "duck", "sleeps", "."], ["they", "duck", "fast", "."], []]
     assert [tags[1:2] for tags in tagger.tag(asked)] == [["NOUN"], ["VERB"], []]
 
@@ -40,7 +47,7 @@ def test_trained_once_and_again_after_damage_with_the_same_result(tmp_path: Path
 def test_the_embedded_treebank_is_tagged_well(tmp_path: Path) -> None:
     bank = read_treebank("embedded")
     tagger = crf_tagger(bank.split("train"), bank.digest, CrfSettings(0.1, 0.05, 80), tmp_path)
-    found = tagger_accuracy(tagger, bank.split("test"), 100, 0.95, 0)
+    found = tagger_accuracy(tagger, bank.split("test"), boot(100))
     assert found.words == 536
     assert found.accuracy.low < found.accuracy.value < found.accuracy.high
     assert found.accuracy.value > 0.84

@@ -1,0 +1,96 @@
+"""Probes as scikit-learn objects in joblib files: any of ours written, a classifier read.
+
+A joblib file is a pickle, and reading one runs whatever code it holds. So nothing is read unless the caller says that
+the file is trusted, and then from the very bytes whose hash is returned.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import pickle
+import zlib
+from pathlib import Path
+from typing import Any
+
+from lit_experiments.probes.class_probe import LOGISTIC, load_class_probe
+from lit_experiments.probes.errors import ProbeError
+from lit_experiments.probes.save import load_probe
+
+_UNREADABLE = (pickle.UnpicklingError, EOFError, ImportError, AttributeError, ValueError, LookupError, TypeError)
+"""What damaged files, and files that need what is not installed, end in."""
+
+
+def sklearn_object(folder: Path) -> Any:
+    """The probe in a folder: a classifier as one fitted Pipeline, linear probes as {target: Pipeline}.
+
+    Raises:
+        ProbeError: no probe there, or a damaged one; the message names the probes below the folder.
+    """
+    about = folder / "probe.json"
+    if not about.is_file():
+        below = sorted(str(path.parent) for path in folder.rglob("probe.json"))
+        those = f" Below it there are: {', '.join(below[:20])}{' ...' if len(below) > 20 else ''}." if below else ""
+        raise ProbeError(f"{folder} holds no probe: probe.json is missing.{those} Give a folder that holds one.")
+    if _format(about) == LOGISTIC.name:
+        return load_class_probe(folder, model=None, layer=None, classes=None).to_sklearn()
+    probe = load_probe(folder, None)
+    return {target: probe.to_sklearn(target) for target in probe.targets}
+
+
+def write_sklearn(folder: Path, out: Path) -> None:
+    """Writes the probe of a folder as a joblib file, whole or not at all.
+
+    Raises:
+        ProbeError: as `sklearn_object`; `out` exists, or cannot be written.
+    """
+    import joblib
+
+    if out.exists():
+        raise ProbeError(f"{out} exists; give another --out or remove it.")
+    found = sklearn_object(folder)
+    draft = out.with_name(out.name + ".tmp")
+    try:
+        joblib.dump(found, draft)
+        draft.replace(out)
+    except OSError as error:
+        raise ProbeError(f"Cannot write {out.absolute()}: {error.strerror}. Give another --out.") from error
+
+
+def read_classifier(path: Path) -> tuple[Any, str]:
+    """(the classifier in a trusted joblib file, sha256 of the file).
+
+    Raises:
+        ProbeError: unreadable, or no fitted classifier with `predict_proba` and one dimension of classes.
+    """
+    import joblib
+
+    try:
+        content = path.read_bytes()
+        found = joblib.load(io.BytesIO(content))
+    except OSError as error:
+        raise ProbeError(f"Cannot read {path}: {error.strerror or error}.") from error
+    except (*_UNREADABLE, zlib.error) as error:
+        raise ProbeError(
+            f"{path} cannot be read as a joblib file: {type(error).__name__}: {error}. Write it with "
+            "joblib.dump(classifier, FILE), and read it with the packages installed that wrote it."
+        ) from error
+    kind = type(found).__name__
+    if not hasattr(found, "predict_proba"):
+        raise ProbeError(
+            f"{path} holds a {kind}, which has no predict_proba. Give a classifier with probabilities, itself and "
+            "not inside a dict or list, such as LogisticRegression or a Pipeline that ends with one."
+        )
+    if not hasattr(found, "classes_") or isinstance(found.classes_, list):
+        raise ProbeError(f"{path} holds a {kind} that is not fitted, or fitted to several targets at once.")
+    return found, hashlib.sha256(content).hexdigest()
+
+
+def _format(about: Path) -> str | None:
+    """The kind of probe that a probe.json names; None where it cannot be read (whoever loads it then says why)."""
+    try:
+        found = json.loads(about.read_text(encoding="utf-8"))
+    except ValueError:
+        return None
+    return found.get("format") if isinstance(found, dict) else None
