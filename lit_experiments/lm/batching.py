@@ -22,29 +22,35 @@ Positions = str | Sequence[Sequence[int]]
 
 @dataclass(frozen=True)
 class Batch:
-    """ids: int64 [batch, token]; positions: int64 [batch or 1, token]; mask: bool [batch, token], False hides."""
+    """ids: int64 [batch, token]; positions: int64 [batch or 1, token]; mask: bool [batch, token], False hides, or one
+    that is added to attention's scores. lengths: int64 [batch, token or 1], how many tokens a row's text had when the
+    token was read, which frequencies of rotary embeddings may depend on (`rope.py`)."""
 
     ids: Tensor
     positions: Tensor
     mask: Tensor
+    lengths: Tensor
 
 
 def pad_right(sequences: Sequence[Sequence[int]], device: torch.device) -> Batch:
     """Real tokens first, positions 0.. for all rows alike, nothing hidden."""
     longest = max(map(len, sequences))
     ids = torch.tensor([[*sequence, *[sequence[-1]] * (longest - len(sequence))] for sequence in sequences])
-    return Batch(
-        ids.to(device), torch.arange(longest, device=device)[None], torch.ones_like(ids, dtype=torch.bool).to(device)
-    )
+    lengths = torch.tensor([[len(sequence)] for sequence in sequences])
+    mask = torch.ones_like(ids, dtype=torch.bool)
+    return Batch(ids.to(device), torch.arange(longest, device=device)[None], mask.to(device), lengths.to(device))
 
 
-def pad_left(sequences: Sequence[Sequence[int]], device: torch.device) -> Batch:
-    """Real tokens last, positions counted from each row's first real token; the padding is hidden."""
+def pad_left(sequences: Sequence[Sequence[int]], device: torch.device, width: int = 0) -> Batch:
+    """Real tokens last, positions counted from each row's first real token; the padding is hidden. width: columns at
+    least."""
     lengths = torch.tensor([len(sequence) for sequence in sequences])
-    longest = int(lengths.max())
+    longest = max(width, int(lengths.max()))
     ids = torch.tensor([[*[sequence[0]] * (longest - len(sequence)), *sequence] for sequence in sequences])
     column = torch.arange(longest)[None] - (longest - lengths)[:, None]
-    return Batch(ids.to(device), column.clamp(min=0).to(device), (column >= 0).to(device))
+    return Batch(
+        ids.to(device), column.clamp(min=0).to(device), (column >= 0).to(device), lengths[:, None].to(device)
+    )
 
 
 def chosen_rows(sequences: Sequence[Sequence[int]], positions: Positions, longest: int) -> list[list[int]]:

@@ -8,6 +8,7 @@ is changed by what another does. Knows nothing of texts and sampling.
 import copy
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
@@ -58,6 +59,11 @@ class GrowingLayer(DynamicLayer):
         self.keys, self.values = (buffer[:, :, :width] for buffer in self._own)
 
 
+def keeps_past(cache: DynamicCache) -> bool:
+    """Whether no layer lets go of what its sliding window has passed."""
+    return all(isinstance(layer, GrowingLayer) for layer in cache.layers)
+
+
 def new_cache(config: object, keep_past: bool = False) -> DynamicCache:
     """An empty cache for a model of this configuration.
 
@@ -85,12 +91,22 @@ def cut(cache: DynamicCache, rows: Sequence[int], starts: Sequence[int], counts:
     What lies left of a shorter row's first column is undefined and must be masked. None where a sliding window may have
     let go of a column.
     """
-    if not all(isinstance(layer, GrowingLayer) for layer in cache.layers):
+    if not keeps_past(cache):
         return None
     shorter = shallow_copy(cache)
     for layer in shorter.layers:
         layer.cut(rows, starts, counts)
     return shorter
+
+
+def with_rows(cache: DynamicCache, rows: Sequence[int], fresh: DynamicCache) -> DynamicCache:
+    """A cache independent of `cache` in which row rows[i] is row i of `fresh`, a cache of as many columns."""
+    changed = shallow_copy(cache)
+    for layer, new in zip(changed.layers, fresh.layers, strict=True):
+        index = torch.as_tensor(rows, device=layer.keys.device)
+        layer.keys = layer.keys.index_copy(0, index, new.keys)
+        layer.values = layer.values.index_copy(0, index, new.values)
+    return changed
 
 
 def shallow_copy(cache: DynamicCache) -> DynamicCache:

@@ -131,8 +131,8 @@ def _read(lm: LanguageModel, batch: Batch, names: list[str], sink: Sink, to_the_
     """One pass. Returns the body's output [batch, token, hidden] if it ran to the end, which it otherwise need not."""
     tap = Tap((*batch.ids.shape, lm.info.d_model), len(names), sink, stop_when_complete=not to_the_end)
     with tapped(lm.model, lm.info.layout, names, tap), suppress(ForwardComplete):
-        output = lm.body(input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False)
-        return output.last_hidden_state if to_the_end else None
+        output = lm.read(batch)
+        return output if to_the_end else None
     return None
 
 

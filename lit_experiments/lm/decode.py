@@ -12,13 +12,14 @@ Owns `Decoder`. Its conventions:
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from lit_experiments.lm.alive import AliveRows
 from lit_experiments.lm.batching import Batch, pad_left, pad_right
-from lit_experiments.lm.cache import cut, new_cache
+from lit_experiments.lm.cache import cut, keeps_past, new_cache, with_rows
 from lit_experiments.lm.continuations import Continuations, Recorder
 from lit_experiments.lm.errors import ModelError, NonFiniteStateError, model_error
 from lit_experiments.lm.hooks import Tap, tapped
@@ -53,7 +54,7 @@ class Decoder:
         cache = new_cache(self.lm.info.config, keep_past)
         batch = pad_left(prompts, self.lm.device)
         logits, captured = self._forward(batch, cache, self.sites)
-        return State([list(ids) for ids in prompts], logits, captured, cache, batch.mask)
+        return State([list(ids) for ids in prompts], logits, captured, cache, batch.mask, list(map(len, prompts)))
 
     def sample(
         self,
@@ -108,7 +109,8 @@ class Decoder:
         when not given); `state` stays as it is.
 
         The cache is cut to each row's length and one token fed again. Only where a sliding window may have let go of
-        the past, the shortened texts are read again (`prefill` with keep_past avoids that).
+        the past, the shortened texts are read again (`prefill` with keep_past avoids that), and so are texts that were
+        read as a whole when they were longer and turned by other rotary frequencies.
         """
         state.require_open()
         rows = range(len(state)) if rows is None else rows
@@ -124,7 +126,8 @@ class Decoder:
             return self.prefill(texts)
         column = torch.arange(max(counts), device=state.mask.device)
         mask = column[None] >= max(counts) - torch.tensor(counts, device=state.mask.device)[:, None]
-        shorter = State(texts, state.logits, state.captured, cache, mask)
+        whole = [state.whole[row] for row in rows]
+        shorter = State(texts, state.logits, state.captured, cache, mask, whole)
         self._feed(shorter, torch.tensor([ids[-1] for ids in texts], device=self.lm.device))
         return shorter
 
@@ -138,7 +141,7 @@ class Decoder:
         tokens, close = choose(state.logits, drawn, sampling, margin)
         if margin:
             for row in close.nonzero()[:, 0].tolist():
-                logits = self._canonical_logits(state.ids[row])
+                logits = self._canonical_logits(state.ids[row], state.whole[row])
                 tokens[row] = choose(logits, None if drawn is None else drawn[row : row + 1], sampling, margin)[0][0]
                 self.near_ties += 1
         return tokens
@@ -167,12 +170,39 @@ class Decoder:
 
     def _feed(self, state: State, tokens: Tensor, sites: Sequence[str] = ()) -> Tensor:
         """Feeds each row the token that its ids already end with; returns its states at `sites` [site, N, hidden]."""
-        positions = torch.tensor([[len(ids) - 1] for ids in state.ids], device=self.lm.device)
+        lengths = torch.tensor([[len(ids)] for ids in state.ids], device=self.lm.device)
         state.mask = torch.cat([state.mask, state.mask.new_ones(len(state), 1)], dim=1)
         wanted = list(dict.fromkeys([*self.sites, *sites]))
-        state.logits, found = self._forward(Batch(tokens[:, None], positions, state.mask), state.cache, wanted)
-        state.captured = {site: found[site] for site in self.sites}
-        return torch.stack([found[site] for site in sites]) if sites else state.logits.new_empty(0)
+        batch = Batch(tokens[:, None], lengths - 1, state.mask, lengths)
+        state.logits, states = self._forward(batch, state.cache, wanted)
+        stale = [row for row in range(len(state)) if self._is_stale(state, row)]
+        if stale:
+            self._read_anew(state, stale, states)
+        state.captured = {site: states[site] for site in self.sites}
+        return torch.stack([states[site] for site in sites]) if sites else state.logits.new_empty(0)
+
+    def _is_stale(self, state: State, row: int) -> bool:
+        """Whether the row's cache holds tokens turned by frequencies that `generate` would not have left there."""
+        rope, length = self.lm.info.rope, len(state.ids[row])
+        if rope is None:
+            return False
+        return length == rope.reread_at or (length < state.whole[row] and not rope.same(length, state.whole[row]))
+
+    @torch.inference_mode()
+    def _read_anew(self, state: State, rows: list[int], states: dict[str, Tensor]) -> None:
+        """Reads the texts of `rows` as a whole, and puts what comes out in the place of what `state` and `states` hold
+        of them."""
+        texts = [state.ids[row] for row in rows]
+        fresh = new_cache(self.lm.info.config, keeps_past(state.cache))
+        batch = pad_left(texts, self.lm.device, width=state.mask.shape[1])
+        logits, captured = self._forward(batch, fresh, list(states))
+        index = torch.tensor(rows, device=self.lm.device)
+        state.cache = with_rows(state.cache, rows, fresh)
+        state.logits = state.logits.index_copy(0, index, logits)
+        for site, held in states.items():
+            states[site] = held.index_copy(0, index, captured[site])
+        for row, text in zip(rows, texts, strict=True):
+            state.whole[row] = len(text)
 
     @torch.inference_mode()
     def _forward(self, batch: Batch, cache: object, sites: Sequence[str]) -> tuple[Tensor, dict[str, Tensor]]:
@@ -182,19 +212,15 @@ class Decoder:
         sink = lambda k, state: captured.__setitem__(sites[k], state[:, -1].clone())  # noqa: E731
         tap = Tap(shape, len(sites), sink, stop_when_complete=False)
         with tapped(self.lm.model, self.lm.info.layout, sites, tap):
-            hidden = self.lm.body(
-                input_ids=batch.ids,
-                attention_mask=batch.mask,
-                position_ids=batch.positions,
-                past_key_values=cache,
-                use_cache=cache is not None,
-            ).last_hidden_state
+            hidden = self.lm.read(batch, cache)
         return self.lm.head(hidden[:, -1]).float(), captured
 
-    def _canonical_logits(self, ids: list[int]) -> Tensor:
-        """The logits [1, V] after `ids`, computed in the one way that depends on nothing but `ids`."""
+    def _canonical_logits(self, ids: list[int], whole: int) -> Tensor:
+        """The logits [1, V] after `ids`, computed in the one way that depends on nothing but `ids` and on how many of
+        them were read at once."""
+        batch = pad_right([ids], self.lm.device)
         with _one_thread(self.lm.device):
-            logits, _ = self._forward(pad_right([ids], self.lm.device), None, ())
+            logits, _ = self._forward(replace(batch, lengths=(batch.positions + 1).clamp(min=whole)), None, ())
         return logits
 
     def _check(

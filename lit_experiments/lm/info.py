@@ -15,6 +15,7 @@ from lit_experiments.lm.errors import ModelError, model_error
 from lit_experiments.lm.hashing import adapter_identity, model_identity
 from lit_experiments.lm.layouts import Layout, layout_of
 from lit_experiments.lm.locate import Located, locate_adapter, locate_model
+from lit_experiments.lm.rope import LengthRope, length_rope
 from lit_experiments.lm.sites import available_sites
 from lit_experiments.lm.spec import ModelSpec
 from lit_experiments.lm.tokens import Tokens, load_tokens
@@ -23,7 +24,8 @@ from lit_experiments.lm.tokens import Tokens, load_tokens
 @dataclass(frozen=True)
 class ModelInfo:
     """A model's facts. `window`: most tokens it can read, None if it sets no limit. `attn`: the attention
-    implementation in use, never `auto`. `sites`: every site name it has."""
+    implementation in use, never `auto`. `rope`: how rotary frequencies depend on a text's length, None where they do
+    not. `sites`: every site name it has."""
 
     spec: ModelSpec
     located: Located
@@ -32,6 +34,7 @@ class ModelInfo:
     layout: Layout
     tokens: Tokens
     attn: str
+    rope: LengthRope | None
     model_type: str
     n_layers: int
     d_model: int
@@ -81,6 +84,7 @@ def read_info(spec: ModelSpec) -> ModelInfo:
     config = _read_config(located.folder)
     text_config = config.get_text_config(decoder=True)
     layout = layout_of(config, str(located.folder))
+    rope = length_rope(config)
     return ModelInfo(
         spec=spec,
         located=located,
@@ -89,11 +93,12 @@ def read_info(spec: ModelSpec) -> ModelInfo:
         layout=layout,
         tokens=load_tokens(located.folder, config.model_type),
         attn=_attention(spec, config),
+        rope=rope,
         model_type=config.model_type,
         n_layers=text_config.num_hidden_layers,
         d_model=text_config.hidden_size,
         vocab_size=text_config.vocab_size,
-        window=getattr(text_config, "max_position_embeddings", None),
+        window=None if rope is not None and rope.dynamic else getattr(text_config, "max_position_embeddings", None),
         sites=tuple(available_sites(layout, text_config.num_hidden_layers)),
     )
 

@@ -23,7 +23,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from lit_experiments.lm.batching import pad_left
+from lit_experiments.lm.batching import Batch, pad_left
 from lit_experiments.lm.cache import new_cache, shallow_copy
 from lit_experiments.lm.capture import exact_states
 from lit_experiments.lm.errors import NonFiniteStateError, model_error
@@ -112,17 +112,15 @@ class SharedPrefix:
         self.fed = [[ids[-1]] * slots for ids in sequences]
         self.prefix = new_cache(lm.info.config)
         batch = pad_left([ids[:-1] for ids in sequences], lm.device)
+        lengths = batch.lengths + 1  # of the whole text, which the tokens before its last one are a part of
         with torch.no_grad():
-            lm.body(
-                input_ids=batch.ids,
-                attention_mask=batch.mask,
-                position_ids=batch.positions,
-                past_key_values=self.prefix,
-                use_cache=True,
-            )
-        self.ids = torch.tensor(self.fed, device=lm.device)
-        self.positions = torch.tensor([[len(ids) - 1] * slots for ids in sequences], device=lm.device)
-        self.mask = self._sees(batch.mask)
+            lm.read(replace(batch, lengths=lengths), self.prefix)
+        self.last = Batch(
+            ids=torch.tensor(self.fed, device=lm.device),
+            positions=(lengths - 1).expand(-1, slots),
+            mask=self._sees(batch.mask),
+            lengths=lengths,
+        )
 
     def clean(self) -> Iterator[Tensor]:
         hidden = self._feed()
@@ -141,7 +139,7 @@ class SharedPrefix:
     def states(self, site: str) -> Tensor:
         names = resolve_sites([site], self.lm.info.layout, self.lm.info.n_layers)
         found: list[Tensor] = []
-        tap = Tap((*self.ids.shape, self.lm.info.d_model), 1, lambda _, h: found.append(h.transpose(0, 1)), False)
+        tap = Tap((*self.last.ids.shape, self.lm.info.d_model), 1, lambda _, h: found.append(h.transpose(0, 1)), False)
         with tapped(self.lm.model, self.lm.info.layout, names, tap):
             self._feed()
         return found[0].contiguous()
@@ -156,20 +154,14 @@ class SharedPrefix:
     @torch.no_grad()
     def _feed(self) -> Tensor:
         """The body's output at the last tokens, [sequence, slot, hidden]."""
-        return self.lm.body(
-            input_ids=self.ids,
-            attention_mask=self.mask,
-            position_ids=self.positions,
-            past_key_values=shallow_copy(self.prefix),
-            use_cache=True,
-        ).last_hidden_state
+        return self.lm.read(self.last, shallow_copy(self.prefix))
 
     @torch.no_grad()
     def _head(self, hidden: Tensor, slot: int) -> Tensor:
         logits = self.lm.head(hidden[:, slot]).float()
         broken = (~logits.logsumexp(-1).isfinite()).nonzero()[:, 0].tolist()
         if broken:
-            position = int(self.positions[broken[0], 0])
+            position = int(self.last.positions[broken[0], 0])
             raise NonFiniteStateError(
                 f"{self.lm.info.name!r} computed NaN or infinity in its logits at position {position} of sequence "
                 f"{broken[0]}.",

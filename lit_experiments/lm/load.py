@@ -21,6 +21,7 @@ from lit_experiments.lm.errors import ModelError, first_line, model_error
 from lit_experiments.lm.info import ModelInfo, read_info
 from lit_experiments.lm.locate import locate_model
 from lit_experiments.lm.model import LanguageModel
+from lit_experiments.lm.rope import RotaryByRow
 from lit_experiments.lm.selfcheck import check_sites
 from lit_experiments.lm.spec import ModelSpec
 
@@ -54,7 +55,9 @@ def load_untrained(spec: ModelSpec, device: str | torch.device, seed: int) -> La
 def _ready(model: Any, info: ModelInfo, device: torch.device, peft: Any) -> LanguageModel:
     if device.type == "cpu":
         keep_freed_memory()
-    lm = LanguageModel(model=model.eval().requires_grad_(False), info=info, device=device, peft=peft)
+    body = model.get_submodule(info.layout.body)
+    rope = None if info.rope is None else RotaryByRow(body, info.rope, info.name)
+    lm = LanguageModel(model=model.eval().requires_grad_(False), info=info, device=device, peft=peft, rope=rope)
     check_sites(lm)
     return lm
 

@@ -4,17 +4,19 @@ Owns `LanguageModel`: body and head apart, text to ids, adapter on and off, chec
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from lit_experiments.lm.batching import Batch
 from lit_experiments.lm.buffers import BufferPool
 from lit_experiments.lm.errors import model_error
 from lit_experiments.lm.float16 import RowEncoder
 from lit_experiments.lm.info import ModelInfo
+from lit_experiments.lm.rope import RotaryByRow
 
 
 @dataclass(frozen=True)
@@ -22,13 +24,15 @@ class LanguageModel:
     """A causal language model on one device, in evaluation mode, without gradients.
 
     `model` is Hugging Face's model (an adapter, if any, lives inside it and is on); `peft` wraps it when there is one;
-    `buffers` is the host memory that captured states go to, `encoder` casts them. One forward pass at a time.
+    `rope` turns every row by its own length where lengths matter, None where they do not; `buffers` is the host memory
+    that captured states go to, `encoder` casts them. One forward pass at a time.
     """
 
     model: Any
     info: ModelInfo
     device: torch.device
     peft: Any | None
+    rope: RotaryByRow | None = field(default=None, repr=False)
     buffers: BufferPool = field(default_factory=BufferPool, repr=False)
     encoder: RowEncoder = field(default_factory=RowEncoder, repr=False)
 
@@ -44,6 +48,18 @@ class LanguageModel:
     def body(self) -> nn.Module:
         """The part that computes the last hidden state, without the output embedding."""
         return self.model.get_submodule(self.info.layout.body)
+
+    def read(self, batch: Batch, cache: object = None) -> Tensor:
+        """The body's output [batch, token, hidden]. cache: what was read before, and takes in what is read now."""
+        with nullcontext() if self.rope is None else self.rope.reading(batch.lengths):
+            return self.body(
+                input_ids=batch.ids,
+                attention_mask=batch.mask,
+                position_ids=batch.positions,
+                past_key_values=cache,
+                use_cache=cache is not None,
+                return_dict=True,
+            ).last_hidden_state
 
     def head(self, hidden: Tensor) -> Tensor:
         """Logits [..., vocabulary] from the body's output [..., hidden], scaled and capped as the model does."""

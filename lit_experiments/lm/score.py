@@ -66,10 +66,7 @@ def _last_hidden(lm: LanguageModel, sequences: Sequence[Sequence[int]]) -> tuple
     """The right-padded batch and the body's output [batch, token, hidden]."""
     lm.check_sequences(sequences)
     batch = pad_right(sequences, lm.device)
-    hidden = lm.body(
-        input_ids=batch.ids, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False
-    ).last_hidden_state
-    return batch, hidden
+    return batch, lm.read(batch)
 
 
 def _row_log_probs(lm: LanguageModel, hidden: Tensor, targets: Tensor) -> Tensor:

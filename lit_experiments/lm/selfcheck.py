@@ -1,12 +1,15 @@
-"""Proof, on one short forward pass, that every site of a loaded model is what its name says.
+"""Proof, on short forward passes, that every site of a loaded model is what its name says.
 
 Owns the identities that must hold: shapes, resid_post.L = resid_pre.L+1, the sums along the residual stream, and
-head(final_norm(resid_post.last)) = logits. Values that are not finite are left to `capture`, which names them.
+head(final_norm(resid_post.last)) = logits. Where rotary frequencies depend on the length, also beyond the length at
+which they change, and for a row beside a shorter one. Values that are not finite are left to `capture`, which names
+them.
 """
 
 import torch
 from torch import Tensor
 
+from lit_experiments.lm.batching import Batch
 from lit_experiments.lm.errors import ModelError
 from lit_experiments.lm.hooks import Tap, tapped
 from lit_experiments.lm.model import LanguageModel
@@ -18,7 +21,15 @@ TOLERANCE = {torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 
 def check_sites(lm: LanguageModel) -> None:
     """Raises ModelError if a site of `lm` does not hold what its name promises."""
-    states, logits = _forward(lm)
+    logits = _check_reading(lm, first=0)
+    if lm.info.rope is not None:
+        beyond = max(1, lm.info.rope.shortest_limit - TOKENS // 2)
+        _check_company(lm, beyond, torch.cat([logits, _check_reading(lm, beyond)]))
+
+
+def _check_reading(lm: LanguageModel, first: int) -> Tensor:
+    """Checks the sites in a pass over a few tokens, the first at position `first`; returns the model's own logits."""
+    states, logits = _forward(lm, first)
     last = lm.info.n_layers - 1
     for layer in range(lm.info.n_layers):
         _check_block(lm, states, layer)
@@ -30,17 +41,31 @@ def check_sites(lm: LanguageModel) -> None:
     for path in lm.info.layout.after_norm:
         hidden = lm.model.get_submodule(path)(hidden)
     _equal(lm, "head(final_norm)", lm.head(hidden), logits)
+    return logits
 
 
 @torch.inference_mode()
-def _forward(lm: LanguageModel) -> tuple[dict[str, Tensor], Tensor]:
+def _check_company(lm: LanguageModel, beyond: int, alone: Tensor) -> None:
+    """Reads the same tokens at positions 0.. and at `beyond`.. in one batch; alone: the logits of either by itself."""
+    column = torch.arange(TOKENS, device=lm.device)
+    ids = (column % lm.info.vocab_size).expand(2, -1)
+    positions = torch.stack([column, column + beyond])
+    batch = Batch(ids, positions, torch.ones_like(ids, dtype=torch.bool), positions[:, -1:] + 1)
+    _equal(lm, "a row beside a longer one", lm.head(lm.read(batch)), alone)
+
+
+@torch.inference_mode()
+def _forward(lm: LanguageModel, first: int) -> tuple[dict[str, Tensor], Tensor]:
     sites = lm.info.sites
     states: dict[str, Tensor] = {}
     shape = (1, TOKENS, lm.info.d_model)
     tap = Tap(shape, len(sites), lambda k, state: states.__setitem__(sites[k], state.clone()), stop_when_complete=False)
-    ids = torch.arange(TOKENS, device=lm.device)[None] % lm.info.vocab_size
+    column = torch.arange(TOKENS, device=lm.device)[None]
+    ids, mask = column % lm.info.vocab_size, torch.ones_like(column, dtype=torch.bool)
     with tapped(lm.model, lm.info.layout, sites, tap):
-        logits = lm.model(input_ids=ids, use_cache=False).logits
+        logits = lm.model(
+            input_ids=ids, attention_mask=mask, position_ids=column + first, use_cache=False, return_dict=True
+        ).logits
     return states, logits
 
 

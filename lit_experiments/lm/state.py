@@ -20,8 +20,9 @@ class State:
 
     ids: every row's token ids. logits: float32 [N, V], for the token after the last one fed. captured: {site: [N,
     hidden]} in the model's dtype, at the last token fed, that is, the state that predicts the next token. mask: bool
-    [N, columns of the cache], False at padding. finished: True once the last token was sampled but not fed;
-    such a state can no longer be continued.
+    [N, columns of the cache], False at padding. whole: how many tokens every row's text had when it was last read as a
+    whole and not token by token. finished: True once the last token was sampled but not fed; such a state can no longer
+    be continued.
     """
 
     ids: list[list[int]]
@@ -29,6 +30,7 @@ class State:
     captured: dict[str, Tensor]
     cache: DynamicCache
     mask: Tensor
+    whole: list[int]
     finished: bool = False
 
     def __len__(self) -> int:
@@ -48,6 +50,7 @@ class State:
             captured={site: state[index] for site, state in self.captured.items()},
             cache=selected(self.cache, index),
             mask=self.mask[index],
+            whole=[self.whole[row] for row in rows],
         )
 
     def require_open(self) -> None:
