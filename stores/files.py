@@ -118,9 +118,9 @@ class LocalFiles:
     def _open(self, rel: str) -> Iterator[int]:
         path = self.root / rel
         with _explained(path):
+            _plain_size(path, path.stat())  # before opening, which a device might notice
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             try:
-                _plain_size(path, os.fstat(descriptor))
                 yield descriptor
             finally:
                 os.close(descriptor)

@@ -168,12 +168,13 @@ class _Checker:
     def _check_part(self, part: str, commits: list[_Commit]) -> None:
         """What is wrong with one part's commits and its head."""
         folder, head = f"{PARTS}/{part}", self.heads.get(part)
+        none_read = not any(c.manifest for c in commits)
         foreign = [c.error for c in commits if isinstance(c.error, ForeignCommit)]
-        if foreign and len(foreign) == len(commits):  # one problem, however many commits the part has
-            self._note(folder, f"{foreign[0]} It has {len(foreign)} such commits.")
-        elif head is not None and head.store != self.store:
+        if head is not None and head.store != self.store and not foreign:
             self._note(head_path(part), "is the head of another store's part")
-        elif head is not None and commits and not any(self._exists(c) for c in commits):
+        elif none_read and foreign:  # one problem, however many commits the part has
+            self._note(folder, f"{foreign[0]} The part has {len(foreign)} such commits.")
+        elif none_read and commits and head is not None and not any(self._exists(c) for c in commits):
             lost = f"{head.commits} commits with {head.rows} rows"
             self._note(folder, f"its commits are missing: {head_path(part)} names {lost}")
         else:
