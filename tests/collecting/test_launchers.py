@@ -59,6 +59,38 @@ def test_two_processes_collect_and_the_first_one_speaks(
     assert [p.wait() for p in _launch(launcher, tmp_path, starter, argv)] == [EXIT_DONE, EXIT_DONE]
 
 
+SHELL = {"SLURM_JOB_ID": "77", "SLURM_NTASKS": "1", "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_STEP_ID": "0"}
+BATCH = {"SLURM_JOB_ID": "78", "SLURM_NTASKS": "2", "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NNODES": "2"}
+KUBEFLOW = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "job-master-0", "MASTER_PORT": "23456"}
+AGENT = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "TORCHELASTIC_RUN_ID": "x", "MASTER_PORT": "1"}
+UNUSED = "SLURM gave several tasks, but srun did not start this command"
+
+
+@pytest.mark.parametrize(
+    ("env", "devices"),
+    [
+        ({**SHELL, "SLURM_JOB_NAME": "bash"}, 1),
+        (BATCH, 1),
+        (KUBEFLOW, 1),
+        pytest.param({**SHELL, "SLURM_JOB_NAME": "bash"}, 2, marks=pytest.mark.slow),
+        pytest.param(BATCH, 2, marks=pytest.mark.slow),
+        pytest.param({**AGENT, "TORCHELASTIC_USE_AGENT_STORE": "True"}, 2, marks=pytest.mark.slow),
+    ],
+)
+def test_a_command_in_a_shell_or_a_batch_script_runs_as_anywhere_else(
+    launcher: Launcher,
+    toy: list[str],
+    undisturbed: tuple[Path, float],
+    tmp_path: Path,
+    env: dict[str, str],
+    devices: int,
+) -> None:
+    argv = [*toy, "--run", str(tmp_path / "run"), "--devices", str(devices)]
+    assert launcher.server.start(argv, tmp_path, env).wait() == EXIT_DONE
+    assert_same(content(tmp_path / "run"), content(undisturbed[0]))
+    assert (UNUSED in (tmp_path / "log.txt").read_text()) == (env is BATCH)
+
+
 @pytest.mark.parametrize("starter", STARTERS)
 def test_two_processes_train_as_one_does(
     launcher: Launcher, undisturbed: tuple[Path, float], tmp_path: Path, starter: str
