@@ -10,6 +10,7 @@ from tests.collecting.conftest import Launcher
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_ten_kills_change_nothing(launcher: Launcher, tmp_path: Path) -> None:
     """On one device, for workers start as slowly as ever."""
     tally = run(tmp_path, 10, 1, 0, launcher.server.start, 1, ["collect", "train", "analyze", "export"])
