@@ -2,7 +2,7 @@
 
 import sys
 
-from lit_experiments.cli import main
+from lit_experiments.cli import console
 
 if __name__ == "__main__":
-    sys.exit(main(["collect", *sys.argv[1:]]))
+    console(["collect", *sys.argv[1:]])

@@ -107,6 +107,7 @@ def serve() -> None:
     """Answers orders until the input ends."""
     import torch
 
+    import lit_experiments.cli
     import lit_experiments.collecting.run
     import lit_experiments.experiments.prefill_dynamics.analysis
     import lit_experiments.experiments.tempnorm.collect

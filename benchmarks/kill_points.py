@@ -16,55 +16,31 @@ has imported everything (workers and a pipeline's steps are still started as eve
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 import stores
 from benchmarks.fork_server import ForkServer
 from benchmarks.kill_plan import COMMANDS, GROUP, PARENT, SIGNALS, WORKERS, Point, command_line, plan
-from benchmarks.process_tree import MARK, family, is_running, marked, send, workers
+from benchmarks.process_tree import catches, family, is_running, marked, send, workers
 from benchmarks.same_results import RESULTS, began, commits, differences, is_torn
+from benchmarks.undisturbed import ROOT, Process, Reference, Start, start_process
 from stores import lock
 
-ROOT = Path(__file__).resolve().parents[1]
 EXIT_STOPPED = 75
 ATTEMPTS = 5  # at hitting a point, before it counts as missed
 PATIENCE = 300.0  # seconds for a process that was told to stop
-
-
-class Process(Protocol):
-    """A started command; `subprocess.Popen` is one."""
-
-    pid: int
-
-    def poll(self) -> int | None: ...
-
-    def wait(self) -> int: ...
-
-
-Start = Callable[[Sequence[str], Path], Process]
-
-
-def start_process(argv: Sequence[str], folder: Path) -> Process:
-    """Starts a command as a user does, in its folder."""
-    env = {**os.environ, "PYTHONPATH": str(ROOT), MARK: str(folder), "OMP_NUM_THREADS": "1"}
-    with (folder / "log.txt").open("ab") as log:
-        command = [sys.executable, "-m", "lit_experiments.cli", *argv]
-        return subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log, start_new_session=True)
 
 
 @dataclass
@@ -123,8 +99,9 @@ class Chain:
 
     def _kill(self, point: Point, folder: Path) -> bool:
         """Starts the command and sends the signal when it is in the stage; False if it ended before."""
-        moment = Moment(point, folder, self.reference, self.luck)
+        started = time.time()
         process = self.start(command_line(point.command, point.devices), folder)
+        moment = Moment(point, folder, self.reference, self.luck, process.pid, started)
         while process.poll() is None and not moment.has_come():
             time.sleep(moment.step)
         members = family(process.pid, folder)
@@ -185,20 +162,22 @@ class Chain:
 class Moment:
     """When a point's signal is due: something is seen in the folder, and a random delay has passed since."""
 
-    def __init__(self, point: Point, folder: Path, reference: Reference, luck: random.Random) -> None:
-        self.folder, self.started = folder, time.time()
+    def __init__(
+        self, point: Point, folder: Path, reference: Reference, luck: random.Random, pid: int, started: float
+    ) -> None:
+        self.folder = folder
         stage = point.stage
         if stage == "pipeline":
             stage = luck.choice(("loading", "collecting", "committing", "training"))
-        self.step = 0.001 if stage in ("committing", "exporting") else 0.01  # seconds between two looks
+        self.step = 0.001 if stage in ("committing", "exporting") else 0.02  # seconds between two looks
         self.needed_worker = point.target if point.target in WORKERS else None
         self.commits = commits(folder) + luck.randint(1, 3)
         self._seen = {
-            "loading": lambda: True,
+            "loading": lambda: catches(pid, signal.SIGTERM),
             "collecting": lambda: commits(folder) >= self.commits,
             "committing": lambda: is_torn(folder),
             "exporting": lambda: (folder / "exported.partial").exists(),
-        }.get(stage) or (lambda: began(folder / RESULTS[stage], self.started))
+        }.get(stage) or (lambda: began(folder / RESULTS[stage], started))
         longest = {"collecting": 0.05, "committing": 0.0, "exporting": 0.03}.get(stage)
         self.delay = luck.uniform(0, reference.seconds(stage, point.devices) if longest is None else longest)
         self._since: float | None = None
@@ -210,44 +189,6 @@ class Moment:
                 self._since = time.monotonic()
             return self._since is not None and self.delay == 0
         return time.monotonic() - self._since >= self.delay
-
-
-class Reference:
-    """Every command run once, undisturbed, and how long its stages took."""
-
-    def __init__(self, base: Path, start: Start, most_devices: int, commands: Sequence[str]) -> None:
-        self._base, self._start = base, start
-        self._seconds: dict[tuple[str, int], float] = {}
-        for name in (n for n in COMMANDS if n in commands or any(n in COMMANDS[c].needs for c in commands)):
-            for devices in range(1, 1 + (most_devices if COMMANDS[name].takes_devices else 1)):
-                self._measure(name, devices)
-
-    def folder(self, command: str) -> Path:
-        return self._base / f"{command}-1"
-
-    def seconds(self, stage: str, devices: int) -> float:
-        """How long a stage took here."""
-        return self._seconds[stage, devices]
-
-    def _measure(self, name: str, devices: int) -> None:
-        folder = self._base / f"{name}-{devices}"
-        folder.mkdir(parents=True)
-        for needed in COMMANDS[name].needs:
-            shutil.copytree(self.folder(needed), folder, dirs_exist_ok=True)
-        seen: dict[str, float] = {}
-        process, started = self._start(command_line(name, devices), folder), time.time()
-        while process.poll() is None:
-            if commits(folder):
-                seen.setdefault("loading", time.time())
-            for stage, result in RESULTS.items():
-                if began(folder / result, started):
-                    seen.setdefault(stage, time.time())
-            time.sleep(0.01)
-        if process.wait() != 0:
-            raise SystemExit(f"{' '.join(command_line(name, devices))} failed:\n{(folder / 'log.txt').read_text()}")
-        for stage, when in seen.items():
-            took = when - started if stage == "loading" else time.time() - when
-            self._seconds.setdefault((stage, devices), took)
 
 
 def _patient(process: Process) -> int | None:

@@ -39,6 +39,16 @@ def is_running(pid: int) -> bool:
     return _stat(pid)[0] not in ("Z", "X")
 
 
+def catches(pid: int, number: int) -> bool:
+    """Whether the process has a handler for a signal; before that it is still the interpreter that starts."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    mask = next((line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:")), "0")
+    return bool(int(mask, 16) >> (number - 1) & 1)
+
+
 def send(pid: int, number: int) -> None:
     """Sends a signal; one of a group may have followed another already."""
     try:

@@ -49,7 +49,7 @@ command.console()
         "import time\n    try: time.sleep(600)\n    except BaseException: raise ImportError('numpy.core failed')",
         # one that swallows everything, and a call into C that does not come back: ended from beside
         "import time\n    while True:\n        try: time.sleep(600)\n        except BaseException: pass",
-        "import hashlib; hashlib.pbkdf2_hmac('sha256', b'', b'', 10**11)",
+        "import hashlib; hashlib.pbkdf2_hmac('sha256', b'', b'', 2**31 - 1)",
         # a thread that would keep the interpreter from ending
         "import threading, time; threading.Thread(target=time.sleep, args=(600,)).start(); time.sleep(600)",
     ],
@@ -75,8 +75,14 @@ def test_what_was_opened_is_closed_before_the_end(tmp_path: Path) -> None:
 
 
 def test_an_error_that_has_something_to_say_is_not_taken_for_the_signal() -> None:
-    code = "from lit_experiments.errors import RunFailed\n    import time\n    try: time.sleep(600)\n"
-    process = _command(code + "    except BaseException: raise RunFailed('the disk is full')")
+    process = _command(
+        "from lit_experiments.errors import RunFailed\n    from lit_experiments.signals import stop_signal\n"
+        "    import time\n"
+        "    with stop_signal() as stop:\n        stop.remember(); print('loop', flush=True)\n"
+        "        while stop.name is None: time.sleep(0.01)\n        raise RunFailed('the disk is full')"
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
     process.terminate()
     _, said = process.communicate()
     assert (process.returncode, said) == (1, "failed: the disk is full\n")

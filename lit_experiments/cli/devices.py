@@ -114,7 +114,7 @@ def check_launch(devices: int, nodes: int, launch: Launch, names: dict[str, str]
             f"{names['num_nodes']} {nodes}: nothing has started this command on {nodes} machines.\nNext: in a job of "
             f"SLURM, put `srun --nodes={nodes} --ntasks-per-node={devices}` in front of the command; elsewhere run on "
             f"each machine `torchrun --nnodes={nodes} --nproc-per-node={devices} --rdzv-endpoint=HOST:PORT "
-            f"-m lit_experiments.cli` with the same words."
+            f"-m -- lit_experiments.cli` with the same words."
         )
     if not launch.is_external or devices * nodes == launch.world_size:
         return

@@ -14,10 +14,13 @@ from lit_experiments.signals import StopNow, StopSignal, stop_signal
 _FOLLOWS = 0.5  # seconds in which a worker learns that another one has ended first
 
 
-def console() -> None:
-    """Entry point of the `lit-experiments` script."""
+def console(argv: list[str] | None = None) -> None:
+    """Entry point of the scripts: runs one command and ends the process. argv: its words; default: the process's."""
     with stop_signal() as stop:
-        code = main(sys.argv[1:])
+        try:
+            code = main(sys.argv[1:] if argv is None else argv)
+        except StopNow:  # while an error was being worded
+            code = EXIT_STOPPED
         stop.settle()
     if code == EXIT_STOPPED:  # promptly: libraries that were interrupted anywhere may never finish their clean-up
         sys.stdout.flush()
@@ -69,7 +72,6 @@ def _followed(error: Exception, stop: StopSignal) -> int | None:
 
 def _end(code: int, message: str) -> int:
     """Says why the command ends: to the user, or to the parent of a worker, which says it for all."""
-
     if report_end(code, message) or not message:
         return code
     launch = current()

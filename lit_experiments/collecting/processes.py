@@ -97,22 +97,28 @@ def _raise_outcome(code: int, crew: Crew, ends: list[_End]) -> None:
     if code == EXIT_DONE:
         return
     crew.stop.check()
-    victims = [(rank, -w.returncode) for rank, w in enumerate(crew.workers) if w.returncode < 0 and not crew.killed]
-    # A library aborts its process when another process is gone; a process that is killed otherwise is the first.
-    victims = [(rank, number) for rank, number in victims if number != signal.SIGABRT or not ends]
-    if victims:
-        rank, number = victims[0]
-        hint = " The system does that when memory runs out." if number == signal.SIGKILL else ""
-        name = signal.Signals(number).name
-        raise RunFailed(f"rank {rank} of {len(crew.workers)} was killed by {name}.{hint} {_SAFE}")
+    # Whoever ended without a word was the first: the others had the time to say why. But a library aborts its process
+    # when another one is gone.
+    speakers = {end.rank for end in ends}
+    codes = [(rank, w.returncode) for rank, w in enumerate(crew.workers) if w.returncode and rank not in speakers]
+    silent = [(rank, c) for rank, c in codes if not crew.killed and (c != -signal.SIGABRT or not ends)]
+    if silent:
+        raise RunFailed(f"rank {silent[0][0]} of {len(crew.workers)} {_died(silent[0][1])} {_SAFE}")
     if not ends:
-        raise RunFailed(f"a worker process ended with code {code} and said nothing. {_SAFE}")
+        raise RunFailed(f"the workers ended with code {code}. {_SAFE}")
     first = ends[0]
     if first.code == EXIT_STOPPED:
         raise Stopped(f"rank {first.rank} of {len(crew.workers)} was stopped {first.message}")
     if first.code == EXIT_USER:
         raise UserError(first.message)
     raise RunFailed(f"rank {first.rank} of {len(crew.workers)}: {first.message}\n{_SAFE}")
+
+
+def _died(code: int) -> str:
+    if code > 0:
+        return f"ended with code {code} and said nothing."
+    hint = " The system does that when memory runs out." if code == -signal.SIGKILL else ""
+    return f"was killed by {signal.Signals(-code).name}.{hint}"
 
 
 def _listen(descriptor: int, sink: Sink | None, ends: list[_End]) -> None:

@@ -15,6 +15,7 @@ import stores
 from benchmarks.fork_server import Forked, ForkServer
 from benchmarks.process_tree import is_running
 from benchmarks.same_results import is_torn
+from lit_experiments.errors import EXIT_DONE
 from tests.toys import bigram_model
 
 WORDS = ["the", "cat", "sat", "mat"]
@@ -86,6 +87,17 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         *("--contexts", str(folder / "contexts.txt"), "--gen_length", "24", "--eval_lengths", "[1, 24]"),
         *("--gen_number", "3", "--initial_wander", "4", "--batch_size", "2", "--flush_seconds", "0.02"),
     ]
+
+
+@pytest.fixture(scope="session")
+def undisturbed(launcher: Launcher, toy: list[str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
+    """A run from start to end in one piece, and how long it took."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    for name in ("warm-up", "run"):
+        started = time.monotonic()
+        assert launcher.run([*toy, "--run", str(folder / name)]) == EXIT_DONE
+    assert len(stores.open_store(folder / "run" / "store")) == SAMPLES
+    return folder / "run", time.monotonic() - started
 
 
 def content(run: Path) -> dict[str, Any]:

@@ -14,17 +14,6 @@ from tests.collecting.conftest import SAMPLES, Launcher, assert_same, content
 SIGNALS = [signal.SIGKILL, signal.SIGTERM, signal.SIGINT]
 
 
-@pytest.fixture(scope="session")
-def undisturbed(launcher: Launcher, toy: list[str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
-    """A run from start to end in one piece, and how long it took."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    for name in ("warm-up", "run"):
-        started = time.monotonic()
-        assert launcher.run([*toy, "--run", str(folder / name)]) == EXIT_DONE
-    assert len(stores.open_store(folder / "run" / "store")) == SAMPLES
-    return folder / "run", time.monotonic() - started
-
-
 def _committed(run: Path) -> list[str]:
     return stores.open_store(run / "store").sample_ids if (run / "store" / "store.json").exists() else []
 

@@ -70,7 +70,7 @@ def test_a_worker_that_is_killed_is_named_with_its_signal(rank: int, tmp_path: P
 
 
 def test_a_worker_that_says_nothing_is_not_taken_for_done() -> None:
-    with pytest.raises(RunFailed, match="ended with code 3 and said nothing"):
+    with pytest.raises(RunFailed, match="rank 1 of 2 ended with code 3 and said nothing"):
         _supervised('if rank == "1": os._exit(3)')
 
 

@@ -1,0 +1,29 @@
+"""A small round of `benchmarks.kill_points`, which kills commands in every stage, resumes them and compares."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.kill_plan import COMMANDS, SIGNALS, plan
+from benchmarks.kill_points import report, run
+from tests.collecting.conftest import Launcher
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_ten_kills_change_nothing(launcher: Launcher, tmp_path: Path) -> None:
+    """On one device, for workers start as slowly as ever."""
+    tally = run(tmp_path, 10, 1, 0, launcher.server.start, 1, ["collect", "train", "analyze", "export"])
+    assert tally.faults == []
+    assert sum(tally.hit.values()) + sum(tally.missed.values()) == 10
+    assert sum(tally.hit.values()) >= 8, report(tally)
+
+
+def test_three_hundred_points_hold_every_kind() -> None:
+    points = [point for chain in plan(300, 0, 2, list(COMMANDS)) for point in chain]
+    assert len(points) == 300
+    assert {p.stage for p in points} == {stage for command in COMMANDS.values() for stage in command.stages}
+    for stage in ("loading", "collecting", "committing", "training", "pipeline"):
+        kinds = {(p.number, p.target) for p in points if p.stage == stage}
+        assert kinds == {(number, target) for number in SIGNALS for target in ("parent", "group", "rank 0", "rank 1")}
+    assert all(p.devices == 2 for p in points if p.target.startswith("rank"))
