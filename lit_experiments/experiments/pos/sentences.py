@@ -116,7 +116,7 @@ def make_samples(
         lengths = {"word": len(found.words)}
         name = f"{sentence.split}/{sentence.sent_id}"
         samples.append(Sample(name, len(samples), len(found.ids), found, lengths))
-    notes = tally.notes(treebank.name, len(samples))
+    notes = [*tally.notes(treebank.name, len(samples)), *treebank.notes]
     if treebank.skipped.count:
         kinds = ", ".join(f"{kind} {count}" for kind, count in treebank.skipped.reasons.items())
         notes.append(f"malformed sentences left out: {treebank.skipped.count} ({kinds})")
