@@ -14,6 +14,7 @@ from fractions import Fraction
 _BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])\s*")
 _MATH_ENDS = re.compile(r"(?<!\\)\$|\\\)|\\\]|\\end\b|\\(?:boxed|fbox)(?![A-Za-z])|\n\s*\n")
 _WORD = re.compile(r"[-+]?\d[\d.,/]*|\\[A-Za-z]+(?:\s*\{[^{}]*\})*|\S")
+_TRAILING = re.compile(r"(?:\s|[.,;]|\\q?quad\b|\\[,;:! ]|\\text\{\s*(?:and|or)\s*\}|\b(?:and|or)\b)+$")
 _MARKUP = re.compile(r"\\[()\[\],;:! ]|\\q?quad\b|\\(?:text|mbox|textrm)\s*(?=\{)|\\\\|[$~&{}]")
 _NAME = r"(?:[A-Za-z]|\\[A-Za-z]+)(?:_(?:\w|\{\w+\}))?"
 _JOINED = re.compile(rf"\s*(?:[,;]\s*(?:and\b|or\b)?|and\b|or\b)\s*(?:{_NAME}\s*=\s*)?", re.IGNORECASE)
@@ -63,7 +64,7 @@ def _boxes(text: str) -> list[_Box]:
             continue
         content = text[match.end() + braced : end - braced].strip()
         if not braced:
-            content = content.rstrip(".,; ")
+            content = _TRAILING.sub("", content)
             end = match.end() + len(content)
         inner = boxed(content)
         boxes.append(_Box(match.start(), end, content if inner is None else inner))

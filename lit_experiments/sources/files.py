@@ -62,13 +62,31 @@ def file_kind(path: Path) -> str:
     return kind
 
 
+def content(path: Path) -> bytes:
+    """A file's bytes, decompressed by its suffix. Raises SourceError if it cannot be read."""
+    codec = COMPRESSED.get(path.suffix.lower())
+    try:
+        if codec is None:
+            return path.read_bytes()
+        import pyarrow
+
+        with pyarrow.input_stream(str(path), compression=codec) as stream:
+            data: bytes = stream.read()
+            return data
+    except OSError as error:
+        if codec is None or error.strerror:
+            raise SourceError(f"Cannot read {path}: {error.strerror}.") from error
+        reason = " ".join(str(error).split())
+        raise SourceError(f"Cannot read {path} as {codec}: {reason}\nNext: check that the file is whole.") from error
+
+
 def read_bytes(path: Path) -> bytes:
     """A text file's bytes, decompressed, without a byte order mark.
 
     Raises:
         SourceError: unreadable, empty, binary, or UTF-16.
     """
-    data = _content(path)
+    data = content(path)
     if data.startswith(_UTF16):
         raise SourceError(
             f"{path} is UTF-16, not UTF-8.\nNext: iconv -f utf-16 -t utf-8 {path} > {path.stem}-utf8{path.suffix}"
@@ -86,23 +104,6 @@ def read_bytes(path: Path) -> bytes:
 
 def _uncompressed(path: Path) -> Path:
     return path.with_suffix("") if path.suffix.lower() in COMPRESSED else path
-
-
-def _content(path: Path) -> bytes:
-    codec = COMPRESSED.get(path.suffix.lower())
-    try:
-        if codec is None:
-            return path.read_bytes()
-        import pyarrow
-
-        with pyarrow.input_stream(str(path), compression=codec) as stream:
-            content: bytes = stream.read()
-            return content
-    except OSError as error:
-        if codec is None or error.strerror:
-            raise SourceError(f"Cannot read {path}: {error.strerror}.") from error
-        reason = " ".join(str(error).split())
-        raise SourceError(f"Cannot read {path} as {codec}: {reason}\nNext: check that the file is whole.") from error
 
 
 def bad_encoding(path: Path, place: int, where: str, byte: int, column: int) -> Found:
@@ -129,7 +130,7 @@ def read_json(path: Path) -> Table:
     """
     data = read_bytes(path)
     try:
-        content = json.loads(data.decode("utf-8"))
+        document = json.loads(data.decode("utf-8"))
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         column = error.start - data.rfind(b"\n", 0, error.start)
@@ -142,7 +143,7 @@ def read_json(path: Path) -> Table:
             f"{path}, line {error.lineno}: not valid JSON ({error.msg} at column {error.colno}).\n"
             f"Next: correct it there; if every line is a document of its own, name the file .jsonl."
         ) from error
-    return Table(str(path), "json", "row", None, _json_records(path, _list_in(path, content)))
+    return Table(str(path), "json", "row", None, _json_records(path, _list_in(path, document)))
 
 
 def lines(data: bytes) -> list[bytes]:

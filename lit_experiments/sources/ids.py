@@ -11,7 +11,7 @@ def check_unique(ids: Iterable[tuple[str, str]], name: str, option: str) -> None
     """Check (id, where) pairs.
 
     Args:
-        option: the command line option that names the id's column.
+        option: the command line option that names the id's column; empty if there is none.
 
     Raises:
         SourceError: an id occurs twice; the message has both places.
@@ -19,8 +19,9 @@ def check_unique(ids: Iterable[tuple[str, str]], name: str, option: str) -> None
     first: dict[str, str] = {}
     for identity, where in ids:
         if identity in first:
+            other = f", or name another column with {option}" if option else ""
             raise SourceError(
                 f'{name}: the id "{identity}" occurs twice, at {first[identity]} and {where}.\n'
-                f"Next: give every record an id of its own, or name another column with {option}."
+                f"Next: give every record an id of its own{other}."
             )
         first[identity] = where

@@ -1,7 +1,7 @@
 """Sentences with parts of speech from datasets: records with `tokens` and `upos`, as Universal Dependencies has there.
 
-Owns: the names under which tokens, tags, text and ids are found, which split a record belongs to, and how words are
-found in the text. Does not know: CoNLL-U files, tokenizers, what the tags are used for.
+Owns: the names under which tokens, tags, text and ids are found, and which split a record belongs to.
+Does not know: how words are found in the text (`surfaces`), CoNLL-U files, tokenizers, what the tags are used for.
 """
 
 from __future__ import annotations
@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from lit_experiments.sources.conllu import UNTAGGED, UPOS, Word
+from lit_experiments.sources.errors import SourceError
+from lit_experiments.sources.files import data_suffix
 from lit_experiments.sources.folders import folder_splits, hub_splits, is_hub_id, split_folder
 from lit_experiments.sources.records import RecordStream, open_records
+from lit_experiments.sources.surfaces import Range, Surface, laid_out
 from lit_experiments.sources.values import BadValueError, find_name, has, identifier
 
 _TOKENS = ("tokens", "words", "forms", "form")
@@ -31,13 +34,18 @@ Tagged = tuple[str, str, str | None, str, tuple[Word, ...]]
 def is_dataset(source: str) -> bool:
     """Whether a source is a data file, a folder without .conllu files, or an id on the Hub."""
     path, folder = Path(source).expanduser(), split_folder(source)
-    if path.suffix == ".conllu":
+    if data_suffix(path) == ".conllu":
         return False
     if path.is_file():
-        return path.suffix.lower() in _RECORDS
+        return data_suffix(path) in _RECORDS
     if folder is not None:
-        return folder[1] is not None or not list(folder[0].glob("*.conllu"))
+        return folder[1] is not None or not conllu_files(folder[0])
     return is_hub_id(source)
+
+
+def conllu_files(folder: Path) -> list[Path]:
+    """The CoNLL-U files of a folder, compressed ones included, in the order of their names."""
+    return [path for path in sorted(folder.iterdir()) if data_suffix(path) == ".conllu"]
 
 
 def tagged_streams(source: str, malformed: str) -> Iterator[tuple[str, RecordStream]]:
@@ -48,7 +56,13 @@ def tagged_streams(source: str, malformed: str) -> Iterator[tuple[str, RecordStr
     """
     kind = cast(Literal["stop", "skip"], malformed)
     for split, part in _parts(source):
-        yield split, open_records(part, OPTION, kind)
+        stream = open_records(part, OPTION, kind)
+        if stream.kind == "csv":
+            raise SourceError(
+                f"{stream.name}: a CSV or TSV file holds no lists of tokens and tags.\n"
+                f"Next: convert it to JSON lines, Parquet or CoNLL-U."
+            )
+        yield split, stream
 
 
 def sentences(split: str, stream: RecordStream) -> Iterator[Tagged]:
@@ -88,58 +102,63 @@ def _sentence(split: str, place: int, record: Mapping[str, Any]) -> Tagged:
     unknown = sorted({tag for tag in tags if tag not in UPOS and tag != UNTAGGED})
     if unknown:
         raise BadValueError(f"upos {', '.join(unknown)} is not one of {', '.join(UPOS)} or _")
-    text = record["text"] if isinstance(record.get("text"), str) else None
-    words, found = _words(forms, tags, xpos, text)
+    given = record["text"] if isinstance(record.get("text"), str) else None
+    text, surfaces = laid_out(forms, tags, given, _headless(record, len(forms)), _ranges(record))
+    words: list[Word] = []
+    for surface in surfaces:
+        words += _words(surface, forms, tags, xpos, len(words))
+    if not words:
+        raise BadValueError("a sentence without words")
     identity = identifier(record, None, _IDS, f"{split}-{place:06d}")
     document = identifier(record, None, _DOCUMENTS, "") or None
-    return split, identity, document, found, words
+    return split, identity, document, text, tuple(words)
 
 
 def _texts(record: Mapping[str, Any], usual: tuple[str, ...]) -> list[str]:
-    name = find_name(record, None, usual, OPTION)
+    name = find_name(record, None, usual, "")
     values = record[name]
     if not isinstance(values, list | tuple) or not values:
         raise BadValueError(f'"{name}" must be a list of texts, with something in it')
-    if not all(isinstance(value, str) and value.strip() for value in values):
-        wrong = next(value for value in values if not isinstance(value, str) or not value.strip())
-        raise BadValueError(f'"{name}" must hold texts, found {wrong!r}')
+    for i, value in enumerate(values):
+        if not isinstance(value, str) or not value.strip():
+            hint = "; class numbers have their names in what `datasets` saves" if isinstance(value, int) else ""
+            raise BadValueError(f'"{name}" must hold texts, found {value!r} at token {i + 1}{hint}')
     return list(values)
 
 
-def _words(forms: list[str], tags: list[str], xpos: list[str], text: str | None) -> tuple[tuple[Word, ...], str]:
-    """The words with their places, and the text: the given one, or the tokens with spaces between.
+def _headless(record: Mapping[str, Any], count: int) -> frozenset[int]:
+    """Places of tokens without a head, which in such datasets are multiword tokens and empty nodes."""
+    heads = record.get("head")
+    if not isinstance(heads, list | tuple) or len(heads) != count:
+        return frozenset()
+    return frozenset(i for i, head in enumerate(heads) if head is None or str(head) in ("None", "_"))
 
-    An untagged token that the next ones spell is a multiword token, which such datasets list before its words.
+
+def _ranges(record: Mapping[str, Any]) -> list[Range]:
+    """Multiword tokens that a dataset lists apart from its words: {id: "2-3", form: "du"}.
+
+    Raises:
+        BadValueError: an id that is no range.
     """
-    found: list[Word] = []
-    at, position, pieces = 0, 0, list[str]()
-    while at < len(forms):
-        inside = _inside(forms, tags, at)
-        surface = forms[at]
-        start = text.find(surface, position) if text is not None else position
-        if start < 0:
-            raise BadValueError(f'the token "{surface}" is not in the text after character {position}')
-        first = len(found) + 1
-        multiword = (first, first + len(inside) - 1) if len(inside) > 1 else None
-        offset, whole = start, (start, start + len(surface))
-        for each in inside:
-            own = (offset, offset + len(forms[each]))
-            offset = own[1]
-            about = (forms[each], UNTAGGED, tags[each], xpos[each], None, UNTAGGED, UNTAGGED)
-            found.append(Word(len(found) + 1, *about, *whole, multiword, own))
-        pieces.append(surface)
-        position = whole[1] if text is not None else whole[1] + 1
-        at = inside[-1] + 1
-    return tuple(found), " ".join(pieces) if text is None else text
+    ranges: list[Range] = []
+    for item in record.get("mwt") or ():
+        first, _, last = str(item.get("id", "")).partition("-") if isinstance(item, Mapping) else ("", "", "")
+        if not (first.isdecimal() and last.isdecimal() and isinstance(item.get("form"), str)):
+            raise BadValueError(f'"mwt" must hold an id such as 2-3 and a form, found {item!r}')
+        ranges.append(Range(int(first) - 1, int(last) - 1, item["form"]))
+    return ranges
 
 
-def _inside(forms: list[str], tags: list[str], at: int) -> list[int]:
-    """The places of the words of the surface token at a place: itself, or the words that spell a multiword token."""
-    if tags[at] == UNTAGGED:
-        spelled, last = "", at
-        while last + 1 < len(forms) and forms[at].startswith(spelled + forms[last + 1]):
-            last += 1
-            spelled += forms[last]
-            if spelled == forms[at] and last > at + 1:
-                return list(range(at + 1, last + 1))
-    return [at]
+def _words(surface: Surface, forms: list[str], tags: list[str], xpos: list[str], before: int) -> list[Word]:
+    """The words of one piece of text; those of a multiword token all have its span."""
+    inside, start = surface.words, surface.start
+    span = (start, start + len(surface.form))
+    multiword = (before + 1, before + len(inside)) if len(inside) > 1 else None
+    adds_up = "".join(forms[i] for i in inside) == surface.form
+    words: list[Word] = []
+    for i in inside:
+        part = (start, start + len(forms[i])) if adds_up else span if multiword is None else None
+        start += len(forms[i])
+        about = (forms[i], UNTAGGED, tags[i], xpos[i], None, UNTAGGED, UNTAGGED)
+        words.append(Word(before + len(words) + 1, *about, *span, multiword, part))
+    return words

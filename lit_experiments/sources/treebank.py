@@ -15,8 +15,10 @@ from pathlib import Path
 from lit_experiments.sources.conllu import Line, Malformed, Word, comments_of, parse_sentence
 from lit_experiments.sources.documents import AUTO, COLUMN, NEWDOC, Document, check_rule, document_of
 from lit_experiments.sources.errors import SourceError
+from lit_experiments.sources.files import content
 from lit_experiments.sources.ids import check_unique
-from lit_experiments.sources.tagged import OPTION, is_dataset, tagged_streams
+from lit_experiments.sources.repeats import repeats_note
+from lit_experiments.sources.tagged import conllu_files, is_dataset, tagged_streams
 from lit_experiments.sources.tagged import sentences as tagged_sentences
 
 EMBEDDED = "embedded"
@@ -66,12 +68,14 @@ class Treebank:
         skipped: malformed sentences left out; always empty with malformed="stop".
         name: what was read, for people.
         digest: sha256 of everything in `sentences`: the data's part of a fingerprint.
+        notes: what is worth knowing of it as a whole: repeated sentences.
     """
 
     sentences: tuple[Sentence, ...]
     skipped: Skipped
     name: str
     digest: str
+    notes: tuple[str, ...] = ()
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -119,7 +123,8 @@ def read_treebank(source: str | Sequence[str], malformed: str = "stop", document
     name = "embedded treebank" if source == EMBEDDED else source if isinstance(source, str) else ",".join(source)
     if not sentences:
         raise SourceError(f"{name} holds no usable sentence; skipped: {dict(skipped.reasons)}.")
-    return Treebank(tuple(sentences), skipped, name, _digest(sentences))
+    repeats = repeats_note((sentence.text for sentence in sentences), "sentences")
+    return Treebank(tuple(sentences), skipped, name, _digest(sentences), (repeats,) if repeats else ())
 
 
 def _from_dataset(source: str, malformed: str, rule: str, skipped: Skipped) -> list[Sentence]:
@@ -132,7 +137,7 @@ def _from_dataset(source: str, malformed: str, rule: str, skipped: Skipped) -> l
         if stream.skipped.count:
             skipped.reasons["record"] += stream.skipped.count
             skipped.examples += list(stream.skipped.reasons)[: KEPT_EXAMPLES - len(skipped.examples)]
-    check_unique(((each.sent_id, f"split {each.split}") for each in found), source, OPTION)
+    check_unique(((each.sent_id, f"split {each.split}") for each in found), source, "")
     return found
 
 
@@ -152,7 +157,7 @@ def _files(source: str | Sequence[str]) -> list[tuple[str, Path]]:
 
 
 def _folder(folder: Path) -> list[tuple[str, Path]]:
-    files = sorted(folder.glob("*.conllu"))
+    files = conllu_files(folder)
     named = [(split, path) for path in files if (split := _split_of(path)) is not None]
     if not named:
         names = ", ".join(path.name for path in files) or "no .conllu file"
@@ -198,10 +203,7 @@ def _bytes(path: Path) -> bytes:
             f"Treebank not found: no file or folder {path.absolute()}.\n"
             f"Next: name a .conllu file, a folder with *train*/*dev*/*test*.conllu, or {EMBEDDED}."
         )
-    try:
-        data = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
-    except OSError as error:
-        raise SourceError(f"Cannot read {path}: {error.strerror}.") from error
+    data = content(path).removeprefix(b"\xef\xbb\xbf")
     if not data.strip():
         raise SourceError(f"{path} is empty.")
     if b"\0" in data[:65536]:

@@ -67,7 +67,10 @@ def test_splits_come_from_files_and_from_what_datasets_saved(tmp_path: Path) -> 
     [
         ({"upos": ["PRON"]}, "4 tokens, 1 upos"),
         ({"upos": ["PRON", "AUX", "PART", "DOT"]}, "upos DOT is not one of"),
-        ({"text": "You do"}, 'token "I" is not in the text'),
+        (
+            {"text": "You do"},
+            'token 1, "I", is not in the text where it belongs, at character 0: "You do" stands there',
+        ),
         ({"tokens": "I do"}, '"tokens" must be a list of texts'),
         ({"tokens": None}, "no tokens or words"),
         ({"upos": [1, 2, 3, 4]}, "must hold texts, found 1"),

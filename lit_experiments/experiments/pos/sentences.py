@@ -117,7 +117,7 @@ def make_samples(
         lengths = {"word": len(found.words)}
         name = f"{sentence.split}/{sentence.sent_id}"
         samples.append(Sample(name, len(samples), len(found.ids), found, lengths))
-    notes = tally.notes(treebank.name, len(samples))
+    notes = [*tally.notes(treebank.name, len(samples)), *treebank.notes]
     notes.append(f"documents: {origin((s.doc_from, f'{s.split}/{s.doc_id}') for s in treebank.sentences)}")
     if treebank.skipped.count:
         kinds = ", ".join(f"{kind} {count}" for kind, count in treebank.skipped.reasons.items())
