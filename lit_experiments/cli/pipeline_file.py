@@ -153,12 +153,14 @@ def _read(name: str, path: Path, base: Pipeline | None = None, above: tuple[Path
 
 
 def _check_keys(path: Path, content: dict[str, Any]) -> None:
-    for key in content:
+    for key in map(str, content):
         if key not in _FILE_KEYS:
             near = configs.nearest(key, list(_FILE_KEYS))
             raise UserError(f'Unknown key "{key}" in {path}.{near} Allowed: {", ".join(_FILE_KEYS)}.')
     if not isinstance(content.get("steps") or [], list):
         raise UserError(f"{path}: steps must be a list (- verb: experiment lines).")
+    if not isinstance(content.get("figures") or "", str):
+        raise UserError(f"{path}: figures must name a folder, found {content['figures']!r}.")
 
 
 def _extended(name: str, path: Path, above: tuple[Path, ...]) -> Pipeline:
@@ -175,10 +177,11 @@ def _extended(name: str, path: Path, above: tuple[Path, ...]) -> Pipeline:
 def _options(path: Path, what: str, values: Any) -> dict[str, Any]:
     if not isinstance(values or {}, dict):
         raise UserError(f"{path}: {what} must be a mapping (option: value lines), found {type(values).__name__}.")
-    refused = [key for key in values or {} if key in _COMMAND_LINE_ONLY]
-    if refused:
-        raise UserError(f"{path}: {what}: {refused[0]} belongs on the command line: --{refused[0]}")
-    return dict(values or {})
+    named = {str(key): value for key, value in (values or {}).items()}
+    for key in named:
+        if key in _COMMAND_LINE_ONLY:
+            raise UserError(f"{path}: {what}: {key} belongs on the command line: --{key}")
+    return named
 
 
 def _step(path: Path, place: int, step: Any) -> Step:
@@ -186,13 +189,15 @@ def _step(path: Path, place: int, step: Any) -> Step:
     verbs = [v for v in configs.VERBS if isinstance(step, dict) and v in step]
     if len(verbs) != 1:
         raise UserError(f"{where}: must name one of {', '.join(configs.VERBS)}, found {step!r}.")
-    unknown = sorted(set(step) - {*verbs, *_STEP_KEYS})
+    unknown = sorted(set(map(str, step)) - {*verbs, *_STEP_KEYS})
     if unknown:
         raise UserError(f"{where}: unknown key {unknown[0]!r}; allowed: {', '.join(_STEP_KEYS)}.")
     number = step.get("number", place)
     if not isinstance(number, int) or isinstance(number, bool) or number < 0:
         raise UserError(f"{where}: number must be a whole number, found {number!r}.")
-    needs = tuple(step.get("needs") or ())
+    needs = step.get("needs") or []
+    if not isinstance(needs, list):
+        raise UserError(f"{where}: needs must be a list of options, found {needs!r}.")
     options = _options(path, f"step {place}", step.get("options"))
     exp = str(step[verbs[0]])
-    return Step(verbs[0], exp, step.get("run", "{run}"), options, needs, number, str(step.get("name", exp)))
+    return Step(verbs[0], exp, str(step.get("run", "{run}")), options, tuple(needs), number, str(step.get("name", exp)))

@@ -29,13 +29,13 @@ def preview(planned: Sequence[Planned], chosen: Sequence[Planned]) -> int:
         The exit code: of the first collection that cannot be tried, or 0.
     """
     forecasts: list[tuple[str, dict[str, Any]]] = []
-    listed = []
+    listed = False
     for place, each in enumerate(chosen, start=1):
         say(f"[{place}/{len(chosen)}] step {each.step}")
         missing = [other.step for other in each.inputs(planned) if not other.output.exists()]
         if each.command is None or missing or each.step.verb != "collect":
-            listed.append(_told(each, missing))
-            say(listed[-1])
+            listed = True
+            say(_reason(each, missing))
             continue
         code, forecast = _try(each.command)
         if code != EXIT_DONE:
@@ -43,17 +43,17 @@ def preview(planned: Sequence[Planned], chosen: Sequence[Planned]) -> int:
         if forecast is not None:
             forecasts.append((str(each.step), forecast))
     say("\n" + _summary(forecasts))
-    if any("not there yet" in line for line in listed):
-        say("Steps that wait for others are not part of the sum.")
+    if listed:
+        say("Steps that were not estimated are not part of the sum.")
     return EXIT_DONE
 
 
-def _told(each: Planned, missing: Sequence[Any]) -> str:
+def _reason(each: Planned, missing: Sequence[Any]) -> str:
     if each.command is None:
         return each.left_out
     if missing:
-        return f"Not tried: it reads results that are not there yet, of {'; '.join(map(str, missing))}."
-    return f"Reads {each.folder}; writes {each.output.parent}."
+        return f"Not estimated: it reads the results of steps that have not run yet: {'; '.join(map(str, missing))}."
+    return f"Not estimated: it reads {each.folder} and writes {each.output.parent}."
 
 
 def _try(command: Sequence[str]) -> tuple[int, dict[str, Any] | None]:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -95,7 +96,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def written(path: Path, content: dict[str, object]) -> str:
+def written(path: Path, content: dict[Any, Any]) -> str:
     path.write_text(yaml.safe_dump(content))
     return str(path)
 
@@ -159,6 +160,9 @@ def test_a_shared_model_leaves_out_what_belongs_to_the_embedded_one(here: Path) 
     ("content", "message"),
     [
         ({"shared": {"complet1ons": 3}}, 'no step knows the shared option "complet1ons". Did you mean "completions"?'),
+        ({"options": {2: {"seed": 1}}}, 'options has a step "2"'),
+        ({"shared": {3: 4}}, 'no step knows the shared option "3"'),
+        ({5: 6}, 'Unknown key "5"'),
         ({"options": {"varianc": {"seed": 1}}}, 'options has a step "varianc". Did you mean "variance"?'),
         ({"options": {"attribution": {"prompt": "x"}}}, 'step attribution does not know the option "prompt"'),
         ({"options": {"variance": {"run": "x"}}}, 'step variance does not know the option "run"'),
@@ -168,11 +172,14 @@ def test_a_shared_model_leaves_out_what_belongs_to_the_embedded_one(here: Path) 
         ({"shaerd": {}}, 'Unknown key "shaerd"'),
         ({"steps": [{"collect": "manifold", "number": "two"}]}, "number must be a whole number"),
         ({"steps": {"collect": "manifold"}}, "steps must be a list"),
+        ({"steps": [{"collect": "manifold", "needs": "adapter"}]}, "needs must be a list"),
+        ({"steps": [3]}, "must name one of collect, train, analyze, found 3"),
+        ({"figures": True}, "figures must name a folder"),
         ({"extends": "geometri"}, 'Did you mean "geometry"?'),
     ],
 )
 def test_a_mistake_in_the_file_is_named(
-    here: Path, capsys: pytest.CaptureFixture[str], content: dict[str, object], message: str
+    here: Path, capsys: pytest.CaptureFixture[str], content: dict[Any, Any], message: str
 ) -> None:
     assert main(["run", "geometry", "--config", written(here / "mine.yaml", content)]) == EXIT_USER
     captured = capsys.readouterr()
@@ -247,7 +254,7 @@ def test_a_dry_run_tries_the_collections_lists_the_rest_and_writes_nothing(here:
     ended = run("--dry_run", "--config", file, "--steps", "3-6")
     assert ended.returncode == EXIT_DONE, ended.stderr
     lines = ended.stdout.splitlines()
-    assert sum("Not tried: it reads results that are not there yet" in line for line in lines) == 4
+    assert sum("Not estimated: it reads the results of steps that have not run yet" in line for line in lines) == 4
     rows = {line.split(":")[0]: line.split() for line in lines if line.endswith(" s")}
     assert rows["3 manifold"][3] == "4"  # two problems, free and forced
     assert rows["5 path_sensitivity"][3] == "2"

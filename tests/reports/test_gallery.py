@@ -59,6 +59,20 @@ def test_all_figures_lie_in_one_folder_and_the_index_leads_to_their_reports(
     assert text.index("2-lines.png") < text.index("2-heat.png") < text.index("3-lines.png")
 
 
+def test_a_figure_of_many_panels_gets_the_whole_width(tmp_path: Path) -> None:
+    report(tmp_path / "one", "One", ("narrow.png", "a"))
+    page = Report("Two")
+    with figure(tmp_path / "one" / "wide.png", 3) as drawn:
+        drawn.add_subplot()
+    page.figure(tmp_path / "one" / "narrow.png", "a")
+    page.figure(tmp_path / "one" / "wide.png", "b")
+    page.write(tmp_path / "one")
+    index = write_gallery(tmp_path / "figures", "study", [Chapter("1", "one", tmp_path / "one")])
+    assert index is not None
+    assert index.read_text().count('<figure class="wide"><a href="1-wide.png">') == 1
+    assert index.read_text().count("<figure") == 2
+
+
 def test_a_second_time_changes_nothing(tmp_path: Path, chapters: list[Chapter]) -> None:
     folder = tmp_path / "figures"
     write_gallery(folder, "study", chapters)
@@ -73,10 +87,11 @@ def test_stale_figures_are_replaced_and_removed_and_other_files_stay(tmp_path: P
     (folder / "mine.png").write_bytes(b"drawn by hand")
     (chapters[0].folder / "RESULTS.md").unlink()
     report(chapters[0].folder, "First", ("lines.png", "new"))
-    (chapters[0].folder / "lines.png").write_bytes(b"another picture")
+    another = (chapters[0].folder / "heat.png").read_bytes() + b"of another run"
+    (chapters[0].folder / "lines.png").write_bytes(another)
     write_gallery(folder, "study", chapters)
     assert names(folder) == ["2-lines.png", "3-lines.png", "index.html", "mine.png"]
-    assert (folder / "2-lines.png").read_bytes() == b"another picture"
+    assert (folder / "2-lines.png").read_bytes() == another
 
 
 def test_without_any_report_nothing_is_written(tmp_path: Path) -> None:

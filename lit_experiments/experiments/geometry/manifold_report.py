@@ -8,7 +8,7 @@ from typing import Any
 
 from lit_experiments.experiments.geometry.answers import CORRECT
 from lit_experiments.experiments.geometry.runs import problem_statement
-from lit_experiments.experiments.geometry.solved import verdict_lines
+from lit_experiments.experiments.geometry.solved import verdict_lines, verdict_sentence
 from lit_experiments.reports.figures import BLUE, GREEN, GREY, ORANGE, band, figure, layer_axis, legend
 from lit_experiments.reports.page import Report, demonstration
 from lit_experiments.reports.tables import interval, number, text_table
@@ -80,7 +80,7 @@ def _name(share: float) -> str:
 
 def _told(each: dict[str, Any]) -> str:
     same, total = each["repeat_the_oracle"]
-    told = f"Beginning with {_name(each['share'])}: {verdict_lines(each['verdicts'])[1]}"
+    told = f"Beginning with {_name(each['share'])}: {verdict_sentence(each['verdicts'])}"
     if each["share"]:
         told += f" The prefix has {number(each['forced_tokens'], 1)} tokens on average."
     told += f" {same} of {total} completions repeat the oracle token for token."

@@ -18,7 +18,7 @@ from lit_experiments.statistics import Estimate
 from stores import Store
 
 _POINTS = ["rank", "problem", "token", "taken", "with p", "instead", "with p", "D", "window", "merges", "answer"]
-_ANSWERS = ((True, ORANGE, "answer changes"), (False, BLUE, "answer stays"), (None, GREY, "not told"))
+_ANSWERS = ((True, ORANGE, "answer changes"), (False, BLUE, "answer stays"), (None, GREY, "no answer to compare"))
 _SUMMARY = ["", "value"]
 _LEGEND = (
     "At every {interval}th generated token of a greedy solution the second most likely token is taken and decoding "
@@ -30,7 +30,7 @@ _LEGEND = (
 )
 _SOLUTION_CAPTION = (
     "D along single solutions: those with the farthest points. Above each branching token stands what was taken / what "
-    "was forced instead. Orange: the final answer changes."
+    "was forced instead. Orange: the final answer changes; blue: it stays; grey: there is none to compare."
 )
 _OVERVIEW_CAPTION = (
     "Left: D against how much likelier the first token was. Middle: D along the solutions. Right: D over depth, mean "
@@ -168,7 +168,7 @@ def _draw_solutions(path: Path, problems: Sequence[str], points: Sequence[Point]
             own = [p for p in points if p.problem_id == problem]
             width = 0.6 * min(np.diff(sorted(p.position for p in own)), default=1)
             for p in own:
-                color = ORANGE if p.answer_changed else BLUE
+                color = next(color for changed, color, _ in _ANSWERS if changed is p.answer_changed)
                 height = 0.0 if np.isnan(p.relative_distance) else p.relative_distance
                 axes.bar(p.position, height, width=width, color=color, alpha=0.85)
                 label = f"{shown(p.first.text)} / {shown(p.second.text)}"
@@ -183,7 +183,7 @@ def _draw_solutions(path: Path, problems: Sequence[str], points: Sequence[Point]
                     fontsize=7,
                 )
             answer = own[0].baseline_answer
-            told = {True: "correct", False: "wrong", None: "not told"}[own[0].baseline_correct]
+            told = {True: "correct", False: "wrong", None: "undecided"}[own[0].baseline_correct]
             axes.set(ylabel="D", title=f"{problem} (answer {answer or 'none'}, {told})", ylim=(0, 1.9 * top))
             axes.grid(visible=False)
             if number_ == len(problems) - 1:

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.geometry.answers import CORRECT, VERDICTS, AnswerChecker, counts
+from lit_experiments.experiments.geometry.answers import CORRECT, NO_ANSWER, VERDICTS, AnswerChecker, counts
 from lit_experiments.reports.tables import text_table
 from lit_experiments.statistics import Estimate, GroupBootstrap
 from stores import Store
@@ -39,13 +39,25 @@ def verdict_table(rows: pd.DataFrame) -> dict[str, int]:
     return counts([verdict for each in rows["verdict"] for verdict in each])
 
 
+def verdict_sentence(found: dict[str, int]) -> str:
+    """How many completions there are of each verdict."""
+    counted = ", ".join(f"{found[verdict]} {verdict}" for verdict in VERDICTS)
+    return f"{sum(found.values())} completions: {counted} (compared by math-verify)."
+
+
 def verdict_lines(found: dict[str, int]) -> tuple[str, str]:
-    """(a table for the terminal, one sentence for pages)."""
+    """(a table for the terminal, for pages a sentence and what follows where nothing is correct)."""
     total = sum(found.values())
     table = text_table(["completions", *VERDICTS], [[str(total), *(str(found[v]) for v in VERDICTS)]])
-    told = ", ".join(f"{found[v]} {v}" for v in VERDICTS)
-    plain = "" if found[CORRECT] else " No completion is correct, so nothing can be said of correct ones."
-    return table, f"{total} completions: {told} (compared by math-verify).{plain}"
+    sentences = [verdict_sentence(found)]
+    if not found[CORRECT]:
+        sentences.append("No completion is correct, so nothing can be said of correct ones.")
+    if total and found[NO_ANSWER] == total:
+        sentences.append(
+            "An answer is what stands in \\boxed{} or behind ####; where the model does not write it so by itself, the "
+            "prompt has to ask for it (--prompt)."
+        )
+    return table, " ".join(sentences)
 
 
 def chosen_sites(store: Store, layers: Sequence[int] | None, option: str) -> list[tuple[int, str]]:

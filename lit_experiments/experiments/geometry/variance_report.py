@@ -83,7 +83,9 @@ def _statements(result: dict[str, Any]) -> list[str]:
         if np.isnan(top.value):
             largest = max((e.value for e in result["variance"][t].flat if not np.isnan(e.value)), default=np.nan)
             told = (
-                "no completions long enough" if np.isnan(largest) else "all completions of a problem are one, Var is 0"
+                "no completions long enough"
+                if np.isnan(largest)
+                else "all completions of a problem are the same, so Var is exactly 0"
             )
             found.append(f"T = {temperature:g}: {told}.")
             continue
@@ -106,9 +108,10 @@ def _place(result: dict[str, Any], top: Estimate) -> str:
 def _trend(result: dict[str, Any], t: int) -> str:
     """What happens from length to length at the layer where Var is largest."""
     layer = int(result["peaks"][t]["variance"].value)
-    steps = zip(result["checkpoints"][1:], result["trend"][t][layer], strict=True)
-    told = ", ".join(f"to {length}: {word}" for length, word in steps)
-    return f"There, with length ({told})." if told else ""
+    lengths = result["checkpoints"]
+    steps = zip(lengths[:-1], lengths[1:], result["trend"][t][layer], strict=True)
+    trend = ", ".join(f"{shorter} to {longer} tokens {word}" for shorter, longer, word in steps)
+    return f"There, over length: {trend}." if trend else ""
 
 
 def _reach_rows(result: dict[str, Any]) -> list[list[str]]:

@@ -1,6 +1,7 @@
 """Study 4, experiment 3: branches and distances equal those of full recomputation; texts are compared as said."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ from transformers import AutoTokenizer
 import stores
 from lit_experiments.cli import main
 from lit_experiments.embedded.arithmetic import boxed_answer
-from lit_experiments.errors import EXIT_DONE, EXIT_USER
+from lit_experiments.errors import EXIT_DONE, EXIT_USER, UserError
+from lit_experiments.experiments.geometry.path_branches import wordless_tokens
 from lit_experiments.experiments.geometry.path_points import load_points
 from lit_experiments.experiments.geometry.path_windows import parting, window_lengths, window_strides
 from lit_experiments.lm.capture import exact_states
+from lit_experiments.lm.info import read_info
 from lit_experiments.lm.load import load
 from lit_experiments.lm.spec import ModelSpec
 from tests.collecting.conftest import content
@@ -157,6 +160,15 @@ def test_a_special_token_is_no_second_choice_unless_asked_for(
     again = {**options, "allow_special": "true" if allowed == "false" else "false"}
     assert collect(tmp_path / "run", model=tmp_path / "model", **again) == EXIT_USER
     assert "allow_special" in capsys.readouterr().err
+
+
+def test_tokens_that_write_no_text(tmp_path: Path) -> None:
+    """Special ones, and rows of the embedding that are no token; at least a first and a second choice must be left."""
+    info = read_info(ModelSpec(str(choosy_model(tmp_path / "model")), None, None, "float32", "auto"))
+    assert wordless_tokens(info) == [1]
+    assert wordless_tokens(replace(info, vocab_size=7)) == [1, 5, 6]
+    with pytest.raises(UserError, match="--allow_special true"):
+        wordless_tokens(replace(info, vocab_size=2))
 
 
 def test_points_are_written_ranked_and_read_back(run: Path) -> None:

@@ -141,6 +141,15 @@ def test_growth_compares_the_same_completions(run: Path) -> None:
     assert result["growth"][2][2][0]["value"] is None
 
 
+def test_a_single_problem_is_said_to_have_no_interval(run: Path, llama: Path, tmp_path: Path) -> None:
+    assert collect(tmp_path / "one", model=llama, num_problems=1) == EXIT_DONE
+    assert analyze(tmp_path / "one")["problems"] == 1
+    said = "1 problem: intervals are over problems, so there are none."
+    assert said in (tmp_path / "one" / "sampling_variance" / "RESULTS.md").read_text()
+    analyze(run)
+    assert "6 problems." in (run / "sampling_variance" / "RESULTS.md").read_text()
+
+
 def test_known_covariance_is_recovered_from_a_store(tmp_path: Path, run: Path) -> None:
     """Gaussian latents with a known covariance written in the collection's own layout."""
     source = stores.open_store(run / "store")
