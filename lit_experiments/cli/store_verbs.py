@@ -61,6 +61,8 @@ def export(argv: list[str]) -> int:
     formats = ", ".join(FORMATS) + "; sklearn for a folder with a trained probe"
     parser.add_argument("--format", required=True, metavar="NAME", help=formats)
     parser.add_argument("--out", required=True, type=Path, metavar="PATH", help="file or folder; must not exist yet")
+    parser.add_argument("--pad", choices=("left", "right"), help="npy of study 3: the padded side (default: right)")
+    parser.add_argument("--short_names", action="store_true", help="npy of study 3: folders self_conf, other_conf")
     args = _parse(parser, argv)
     if args.format not in known:
         near = configs.nearest(args.format, known)
@@ -68,9 +70,10 @@ def export(argv: list[str]) -> int:
     if args.format == "sklearn":
         from lit_experiments.probes.sklearn_files import write_sklearn
 
+        _refuse_layout(args)
         write_sklearn(Path(args.run), args.out)
     else:
-        _export_store(store_path(args.run), args.format, args.out)
+        _export_store(store_path(args.run), args)
     say(f"Wrote {args.out}")
     return EXIT_DONE
 
@@ -88,18 +91,29 @@ def store_path(run: str) -> Path:
     )
 
 
-def _export_store(path: Path, kind: str, out: Path) -> None:
+def _export_store(path: Path, args: Namespace) -> None:
     """In the study's own layout where it has one for this format."""
-    study = _study(path)
+    study, kind, out = _study(path), args.format, args.out
     own = getattr(study, "export_npy", None) if kind == "npy" else None
     if own is not None:
-        own(stores.open_store(path), out)
+        own(stores.open_store(path), out, args.pad or "right", args.short_names)
         return
+    _refuse_layout(args)
     shape, header = (
         getattr(study, name, None) if kind == "jsonl" else None for name in ("jsonl_shape", "jsonl_header")
     )
     store = stores.open_store(path)
     stores.export(path, kind, out, shape and shape(store), header and header(store))
+
+
+def _refuse_layout(args: Namespace) -> None:
+    """Raises UserError for options of the padded npy layout where that is not what is written."""
+    given = [name for name in ("pad", "short_names") if getattr(args, name)]
+    if given:
+        raise UserError(
+            f"--{given[0]} belongs to the padded arrays of a run of introspection (--format npy).\n"
+            "Next: leave it out; other exports are not padded."
+        )
 
 
 def _study(path: Path) -> Any:
