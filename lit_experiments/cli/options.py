@@ -55,7 +55,12 @@ _TRAINER = [
 ]
 _COLLECT = [
     Option("run", str | None, "Folder of this run. Default: runs/<exp>, or runs/<exp>-<preset>.", "Run"),
-    Option("limit", int | None, "Only the first N samples. Raising it later continues the same store.", "Run"),
+    Option(
+        "limit",
+        int | None,
+        "Only the first N samples (questions, with all their passes). Raising it later continues the same store.",
+        "Run",
+    ),
     Option("restart", bool, "Set the existing store aside (never delete it) and begin a new one.", "Run"),
     Option(
         "dry_run",

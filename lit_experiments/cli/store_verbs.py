@@ -68,6 +68,8 @@ def export(argv: list[str]) -> int:
     packed = f"for hdf5: {', '.join(COMPRESSIONS)} ({COMPRESSIONS[0]} if left out; blosc is quick but needs a plugin)"
     parser.add_argument("--compression", metavar="NAME", help=packed)
     _add_exp(parser)
+    parser.add_argument("--pad", choices=("left", "right"), help="npy of study 3: the padded side (default: right)")
+    parser.add_argument("--short_names", action="store_true", help="npy of study 3: folders self_conf, other_conf")
     args = _parse(parser, argv)
     if args.format not in known:
         near = configs.nearest(args.format, known)
@@ -83,6 +85,7 @@ def export(argv: list[str]) -> int:
     if args.format == "sklearn":
         from lit_experiments.probes.sklearn_files import write_sklearn
 
+        _refuse_layout(args)
         write_sklearn(Path(args.run), Path(args.out))
     else:
         _export_store(store_path(args.run), args)
@@ -117,12 +120,23 @@ def _export_store(path: str, args: Namespace) -> None:
     study = _study(path, args.exp) if kind in ("npy", "jsonl") else None
     layout = getattr(study, "export_npy", None) if kind == "npy" else None
     if layout is not None:
-        layout(store, out)
+        layout(store, out, args.pad or "right", args.short_names)
         return
+    _refuse_layout(args)
     shape, header = (
         getattr(study, name, None) if kind == "jsonl" else None for name in ("jsonl_shape", "jsonl_header")
     )
     stores.export(path, kind, out, shape and shape(store), header and header(store), args.compression)
+
+
+def _refuse_layout(args: Namespace) -> None:
+    """Raises UserError for options of the padded npy layout where that is not what is written."""
+    given = [name for name in ("pad", "short_names") if getattr(args, name)]
+    if given:
+        raise UserError(
+            f"--{given[0]} belongs to the padded arrays of a run of introspection (--format npy).\n"
+            "Next: leave it out; other exports are not padded."
+        )
 
 
 def _study(path: str, exp: str | None) -> Any:

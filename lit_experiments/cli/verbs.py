@@ -60,6 +60,8 @@ def collect(resolved: Resolved, argv: list[str]) -> int:
     if is_main():
         for line in _findings(collector, settings.store, rows):
             say(line)
+        for line in _unasked(settings.store, rows):
+            say(line)
         say(f"{rows:,} rows in {settings.store}. Next: lit-experiments inspect {run}")
     return EXIT_DONE
 
@@ -69,6 +71,14 @@ def _findings(collector: Any, store: Path, rows: int) -> list[str]:
     import stores
 
     return collector.summary(stores.open_store(store)) if rows else [collector.nothing_found()]
+
+
+def _unasked(store: Path, rows: int) -> list[str]:
+    """That a store holds more than this command asks for, where it does."""
+    import stores
+
+    more = len(stores.open_store(store)) - rows
+    return [f"The store holds {more:,} more rows, of samples that this command does not ask for; they stay."][:more]
 
 
 def train(resolved: Resolved, argv: list[str]) -> int:

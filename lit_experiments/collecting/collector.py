@@ -13,6 +13,7 @@ import torch
 from lightning.pytorch import LightningModule
 
 from lit_experiments.collecting.plan import Batch, Sample
+from lit_experiments.collecting.subset import rows_of
 from lit_experiments.errors import RunFailed
 from lit_experiments.lm.errors import NonFiniteStateError
 from lit_experiments.lm.info import ModelInfo, read_info
@@ -62,6 +63,10 @@ class Collector(LightningModule, ABC):
         Must not depend on the other samples of the batch, nor on any global random state.
         """
 
+    def companions(self) -> Sequence[Sample]:
+        """Samples that are not wanted, but complete the companies of those that are (see `Sample.company`)."""
+        return ()
+
     def notes(self) -> list[str]:
         """Lines to print before the run: what was read, skipped, counted."""
         return []
@@ -93,7 +98,11 @@ class Collector(LightningModule, ABC):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> list[Records]:
         """The rows of a batch, in one piece, or in several when the device's memory made it halve the batch."""
-        return self._collect(list(batch.samples))
+        made = self._collect(list(batch.together))
+        if len(batch.samples) == len(batch.together):
+            return made
+        wanted, schema = {sample.sample_id for sample in batch.samples}, self.schema()
+        return [kept for records in made if (kept := rows_of(records, wanted, schema)).rows]
 
     def _collect(self, samples: list[Sample]) -> list[Records]:
         try:

@@ -16,7 +16,7 @@ from lit_experiments.collecting.budget import require_room
 from lit_experiments.collecting.collector import Collector
 from lit_experiments.collecting.data import CollectData
 from lit_experiments.collecting.environment import lonely_notice
-from lit_experiments.collecting.plan import Batch, Sample, pending, plan_batches
+from lit_experiments.collecting.plan import Batch, Sample, first_groups, pending, plan_batches
 from lit_experiments.collecting.processes import LAUNCH_VARIABLE, supervise
 from lit_experiments.collecting.progress import PipeSink, ProgressBar, Reporter, Sink
 from lit_experiments.collecting.writer import StoreWriter
@@ -40,7 +40,7 @@ class RunSettings:
         batch_size: most samples in a batch.
         flush_bytes: commit when this much waits in memory.
         flush_seconds: commit at least this often.
-        limit: only the first samples.
+        limit: only the first samples, or groups of samples.
         trainer: arguments of the Trainer: devices, accelerator, strategy, ...
         provenance: recorded with a new store.
     """
@@ -77,12 +77,12 @@ class Plan:
 
 def make_plan(collector: Collector, settings: RunSettings) -> Plan:
     """The samples up to the limit, packed into batches; none only where the study calls that a finding."""
-    samples = collector.samples()
-    if settings.limit is not None:
-        samples = samples[: settings.limit]
+    everyone = collector.samples()
+    samples = first_groups(everyone, settings.limit)
     if not samples and collector.nothing_found() is None:
         raise UserError("There is nothing to collect: no sample is left. Look at --limit and at the lines above.")
-    return Plan(samples, plan_batches(samples, settings.batch_tokens, settings.batch_size))
+    others = [*everyone, *collector.companions()]
+    return Plan(samples, plan_batches(samples, settings.batch_tokens, settings.batch_size, others))
 
 
 def open_or_create(collector: Collector, settings: RunSettings) -> stores.Store:

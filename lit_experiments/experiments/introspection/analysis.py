@@ -5,9 +5,14 @@ Does not know: what is analyzed.
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from lit_experiments.errors import UserError
 from stores import Store, open_store
@@ -23,7 +28,7 @@ class NothingToCompare(ValueError):
 
 
 def open_introspection(run: Path) -> Store:
-    """The store of a run.
+    """The store of a run, whole questions alone: those that every pass of the store holds.
 
     Raises:
         UserError: it is no store of study 3, or holds no confidence pass.
@@ -41,12 +46,44 @@ def open_introspection(run: Path) -> Store:
         raise UserError(
             f"{store.path} holds no row of {SELF} or {OTHER} (it has: {found}), so no confidence to analyze.{again}"
         )
-    return store
+    return whole_questions(store)
+
+
+def whole_questions(store: Store) -> Store:
+    """The rows of the questions that every pass of the store holds: an interrupted run has some in one pass alone."""
+    table = store.table(["question_id", "prompt_type"]).to_pydict()
+    passes = len(set(table["prompt_type"]))
+    times = Counter(table["question_id"])
+    whole = np.array([times[question] == passes for question in table["question_id"]], bool)
+    return store if whole.all() else store.select(whole)
+
+
+def questions_left_out(run: Path) -> int:
+    """How many questions of a run's store some pass lacks."""
+    store = open_store(run / "store")
+    return len(_questions(store)) - len(_questions(whole_questions(store)))
+
+
+def _questions(store: Store) -> set[str]:
+    return set(store.table(["question_id"]).column(0).to_pylist())
+
+
+def content(store: Store) -> dict[str, Any]:
+    """What identifies the rows of a store, as JSON has it: how they were made, and which there are. A run may grow, and
+    two runs made alike may hold different questions."""
+    ids = hashlib.sha256("\0".join(store.sample_ids).encode()).hexdigest()
+    about = {"store": store.fingerprint, "rows": len(store), "ids": ids}
+    return dict(json.loads(json.dumps(about)))
+
+
+def made_from(store: Store, identity: dict[str, Any]) -> bool:
+    """Whether results with this identity were made from what the store holds now."""
+    return all(identity.get(key) == value for key, value in content(store).items())
 
 
 def identity(store: Store, settings: dict[str, Any]) -> dict[str, Any]:
     """What results follow from: the store's content and the settings."""
-    return {"store": store.fingerprint, "rows": len(store), "settings": settings}
+    return content(store) | {"settings": settings}
 
 
 def check_settings(folds: int, bootstraps: int, penalties: Sequence[float]) -> None:

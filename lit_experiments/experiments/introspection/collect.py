@@ -20,7 +20,7 @@ from lit_experiments.experiments.introspection.letters import (
     letter_in,
     margin,
 )
-from lit_experiments.experiments.introspection.prompts import MIDPOINTS, PASSES, check_templates, letters_of
+from lit_experiments.experiments.introspection.prompts import MIDPOINTS, PASSES, check_templates, letters_of, pass_name
 from lit_experiments.experiments.introspection.samples import Prompts, described, select, stored_positions
 from lit_experiments.experiments.introspection.schema import make_schema
 from lit_experiments.experiments.introspection.summary import compare, describe
@@ -38,7 +38,7 @@ from stores import Records, Schema
 class IntrospectionCollector(Collector):
     """For each question and pass: one prefill, hidden states, answer letters, and what the question looks like."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     describe = staticmethod(describe)
     compare = staticmethod(compare)
     export_npy = staticmethod(export_npy)
@@ -87,10 +87,12 @@ class IntrospectionCollector(Collector):
             answer_index: What numeric answers count from, zero or one; needed where neither labels nor a published
                 layout says it.
             quoting: Of CSV and TSV files: standard (quotes enclose fields), none (quotes belong to the text), or auto.
-            num_questions: How many, drawn at random; null takes all in their order.
+            num_questions: How many, drawn at random; null takes all in their order. A larger number later asks the
+                same ones and more, into the same store, which then holds bit for bit what it would hold if all had
+                been asked at once.
             shuffle_options: Put each question's options into a random order.
             seed: Seed of selection, option order and sampling.
-            passes: Which of mcq, self_confidence, other_confidence to run, in this order.
+            passes: Which of mcq, self_confidence, other_confidence (also self_conf, other_conf) to run, in this order.
             templates: Each pass's prompt with {question}, {A}, {B}, {C}, {D}.
             chat_template: Put the prompt into the tokenizer's chat template.
             sites: Where hidden states are read; null reads resid_post of every layer.
@@ -107,7 +109,8 @@ class IntrospectionCollector(Collector):
         """
         super().__init__(spec)
         self.num_questions, self.shuffle_options, self.seed = num_questions, shuffle_options, seed
-        self.passes, self.templates, self.chat_template = passes, templates, chat_template
+        self.passes, self.chat_template = [pass_name(each) for each in passes], chat_template
+        self.templates = {pass_name(each): template for each, template in templates.items()}
         self.positions, self.too_long, self.token_counts = positions, too_long, token_counts
         self.temperature, self.top_p, self.max_new_tokens = temperature, top_p, max_new_tokens
         self.sites = resolve_sites(
@@ -126,20 +129,25 @@ class IntrospectionCollector(Collector):
             answer_index,
         )
         self._source = read_questions(questions, columns, malformed=malformed, quoting=quoting)
-        chosen = select(self._source.records, num_questions, shuffle_options, seed)
-        self._prompts = Prompts(self.info, passes, templates, chat_template, positions, self._counts)
-        self._samples, notes = self._prompts.samples(chosen, max_new_tokens, too_long)
+        chosen, self._beside = select(self._source.records, num_questions, shuffle_options, seed)
+        self._prompts = Prompts(self.info, self.passes, self.templates, chat_template, positions, self._counts)
+        total = len(self._source.records)
+        self._samples, notes = self._prompts.samples(chosen, total, max_new_tokens, too_long)
         self._notes = [described(self._source, len(chosen)), *self._source.notes, *notes]
         self._checkpoint = _checkpoint(self.info)
 
     def samples(self) -> Sequence[Sample]:
         return self._samples
 
+    def companions(self) -> Sequence[Sample]:
+        total = len(self._source.records)
+        return self._prompts.samples(self._beside, total, self.max_new_tokens, "skip")[0]
+
     def notes(self) -> list[str]:
         return self._notes
 
     def settings(self) -> dict[str, Any]:
-        names = ["num_questions", "shuffle_options", "seed", "passes", "templates", "chat_template", "sites"]
+        names = ["shuffle_options", "seed", "passes", "templates", "chat_template", "sites"]
         names += ["positions", "temperature", "top_p", "max_new_tokens", "too_long"]
         counts = None if self._counts is None else sorted(self._counts.items())
         return {"questions": self._source.digest, "token_counts": counts} | {n: getattr(self, n) for n in names}

@@ -24,6 +24,7 @@ from lit_experiments.experiments.introspection.analysis import (
     READS,
     NothingToCompare,
     check_settings,
+    content,
     identity,
     open_introspection,
 )
@@ -78,8 +79,7 @@ class IntrospectionCompare:
         base, tuned = self._open(run)
         settings = {key: value for key, value in vars(self).items() if key != "finetuned"}
         probes = [_or_none(probes_identity, *each) for each in ((run, base), (self._other(run), tuned))]
-        about = {"store": tuned.fingerprint, "rows": len(tuned)}
-        return identity(base, settings) | {"finetuned": about, "probes": probes}
+        return identity(base, settings) | {"finetuned": content(tuned), "probes": probes}
 
     def run(self, run: Path, out: Path, trainer: dict[str, Any], checkpoint: str | None) -> str:
         """Computes, and writes everything into `out`; returns the result tables and where the page is."""

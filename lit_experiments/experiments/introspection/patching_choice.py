@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.introspection.analysis import OTHER, SELF, NothingToCompare
+from lit_experiments.experiments.introspection.analysis import OTHER, SELF, NothingToCompare, made_from
 from lit_experiments.experiments.introspection.prompts import letters_of
 from lit_experiments.experiments.introspection.summary import passes
 from lit_experiments.lm.info import read_info
@@ -79,8 +79,7 @@ def open_directions(run: Path, store: Store) -> tuple[Directions, str]:
     again = f"\nNext: lit-experiments analyze --exp {_RESULTS} --run {run}"
     if not file.exists() or not results.exists():
         raise UserError(f"{folder.absolute()} holds no directions to steer along.{again}")
-    made_of = json.loads(results.read_text(encoding="utf-8"))["identity"]
-    if made_of["store"] != json.loads(json.dumps(store.fingerprint)) or made_of["rows"] != len(store):
+    if not made_from(store, json.loads(results.read_text(encoding="utf-8"))["identity"]):
         raise UserError(f"The directions in {folder.absolute()} were not made of the store as it is now.{again}")
     tensors = load_file(file)
     kinds = [name.partition(".")[0] for name in tensors if name.endswith(".direction")]

@@ -49,8 +49,8 @@ class Questions:
         return np.asarray(self.part == TEST)
 
 
-def read_questions_of(store: Store, test_fraction: float, folds: int, seed: int) -> Questions:
-    """The questions of a store, split by question.
+def read_questions_of(store: Store, test_fraction: float, folds: int, seed: int, left_out: int = 0) -> Questions:
+    """The questions of a store, split by question. left_out: those that are not whole, and so are not in `store`.
 
     Raises:
         UserError: too few for the split.
@@ -71,8 +71,7 @@ def read_questions_of(store: Store, test_fraction: float, folds: int, seed: int)
         )
     ids = common.to_numpy().astype(str)
     part = group_split(ids, test_fraction, folds, seed)
-    every = len(set(table["question_id"]))
-    return Questions(ids, part, {kind: each.loc[common] for kind, each in rows.items()}, every - len(common))
+    return Questions(ids, part, {kind: each.loc[common] for kind, each in rows.items()}, left_out)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from lit_experiments.errors import UserError
+from lit_experiments.experiments.introspection.analysis import made_from
 from lit_experiments.experiments.introspection.probe_results import PREDICTIONS
 from lit_experiments.experiments.introspection.scoring import Scorer
 from lit_experiments.statistics import GroupBootstrap
@@ -65,8 +66,7 @@ def read_probe_files(run: Path, store: Store) -> ProbeFiles:
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
         raise UserError(f"{folder} holds no finished probes ({', '.join(missing)} is missing).{again}")
-    made_from = _json(folder / "results.json")["identity"]
-    if made_from["rows"] != len(store) or made_from["store"] != json.loads(json.dumps(store.fingerprint)):
+    if not made_from(store, _json(folder / "results.json")["identity"]):
         raise UserError(f"{store.path} has changed since its probes in {folder} were trained.{again}")
     test = np.array(_json(folder / "split.json")["test"])
     return ProbeFiles(_json(folder / "metrics.json"), load_file(folder / PREDICTIONS), test)

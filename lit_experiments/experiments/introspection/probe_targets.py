@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.introspection.analysis import CONFIDENCE_PASSES, NothingToCompare
-from lit_experiments.experiments.introspection.prompts import PASSES
+from lit_experiments.experiments.introspection.prompts import PASSES, pass_name
 from lit_experiments.experiments.introspection.scoring import ACCURACY, AUROC, R2
 from lit_experiments.experiments.introspection.surface import QUESTION_WORDS
 from lit_experiments.probes.blocks import TEST
@@ -63,6 +63,11 @@ class Target:
             return self.values[:, None]
         codes = [1] if len(self.classes) == 2 else range(len(self.classes))
         return np.stack([(self.values == code).astype(np.float64) for code in codes], -1)
+
+
+def target_name(key: str) -> str:
+    """ "pass.name" with the full names of passes: "self_conf.entropy" is self_confidence.entropy."""
+    return ".".join(pass_name(word) for word in key.split("."))
 
 
 def check_targets(wanted: list[str]) -> None:

@@ -22,7 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.introspection.analysis import READS, check_settings, identity, open_introspection
+from lit_experiments.experiments.introspection.analysis import (
+    READS,
+    check_settings,
+    identity,
+    open_introspection,
+    questions_left_out,
+)
 from lit_experiments.experiments.introspection.probe_data import (
     Columns,
     Fitted,
@@ -33,9 +39,9 @@ from lit_experiments.experiments.introspection.probe_data import (
     read_questions_of,
 )
 from lit_experiments.experiments.introspection.probe_results import evaluate, save_all
-from lit_experiments.experiments.introspection.probe_targets import Target, check_targets, read_targets
+from lit_experiments.experiments.introspection.probe_targets import Target, check_targets, read_targets, target_name
 from lit_experiments.experiments.introspection.probes_report import write_report
-from lit_experiments.experiments.introspection.prompts import PASSES
+from lit_experiments.experiments.introspection.prompts import PASSES, pass_name
 from lit_experiments.experiments.introspection.twin import forget_states, model_of, twin_states
 from lit_experiments.launch import is_rank_zero
 from lit_experiments.probes.data import ArrayDataModule, BlockDataModule
@@ -80,7 +86,8 @@ class IntrospectionProbes:
         """Checks the settings.
 
         Args:
-            passes: The passes whose states are read.
+            passes: The passes whose states are read, of mcq, self_confidence (or self_conf), other_confidence (or
+                other_conf).
             targets: What is predicted from each of them, as pass.name.
             position: Whose states are read: answer, or -k for the k-th stored token from the end.
             layers: The sites to read, by name; null reads all that are stored.
@@ -102,6 +109,8 @@ class IntrospectionProbes:
         """
         check_settings(folds, bootstraps, penalties)
         check_settings(folds, bootstraps, class_penalties)
+        passes = [pass_name(kind) for kind in passes]
+        targets = [target_name(key) for key in targets]
         check_targets(targets)
         unknown = [kind for kind in passes if kind not in PASSES]
         if unknown or not passes:
@@ -137,7 +146,8 @@ class IntrospectionProbes:
     def run(self, run: Path, out: Path, trainer: dict[str, Any], checkpoint: str | None) -> str:
         """Trains, evaluates, writes everything into `out`; returns the result tables and where the page is."""
         store = open_introspection(run)
-        questions = read_questions_of(store, self.test_fraction, self.folds, self.seed)
+        left_out = questions_left_out(run)
+        questions = read_questions_of(store, self.test_fraction, self.folds, self.seed, left_out)
         targets, statements = read_targets(questions.rows, self.targets, questions.part, self.fewest)
         if questions.left_out:
             statements.append(f"{questions.left_out} questions are left out: some pass of the store lacks them.")

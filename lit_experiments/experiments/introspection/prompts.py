@@ -13,10 +13,17 @@ from lit_experiments.errors import UserError
 from lit_experiments.sources.questions import QuestionRecord
 
 PASSES = ("mcq", "self_confidence", "other_confidence")
+SHORT = {"mcq": "mcq", "self_confidence": "self_conf", "other_confidence": "other_conf"}
+"""The passes' short names, which are accepted wherever a pass is named."""
 ANSWER_LETTERS = "ABCD"
 CONFIDENCE_LETTERS = "STUVWXYZ"
 MIDPOINTS = (2.5, 7.5, 15.0, 30.0, 50.0, 70.0, 85.0, 95.0)  # percent: <5, 5-10, 10-20, 20-40, 40-60, 60-80, 80-90, >90
 _FIELDS = {"question", *ANSWER_LETTERS}
+
+
+def pass_name(name: str) -> str:
+    """The full name of a pass given by its short one; any other name as it is."""
+    return next((full for full, short in SHORT.items() if short == name), name)
 
 
 def letters_of(kind: str) -> str:

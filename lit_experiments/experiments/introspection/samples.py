@@ -19,18 +19,54 @@ from lit_experiments.lm.info import ModelInfo
 from lit_experiments.lm.letters import resolve_letters
 from lit_experiments.sources.questions import QuestionRecord, Questions
 
+_SMALLEST, _LARGEST = 8, 256  # questions of a company, powers of two
 _SEAM = 48  # characters at a prompt's end that decide how a letter behind it is tokenised
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A question in the order of choice. place: in its source, from 0. company: see `company_of`."""
+
+    question: QuestionRecord
+    place: int
+    company: int | None
+
+
+def company_of(turn: int) -> int:
+    """The company (see `Sample.company`) of the question chosen in this turn: 0-7, 8-15, 16-31, ..., 128-255, and
+    behind these 256 each.
+
+    Rounding depends on a batch's shape, so a question must have the neighbours that it would have if more were asked:
+    the last company is computed whole, and of it only what is asked is stored. As companies double, that costs a short
+    run no more than itself, and a long one nearly nothing.
+    """
+    if turn < _LARGEST:
+        return max(turn, _SMALLEST - 1).bit_length()
+    return _LARGEST.bit_length() - 1 + turn // _LARGEST
 
 
 def select(
     records: Sequence[QuestionRecord], number: int | None, shuffle_options: bool, seed: int
-) -> list[QuestionRecord]:
-    """`number` questions drawn without replacement, in the source's order; each with its options shuffled if asked."""
-    chosen = list(records)
-    if number is not None and number < len(chosen):
-        picked = random.Random(f"questions/{seed}").sample(range(len(chosen)), number)
-        chosen = [chosen[i] for i in sorted(picked)]
-    return [_shuffled(record, seed) for record in chosen] if shuffle_options else chosen
+) -> tuple[list[Chosen], list[Chosen]]:
+    """(the questions that are asked, those that complete the last one's company).
+
+    With a number, the questions have an order that is shuffled by the seed, and the first `number` of it are asked: a
+    larger number asks these and more. Without one all are asked, in the source's order and in no company.
+    """
+    order = list(range(len(records)))
+    if number is not None:
+        random.Random(f"questions/{seed}").shuffle(order)
+    chosen = [
+        Chosen(
+            _shuffled(records[place], seed) if shuffle_options else records[place],
+            place,
+            None if number is None else company_of(turn),
+        )
+        for turn, place in enumerate(order)
+    ]
+    asked = chosen[:number]
+    last = asked[-1].company if asked else None
+    return asked, [each for each in chosen[len(asked) :] if each.company == last]
 
 
 def _shuffled(record: QuestionRecord, seed: int) -> QuestionRecord:
@@ -75,27 +111,32 @@ class Prompts:
     _spelled: dict[tuple[str, str], list[list[int]]] = field(default_factory=dict)
 
     def samples(
-        self, questions: Sequence[QuestionRecord], new_tokens: int, too_long: str
+        self, chosen: Sequence[Chosen], total: int, new_tokens: int, too_long: str
     ) -> tuple[list[Sample], list[str]]:
         """(samples by pass, then question; notes). A question too long for the window in one pass is left out of all.
 
+        total: questions in the source; rows are in its order, pass by pass, whichever of them are asked.
+
         Raises UserError if one is too long and that is to be an error.
         """
+        questions = [each.question for each in chosen]
         rendered = {q.question_id: [self._prompt(kind, q) for kind in self.passes] for q in questions}
         window = self.info.window
         room = None if window is None else window - (new_tokens - 1)
         longest = {q: max(len(ids) for _, ids in texts) for q, texts in rendered.items()}
-        kept = [q for q in questions if room is None or longest[q.question_id] <= room]
+        kept = [each for each in chosen if room is None or longest[each.question.question_id] <= room]
         notes = self._too_long(longest, room, too_long) if room is not None and len(kept) < len(questions) else []
-        features = [self._surface(question) for question in kept]
+        features = [self._surface(each.question) for each in kept]
         found: list[Sample] = []
         for number, kind in enumerate(self.passes):
-            for question, seen in zip(kept, features, strict=True):
+            for each, seen in zip(kept, features, strict=True):
+                question = each.question
                 text, ids = rendered[question.question_id][number]
                 payload = self._payload(kind, question, text, ids) | {"surface": seen}
                 lengths = {"token": len(payload["positions"]), "choice": len(letters_of(kind))}
                 name, tokens = f"{question.question_id}/{kind}", len(ids) + new_tokens - 1
-                found.append(Sample(name, len(found), tokens, payload, lengths, stage=kind))
+                place, group = number * total + each.place, question.question_id
+                found.append(Sample(name, place, tokens, payload, lengths, kind, group, each.company))
         return found, notes
 
     def _prompt(self, kind: str, question: QuestionRecord) -> tuple[str, list[int]]:

@@ -188,7 +188,7 @@ class PosAmbiguity:
             "documents_from": origin((row["doc_from"], f"{row['part']}/{row['doc_id']}") for row in prefixes.rows),
             "unit": prefixes.groups.unit,
             "groups": str(prefixes.groups),
-            "too_few": too_few(prefixes.groups, "the prefixes"),
+            "too_few": too_few({"prefixes": prefixes.groups}),
             "draws": outcomes.draws,
             "extended": self.extended,
             "extended_share": float(outcomes.extended.sum() / (len(rows) * outcomes.draws)),

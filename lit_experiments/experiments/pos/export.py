@@ -14,7 +14,8 @@ _PARAMETERS = ("temperature", "top_p", "max_new_tokens", "num_samples", "seed")
 def jsonl_header(store: Store) -> dict[str, Any]:
     """The first line: everything that holds for all prefixes. `classes` is the order of every `probe_probs`."""
     settings = store.fingerprint["settings"]
-    names = ("part", "conf_thresh", "order", "max_prefixes", "classes", "excluded_tags", "position", "treebank")
+    names = ["part", "conf_thresh", "order", "max_prefixes", "classes", "excluded_tags", "position", "treebank"]
+    names.append("document_from")
     return {
         "record": "header",
         "study": "pos_resample",
@@ -38,6 +39,7 @@ def jsonl_shape(store: Store) -> Callable[[dict[str, Any]], dict[str, Any]]:
             "dataset_idx": row["dataset_idx"],
             "sent_id": row["sent_id"],
             "doc_id": row["doc_id"],
+            "doc_from": row["doc_from"],
             "prefix": {
                 "text": row["prefix_text"],
                 "token_ids": row["prefix_ids"],

@@ -7,7 +7,7 @@ a whole part would then be a single group, which has no spread. Its sentences ar
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -72,12 +72,12 @@ def origin(documents: Iterable[tuple[str, str]]) -> str:
     return ", ".join(f"{count:,} by {SOURCES[source]}" for source, count in counts.most_common()) or "none"
 
 
-def too_few(groups: Groups, where: str) -> list[str]:
-    """What a report has to say where sentences stand in for documents; nothing where they do not."""
-    if not groups.scarce:
+def too_few(groups: Mapping[str, Groups]) -> list[str]:
+    """What a report has to say where sentences stand in for documents, by the name of the part; nothing elsewhere."""
+    scarce = ", ".join(f"{name} {each.documents}" for name, each in groups.items() if each.scarce)
+    if not scarce:
         return []
-    several = "document" if groups.documents == 1 else "documents"
     return [
-        f"Only {groups.documents} {several} in {where}: sentences are split and resampled in their place. Sentences of "
-        "one document are alike, so the intervals are narrower than they would be over documents."
+        f"Too few documents to resample ({scarce}): sentences are split and resampled in their place. Sentences of one "
+        "document are alike, so the intervals are narrower than they would be over documents."
     ]

@@ -181,7 +181,7 @@ class PosProbe:
         real, control = tasks
         result = class_report(real.solution, real.predictions, self.bins)
         layer = self.layer or result.layer
-        probes = self._save(words, real, layer, out)
+        probes = self._save(words, split, real, layer, out)
         metrics = self._setting(words, split, real, layer)
         metrics |= self._layers(words, split, codes, real, control, result)
         metrics |= self._scored(words, split, codes, probes[layer])
@@ -192,9 +192,10 @@ class PosProbe:
         write_json(out / "split.json", groups_by_part(split))
         return text
 
-    def _save(self, words: Words, real: Task, layer: str, out: Path) -> dict[str, ClassProbe]:
+    def _save(self, words: Words, split: Split, real: Task, layer: str, out: Path) -> dict[str, ClassProbe]:
         settings = words.settings
         notes = {key: settings[key] for key in ("position", "excluded_tags", "treebank")}
+        notes["trained_on"] = split.trained_on(words)
         model = words.store.fingerprint["model"]
         probes = {each: ClassProbe.of(real.solution, real.data, model, notes, each) for each in real.data.layers}
         for name, probe in probes.items():

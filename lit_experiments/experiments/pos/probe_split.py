@@ -43,6 +43,10 @@ class Split:
         out[~self.test], out[self.test] = train, test
         return out
 
+    def trained_on(self, words: Words) -> list[str]:
+        """The treebank's parts that have words among the training words."""
+        return sorted(set(words.table["part"].to_numpy()[self.lines[~self.test]].tolist()))
+
 
 def make_split(words: Words, test_fraction: float, folds: int, seed: int) -> Split:
     """The treebank's own training and test part, or documents drawn at random where it lacks one of them.
@@ -61,8 +65,7 @@ def make_split(words: Words, test_fraction: float, folds: int, seed: int) -> Spl
         "validation": groups_of(words.places(validation)),
     }
     said = ["Fitted to the treebank's training part, tested on its test part."]
-    said += [line for name, each in groups.items() for line in too_few(each, f"the {name} part")]
-    return Split(lines, test, validation, groups, said)
+    return Split(lines, test, validation, groups, said + too_few(groups))
 
 
 def _drawn(words: Words, test_fraction: float, folds: int, seed: int) -> Split:
@@ -83,8 +86,7 @@ def _drawn(words: Words, test_fraction: float, folds: int, seed: int) -> Split:
     if apart.all():
         said.append("The treebank has a validation part alone; training and test are drawn from it.")
     parts = " and ".join(dict.fromkeys(words.table["part"].to_numpy()[lines].tolist()))
-    said += too_few(both, f"the {parts} part") + too_few(calibrated, "the validation part")
-    return Split(lines, test, validation, groups, said)
+    return Split(lines, test, validation, groups, said + too_few({"validation": calibrated} | {parts: both}))
 
 
 def class_codes_of(words: Words, split: Split) -> tuple[list[str], Floats]:

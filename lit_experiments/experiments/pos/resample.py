@@ -88,7 +88,7 @@ class PosResampleCollector(Collector):
         self._words = words
         self.probe = self._probe(Path(probe), layer, trust_pickle, probe_classes)
         self._scan = scan(words, self.probe, part, conf_thresh, order, seed)
-        self._notes = [self._scan.note(conf_thresh, part)]
+        self._notes = [self._scan.note(conf_thresh, part), *_seen_in_training(self.probe, part)]
         self._samples = self._chosen()
         self._rows_at_once: int | None = None
 
@@ -259,6 +259,15 @@ class PosResampleCollector(Collector):
                 raise UserError(f"{name} must be at least 1, found {value}.")
         if not 0 < self.conf_thresh <= 1:
             raise UserError(f"conf_thresh must lie above 0 and be at most 1, found {self.conf_thresh}.")
+
+
+def _seen_in_training(probe: ClassProbe | SklearnProbe, part: str) -> list[str]:
+    """What to say of a scan of the words that a probe was fitted to."""
+    if isinstance(probe, SklearnProbe):
+        return ["a scikit-learn probe does not say what it was trained on: make sure that it was not these words"]
+    if part not in probe.notes.get("trained_on", ()):
+        return []
+    return [f"careful: the probe was trained on words of the {part} part, and is surer of those than of new ones"]
 
 
 def _content(probe: ClassProbe | SklearnProbe) -> str:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.pos.features import features
-from lit_experiments.experiments.pos.groups import Groups, Place, groups_of
+from lit_experiments.experiments.pos.groups import Place, groups_of
 from lit_experiments.plain import write_json
 from lit_experiments.sources.conllu import UNTAGGED
 from lit_experiments.sources.treebank import Sentence
@@ -173,11 +173,12 @@ def _not_installed(what: str, command: str) -> UserError:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How often a tagger agrees with the treebank. words: tagged ones; accuracy: interval over `groups`."""
+    """How often a tagger agrees with the treebank. words: tagged ones. groups: what the interval is over, such
+    as "5 documents"."""
 
     accuracy: Estimate
     words: int
-    groups: Groups
+    groups: str
 
 
 def tagger_accuracy(
@@ -195,4 +196,4 @@ def tagger_accuracy(
     groups = groups_of([place for place, _ in pairs])
     boot = bootstrap(groups.names)
     sums = boot.sums(np.stack([right, np.ones_like(right)], 1))
-    return Accuracy(boot.from_sums(sums, lambda s: s[..., 0] / s[..., 1]).item(), len(right), groups)
+    return Accuracy(boot.from_sums(sums, lambda s: s[..., 0] / s[..., 1]).item(), len(right), str(groups))

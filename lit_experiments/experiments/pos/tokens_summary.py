@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from lit_experiments.experiments.pos.groups import origin
 from lit_experiments.reports.tables import text_table
 from stores import Store
 
@@ -17,7 +18,7 @@ def describe(store: Store, examples: int) -> str:
     Raises:
         AssertionError: the states are not as many as the labels, or the counts do not add up to the treebank's words.
     """
-    columns = ["part", "doc_id", "upos", "words_in_sentence", "excluded", "unaligned"]
+    columns = ["part", "doc_id", "doc_from", "upos", "words_in_sentence", "excluded", "unaligned"]
     rows = store.table(columns).to_pylist()
     labelled = [len(row["upos"]) for row in rows]
     if store["resid_post"].lengths().tolist() != labelled:
@@ -26,7 +27,8 @@ def describe(store: Store, examples: int) -> str:
     table = [_part(name, found) for name, found in parts.items()]
     if len(parts) > 1:
         table.append(_part("together", rows))
-    lines = [text_table(_HEADERS, table)]
+    named = origin((row["doc_from"], f"{row['part']}/{row['doc_id']}") for row in rows)
+    lines = [text_table(_HEADERS, table), f"documents: {named}"]
     lines += _named("excluded by tag", Counter(item.rpartition("/")[2] for row in rows for item in row["excluded"]))
     reasons = (item.removesuffix(")").rpartition(" (")[2] for row in rows for item in row["unaligned"])
     lines += _named("not alignable", Counter(reasons))
