@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
+import time
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from lit_experiments.launch import is_idle_slurm_allocation, is_main, is_rank_ze
 from lit_experiments.plain import write_json
 
 RESULTS = "results.json"  # written last: its presence says that the folder is complete
+_PATIENCE = 600.0  # seconds that a process waits for the one beside it to make the store
 _DEMONSTRATION = "the embedded model: a demonstration subject, never a scientific result"
 
 
@@ -37,7 +39,7 @@ def collect(resolved: Resolved, argv: list[str]) -> int:
         flush_seconds=options["flush_seconds"],
         limit=options["limit"],
         trainer=trainer_arguments(options),
-        provenance=_provenance(resolved),
+        provenance={**_provenance(resolved), "started": collector.info.tokens.clock.moment},
     )
     if is_main():
         _announce(resolved, collector)
@@ -165,14 +167,39 @@ def _collector(resolved: Resolved) -> Any:
     from lit_experiments.lm.spec import ModelSpec
 
     options = resolved.options
+    run = run_folder(resolved)
     spec = ModelSpec(
         model=options["model"],
         adapter=options["adapter"],
         revision=options["revision"],
         dtype=PRECISIONS[options["precision"]],
         attn=options["attn"],
+        started=None if options["restart"] else _started(run),
     )
-    return import_class(resolved.class_path)(spec, **resolved.init_args)
+    collector = import_class(resolved.class_path)(spec, **resolved.init_args)
+    if spec.started is None and collector.info.tokens.clock.asked and not is_main():
+        # A chat template asks for the time: the store that the first process makes says which one it is.
+        collector = import_class(resolved.class_path)(replace(spec, started=_await_start(run)), **resolved.init_args)
+    return collector
+
+
+def _started(run: Path) -> str | None:
+    """When the run was first started, by its store; None for a new one."""
+    import stores
+
+    if not (run / "store" / "store.json").exists():
+        return None
+    return stores.open_store(run / "store").provenance.get("started")
+
+
+def _await_start(run: Path) -> str:
+    """The same, in a process that was started beside the one that makes the store."""
+    deadline = time.monotonic() + _PATIENCE
+    while (started := _started(run)) is None:
+        if time.monotonic() > deadline:
+            raise UserError(f"No store appeared in {run.absolute()} within {_PATIENCE / 60:.0f} minutes.")
+        time.sleep(0.2)
+    return started
 
 
 def _announce(resolved: Resolved, collector: Any) -> None:
@@ -184,7 +211,7 @@ def _announce(resolved: Resolved, collector: Any) -> None:
         say(
             "  SLURM gave several tasks, but srun did not start this command: it runs here, and starts --devices itself"
         )
-    for line in collector.notes():
+    for line in (*collector.info.notes, *collector.notes()):
         say(f"  {line}")
 
 

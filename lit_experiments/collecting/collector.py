@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
 from lightning.pytorch import LightningModule
 
+from lit_experiments.collecting.inputs import INPUT_DIGEST, input_digest, payload_ids
 from lit_experiments.collecting.plan import Batch, Sample
 from lit_experiments.collecting.subset import rows_of
 from lit_experiments.errors import RunFailed
@@ -79,6 +81,16 @@ class Collector(LightningModule, ABC):
         """Lines to print after the run, of everything in its store."""
         return []
 
+    def model_input(self, sample: Sample) -> Any:
+        """What the model reads of a sample, as plain JSON, before it has written anything: by default the token ids in
+        its payload. A resumed run refuses rows that were computed from anything else."""
+        return payload_ids(sample.payload)
+
+    def store_schema(self) -> Schema:
+        """The study's schema, and what every row says besides."""
+        schema = self.schema()
+        return replace(schema, columns=(*schema.columns, INPUT_DIGEST))
+
     @property
     def lm(self) -> LanguageModel:
         """The language model; loaded once per process, when Lightning has chosen the device."""
@@ -107,7 +119,7 @@ class Collector(LightningModule, ABC):
     def _collect(self, samples: list[Sample]) -> list[Records]:
         try:
             with torch.inference_mode():
-                return [self.collect(samples)]
+                return [self._with_digests(self.collect(samples), samples)]
         except NonFiniteStateError as error:
             raise RunFailed(f"Sample {samples[error.index].sample_id}: {error}") from error
         except (torch.OutOfMemoryError, RuntimeError) as error:
@@ -119,6 +131,12 @@ class Collector(LightningModule, ABC):
             torch.cuda.empty_cache()
         half = len(samples) // 2
         return self._collect(samples[:half]) + self._collect(samples[half:])
+
+    def _with_digests(self, records: Records, samples: list[Sample]) -> Records:
+        digests = {sample.sample_id: input_digest(self.model_input(sample)) for sample in samples}
+        for row in records.rows:
+            row[INPUT_DIGEST.name] = digests[row["sample_id"]]
+        return records
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -16,6 +16,7 @@ from lit_experiments.collecting.budget import require_room
 from lit_experiments.collecting.collector import Collector
 from lit_experiments.collecting.data import CollectData
 from lit_experiments.collecting.environment import lonely_notice
+from lit_experiments.collecting.inputs import refuse_other_inputs
 from lit_experiments.collecting.plan import Batch, Sample, first_groups, pending, plan_batches
 from lit_experiments.collecting.processes import LAUNCH_VARIABLE, supervise
 from lit_experiments.collecting.progress import PipeSink, ProgressBar, Reporter, Sink
@@ -93,7 +94,7 @@ def open_or_create(collector: Collector, settings: RunSettings) -> stores.Store:
     """
     provenance = settings.provenance | {"notes": collector.notes()}
     return stores.create_store(
-        settings.store, collector.schema(), collector.fingerprint(), provenance, settings.backend
+        settings.store, collector.store_schema(), collector.fingerprint(), provenance, settings.backend
     )
 
 
@@ -120,7 +121,9 @@ def collect(collector: Collector, settings: RunSettings, worker_command: Sequenc
     plan = make_plan(collector, settings)
     store = open_or_create(collector, settings)
     with lock.exclusive(settings.store, _LOCK_PATIENCE) as held:
-        done = frozenset(open_or_create(collector, settings).sample_ids)
+        store = open_or_create(collector, settings)
+        refuse_other_inputs(store, plan.samples, collector.model_input)
+        done = frozenset(store.sample_ids)
         left = [s for batch in pending(plan.batches, done) for s in batch.samples]
         if left or current().is_external:  # the others wait for this process even where nothing is left to do
             require_room(settings.run, store.schema, left)

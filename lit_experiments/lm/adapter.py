@@ -1,50 +1,167 @@
-"""PEFT adapters: loaded into the model's layers, switched on and off, never merged.
+"""PEFT adapters: loaded into the model's layers as plain PEFT loads them, switched on and off, never merged.
 
-Owns the check that an adapter belongs to the model. Imported only when there is one. Knows no sites.
+Owns the check that an adapter belongs to the model, and the way back to the base model where an adapter replaced
+weights of it (biases, embeddings). Imported only when there is one. Knows no sites.
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from peft import PeftModel, get_peft_model_state_dict
-from peft.utils import load_peft_weights
+import torch
+from peft import PeftConfig, PeftModel
+from torch import Tensor
 
+from lit_experiments.lm.adapter_files import base_name, embedding_rows, shapes
 from lit_experiments.lm.errors import ModelError, first_line, model_error
 from lit_experiments.lm.info import ModelInfo
 from lit_experiments.lm.locate import HUB_ID, Located
 
 
-def load_adapter(model: Any, info: ModelInfo) -> Any:
-    """Puts the adapter of `info` into `model`, in place and switched on; returns the PEFT model around it.
+class Adapted:
+    """An adapter inside a model. model: the PEFT model around it."""
 
-    Raises ModelError when the adapter was made for another model or feeds tokens instead of changing layers.
+    def __init__(self, model: Any, base: dict[torch.nn.Parameter, Tensor], added: int) -> None:
+        """base: the values that parameters had before the adapter replaced them. added: tokens that it adds."""
+        self.model, self._base, self._added = model, base, added
+
+    def get_base_model(self) -> Any:
+        """The model that the adapter lies in."""
+        return self.model.get_base_model()
+
+    @contextmanager
+    def disabled(self) -> Iterator[None]:
+        """The base model, bit for bit. Raises ModelError where the adapter gave it tokens that it does not have."""
+        if self._added:
+            raise model_error(
+                f"The adapter adds {self._added} tokens to the vocabulary, so it cannot be switched off.",
+                next_step="load the base model without the adapter",
+            )
+        adapted = {parameter: parameter.data for parameter in self._base}
+        with self.model.disable_adapter():
+            try:
+                for parameter, value in self._base.items():
+                    parameter.data = value
+                yield
+            finally:
+                for parameter, value in adapted.items():
+                    parameter.data = value
+
+
+def load_adapter(model: Any, info: ModelInfo) -> Adapted:
+    """Puts the adapter of `info` into `model`, in place and switched on.
+
+    Raises ModelError when the adapter was made for another model, feeds tokens instead of changing layers, or leaves
+    some of its own weights or of the tokens that it adds undetermined.
     """
     adapter = info.adapter
     assert adapter is not None, "called only with an adapter"
     described = json.loads((adapter.folder / "adapter_config.json").read_text(encoding="utf-8"))
     _refuse_other_base(described.get("base_model_name_or_path"), info, adapter)
+    _refuse_kind(described, info, adapter)
+    added = _make_room(model, adapter)
+    before = _replaceable(model, adapter)
+    versions = {name: (parameter, parameter._version) for name, parameter in model.named_parameters()}
     try:
         peft = PeftModel.from_pretrained(model, str(adapter.folder), is_trainable=False)
+        # Once more, for what it says: the keys that went nowhere, and the places that got none.
+        report = peft.load_adapter(str(adapter.folder), "default", is_trainable=False)
     except (ValueError, RuntimeError, KeyError, TypeError, OSError) as error:
         raise _other_model(info, adapter, first_line(error)) from error
-    if peft.active_peft_config.is_prompt_learning:
+    homeless = [*_homeless(report.unexpected_keys, model, adapter), *report.missing_keys]
+    if homeless:
+        raise _other_model(info, adapter, f"{len(homeless)} of its weights have no counterpart, such as {homeless[0]}")
+    _refuse_unfilled(model, info, adapter, added)
+    changed = {parameter: value for parameter, value in before.items() if not torch.equal(parameter.data, value)}
+    touched = [name for name, (p, version) in versions.items() if p._version != version and p not in before]
+    if touched:
+        raise ModelError(f"Adapter {adapter.name!r} changed weights of the base unseen: {', '.join(touched[:4])}.")
+    return Adapted(peft, changed, added)
+
+
+def _homeless(unexpected: list[str], model: Any, adapter: Located) -> list[str]:
+    """The keys that PEFT found no place for, without those that it saves twice and reads once."""
+    held = shapes(adapter.folder).keys()
+    tied = model.config.get_text_config(decoder=True).tie_word_embeddings
+    return [
+        key
+        for key in unexpected
+        if not (".modules_to_save." in key and key.replace(".modules_to_save.", ".") in held)
+        and not (tied and key.endswith(".token_adapter.trainable_tokens_delta"))
+    ]
+
+
+def _refuse_kind(described: dict[str, Any], info: ModelInfo, adapter: Located) -> None:
+    """Raises ModelError for adapters that do not work inside the layers, or that change how many there are."""
+    try:
+        config = PeftConfig.from_pretrained(str(adapter.folder))
+    except (ValueError, KeyError, TypeError) as error:
+        raise model_error(
+            f"Adapter {adapter.name!r} is of a kind that this version of PEFT does not know.",
+            where=str(adapter.folder / "adapter_config.json"),
+            found=f"peft_type {described.get('peft_type')!r}: {first_line(error)}",
+            next_step="upgrade peft, or name another --adapter",
+        ) from error
+    if config.is_prompt_learning or config.is_adaption_prompt:
         raise model_error(
             f"Adapter {adapter.name!r} is of type {described.get('peft_type')}, which feeds extra tokens to the model.",
             allowed="adapters inside the model's layers, such as LoRA",
             next_step="train a LoRA adapter",
         )
-    stored = set(load_peft_weights(str(adapter.folder), device="cpu")) - _embedding_keys(model)
-    held = set(get_peft_model_state_dict(peft, save_embedding_layers=False))
-    if stored != held:
-        raise _other_model(info, adapter, f"{len(stored ^ held)} of its weights have no counterpart")
-    return peft
+    for key, why in _REFUSED_SETTINGS.items():
+        if described.get(key):
+            raise model_error(
+                f"Adapter {adapter.name!r} sets {key}, {why}.",
+                where=str(adapter.folder / "adapter_config.json"),
+                found=f"{key}: {json.dumps(described[key])}",
+                next_step="name another --adapter",
+            )
 
 
-def _embedding_keys(model: Any) -> set[str]:
-    """Keys under which an adapter may bring the base's resized embeddings along, besides its own weights."""
-    embeddings = (model.get_input_embeddings(), model.get_output_embeddings())
-    names = [name for name, module in model.named_modules() if any(module is one for one in embeddings)]
-    return {f"base_model.model.{name}.weight" for name in names}
+_REFUSED_SETTINGS = {
+    "layer_replication": "which gives the model more blocks than its configuration says",
+    "alora_invocation_tokens": "which switches it on in the middle of a text, by the tokens that were read",
+    "use_qalora": "which needs quantised weights",
+}
+
+
+def _make_room(model: Any, adapter: Located) -> int:
+    """Gives the embeddings as many rows as the adapter's have, NaN where it will have to fill them in; how many."""
+    held = model.get_input_embeddings().weight.shape[0]
+    rows = embedding_rows(adapter.folder) or held
+    if rows <= held:
+        return 0
+    model.resize_token_embeddings(rows, mean_resizing=False)
+    with torch.no_grad():
+        for module in (model.get_input_embeddings(), model.get_output_embeddings()):
+            module.weight[held:] = torch.nan
+            if getattr(module, "bias", None) is not None:
+                module.bias[held:] = torch.nan
+    return rows - held
+
+
+@torch.no_grad()
+def _refuse_unfilled(model: Any, info: ModelInfo, adapter: Located, added: int) -> None:
+    if not added:
+        return
+    embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
+    weight = next(embedding.parameters())
+    rows = torch.arange(info.vocab_size - added, info.vocab_size, device=weight.device)
+    logits = head(weight.new_zeros(1, weight.shape[1]))
+    if not bool(embedding(rows).isfinite().all() and logits.isfinite().all()):
+        raise model_error(
+            f"Adapter {adapter.name!r} adds {added} tokens and does not bring all of their embeddings along.",
+            where=str(adapter.folder),
+            next_step="save it again with save_embedding_layers=True",
+        )
+
+
+def _replaceable(model: Any, adapter: Located) -> dict[torch.nn.Parameter, Tensor]:
+    """Copies of the parameters of the base that the adapter's file has values for."""
+    held = dict(model.named_parameters(remove_duplicate=False))
+    names = {base_name(key) for key in shapes(adapter.folder)}
+    return {held[name]: held[name].data.clone() for name in sorted(names & held.keys())}
 
 
 def _refuse_other_base(base: str | None, info: ModelInfo, adapter: Located) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lit_experiments.lm.capture import exact_states
 from lit_experiments.lm.errors import ModelError
@@ -96,14 +96,13 @@ class _ReadOut:
         config = lm.info.config.get_text_config(decoder=True)
         scale = getattr(config, "logit_scale", None)
         self.cap: float | None = getattr(config, "final_logit_softcapping", None)
-        head = lm.model.get_output_embeddings()
         ids = torch.tensor(pairs, device=lm.device)
-        self.rows = head.weight[ids].double() * (1.0 if scale is None else scale)  # [N, 2, width]
-        self.offsets = self.rows.new_zeros(ids.shape)
-        if head.bias is not None:
-            self.offsets = head.bias[ids].double() * (1.0 if scale is None else scale)
+        rows, offsets = _rows_of(lm.model.get_output_embeddings(), ids, lm.dtype)  # [N, 2, width], [N, 2]
+        self.rows, self.offsets = (part.double() * (1.0 if scale is None else scale) for part in (rows, offsets))
         for path in reversed(lm.info.layout.after_norm):
             linear = lm.model.get_submodule(path)
+            if type(linear) is not nn.Linear:
+                raise ModelError(f"An adapter changes {path}, which the attribution takes for a matrix.")
             if linear.bias is not None:
                 self.offsets = self.offsets + self.rows @ linear.bias.double()
             self.rows = self.rows @ linear.weight.double()
@@ -116,6 +115,21 @@ class _ReadOut:
 
     def capped(self, logits: Tensor) -> Tensor:
         return logits if self.cap is None else torch.tanh(logits / self.cap) * self.cap
+
+
+def _rows_of(head: nn.Module, ids: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """The rows and biases of an output embedding for `ids` [N, 2]: [N, 2, width], [N, 2].
+
+    Of one that an adapter changes, they are what its logits change by: their gradient, and their value at zero.
+    """
+    if type(head) is nn.Linear:
+        return head.weight[ids], head.weight.new_zeros(ids.shape) if head.bias is None else head.bias[ids]
+    width = next(head.parameters()).shape[-1]
+    with torch.inference_mode(False), torch.enable_grad():
+        zero = torch.zeros(*ids.shape, width, dtype=dtype, device=ids.device, requires_grad=True)
+        logits = head(zero).gather(-1, ids.clone()[..., None])[..., 0]
+        (rows,) = torch.autograd.grad(logits.sum(), zero)
+    return rows, logits.detach()
 
 
 def _check(lm: LanguageModel, sequences: Sequence[Sequence[int]], pairs: Sequence[tuple[int, int]]) -> None:

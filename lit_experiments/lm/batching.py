@@ -48,9 +48,7 @@ def pad_left(sequences: Sequence[Sequence[int]], device: torch.device, width: in
     longest = max(width, int(lengths.max()))
     ids = torch.tensor([[*[sequence[0]] * (longest - len(sequence)), *sequence] for sequence in sequences])
     column = torch.arange(longest)[None] - (longest - lengths)[:, None]
-    return Batch(
-        ids.to(device), column.clamp(min=0).to(device), (column >= 0).to(device), lengths[:, None].to(device)
-    )
+    return Batch(ids.to(device), column.clamp(min=0).to(device), (column >= 0).to(device), lengths[:, None].to(device))
 
 
 def chosen_rows(sequences: Sequence[Sequence[int]], positions: Positions, longest: int) -> list[list[int]]:

@@ -80,32 +80,91 @@ OVERRIDDEN_KEYS = {
     "torch_dtype": "--precision",
     "attn_implementation": "--attn",
     "_attn_implementation": "--attn",
-    "use_cache": "given with every call",
-    "return_dict": "given with every call",
-    "use_return_dict": "given with every call",
-    "output_hidden_states": "states are read by hooks",
-    "output_attentions": "attention is not read",
-    "output_router_logits": "the router's loss is not computed",
-    "tie_last_hidden_states": "states are read by hooks",
+    "use_cache": "set for every model: how outputs are handed over",
+    "return_dict": "set for every model: how outputs are handed over",
+    "use_return_dict": "set for every model: how outputs are handed over",
+    "output_hidden_states": "hidden states are read by hooks",
+    "output_attentions": "set for every model: attention is not read",
+    "output_router_logits": "set for every model: no loss is computed",
+    "tie_last_hidden_states": "hidden states are read by hooks",
 }
 
 # Keys that describe files, training or other tasks.
 INERT_KEYS = frozenset(
-    """_name_or_path name_or_path _commit_hash transformers_version model_type architectures auto_map custom_pipelines
-    task_specific_params finetuning_task problem_type id2label label2id num_labels classifier_dropout n_ctx
-    predict_special_tokens prefix torchscript pretraining_tp unsloth_version unsloth_fixed model_max_length
-    max_sequence_length seq_length tokenizer_class onnx_export use_bfloat16 fp16 bf16 bos_token eos_token pad_token
-    gradient_checkpointing kv_cache_dtype rotary_base quantization transformers_weights chunk_size_feed_forward
-    rope_theta rope_scaling rope_local_base_freq partial_rotary_factor rotary_pct rotary_emb_base use_mrope
-    original_max_position_embeddings layer_types tie_word_embeddings per_layer_config""".split()
+    [
+        "_name_or_path",
+        "name_or_path",
+        "_commit_hash",
+        "transformers_version",
+        "model_type",
+        "architectures",
+        "auto_map",
+        "custom_pipelines",
+        "task_specific_params",
+        "finetuning_task",
+        "problem_type",
+        "id2label",
+        "label2id",
+        "num_labels",
+        "classifier_dropout",
+        "n_ctx",
+        "predict_special_tokens",
+        "prefix",
+        "torchscript",
+        "pretraining_tp",
+        "unsloth_version",
+        "unsloth_fixed",
+        "model_max_length",
+        "max_sequence_length",
+        "seq_length",
+        "tokenizer_class",
+        "onnx_export",
+        "use_bfloat16",
+        "fp16",
+        "bf16",
+        "bos_token",
+        "eos_token",
+        "pad_token",
+        "gradient_checkpointing",
+        "kv_cache_dtype",
+        "rotary_base",
+        "quantization",
+        "transformers_weights",
+        "chunk_size_feed_forward",
+        "rope_theta",
+        "rope_scaling",
+        "rope_local_base_freq",
+        "partial_rotary_factor",
+        "rotary_pct",
+        "rotary_emb_base",
+        "use_mrope",
+        "original_max_position_embeddings",
+        "layer_types",
+        "tie_word_embeddings",
+        "per_layer_config",
+    ]
 )
 
 # generation_config.json: what ends a text is read; everything else is Transformers' sampler's, and ours takes none.
 GENERATION_READ = frozenset({"eos_token_id"})
 GENERATION_INERT = frozenset(
-    """_from_model_config transformers_version bos_token_id pad_token_id decoder_start_token_id use_cache max_length
-    max_new_tokens output_attentions output_hidden_states output_scores output_logits return_dict_in_generate
-    cache_implementation chat_format""".split()
+    [
+        "_from_model_config",
+        "transformers_version",
+        "bos_token_id",
+        "pad_token_id",
+        "decoder_start_token_id",
+        "use_cache",
+        "max_length",
+        "max_new_tokens",
+        "output_attentions",
+        "output_hidden_states",
+        "output_scores",
+        "output_logits",
+        "return_dict_in_generate",
+        "cache_implementation",
+        "chat_format",
+    ]
 )
 
 
@@ -135,7 +194,13 @@ def unread(folder: Path, raw: dict[str, Any], config: Any) -> list[str]:
     """Lines that say what of the folder takes no part: files that nobody knows, keys without a use, sampling settings,
     code."""
     lines: list[str] = []
-    known = (*TOKENIZER_FILES, *SETTINGS_FILES, *WEIGHT_FILES, *UNREAD_FILES, *("additional_chat_templates", "chat_templates"))
+    known = (
+        *TOKENIZER_FILES,
+        *SETTINGS_FILES,
+        *WEIGHT_FILES,
+        *UNREAD_FILES,
+        *("additional_chat_templates", "chat_templates"),
+    )
     strange = [p.name for p in sorted(folder.iterdir()) if not _matches(p.name, known)]
     if strange:
         lines.append(f"Files of the model's folder that are not read: {_listed(strange)}.")

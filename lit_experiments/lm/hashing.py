@@ -12,10 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from lit_experiments.lm.locate import Located, weight_files
+from lit_experiments.lm.folder import SETTINGS_FILES, TOKENIZER_FILES
+from lit_experiments.lm.locate import Located, has_tokenizer, weight_files
 
 VOLATILE = ("_name_or_path", "transformers_version", "base_model_name_or_path")
-TOKENIZER_PATTERNS = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "*.jinja")
 
 
 def model_identity(located: Located) -> dict[str, Any]:
@@ -23,18 +23,28 @@ def model_identity(located: Located) -> dict[str, Any]:
     if located.commit is not None:
         return {"repository": located.name, "commit": located.commit}
     folder = located.folder
+    config, generation = (folder / name for name in SETTINGS_FILES)
     return {
-        "weights": _hashes(weight_files(folder)),
-        "config": _json_hash(folder / "config.json"),
-        "tokenizer": _hashes(sorted({path for pattern in TOKENIZER_PATTERNS for path in folder.glob(pattern)})),
+        "weights": _hashes([*weight_files(folder), *sorted(folder.glob("*.index.json"))]),
+        "config": _json_hash(config),
+        "generation": _json_hash(generation) if generation.is_file() else None,
+        "tokenizer": tokenizer_hashes(folder),
     }
 
 
+def tokenizer_hashes(folder: Path) -> dict[str, str]:
+    """Content hashes of the tokenizer's files, chat templates included, by their path below the folder."""
+    paths = sorted({path for pattern in TOKENIZER_FILES for path in folder.glob(pattern)})
+    return dict(zip((str(path.relative_to(folder)) for path in paths), map(file_hash, paths), strict=True))
+
+
 def adapter_identity(located: Located) -> dict[str, Any]:
-    """Content hashes of an adapter; the base model's path, which its configuration carries, does not count."""
+    """Content hashes of an adapter, and of the tokenizer that it brings along; the base model's path, which its
+    configuration carries, does not count."""
     return {
         "weights": _hashes(sorted(located.folder.glob("adapter_model.*"))),
         "config": _json_hash(located.folder / "adapter_config.json"),
+        "tokenizer": tokenizer_hashes(located.folder) if has_tokenizer(located.folder) else None,
     }
 
 

@@ -12,20 +12,22 @@ import transformers
 from transformers import AutoConfig
 
 from lit_experiments.lm.errors import ModelError, model_error
+from lit_experiments.lm.folder import check_config, check_folder, unread
 from lit_experiments.lm.hashing import adapter_identity, model_identity
 from lit_experiments.lm.layouts import Layout, layout_of
-from lit_experiments.lm.locate import Located, locate_adapter, locate_model
+from lit_experiments.lm.locate import Located, has_tokenizer, locate_adapter, locate_model
 from lit_experiments.lm.rope import LengthRope, length_rope
 from lit_experiments.lm.sites import available_sites
 from lit_experiments.lm.spec import ModelSpec
-from lit_experiments.lm.tokens import Tokens, load_tokens
+from lit_experiments.lm.tokens import Tokens, added_beyond, load_tokens
+from lit_experiments.lm.transformers_log import overheard
 
 
 @dataclass(frozen=True)
 class ModelInfo:
     """A model's facts. `window`: most tokens it can read, None if it sets no limit. `attn`: the attention
     implementation in use, never `auto`. `rope`: how rotary frequencies depend on a text's length, None where they do
-    not. `sites`: every site name it has."""
+    not. `sites`: every site name it has. `notes`: what to say of the model before a run."""
 
     spec: ModelSpec
     located: Located
@@ -41,6 +43,7 @@ class ModelInfo:
     vocab_size: int
     window: int | None
     sites: tuple[str, ...]
+    notes: tuple[str, ...]
 
     @property
     def name(self) -> str:
@@ -80,9 +83,14 @@ class ModelInfo:
 def read_info(spec: ModelSpec) -> ModelInfo:
     """Configuration and tokenizer of a model; downloads no weights. Raises ModelError."""
     located = locate_model(spec.model, spec.revision, with_weights=False)
+    check_folder(located.folder, spec.model)
     adapter = None if spec.adapter is None else locate_adapter(spec.adapter)
-    config = _read_config(located.folder)
-    text_config = config.get_text_config(decoder=True)
+    with overheard() as warnings:
+        config, raw = _read_config(located.folder)
+        text_config = config.get_text_config(decoder=True)
+        vocabulary = _vocabulary(text_config.vocab_size, adapter)
+        spelling = located.folder if adapter is None or not has_tokenizer(adapter.folder) else adapter.folder
+        tokens = load_tokens(spelling, config.model_type, vocabulary, spec.started)
     layout = layout_of(config, str(located.folder))
     rope = length_rope(config)
     return ModelInfo(
@@ -91,19 +99,46 @@ def read_info(spec: ModelSpec) -> ModelInfo:
         adapter=adapter,
         config=config,
         layout=layout,
-        tokens=load_tokens(located.folder, config.model_type),
+        tokens=tokens,
         attn=_attention(spec, config),
         rope=rope,
         model_type=config.model_type,
         n_layers=text_config.num_hidden_layers,
         d_model=text_config.hidden_size,
-        vocab_size=text_config.vocab_size,
+        vocab_size=vocabulary,
         window=None if rope is not None and rope.dynamic else getattr(text_config, "max_position_embeddings", None),
         sites=tuple(available_sites(layout, text_config.num_hidden_layers)),
+        notes=(
+            *unread(located.folder, raw, config),
+            *_tokenizer_notes(tokens, vocabulary, spelling != located.folder),
+            *(f"Transformers: {line}" for line in warnings),
+        ),
     )
 
 
-def _read_config(folder: Path) -> Any:
+def _vocabulary(base: int, adapter: Located | None) -> int:
+    """How many ids the model has, with the tokens that an adapter adds."""
+    if adapter is None:
+        return base
+    from lit_experiments.lm.adapter_files import embedding_rows
+
+    return embedding_rows(adapter.folder) or base
+
+
+def _tokenizer_notes(tokens: Tokens, vocabulary: int, of_adapter: bool) -> list[str]:
+    lines = ["The tokenizer is the one in the adapter's folder."] if of_adapter else []
+    beyond = added_beyond(tokens.tokenizer, vocabulary)
+    if beyond:
+        shown = ", ".join(beyond[:5]) + (f" and {len(beyond) - 5} more" if len(beyond) > 5 else "")
+        lines.append(
+            f"The tokenizer knows {len(beyond)} added tokens that the model has no embedding for, and texts with them "
+            f"are refused: {shown}."
+        )
+    return lines
+
+
+def _read_config(folder: Path) -> tuple[Any, dict[str, Any]]:
+    """The configuration, and what stands in its file."""
     path = folder / "config.json"
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
@@ -113,10 +148,15 @@ def _read_config(folder: Path) -> Any:
         raise model_error("The model's configuration names no model_type.", where=str(path))
     if raw["model_type"] not in transformers.CONFIG_MAPPING:
         raise _unknown_type(raw["model_type"], path)
+    check_config(raw, path)
     config = AutoConfig.from_pretrained(folder, local_files_only=True)
     if type(config) not in transformers.MODEL_FOR_CAUSAL_LM_MAPPING:
         raise model_error(f"Architecture {config.model_type!r} is no causal language model.", where=str(path))
-    return config
+    for one in (config, config.get_text_config(decoder=True)):  # how outputs are handed over, not what they are
+        one.return_dict, one.output_hidden_states, one.output_attentions = True, False, False
+        if hasattr(one, "output_router_logits"):
+            one.output_router_logits = False
+    return config, raw
 
 
 def _unknown_type(model_type: str, path: Path) -> ModelError:

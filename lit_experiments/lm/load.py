@@ -4,17 +4,15 @@ Owns every way in which weights can fail to load from a found folder. Knows noth
 sites are (`layouts`).
 """
 
+import logging
 import pickle
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+import warnings as python_warnings
 from dataclasses import replace
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM
-from transformers.utils import logging as transformers_logging
 
 from lit_experiments.lm.buffers import keep_freed_memory
 from lit_experiments.lm.errors import ModelError, first_line, model_error
@@ -24,6 +22,10 @@ from lit_experiments.lm.model import LanguageModel
 from lit_experiments.lm.rope import RotaryByRow
 from lit_experiments.lm.selfcheck import check_sites
 from lit_experiments.lm.spec import ModelSpec
+from lit_experiments.lm.transformers_log import overheard
+from lit_experiments.lm.weights import refuse_misfit
+
+_LOG = logging.getLogger(__name__)
 
 
 def load(spec: ModelSpec, device: str | torch.device) -> LanguageModel:
@@ -44,11 +46,12 @@ def load_untrained(spec: ModelSpec, device: str | torch.device, seed: int) -> La
     """
     info = read_info(replace(spec, adapter=None))
     device = torch.device(device)
-    with _quiet(), torch.random.fork_rng(devices=[]):
+    with overheard() as warnings, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = AutoModelForCausalLM.from_config(
             info.config, dtype=getattr(torch, spec.dtype), attn_implementation=info.attn
         )
+    _say(info, warnings)
     return _ready(model.to(device), info, device, peft=None)
 
 
@@ -64,7 +67,7 @@ def _ready(model: Any, info: ModelInfo, device: torch.device, peft: Any) -> Lang
 
 def _load_weights(info: ModelInfo, device: torch.device) -> Any:
     try:
-        with _quiet():
+        with overheard() as warnings:
             model, report = AutoModelForCausalLM.from_pretrained(
                 info.located.folder,
                 config=info.config,
@@ -83,29 +86,22 @@ def _load_weights(info: ModelInfo, device: torch.device) -> Any:
             found=f"{type(error).__name__}: {first_line(error)}",
             next_step="check that the download is complete and fits its config.json",
         ) from error
-    _refuse_incomplete(info, report)
+    refuse_misfit(info, report, warnings)
+    _say(info, warnings)
     return model
 
 
-def _refuse_incomplete(info: ModelInfo, report: dict[str, Any]) -> None:
-    """Transformers would fill missing weights with random numbers and only warn."""
-    missing = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
-    if missing:
-        raise model_error(
-            f"The weights of {info.spec.model!r} do not fill the model that its config.json describes.",
-            where=str(info.located.folder),
-            found=f"{len(missing)} missing or of another shape: {', '.join(missing[:4])}"
-            + (", ..." if len(missing) > 4 else ""),
-            next_step="use the config.json that belongs to these weights",
-        )
+def _say(info: ModelInfo, warnings: list[str]) -> None:
+    for line in warnings:
+        _LOG.warning("Transformers, of %s: %s", info.spec.model, line)
 
 
 def _load_adapter(model: Any, info: ModelInfo) -> Any:
     # PEFT takes as long to import as everything else together, and most runs have no adapter.
     from lit_experiments.lm.adapter import load_adapter
 
-    with warnings.catch_warnings():  # PEFT asks Transformers for things by names that are going out of use
-        warnings.simplefilter("ignore", FutureWarning)
+    with python_warnings.catch_warnings():  # PEFT asks Transformers for things by names that are going out of use
+        python_warnings.simplefilter("ignore", FutureWarning)
         return load_adapter(model, info)
 
 
@@ -115,18 +111,3 @@ def _too_large(info: ModelInfo, device: torch.device) -> ModelError:
         found=f"dtype {info.spec.dtype}",
         next_step="use bfloat16, a smaller model, or a device with more memory",
     )
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No progress bar and no load report on standard error: what matters in them is raised as an error."""
-    level = transformers_logging.get_verbosity()
-    bars = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(level)
-        if bars:
-            transformers_logging.enable_progress_bar()

@@ -16,10 +16,10 @@ from huggingface_hub import constants, errors
 from lit_experiments.lm.errors import ModelError, model_error
 
 EMBEDDED = "embedded"
-SMALL_FILES = ["*.json", "*.txt", "*.jinja", "*.model"]
+SMALL_FILES = ["*.json", "*.txt", "*.jinja", "*.model", "*.model.v*", "*.tiktoken"]
 SAFETENSORS = ["model*.safetensors"]
 BINARIES = ["pytorch_model*.bin"]
-ADAPTER_FILES = ["adapter_config.json", "adapter_model.*"]
+ADAPTER_FILES = ["adapter_model.*", *SMALL_FILES]
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model", "vocab.txt")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
@@ -67,6 +67,11 @@ def locate_adapter(adapter: str) -> Located:
             next_step="name the folder that `save_pretrained` of the adapter wrote",
         )
     return located
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Whether the folder holds a whole tokenizer, and not just settings of one."""
+    return any((folder / name).is_file() for name in TOKENIZER_FILES)
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -181,7 +186,7 @@ def _require_config(located: Located) -> None:
 
 
 def _require_tokenizer(located: Located) -> None:
-    if not any((located.folder / name).is_file() for name in TOKENIZER_FILES):
+    if not has_tokenizer(located.folder):
         raise model_error(
             f"Model {located.name!r} comes without a tokenizer.",
             where=str(located.folder),

@@ -23,7 +23,7 @@ from lit_experiments.lm.rope import RotaryByRow
 class LanguageModel:
     """A causal language model on one device, in evaluation mode, without gradients.
 
-    `model` is Hugging Face's model (an adapter, if any, lives inside it and is on); `peft` wraps it when there is one;
+    `model` is Hugging Face's model (an adapter, if any, lives inside it and is on); `peft` is that adapter, or None;
     `rope` turns every row by its own length where lengths matter, None where they do not; `buffers` is the host memory
     that captured states go to, `encoder` casts them. One forward pass at a time.
     """
@@ -81,12 +81,12 @@ class LanguageModel:
 
     @contextmanager
     def adapter_disabled(self) -> Iterator[None]:
-        """The base model, bit for bit: the same object with its adapter switched off. Nothing is ever merged."""
-        if self.peft is None:
+        """The base model, bit for bit: the same object with its adapter switched off. Nothing is ever merged.
+
+        Raises ModelError for an adapter that added tokens, which the base does not have.
+        """
+        with nullcontext() if self.peft is None else self.peft.disabled():
             yield
-        else:
-            with self.peft.disable_adapter():
-                yield
 
     def check_sequences(self, sequences: Sequence[Sequence[int]], room: int | Sequence[int] = 0) -> None:
         """Refuses what the model cannot read: empty or too long sequences (with `room` tokens to come, for all

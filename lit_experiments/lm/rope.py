@@ -111,7 +111,13 @@ class RotaryByRow:
             self._lengths = None
 
     def _forward(
-        self, module: nn.Module, original: Callable[..., Any], x: Tensor, position_ids: Tensor, *args: Any, **kwargs: Any
+        self,
+        module: nn.Module,
+        original: Callable[..., Any],
+        x: Tensor,
+        position_ids: Tensor,
+        *args: Any,
+        **kwargs: Any,
     ) -> Any:
         key = kwargs.get("layer_type", args[0] if args else None) or ""
         if self._lengths is None or key not in self.rope.limits:

@@ -15,7 +15,8 @@ class ModelSpec:
     model: `embedded`, a local folder in Hugging Face layout, or a Hub id. adapter: a PEFT adapter's folder or Hub id.
     revision: branch, tag or commit of a Hub id. dtype: what the weights are loaded in. attn: the attention
     implementation; `auto` is `sdpa` where the model allows it and `eager` where it does not (soft-capped attention),
-    and `info.read_info` records which one that was.
+    and `info.read_info` records which one that was. started: the time that a chat template is told, in ISO format; None
+    takes the present.
     """
 
     model: str
@@ -23,6 +24,7 @@ class ModelSpec:
     revision: str | None
     dtype: str
     attn: str
+    started: str | None = None
 
     def __post_init__(self) -> None:
         for name, value, allowed in (("dtype", self.dtype, DTYPES), ("attn", self.attn, ATTENTION)):

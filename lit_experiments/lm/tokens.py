@@ -1,45 +1,59 @@
-"""Text to token ids and back, with exactly one beginning-of-sequence token where the model uses one.
+"""Text to token ids and back: the tokenizer's own ids, what it puts in front of a text included.
 
-Owns the BOS policy, decided once per model and recorded:
+Owns the policy of what stands in front, decided once per model and recorded:
 
-    tokenizer   the tokenizer puts BOS in front by itself, so the model was trained with it
-    added       the tokenizer leaves it out although its configuration or the architecture says the model reads one
-    none        no BOS (GPT-2, GPT-NeoX, Qwen)
+    tokenizer   the tokenizer puts special tokens in front by itself, usually BOS, so the model was trained with them
+    added       the tokenizer leaves BOS out although its configuration or the architecture says the model reads one
+    none        nothing (GPT-2, GPT-NeoX, Qwen)
 
-Whatever the policy, text is tokenised without special tokens and BOS is put in front here, so that a text that already
-begins with it (a rendered chat template) gets no second one. Knows no weights.
+Whatever the policy, text is tokenised without special tokens and they are put in front here, so that a text that
+already begins with them (a rendered chat template) gets none twice. A tokenizer that changes a text in another way,
+such as ending it with end-of-text, is refused. Knows no weights.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from transformers import AutoTokenizer
 
-from lit_experiments.lm.errors import first_line, model_error
+from lit_experiments.lm.chat import Chat, Clock, render
+from lit_experiments.lm.errors import ModelError, first_line, model_error
 
 ALWAYS_BOS = frozenset({"opt", "gemma", "gemma2", "gemma3", "gemma3_text"})
+_PROBES = ("a", "The cat sat.", "12 + 7")  # texts that show what a tokenizer puts around any text
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """A tokenizer with its BOS policy. `bos_id` is None when the policy is `none`."""
+    """A tokenizer with its policy. prefix: the ids in front of every text, none or None under the policy `none`.
+    vocabulary: how many ids the model has; None accepts all. clock: what a chat template is told the time by."""
 
     tokenizer: Any
     bos_policy: str
-    bos_id: int | None
+    prefix: tuple[int, ...] | None
+    vocabulary: int | None = None
+    clock: Clock = field(default_factory=Clock, repr=False)
+
+    @property
+    def bos_id(self) -> int | None:
+        """The first of the ids in front; None where there are none."""
+        return self.prefix[0] if self.prefix else None
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of `text`, with exactly one BOS in front if the model uses one. Raises ModelError on two."""
+        """Token ids of `text`, with what the model reads in front exactly once.
+
+        Raises ModelError on two BOS, and for a text with tokens that the model does not have.
+        """
         # verbose=False: that a text is too long for the model is said elsewhere
         return self._begun(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"], text)
 
     def encode_with_spans(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
-        """The ids of `encode`, and for each the characters [start, end) of `text` that it stands for; an added BOS
-        stands for none, (0, 0); several tokens of one character (its bytes) all have that character's.
+        """The ids of `encode`, and for each the characters [start, end) of `text` that it stands for; what was put in
+        front stands for none, (0, 0); several tokens of one character (its bytes) all have that character's.
 
-        Raises ModelError on two BOS, and for a tokenizer that does not know its offsets.
+        Raises ModelError as `encode` does, and for a tokenizer that does not know its offsets.
         """
         if not self.tokenizer.is_fast:
             raise model_error(
@@ -47,9 +61,9 @@ class Tokens:
                 where=type(self.tokenizer).__name__,
                 next_step="save it as a fast tokenizer (tokenizer.json)",
             )
-        found = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-        spans = [(int(start), int(end)) for start, end in found["offset_mapping"]]
-        ids = self._begun(found["input_ids"], text)
+        encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        spans = [(int(start), int(end)) for start, end in encoded["offset_mapping"]]
+        ids = self._begun(encoded["input_ids"], text)
         return ids, [(0, 0)] * (len(ids) - len(spans)) + spans
 
     def pieces(self, ids: list[int]) -> list[str]:
@@ -62,10 +76,10 @@ class Tokens:
             for mark, text in zip(marked, texts, strict=True)
         ]
 
-    def prompt(self, text: str, chat: bool) -> tuple[str, list[int]]:
+    def prompt(self, text: str, chat: Chat | None) -> tuple[str, list[int]]:
         """(what the model reads, its token ids): the text itself, or as a user's turn in the chat template, up to
-        where the model's own turn begins. Raises ModelError without a chat template."""
-        shown = self._in_chat(text) if chat else text
+        where the model's own turn begins. Raises ModelError as `chat.render` and `encode` do."""
+        shown = text if chat is None else render(self.tokenizer, text, chat, self.clock)
         return shown, self.encode(shown)
 
     def decode(self, ids: list[int]) -> str:
@@ -78,19 +92,16 @@ class Tokens:
         """
         before, whole = self.decode(prefix), self.decode([*prefix, *ids])
         pairs = enumerate(zip(before, whole, strict=False))
-        return whole[next((at for at, (one, other) in pairs if one != other), min(len(before), len(whole))) :]
+        return whole[next((i for i, (one, other) in pairs if one != other), min(len(before), len(whole))) :]
 
     def _begun(self, ids: list[int], text: str) -> list[int]:
-        """`ids` with the BOS in front that the model reads."""
-        begun = list(ids) if self.bos_id is None or ids[:1] == [self.bos_id] else [self.bos_id, *ids]
+        """`ids` behind what the model reads in front of every text."""
+        prefix = list(self.prefix or ())
+        begun = list(ids) if prefix and ids[:1] == prefix[:1] else [*prefix, *ids]
         self._refuse_double_bos(begun, text)
+        if self.vocabulary is not None and begun and max(begun) >= self.vocabulary:
+            raise self._foreign(begun, text)
         return begun
-
-    def _in_chat(self, text: str) -> str:
-        if self.tokenizer.chat_template is None:
-            raise model_error("This model's tokenizer has no chat template.", next_step="--chat_template false")
-        turn = [{"role": "user", "content": text}]
-        return str(self.tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True))
 
     def _refuse_double_bos(self, ids: list[int], text: str) -> None:
         bos = self.tokenizer.bos_token_id
@@ -101,9 +112,23 @@ class Tokens:
                 next_step="leave the token out of the text; it is added here where the model uses one",
             )
 
+    def _foreign(self, ids: list[int], text: str) -> ModelError:
+        foreign = [token for token in ids if self.vocabulary is not None and token >= self.vocabulary]
+        names = self.tokenizer.convert_ids_to_tokens(foreign[:3])
+        return model_error(
+            "The text holds tokens that its tokenizer knows and the model does not.",
+            where=repr(text[:60]),
+            found=", ".join(f"{name!r} ({token})" for name, token in zip(names, foreign, strict=False)),
+            allowed=f"ids 0 to {(self.vocabulary or 0) - 1}",
+            next_step="take such tokens out of the text, or give the tokenizer that belongs to the model",
+        )
 
-def load_tokens(folder: Path, model_type: str) -> Tokens:
-    """The tokenizer in `folder` and its BOS policy. Raises ModelError when it cannot be read."""
+
+def load_tokens(folder: Path, model_type: str, vocabulary: int | None = None, moment: str | None = None) -> Tokens:
+    """The tokenizer in `folder` and its policy. vocabulary: how many ids the model has. moment: see `Clock`.
+
+    Raises ModelError when it cannot be read, puts something around a text that is not kept here, or is another model's.
+    """
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
@@ -113,18 +138,74 @@ def load_tokens(folder: Path, model_type: str) -> Tokens:
             found=f"{type(error).__name__}: {first_line(error)}",
             next_step="save it again: AutoTokenizer.from_pretrained(...).save_pretrained(folder)",
         ) from error
-    policy = _bos_policy(tokenizer, _explicit_setting(folder), model_type)
-    return Tokens(tokenizer, policy, None if policy == "none" else tokenizer.bos_token_id)
+    if vocabulary is not None:
+        _refuse_larger(tokenizer, vocabulary, folder)
+    policy, prefix = _policy(tokenizer, _explicit_setting(folder), model_type, folder)
+    return Tokens(tokenizer, policy, prefix, vocabulary, Clock(moment))
 
 
-def _bos_policy(tokenizer: Any, explicit: bool | None, model_type: str) -> str:
-    if tokenizer.bos_token_id is None:
-        return "none"
-    if tokenizer("a")["input_ids"][:1] == [tokenizer.bos_token_id]:
-        return "tokenizer"
-    if explicit or (explicit is None and model_type in ALWAYS_BOS):
-        return "added"
-    return "none"
+def added_beyond(tokenizer: Any, vocabulary: int) -> list[str]:
+    """Tokens that were added to a tokenizer and that the model has no embedding for."""
+    return [str(token) for number, token in sorted(tokenizer.added_tokens_decoder.items()) if number >= vocabulary]
+
+
+def _refuse_larger(tokenizer: Any, vocabulary: int, folder: Path) -> None:
+    """Raises ModelError if ordinary tokens, which any text may hold, lie beyond the model's embedding."""
+    added = tokenizer.added_tokens_decoder
+    beyond = {token: number for token, number in tokenizer.get_vocab().items() if number >= vocabulary}
+    ordinary = sorted(number for number in beyond.values() if number not in added)
+    if ordinary:
+        raise model_error(
+            "The tokenizer has more tokens than the model has embeddings: they do not belong together.",
+            where=str(folder),
+            found=f"{len(ordinary)} ordinary tokens with ids up to {ordinary[-1]}",
+            allowed=f"ids 0 to {vocabulary - 1}",
+            next_step="put the tokenizer that belongs to the model into its folder",
+        )
+
+
+def _policy(tokenizer: Any, explicit: bool | None, model_type: str, folder: Path) -> tuple[str, tuple[int, ...]]:
+    around = set.intersection(*(_around(tokenizer, text) for text in (*_PROBES, *_ordinary(tokenizer))))
+    prefix, suffix = max(around, key=lambda pair: len(pair[0]), default=((), ()))
+    if not around or suffix:
+        raise _not_kept(tokenizer, suffix, folder)
+    if prefix:
+        return "tokenizer", prefix
+    bos = tokenizer.bos_token_id
+    if bos is not None and (explicit or (explicit is None and model_type in ALWAYS_BOS)):
+        return "added", (bos,)
+    return "none", ()
+
+
+def _ordinary(tokenizer: Any) -> list[str]:
+    """A few of the tokenizer's own tokens as texts, for one that knows no English."""
+    special = set(tokenizer.all_special_ids)
+    ids = [number for number in sorted(tokenizer.get_vocab().values()) if number not in special]
+    return [tokenizer.decode([number]) for number in ids[:: max(1, len(ids) // 3)]]
+
+
+def _around(tokenizer: Any, text: str) -> set[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """(what a tokenizer puts in front, what behind) a text's own tokens, for every place where they can lie."""
+    own = tokenizer(text, add_special_tokens=False)["input_ids"]
+    whole = tokenizer(text)["input_ids"]
+    starts = [i for i in range(len(whole) - len(own) + 1) if whole[i : i + len(own)] == own]
+    return {(tuple(whole[:start]), tuple(whole[start + len(own) :])) for start in starts}
+
+
+def _not_kept(tokenizer: Any, suffix: tuple[int, ...], folder: Path) -> ModelError:
+    if suffix:
+        return model_error(
+            "The tokenizer ends every text with a special token, and a text that has ended cannot be continued.",
+            where=str(folder),
+            found=", ".join(tokenizer.convert_ids_to_tokens(list(suffix))),
+            next_step="set add_eos_token to false in tokenizer_config.json, or take the token out of tokenizer.json's "
+            "post_processor",
+        )
+    return model_error(
+        "The tokenizer changes a text's tokens when it adds special ones, which cannot be kept here.",
+        where=str(folder),
+        next_step="save the tokenizer with a post_processor that puts special tokens in front and nothing else",
+    )
 
 
 def _explicit_setting(folder: Path) -> bool | None:

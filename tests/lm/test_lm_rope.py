@@ -234,6 +234,8 @@ def test_a_model_without_such_modules_is_refused(folder_for):
 
 def test_the_load_time_check_notices_a_row_that_company_changes(folder_for, monkeypatch):
     """As it was before rows were turned by their own length."""
-    monkeypatch.setattr(RotaryByRow, "_forward", lambda self, module, original, *args, **kwargs: original(*args, **kwargs))
+    monkeypatch.setattr(
+        RotaryByRow, "_forward", lambda self, module, original, *args, **kwargs: original(*args, **kwargs)
+    )
     with pytest.raises(ModelError, match="a row beside a longer one"):
         load(spec(folder_for("llama longrope")), "cpu")

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tiny_models import ARCHITECTURES, REAL_MODEL, make_tokenizer, random_model, save, spec
+from tiny_models import ARCHITECTURES, REAL_MODEL, random_model, save, spec
 
 from lit_experiments.lm.errors import ModelError
 from lit_experiments.lm.info import read_info
@@ -66,19 +66,6 @@ def test_a_text_that_brings_its_own_bos_gets_no_second_one(info_with, architectu
 def test_two_in_a_row_are_refused(info_with, architecture, adds_bos):
     with pytest.raises(ModelError, match="two beginning-of-sequence tokens"):
         info_with(architecture, adds_bos).tokens.encode("<s> <s> w5")
-
-
-def test_the_end_token_of_a_tokenizer_is_never_appended(info_with, tmp_path):
-    from tokenizers import processors
-
-    info = info_with("llama", True)
-    tokenizer = make_tokenizer(True)
-    template = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 1)])
-    tokenizer.backend_tokenizer.post_processor = template
-    tokenizer.save_pretrained(tmp_path / "model")
-    tokens = read_info(info.spec).tokens
-    assert tokens.tokenizer("w5")["input_ids"] == [0, 5, 1]
-    assert tokens.encode("w5") == [0, 5]
 
 
 def test_the_policy_is_part_of_the_fingerprint(info_with):

@@ -45,6 +45,8 @@ class ClusteringCollector(ProblemCollector):
         id_column: str | None,
         prompt: str,
         chat_template: bool,
+        chat_options: dict[str, Any],
+        system_prompt: str | None,
         temperature: float,
         completions: int,
         top_p: float,
@@ -68,6 +70,8 @@ class ClusteringCollector(ProblemCollector):
             id_column: Key or column of the id; null finds the usual ones.
             prompt: Template with {question}.
             chat_template: Put the prompt into the tokenizer's chat template.
+            chat_options: Options of the chat template, e.g. {enable_thinking: false}.
+            system_prompt: Text of a system turn in front of the prompt; null for none.
             temperature: At which to sample, above 0.
             completions: How many of each problem, at least 2.
             top_p: Nucleus of the sampling; 1 keeps everything.
@@ -90,7 +94,17 @@ class ClusteringCollector(ProblemCollector):
             )
         columns = (question_column, answer_column, solution_column, id_column)
         chosen = ProblemSettings(
-            problems, num_problems, columns, prompt, chat_template, seed, too_long, malformed, quoting
+            problems,
+            num_problems,
+            columns,
+            prompt,
+            chat_template,
+            seed,
+            too_long,
+            malformed,
+            quoting,
+            chat_options,
+            system_prompt,
         )
         self.window = pooling_window(latent_sampling_stride, max_new_tokens, "max_new_tokens")
         super().__init__(spec, chosen, max_new_tokens)

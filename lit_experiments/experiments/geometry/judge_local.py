@@ -7,6 +7,7 @@ which simply prefers one letter says nothing. Does not know: what becomes of the
 from __future__ import annotations
 
 from lit_experiments.experiments.geometry.judge import DIFFERENT, SAME, UNDECIDED, Opinion
+from lit_experiments.lm.chat import Chat
 from lit_experiments.lm.errors import ModelError
 from lit_experiments.lm.letters import resolve_letters
 from lit_experiments.lm.model import LanguageModel
@@ -54,4 +55,4 @@ class LocalJudge:
         tokens = self.lm.info.tokens
         if tokens.tokenizer.chat_template is None:
             return f"{text}\nAnswer:"
-        return tokens.prompt(text, chat=True)[0]
+        return tokens.prompt(text, Chat())[0]

@@ -57,6 +57,8 @@ class ManifoldCollector(ProblemCollector):
         id_column: str | None,
         prompt: str,
         chat_template: bool,
+        chat_options: dict[str, Any],
+        system_prompt: str | None,
         oracle_separator: str,
         oracle_percentage: float | list[float],
         drift_windows: int,
@@ -85,6 +87,8 @@ class ManifoldCollector(ProblemCollector):
             id_column: Key or column of the id; null finds the usual ones.
             prompt: Template with {question}.
             chat_template: Put the prompt into the tokenizer's chat template.
+            chat_options: Options of the chat template, e.g. {enable_thinking: false}.
+            system_prompt: Text of a system turn in front of the prompt; null for none.
             oracle_separator: What stands between prompt and oracle solution: nothing in a chat, else a space.
             oracle_percentage: Share of the oracle's tokens that completions are forced to begin with, above 0 and at
                 most 1; a list sweeps it. Free completions are always collected too.
@@ -110,7 +114,17 @@ class ManifoldCollector(ProblemCollector):
         _check(shares, completions, drift_windows)
         columns = (question_column, answer_column, solution_column, id_column)
         chosen = ProblemSettings(
-            problems, num_problems, columns, prompt, chat_template, seed, too_long, malformed, quoting
+            problems,
+            num_problems,
+            columns,
+            prompt,
+            chat_template,
+            seed,
+            too_long,
+            malformed,
+            quoting,
+            chat_options,
+            system_prompt,
         )
         self.stride = latent_sampling_stride
         self.whole = pooling_window(latent_sampling_stride, max_new_tokens, "max_new_tokens")

@@ -44,6 +44,8 @@ class PathSensitivityCollector(ProblemCollector):
         id_column: str | None,
         prompt: str,
         chat_template: bool,
+        chat_options: dict[str, Any],
+        system_prompt: str | None,
         max_new_tokens: int,
         bifurcation_step_interval: int,
         lookahead_tokens: int,
@@ -70,6 +72,8 @@ class PathSensitivityCollector(ProblemCollector):
             id_column: Key or column of the id; null finds the usual ones.
             prompt: Template with {question}.
             chat_template: Put the prompt into the tokenizer's chat template.
+            chat_options: Options of the chat template, e.g. {enable_thinking: false}.
+            system_prompt: Text of a system turn in front of the prompt; null for none.
             max_new_tokens: Longest solution, and longest solution with a branch in it.
             bifurcation_step_interval: Every how many generated tokens a branch leaves the solution.
             lookahead_tokens: Tokens of the two windows that are compared, the branching token included.
@@ -94,7 +98,17 @@ class PathSensitivityCollector(ProblemCollector):
         """
         columns = (question_column, answer_column, solution_column, id_column)
         chosen = ProblemSettings(
-            problems, num_problems, columns, prompt, chat_template, seed, too_long, malformed, quoting
+            problems,
+            num_problems,
+            columns,
+            prompt,
+            chat_template,
+            seed,
+            too_long,
+            malformed,
+            quoting,
+            chat_options,
+            system_prompt,
         )
         self.interval, self.lookahead = bifurcation_step_interval, lookahead_tokens
         self.shortest = shortest_window

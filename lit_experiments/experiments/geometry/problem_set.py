@@ -9,10 +9,11 @@ from __future__ import annotations
 import random
 import string
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from lit_experiments.errors import UserError
+from lit_experiments.lm.chat import Chat, chat_settings
 from lit_experiments.lm.info import ModelInfo
 from lit_experiments.lm.pool import Window
 from lit_experiments.lm.sites import resolve_sites
@@ -33,6 +34,8 @@ class ProblemSettings:
         too_long: "error", or "skip" (and count) problems that do not fit the window.
         malformed: "stop" at a malformed record, or "skip" (and count).
         quoting: of CSV and TSV files: "standard" (quotes enclose fields), "none" (they belong to the text), or "auto".
+        chat_options: options of the chat template.
+        system_prompt: text of a system turn in the chat template, None for no such turn.
     """
 
     problems: str
@@ -44,6 +47,8 @@ class ProblemSettings:
     too_long: Literal["error", "skip"]
     malformed: Literal["stop", "skip"]
     quoting: Literal["auto", "standard", "none"]
+    chat_options: dict[str, Any] = field(default_factory=dict)
+    system_prompt: str | None = None
 
     def __post_init__(self) -> None:
         if self.num_problems is not None and self.num_problems < 1:
@@ -97,7 +102,8 @@ def read_problem_set(settings: ProblemSettings, info: ModelInfo, new_tokens: int
         quoting=settings.quoting,
     )
     chosen = _chosen(source.records, settings)
-    asked = [_asked(each, settings, info) for each in chosen]
+    chat = chat_settings(settings.chat, settings.chat_options, settings.system_prompt)
+    asked = [_asked(each, settings.prompt, chat, info) for each in chosen]
     room = None if info.window is None else info.window - new_tokens
     fitting = [each for each in asked if room is None or len(each.ids) <= room]
     notes = [_described(source, len(chosen)), *source.notes]
@@ -145,8 +151,8 @@ def _chosen(records: Sequence[ProblemRecord], settings: ProblemSettings) -> list
     return [records[i] for i in sorted(picked)]
 
 
-def _asked(problem: ProblemRecord, settings: ProblemSettings, info: ModelInfo) -> Asked:
-    text, ids = info.tokens.prompt(settings.prompt.format(question=problem.question), settings.chat)
+def _asked(problem: ProblemRecord, prompt: str, chat: Chat | None, info: ModelInfo) -> Asked:
+    text, ids = info.tokens.prompt(prompt.format(question=problem.question), chat)
     return Asked(problem, text, ids)
 
 

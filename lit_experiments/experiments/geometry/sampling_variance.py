@@ -49,6 +49,8 @@ class SamplingVarianceCollector(ProblemCollector):
         id_column: str | None,
         prompt: str,
         chat_template: bool,
+        chat_options: dict[str, Any],
+        system_prompt: str | None,
         temperatures: list[float],
         completions: int,
         greedy_completions: int,
@@ -74,6 +76,8 @@ class SamplingVarianceCollector(ProblemCollector):
             id_column: Key or column of the id; null finds the usual ones.
             prompt: Template with {question}.
             chat_template: Put the prompt into the tokenizer's chat template.
+            chat_options: Options of the chat template, e.g. {enable_thinking: false}.
+            system_prompt: Text of a system turn in front of the prompt; null for none.
             temperatures: At which to sample; 0 is greedy.
             completions: How many of each problem at each temperature above 0, at least 2.
             greedy_completions: How many at temperature 0, all the same: a control whose variance must be 0.
@@ -93,7 +97,17 @@ class SamplingVarianceCollector(ProblemCollector):
         """
         columns = (question_column, answer_column, solution_column, id_column)
         chosen = ProblemSettings(
-            problems, num_problems, columns, prompt, chat_template, seed, too_long, malformed, quoting
+            problems,
+            num_problems,
+            columns,
+            prompt,
+            chat_template,
+            seed,
+            too_long,
+            malformed,
+            quoting,
+            chat_options,
+            system_prompt,
         )
         self._check(temperatures, completions, greedy_completions, token_checkpoints, latent_sampling_stride)
         super().__init__(spec, chosen, token_checkpoints[-1])

@@ -25,6 +25,7 @@ from lit_experiments.experiments.introspection.samples import Prompts, described
 from lit_experiments.experiments.introspection.schema import make_schema
 from lit_experiments.experiments.introspection.summary import compare, describe
 from lit_experiments.lm.capture import Captured, capture
+from lit_experiments.lm.chat import chat_settings
 from lit_experiments.lm.decode import Decoder
 from lit_experiments.lm.info import ModelInfo
 from lit_experiments.lm.noise import StreamKey
@@ -62,6 +63,8 @@ class IntrospectionCollector(Collector):
         passes: list[str],
         templates: dict[str, str],
         chat_template: bool,
+        chat_options: dict[str, Any],
+        system_prompt: str | None,
         sites: list[str] | None,
         positions: str,
         temperature: float,
@@ -95,6 +98,8 @@ class IntrospectionCollector(Collector):
             passes: Which of mcq, self_confidence, other_confidence (also self_conf, other_conf) to run, in this order.
             templates: Each pass's prompt with {question}, {A}, {B}, {C}, {D}.
             chat_template: Put the prompt into the tokenizer's chat template.
+            chat_options: Options of the chat template, e.g. {enable_thinking: false}.
+            system_prompt: Text of a system turn in front of the prompt; null for none.
             sites: Where hidden states are read; null reads resid_post of every layer.
             positions: Which tokens' states are stored: all, answer (the last), or last_K, e.g. last_8.
             temperature: Of the output text; 0 takes the most probable token.
@@ -111,6 +116,7 @@ class IntrospectionCollector(Collector):
         self.num_questions, self.shuffle_options, self.seed = num_questions, shuffle_options, seed
         self.passes, self.chat_template = [pass_name(each) for each in passes], chat_template
         self.templates = {pass_name(each): template for each, template in templates.items()}
+        self.chat_options, self.system_prompt = chat_options, system_prompt
         self.positions, self.too_long, self.token_counts = positions, too_long, token_counts
         self.temperature, self.top_p, self.max_new_tokens = temperature, top_p, max_new_tokens
         self.sites = resolve_sites(
@@ -130,7 +136,8 @@ class IntrospectionCollector(Collector):
         )
         self._source = read_questions(questions, columns, malformed=malformed, quoting=quoting)
         chosen, self._beside = select(self._source.records, num_questions, shuffle_options, seed)
-        self._prompts = Prompts(self.info, self.passes, self.templates, chat_template, positions, self._counts)
+        chat = chat_settings(chat_template, chat_options, system_prompt)
+        self._prompts = Prompts(self.info, self.passes, self.templates, chat, positions, self._counts)
         total = len(self._source.records)
         self._samples, notes = self._prompts.samples(chosen, total, max_new_tokens, too_long)
         self._notes = [described(self._source, len(chosen)), *self._source.notes, *notes]
@@ -148,6 +155,7 @@ class IntrospectionCollector(Collector):
 
     def settings(self) -> dict[str, Any]:
         names = ["shuffle_options", "seed", "passes", "templates", "chat_template", "sites"]
+        names += ["chat_options", "system_prompt"]
         names += ["positions", "temperature", "top_p", "max_new_tokens", "too_long"]
         counts = None if self._counts is None else sorted(self._counts.items())
         return {"questions": self._source.digest, "token_counts": counts} | {n: getattr(self, n) for n in names}

@@ -15,6 +15,7 @@ from lit_experiments.collecting.plan import Sample
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.introspection.prompts import letters_of, render
 from lit_experiments.experiments.introspection.surface import surface
+from lit_experiments.lm.chat import Chat
 from lit_experiments.lm.info import ModelInfo
 from lit_experiments.lm.letters import resolve_letters
 from lit_experiments.sources.questions import QuestionRecord, Questions
@@ -105,7 +106,7 @@ class Prompts:
     info: ModelInfo
     passes: Sequence[str]
     templates: Mapping[str, str]
-    chat: bool
+    chat: Chat | None
     positions: str
     counts: Mapping[int, int] | None
     _spelled: dict[tuple[str, str], list[list[int]]] = field(default_factory=dict)

@@ -124,7 +124,7 @@ def _opening(paragraph: Paragraph, info: ModelInfo, limits: Limits, counts: Coun
         return None
     prompt, continuation = parts
     ids, boundary, straddles = tokenised(prompt, continuation, info.tokens)
-    own = len(ids) - (info.tokens.bos_id is not None)
+    own = len(ids) - len(info.tokens.prefix or ())
     if own < limits.min_tokens:
         counts.too_short += 1
         return None

@@ -220,8 +220,8 @@ class TempnormCollector(Collector):
         return None if self.info.window is None else self.info.window - self.initial_wander - self.gen_length
 
     def _truncated(self, ids: list[int], room: int) -> list[int]:
-        """The end of a context, behind its beginning-of-sequence token if it has one."""
-        head = [] if self.info.tokens.bos_id is None else ids[:1]
+        """The end of a context, behind the special tokens in front if there are any."""
+        head = ids[: len(self.info.tokens.prefix or ())]
         return head + ids[len(ids) - room + len(head) :]
 
     def _too_long(self, long: list[tuple[int, int]], room: int) -> None:
