@@ -57,8 +57,9 @@ def verify(argv: list[str]) -> int:
 def export(argv: list[str]) -> int:
     """Writes a store, or a trained probe, in a format that other tools read."""
     parser = _parser("export", "Write a store (or a trained ridge) in a format that other tools read.")
-    known = [*FORMATS, "sklearn"]
-    formats = ", ".join(FORMATS) + "; sklearn for a folder with probe.json"
+    known = [*FORMATS, "json", "sklearn"]
+    own = "json for runs of prefill_dynamics; sklearn for a folder with probe.json, or the results of tempnorm_ridge"
+    formats = f"{', '.join(FORMATS)}; {own}"
     parser.add_argument("--format", required=True, metavar="NAME", help=formats)
     parser.add_argument("--out", required=True, type=Path, metavar="PATH", help="file or folder; must not exist yet")
     args = _parse(parser, argv)
@@ -74,15 +75,51 @@ def export(argv: list[str]) -> int:
 
 
 def _export_sklearn(folder: Path, out: Path) -> None:
-    """A fitted scikit-learn Pipeline per target, as a joblib file: {target: pipeline}."""
+    """A fitted scikit-learn Pipeline per target, as a joblib file: {target: pipeline}; of a training's results whose
+    task names its files (`sklearn_files`), a folder of pickles with one Pipeline each."""
     import joblib
 
     from lit_experiments.probes.save import load_probe
 
-    probe = load_probe(folder, None)
     if out.exists():
         raise UserError(f"{out} exists; give another --out or remove it.")
+    files = {} if (folder / "probe.json").is_file() else _sklearn_files(folder)
+    if files:
+        _export_pipelines(files, out)
+        return
+    probe = load_probe(folder, None)
     joblib.dump({target: probe.to_sklearn(target) for target in probe.targets}, out)
+
+
+def _sklearn_files(folder: Path) -> dict[str, Path]:
+    """File name -> probe folder of the results of a finished training; empty where its task has no such names."""
+    config = folder / "config.yaml"
+    if not ((folder / "results.json").is_file() and config.is_file()):
+        return {}
+    name = str(configs.read_yaml(config).get("class_path", ""))
+    if not name.startswith("lit_experiments."):  # what a file names is imported only if it is ours
+        return {}
+    from lit_experiments.cli.parser import import_class
+
+    naming = getattr(import_class(name), "sklearn_files", None)
+    return {} if naming is None else naming(folder)
+
+
+def _export_pipelines(files: dict[str, Path], out: Path) -> None:
+    """One pickled Pipeline per file, in a folder that appears whole or not at all."""
+    import pickle
+    import shutil
+
+    from lit_experiments.probes.save import load_probe
+
+    draft = out.with_name(f"{out.name}.tmp")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    for name, folder in files.items():
+        probe = load_probe(folder, None)
+        (target,) = probe.targets
+        (draft / name).write_bytes(pickle.dumps(probe.to_sklearn(target)))
+    draft.rename(out)
 
 
 def store_path(run: str) -> Path:
@@ -101,7 +138,9 @@ def store_path(run: str) -> Path:
 def _export_store(path: Path, kind: str, out: Path) -> None:
     """In the study's own layout where it has one for this format."""
     study = _study(path)
-    own = getattr(study, "export_npy", None) if kind == "npy" else None
+    own = getattr(study, f"export_{kind}", None) if kind in _IN_OWN_LAYOUT else None
+    if kind == "json" and own is None:
+        raise UserError(f"{path}: this study has no layout in JSON files.\nNext: --format jsonl, one record per row.")
     if own is not None:
         own(stores.open_store(path), out)
         return
@@ -114,12 +153,15 @@ def _export_store(path: Path, kind: str, out: Path) -> None:
 
 def _study(path: Path) -> Any:
     """The collector class that made a store; None where the store does not name one. It may offer `jsonl_shape`,
-    `jsonl_header`, `export_npy`, `describe` and `compare`.
+    `jsonl_header`, `export_npy`, `export_json`, `describe` and `compare`.
     """
     from lit_experiments.cli.parser import import_class
 
     config = stores.open_store(path).provenance.get("config", {})
     return import_class(config["class_path"]) if "class_path" in config else None
+
+
+_IN_OWN_LAYOUT = ("npy", "json")  # formats that a study may write in a layout of its own
 
 
 class _Parser(ArgumentParser):

@@ -21,6 +21,7 @@ from lit_experiments.plain import write_json
 from lit_experiments.sources.conllu import UNTAGGED
 from lit_experiments.sources.treebank import Sentence
 from lit_experiments.statistics import Estimate, GroupBootstrap
+from lit_experiments.statistics.bootstrap import SHARE
 
 CRF = "crf"
 _VERSION = 1  # of the features; raise it when they change
@@ -189,4 +190,4 @@ def tagger_accuracy(tagger: Tagger, sentences: Sequence[Sentence], resamples: in
     right = np.array([hit for _, hit in pairs], np.float64)
     boot = GroupBootstrap([document for document, _ in pairs], resamples=resamples, level=level, seed=seed)
     sums = boot.sums(np.stack([right, np.ones_like(right)], 1))
-    return Accuracy(boot.from_sums(sums, lambda s: s[..., 0] / s[..., 1]).item(), len(right))
+    return Accuracy(boot.from_sums(sums, lambda s: s[..., 0] / s[..., 1], SHARE).item(), len(right))
