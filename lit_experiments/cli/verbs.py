@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -88,6 +89,8 @@ def _learn(task: Any, resolved: Resolved, trainer: dict[str, Any], checkpoint: s
     finished = out / "results.json"
     kept = json.loads(finished.read_text(encoding="utf-8")) if finished.exists() else None
     if kept is not None and kept["identity"] == identity and not resolved.options["restart"]:
+        if is_main():
+            _remove_checkpoints(out)  # of a run that was stopped right after its results were written
         say(f"{out} is up to date (--restart makes it again).\n\n{kept['summary']}")
         return EXIT_DONE
     if is_main() and (kept is not None or resolved.options["restart"]):
@@ -96,9 +99,18 @@ def _learn(task: Any, resolved: Resolved, trainer: dict[str, Any], checkpoint: s
     (out / "config.yaml").write_text(resolved.to_yaml(), encoding="utf-8")
     summary = task.run(run, out, trainer, checkpoint)
     if is_main():
-        finished.write_text(json.dumps({"identity": identity, "summary": summary}), encoding="utf-8")
+        draft = finished.with_name("results.json.tmp")
+        draft.write_text(json.dumps({"identity": identity, "summary": summary}), encoding="utf-8")
+        draft.replace(finished)
+        _remove_checkpoints(out)
         say(summary)
     return EXIT_DONE
+
+
+def _remove_checkpoints(out: Path) -> None:
+    """Training is done: what it could have been resumed from is of no more use, and may be larger than the results."""
+    for folder in filter(Path.is_dir, out.glob("checkpoints*")):
+        shutil.rmtree(folder)
 
 
 def run_folder(resolved: Resolved) -> Path:
