@@ -61,8 +61,11 @@ def verify(argv: list[str]) -> int:
 def export(argv: list[str]) -> int:
     """Writes a store, or a trained probe, in a format that other tools read."""
     parser = _parser("export", "Write a store (or a trained probe) in a format that other tools read.")
-    known = [*FORMATS, "sklearn"]
-    formats = ", ".join(FORMATS) + "; sklearn for a folder with a trained probe"
+    known = [*FORMATS, "json", "sklearn"]
+    formats = (
+        f"{', '.join(FORMATS)}; json for runs of prefill_dynamics; sklearn for a folder with a trained probe, or the "
+        "results of tempnorm_ridge"
+    )
     parser.add_argument("--format", required=True, metavar="NAME", help=formats)
     parser.add_argument("--out", required=True, metavar="PATH", help="file or folder; must not exist yet")
     packed = f"for hdf5: {', '.join(COMPRESSIONS)} ({COMPRESSIONS[0]} if left out; blosc is quick but needs a plugin)"
@@ -83,14 +86,30 @@ def export(argv: list[str]) -> int:
     if not args.out or not open_files(args.out).is_local:
         raise UserError(f'--out needs a file or folder on this machine, found "{args.out}".')
     if args.format == "sklearn":
-        from lit_experiments.probes.sklearn_files import write_sklearn
+        from lit_experiments.probes.sklearn_files import write_pipelines, write_sklearn
 
         _refuse_layout(args)
-        write_sklearn(Path(args.run), Path(args.out))
+        folder, out = Path(args.run), Path(args.out)
+        files = {} if (folder / "probe.json").is_file() else _sklearn_files(folder)
+        write_pipelines(files, out) if files else write_sklearn(folder, out)
     else:
         _export_store(store_path(args.run), args)
     say(f"Wrote {args.out}")
     return EXIT_DONE
+
+
+def _sklearn_files(folder: Path) -> dict[str, Path]:
+    """File name -> probe folder of the results of a finished training; empty where its task has no such names."""
+    config = folder / "config.yaml"
+    if not ((folder / "results.json").is_file() and config.is_file()):
+        return {}
+    name = str(configs.read_yaml(config).get("class_path", ""))
+    if not name.startswith("lit_experiments."):  # what a file names is imported only if it is ours
+        return {}
+    from lit_experiments.cli.parser import import_class
+
+    naming = getattr(import_class(name), "sklearn_files", None)
+    return {} if naming is None else naming(folder)
 
 
 def store_path(run: str) -> str:
@@ -117,12 +136,17 @@ def store_path(run: str) -> str:
 def _export_store(path: str, args: Namespace) -> None:
     """In the study's own layout where it has one for this format."""
     kind, out, store = args.format, Path(args.out), stores.open_store(path)
-    study = _study(path, args.exp) if kind in ("npy", "jsonl") else None
-    layout = getattr(study, "export_npy", None) if kind == "npy" else None
-    if layout is not None:
+    study = _study(path, args.exp) if kind in (*_IN_OWN_LAYOUT, "jsonl") else None
+    layout = getattr(study, f"export_{kind}", None) if kind in _IN_OWN_LAYOUT else None
+    if kind == "npy" and layout is not None:
         layout(store, out, args.pad or "right", args.short_names)
         return
     _refuse_layout(args)
+    if kind == "json" and layout is None:
+        raise UserError(f"{path}: this study has no layout in JSON files.\nNext: --format jsonl, one record per row.")
+    if layout is not None:
+        layout(store, out)
+        return
     shape, header = (
         getattr(study, name, None) if kind == "jsonl" else None for name in ("jsonl_shape", "jsonl_header")
     )
@@ -141,7 +165,7 @@ def _refuse_layout(args: Namespace) -> None:
 
 def _study(path: str, exp: str | None) -> Any:
     """The collector class that made a store, or None. It may offer `jsonl_shape`, `jsonl_header`, `export_npy`,
-    `describe` and `compare`.
+    `export_json`, `describe` and `compare`.
 
     What a store says is data: a class of another package is imported only where --exp names its configuration.
     """
@@ -185,6 +209,9 @@ def _class_path(store: stores.Store) -> str | None:
 
 def _add_exp(parser: ArgumentParser) -> None:
     parser.add_argument("--exp", metavar="NAME", help="the store's study, where it is one of your own configs/collect")
+
+
+_IN_OWN_LAYOUT = ("npy", "json")  # formats that a study may write in a layout of its own
 
 
 class _Parser(ArgumentParser):

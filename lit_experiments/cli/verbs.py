@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
 from dataclasses import asdict, replace
@@ -109,6 +110,7 @@ def _learn(resolved: Resolved, trainer: dict[str, Any], argv: list[str]) -> int:
     kept = _results(out)
     if kept is not None and kept["identity"] == identity and not resolved.options["restart"]:
         if is_main():
+            _remove_checkpoints(out)  # of a run that was stopped right after its results were written
             say(f"{out} is up to date (--restart makes it again).\n\n{kept['summary']}")
         return EXIT_DONE
     if is_main():
@@ -122,6 +124,7 @@ def _learn(resolved: Resolved, trainer: dict[str, Any], argv: list[str]) -> int:
         if is_rank_zero():
             write_json(out / RESULTS, {"identity": identity, "summary": summary})
     if is_main():
+        _remove_checkpoints(out)
         say(json.loads((out / RESULTS).read_text(encoding="utf-8"))["summary"])
     return EXIT_DONE
 
@@ -137,6 +140,12 @@ def _learn_in_workers(verb: str, trainer: dict[str, Any], argv: list[str]) -> No
     from lit_experiments.collecting.processes import supervise
 
     supervise(worker_command([verb, *_without_restart(argv)]), trainer, (), None)
+
+
+def _remove_checkpoints(out: Path) -> None:
+    """Training is done: what it could have been resumed from is of no more use, and may be larger than the results."""
+    for folder in filter(Path.is_dir, out.glob("checkpoints*")):
+        shutil.rmtree(folder)
 
 
 def run_folder(resolved: Resolved) -> Path:

@@ -17,6 +17,7 @@ from lit_experiments.plain import plain
 from lit_experiments.probes.class_evaluate import ClassPredictions
 from lit_experiments.probes.class_solution import ClassSolution
 from lit_experiments.statistics import Estimate, GroupBootstrap
+from lit_experiments.statistics.bootstrap import SHARE
 from lit_experiments.statistics.calibration import auroc, reliability
 
 Floats = NDArray[np.float64]
@@ -147,23 +148,30 @@ def class_scores(
     at = probability[np.arange(len(true)), true]
     # Float64 probabilities reach 0 below e^-745; the loss of such a row is then at least that.
     loss = -np.log(np.maximum(at, np.finfo(np.float64).tiny))
-    means = boot.from_sums(boot.sums(np.stack([[right, loss], np.ones((2, len(true)))], -1).swapaxes(0, 1)), _ratio)
+    ones = np.ones(len(true))
+    accuracy = boot.from_sums(boot.sums(np.stack([right, ones], -1)), _ratio, SHARE).item()
+    log_loss = boot.from_sums(boot.sums(np.stack([loss, ones], -1)), _ratio).item()
     counts = _class_sums(true, answer, boot, len(classes))
     confidence = probability.max(1)
     table = reliability(confidence, right, bins)
     bands = _band_sums(confidence, right, boot, table.edges)
     return ClassScores(
-        means[0],
+        accuracy,
         boot.from_sums(counts.reshape(len(counts), 3 * len(classes)), partial(_macro_f1, classes=len(classes))).item(),
-        means[1],
+        log_loss,
         boot.from_sums(bands, _calibration_error).item(),
-        boot.from_rows(partial(auroc, probability[:, 1], true)) if len(classes) == 2 else None,
+        _auroc(true, probability, boot) if len(classes) == 2 else None,
         _by_class(counts, boot, classes),
         np.bincount(true * len(classes) + answer, minlength=len(classes) ** 2).reshape(-1, len(classes)).tolist(),
         {name: getattr(table, name).tolist() for name in ("edges", "weight", "confidence", "accuracy")},
         len(true),
         boot.n,
     )
+
+
+def _auroc(true: Codes, probability: Floats, boot: GroupBootstrap) -> Estimate:
+    rarer = min(len(np.unique(boot.unit_of_row[true == code])) for code in (0, 1))
+    return boot.from_rows(partial(auroc, probability[:, 1], true), SHARE, rarer)
 
 
 def _ratio(sums: Floats) -> Floats:
@@ -191,8 +199,8 @@ def _macro_f1(sums: Floats, classes: int) -> Floats:
 
 
 def _by_class(counts: Floats, boot: GroupBootstrap, classes: tuple[str, ...]) -> list[OneClass]:
-    precision = boot.from_sums(counts[..., [0, 1]], _ratio)
-    recall, f1 = boot.from_sums(counts[..., [0, 2]], _ratio), boot.from_sums(counts, _f1)
+    precision = boot.from_sums(counts[..., [0, 1]], _ratio, SHARE)
+    recall, f1 = boot.from_sums(counts[..., [0, 2]], _ratio, SHARE), boot.from_sums(counts, _f1, SHARE)
     rows = counts[..., 2].sum(0)
     return [OneClass(name, int(rows[k]), precision[k], recall[k], f1[k]) for k, name in enumerate(classes)]
 
@@ -212,7 +220,8 @@ def _calibration_error(sums: Floats) -> Floats:
 
 def _by_layer(solution: ClassSolution, predictions: ClassPredictions) -> list[ClassLayer]:
     boot, terms = predictions.bootstraps["test"], predictions.layer_terms
-    loss, right = (boot.from_sums(terms[..., [column, 2]], _ratio) for column in (0, 1))
+    loss = boot.from_sums(terms[..., [0, 2]], _ratio)
+    right = boot.from_sums(terms[..., [1, 2]], _ratio, SHARE)
     out = []
     for at, layer in enumerate(predictions.layers):
         index = int(solution.penalty_index[at, 0])

@@ -10,7 +10,9 @@ import hashlib
 import io
 import json
 import pickle
+import shutil
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,28 @@ def write_sklearn(folder: Path, out: Path) -> None:
     try:
         joblib.dump(found, draft)
         draft.replace(out)
+    except OSError as error:
+        raise ProbeError(f"Cannot write {out.absolute()}: {error.strerror}. Give another --out.") from error
+
+
+def write_pipelines(probes: Mapping[str, Path], out: Path) -> None:
+    """One pickled Pipeline per file name, each of a probe with one target, in a folder that appears whole or not at
+    all.
+
+    Raises:
+        ProbeError: as `sklearn_object`; `out` exists, or cannot be written.
+    """
+    if out.exists():
+        raise ProbeError(f"{out} exists; give another --out or remove it.")
+    pipelines = {name: sklearn_object(folder) for name, folder in probes.items()}
+    draft = out.with_name(out.name + ".tmp")
+    try:
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True)
+        for name, by_target in pipelines.items():
+            (pipeline,) = by_target.values()
+            (draft / name).write_bytes(pickle.dumps(pipeline))
+        draft.rename(out)
     except OSError as error:
         raise ProbeError(f"Cannot write {out.absolute()}: {error.strerror}. Give another --out.") from error
 

@@ -59,6 +59,13 @@ def band(axes: Any, at: list[int], values: Sequence[Estimate], color: str, label
         axes.fill_between(at, low, high, color=color, alpha=0.18, linewidth=0)
 
 
+def level(axes: Any, value: Estimate, color: str, label: str, style: str = "-") -> None:
+    """A horizontal line with its interval, if it has one."""
+    axes.axhline(value.value, color=color, linewidth=1.5, linestyle=style, label=label)
+    if value.has_interval:
+        axes.axhspan(value.low, value.high, color=color, alpha=0.18, linewidth=0)
+
+
 def legend(axes: Any) -> None:
     """A legend below the axis, where it covers nothing."""
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, fontsize=9)

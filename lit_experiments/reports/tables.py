@@ -9,6 +9,7 @@ from pathlib import Path
 from lit_experiments.statistics import Estimate
 
 Rows = Sequence[Sequence[str]]
+_MOST_DIGITS = 12
 
 
 def text_table(headers: Sequence[str], rows: Rows) -> str:
@@ -28,13 +29,20 @@ def number(value: float, digits: int = 3) -> str:
     """A number for a table, in powers of ten when it is very large; a dash for 'no value'."""
     if math.isnan(value):
         return "-"
-    return f"{value:.{digits}f}" if abs(value) < 10**4 else f"{value:.2e}"
+    return f"{value:.{digits}f}" if abs(value) < 10**4 else f"{value:.{max(2, digits - 1)}e}"
 
 
 def interval(estimate: Estimate, digits: int = 3) -> str:
-    """'0.41 [0.35, 0.47]'; a dash for 'no value'."""
+    """'0.41 [0.35, 0.47]', or '0.71 (no interval: 3 groups)'; a dash for 'no value'.
+
+    Bounds that differ get as many digits as it takes to see that they do.
+    """
     if math.isnan(estimate.value):
         return "-"
+    if not estimate.has_interval:
+        return f"{number(estimate.value, digits)} (no interval: {estimate.no_interval})"
+    while digits < _MOST_DIGITS and number(estimate.low, digits) == number(estimate.high, digits):
+        digits += 1
     inside = f"{number(estimate.low, digits)}, {number(estimate.high, digits)}"
     return f"{number(estimate.value, digits)} [{inside}]"
 

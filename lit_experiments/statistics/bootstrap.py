@@ -13,9 +13,14 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lit_experiments.statistics.estimate import Estimate
+from lit_experiments.statistics.estimate import LEAST_GROUPS, Estimate, no_width
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Range = tuple[float, float]
+SHARE: Range = (0.0, 1.0)
+GAP: Range = (-1.0, 1.0)
+"""The ranges of a share (or an AUROC), and of a difference of two."""
 
 MAX_UNITS = 10_000
 """More groups than this are first put, at random, into this many bins of equally many groups, which are then resampled.
@@ -56,40 +61,98 @@ class GroupBootstrap:
             summed[:, column] = np.bincount(self.unit_of_row, flat[:, column], self.units)
         return summed.reshape(self.units, *rows.shape[1:])
 
-    def from_sums(self, sums: ArrayLike, statistic: Callable[[Floats], Floats]) -> NDArray[np.object_]:
+    def from_sums(
+        self, sums: ArrayLike, statistic: Callable[[Floats], Floats], within: Range | None = None
+    ) -> NDArray[np.object_]:
         """Estimates of `statistic`, a function of totals, from the units' sums.
 
-        sums: [unit, *batch, term]; statistic: [..., *batch, term] -> [..., *batch], NaN where undefined.
+        sums: [unit, *batch, term]; statistic: [..., *batch, term] -> [..., *batch], NaN where undefined. within: the
+        range that the statistic of any units has, (0, 1) for a share; see `_agreeing`.
         Returns an array of Estimate with shape [*batch] (0-d when there is no batch dim; `.item()` gives the Estimate).
+        Its n is the number of groups that add anything: the others change no resample.
         """
         by_unit = np.asarray(sums, np.float64)
         batch = by_unit.shape[1:-1]
         if self.n == 0:
-            return _estimates(np.full(batch, np.nan), np.full((1, *batch), np.nan), self.n, self.level)
+            return self._estimates(np.full(batch, np.nan), np.full((1, *batch), np.nan), within, 0, 0)
         drawn = self._counts.astype(np.float64) @ by_unit.reshape(self.units, -1)
         with np.errstate(invalid="ignore", divide="ignore"):
             value, draws = statistic(by_unit.sum(0)), statistic(drawn.reshape(-1, *by_unit.shape[1:]))
-        return _estimates(np.asarray(value), np.asarray(draws), self.n, self.level)
+        used = (by_unit != 0).any(-1).sum(0)
+        groups = np.where(used == self.units, self.n, used)
+        return self._estimates(value, draws, within, groups, groups)
 
     @property
     def counts(self) -> Floats:
         """[resample, unit] how often each unit was drawn, for statistics that take all resamples at once."""
         return self._counts.astype(np.float64)
 
-    def from_draws(self, value: ArrayLike, draws: ArrayLike) -> NDArray[np.object_]:
-        """Estimates [*batch] from values [*batch] and those of each resample of `counts`, [resample, *batch]."""
-        return _estimates(np.asarray(value, np.float64), np.asarray(draws, np.float64), self.n, self.level)
+    def from_draws(
+        self, value: ArrayLike, draws: ArrayLike, within: Range | None = None, used: ArrayLike | None = None
+    ) -> NDArray[np.object_]:
+        """Estimates [*batch] from values [*batch] and those of each resample of `counts`, [resample, *batch].
 
-    def from_rows(self, statistic: Callable[[Floats], float]) -> Estimate:
+        within: as in `from_sums`. used: [*batch] groups of the smaller side where a value compares two (the rarer class
+        of an AUROC): below LEAST_GROUPS these are too few, however many there are on the other side.
+        """
+        smaller = np.asarray(self.n if used is None else used)
+        return self._estimates(value, draws, within, np.where(smaller < LEAST_GROUPS, smaller, self.n), smaller)
+
+    def from_rows(
+        self, statistic: Callable[[Floats], float], within: Range | None = None, used: int | None = None
+    ) -> Estimate:
         """Estimate of a statistic of weighted rows: statistic(weights [row]) -> float, weights whole numbers >= 0."""
-        return self.from_counts(lambda counts: statistic(counts[self.unit_of_row]))
+        return self.from_counts(lambda counts: statistic(counts[self.unit_of_row]), within, used)
 
-    def from_counts(self, statistic: Callable[[Floats], float]) -> Estimate:
-        """Estimate of a statistic of how often each unit counts: statistic(counts [unit]); rows: `unit_of_row`."""
+    def from_counts(
+        self, statistic: Callable[[Floats], float], within: Range | None = None, used: int | None = None
+    ) -> Estimate:
+        """Estimate of a statistic of how often each unit counts: statistic(counts [unit]); rows: `unit_of_row`.
+
+        within, used: as in `from_draws`.
+        """
         if self.n == 0:
             return Estimate.undefined(0, self.level)
         draws = np.array([statistic(counts.astype(np.float64)) for counts in self._counts])
-        return _estimates(np.asarray(statistic(np.ones(self.units))), draws, self.n, self.level).item()
+        return self.from_draws(statistic(np.ones(self.units)), draws, within, used).item()
+
+    def _estimates(
+        self, value: ArrayLike, draws: ArrayLike, within: Range | None, groups: ArrayLike, smaller: ArrayLike
+    ) -> NDArray[np.object_]:
+        """Percentile intervals; value: [*batch], draws: [resample, *batch]; groups: [*batch] each Estimate's n.
+
+        smaller: [*batch] groups on the smaller side of what is compared, for values that all resamples agree on.
+
+        Resamples that leave the statistic undefined are set aside. If they are more than the interval's two tails
+        together, or the value itself is undefined, no interval is claimed.
+        """
+        center, drawn = np.asarray(value, np.float64), np.asarray(draws, np.float64)
+        n, least = (np.broadcast_to(np.asarray(count, np.int64), center.shape) for count in (groups, smaller))
+        tail = (1 - self.level) / 2
+        undefined = ~np.isfinite(drawn)
+        drop = ~np.isfinite(center) | (undefined.mean(0) > 2 * tail)
+        safe = np.where(drop, 0.0, np.where(undefined, np.nan, drawn))
+        low, high = np.nanquantile(safe, [tail, 1 - tail], axis=0)
+        out = np.empty(center.shape, object)
+        for at in np.ndindex(center.shape):
+            bounds = (np.nan, np.nan) if drop[at] else (float(low[at]), float(high[at]))
+            if within is not None and no_width(*bounds):
+                bounds = _agreeing(float(center[at]), int(least[at]), tail, within)
+            middle = float(center[at]) if np.isfinite(center[at]) else np.nan
+            out[at] = Estimate(middle, *bounds, int(n[at]), self.level)
+        return out
+
+
+def _agreeing(value: float, groups: int, tail: float, within: Range) -> Range:
+    """The interval of a mean of bounded numbers that are `value` in every one of `groups` groups.
+
+    A group is like that with a probability of at least tail ** (1 / groups), else all of them would hardly be; the
+    others may be anything in the range. At 0 of n or n of n this is the interval of Clopper and Pearson (1934), the
+    "rule of three".
+    """
+    alike = tail ** (1 / groups) if groups else 0.0
+    low, high = (alike * value + (1 - alike) * end for end in within)
+    return low, high
 
 
 def _draw(units: int, resamples: int, rng: np.random.Generator) -> NDArray[np.uint16]:
@@ -98,21 +161,3 @@ def _draw(units: int, resamples: int, rng: np.random.Generator) -> NDArray[np.ui
     for b in range(resamples if units else 0):
         counts[b] = np.bincount(rng.integers(0, units, units), minlength=units)
     return counts
-
-
-def _estimates(value: Floats, draws: Floats, n: int, level: float) -> NDArray[np.object_]:
-    """Percentile intervals; draws: [resample, *batch].
-
-    Resamples that leave the statistic undefined are set aside. If they are more than the interval's two tails together,
-    or the value itself is undefined, no interval is claimed.
-    """
-    tail = (1 - level) / 2
-    undefined = ~np.isfinite(draws)
-    drop = ~np.isfinite(value) | (undefined.mean(0) > 2 * tail)
-    safe = np.where(drop, 0.0, np.where(undefined, np.nan, draws))
-    low, high = np.nanquantile(safe, [tail, 1 - tail], axis=0)
-    out = np.empty(value.shape, object)
-    for at in np.ndindex(value.shape):
-        bounds = (np.nan, np.nan) if drop[at] else (float(low[at]), float(high[at]))
-        out[at] = Estimate(float(value[at]) if np.isfinite(value[at]) else np.nan, *bounds, n, level)
-    return out

@@ -1,19 +1,32 @@
-"""A number with its interval. Owns the one type in which the project reports results; knows no way to compute them."""
+"""A number with its interval. Owns the one type in which the project reports results, and the rule when it may carry an
+interval; knows no way to compute one."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
+
+LEAST_GROUPS = 5
+"""From fewer independent groups no interval is claimed. A percentile bootstrap cannot leave the range of its groups:
+that of 2 holds the mean half of the time, that of 5 some four times in five, and from there on it comes near the 95 %
+that it says."""
+
+_NO_WIDTH = 1e-12
+"""Bounds that differ by less than this part of their size differ by rounding."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with a confidence interval.
+    """A value with a confidence interval, if there is one.
 
-    value, low, high: in the units of the statistic; NaN where there was nothing to compute from, never 0.
+    value, low, high: in the units of the statistic; NaN where there was nothing to compute from, never 0. low and high
+    are NaN where no interval can be claimed: fewer than LEAST_GROUPS groups, resamples that all agree (an interval
+    without width would claim certainty), or a statistic that too many resamples leave undefined.
     n: independent units behind it (the groups that a bootstrap resamples), not rows.
     level: the interval's nominal coverage, for example 0.95.
+    no_interval: why there is no interval, in words ("3 groups"); None where there is one. Set by the class itself.
     """
 
     value: float
@@ -21,11 +34,43 @@ class Estimate:
     high: float
     n: int
     level: float
+    no_interval: str | None = None
+
+    def __post_init__(self) -> None:
+        reason = why_no_interval(self.low, self.high, self.n, self.no_interval)
+        if reason is not None:
+            object.__setattr__(self, "low", math.nan)
+            object.__setattr__(self, "high", math.nan)
+        object.__setattr__(self, "no_interval", reason)
 
     @classmethod
     def undefined(cls, n: int, level: float) -> Estimate:
         """The estimate of a statistic that these n units do not define."""
         return cls(math.nan, math.nan, math.nan, n, level)
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether `low` and `high` are numbers; without, nothing may be said of the value's distance to another."""
+        return self.no_interval is None
+
+    @property
+    def too_few(self) -> bool:
+        """Whether there is no interval because of too few groups."""
+        return self.n < LEAST_GROUPS
+
+    @property
+    def unanimous(self) -> bool:
+        """Whether there is no interval because the value is the same in all resamples: of a count, a finding."""
+        return self.no_interval == _agreement(self.n)
+
+    def side_of(self, reference: float) -> int:
+        """1 or -1 where the interval lies above or below `reference`; 0 where it holds it, or where there is none."""
+        return 1 if self.low > reference else -1 if self.high < reference else 0
+
+    def mapped(self, function: Callable[[float], float]) -> Estimate:
+        """The estimate of a rising function of the value."""
+        value, low, high = (function(number) for number in (self.value, self.low, self.high))
+        return Estimate(value, low, high, self.n, self.level, self.no_interval)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers for JSON, where NaN becomes None because JSON has no NaN."""
@@ -35,7 +80,31 @@ class Estimate:
     def from_dict(cls, data: dict[str, Any]) -> Estimate:
         """The inverse of `to_dict`."""
         number = {key: math.nan if data[key] is None else float(data[key]) for key in ("value", "low", "high", "level")}
-        return cls(number["value"], number["low"], number["high"], int(data["n"]), number["level"])
+        bounds = (number["low"], number["high"])
+        return cls(number["value"], *bounds, int(data["n"]), number["level"], data.get("no_interval"))
 
     def __str__(self) -> str:
+        if self.no_interval is not None:
+            return f"{self.value:.3f} (no interval: {self.no_interval})"
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}] (n={self.n})"
+
+
+def why_no_interval(low: float, high: float, n: int, known: str | None = None) -> str | None:
+    """The reason why n groups with these bounds give no interval, in words; None if they give one.
+
+    known: the reason where bounds are NaN, if it is known.
+    """
+    if n < LEAST_GROUPS:
+        return f"{n} group" if n == 1 else f"{n} groups"
+    if math.isnan(low) or math.isnan(high):
+        return known or f"undefined in many resamples of {n} groups"
+    return _agreement(n) if no_width(low, high) else None
+
+
+def no_width(low: float, high: float) -> bool:
+    """Whether two bounds are the same number but for rounding."""
+    return high - low <= _NO_WIDTH * max(abs(low), abs(high))
+
+
+def _agreement(n: int) -> str:
+    return f"{n} groups agree"

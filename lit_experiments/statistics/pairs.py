@@ -95,3 +95,52 @@ def _wilcoxon(diff: Floats) -> tuple[float, float]:
         return math.nan, math.nan
     found: Any = stats.wilcoxon(diff, zero_method="wilcox")
     return float(found.statistic), float(found.pvalue)
+
+
+@dataclass(frozen=True)
+class Adjusted:
+    """A mean paired difference with the difference of a covariate controlled for.
+
+    Attributes:
+        effect: the difference that pairs with equal covariates would have: the intercept of the regression of the
+            differences on the covariate's differences (Judd, Kenny and McClelland 2001, Psychological Methods 6:115).
+        slope: of that regression.
+        lowest, highest: covariate difference among the pairs; where 0 is not between them, the effect is extrapolated.
+    """
+
+    effect: Estimate
+    slope: Estimate
+    lowest: float
+    highest: float
+
+    @property
+    def extrapolated(self) -> bool:
+        """Whether no pair has a covariate difference on the other side of 0, so that the line goes beyond the data."""
+        return not self.lowest <= 0 <= self.highest
+
+
+def adjusted(
+    differences: ArrayLike, covariate: ArrayLike, groups: ArrayLike, boot: GroupBootstrap, seed: int
+) -> Adjusted:
+    """Adjusts differences [pair] for the covariate's differences [pair]; groups, boot, seed as in `paired`.
+
+    NaN where the covariate does not vary: nothing tells its part from the rest then, unless it is 0 throughout.
+    """
+    y, x = np.asarray(differences, np.float64), np.asarray(covariate, np.float64)
+    known = np.isfinite(x) & np.isfinite(y)
+    if not known.all():
+        boot = boot.over(np.asarray(groups)[known], seed)
+        y, x = y[known], x[known]
+    by_unit = boot.sums(np.stack([np.ones_like(x), x, y, x * x, x * y], -1))
+    effect, slope = (boot.from_sums(by_unit, partial(_line, at)).item() for at in range(2))
+    ends = (float(x.min()), float(x.max())) if len(x) else (math.nan, math.nan)
+    return Adjusted(effect, slope, *ends)
+
+
+def _line(at: int, sums: Floats) -> Floats:
+    """Intercept (0) or slope (1) of least squares from totals [..., 5] of 1, x, y, xx, xy."""
+    n, x, y, xx, xy = np.moveaxis(sums, -1, 0)
+    spread = xx - x * x / n
+    slope = np.where(spread > 1e-12 * xx, (xy - x * y / n) / np.where(spread > 0, spread, 1.0), np.nan)
+    flat = np.where(xx == 0, y / n, np.nan)  # equal covariates in every pair: nothing to adjust for
+    return np.where(np.isnan(slope), flat, (y - slope * x) / n) if at == 0 else slope

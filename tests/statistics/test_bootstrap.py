@@ -95,7 +95,8 @@ def test_batches_of_statistics_share_the_resamples():
     one = boot.from_sums(boot.sums(error_terms(true, predicted[:, 1], 0.0)), mse_from_sums).item()
     assert both.shape == (2,)
     assert both[1].low == pytest.approx(one.low)
-    assert both[0].low == pytest.approx(0.01)
+    assert both[0].value == pytest.approx(0.01)
+    assert both[0].no_interval == f"{both[0].n} groups agree"
 
 
 def test_no_rows_is_nan_and_not_zero():

@@ -78,6 +78,7 @@ def test_no_spread_no_test(a, b):
 
 def test_equal_sides_have_no_difference_and_no_test():
     found = compare(np.arange(5.0), np.arange(5.0))
-    assert found.difference.value == found.difference.low == found.difference.high == 0
+    assert found.difference.value == 0
+    assert found.difference.no_interval == "5 groups agree"
     assert math.isnan(found.p)
     assert math.isnan(found.p_w)

@@ -53,11 +53,12 @@ def test_not_estimable_is_nan(values, classes):
 
 
 def test_share_from_sums_over_classes_equals_the_direct_one_and_bootstraps():
-    size = np.array([3, 3, 4])
-    centred = VALUES - VALUES.mean()
-    total, squares = np.bincount(CLASSES, centred), np.bincount(CLASSES, centred**2)
-    terms = class_terms(size, total, squares)
-    assert share_from_sums(terms.sum(0)) == pytest.approx(one_way(VALUES, CLASSES).share)
-    boot = GroupBootstrap(np.arange(3), resamples=100, level=0.5, seed=0)
+    values = np.concatenate([VALUES, VALUES[::-1] + 1])
+    classes = np.concatenate([CLASSES, CLASSES + 3])
+    centred = values - values.mean()
+    total, squares = np.bincount(classes, centred), np.bincount(classes, centred**2)
+    terms = class_terms(np.bincount(classes), total, squares)
+    assert share_from_sums(terms.sum(0)) == pytest.approx(one_way(values, classes).share)
+    boot = GroupBootstrap(np.arange(6), resamples=100, level=0.5, seed=0)
     estimate = boot.from_sums(boot.sums(terms), share_from_sums).item()
     assert estimate.low <= estimate.value <= estimate.high

@@ -17,6 +17,8 @@ import numpy as np
 from lit_experiments.experiments.geometry.judge import DIFFERENT, JUDGEMENTS, SAME, UNDECIDED, Comparison, Pair
 from lit_experiments.experiments.geometry.partition import Solved
 from lit_experiments.experiments.geometry.solved import Floats, Resampling
+from lit_experiments.statistics import Estimate, GroupBootstrap
+from lit_experiments.statistics.bootstrap import GAP, SHARE
 
 BETWEEN, WITHIN = "between", "within"
 
@@ -73,9 +75,9 @@ def summarise(shown: Sequence[Shown], judged: Sequence[Comparison], resampling: 
         sums[at[0], at[1] + 1] += comparison.verdict != UNDECIDED
     boot = resampling.over(len(problems))
     return {
-        "between": boot.from_sums(sums, lambda s: _share(s, 0)).item(),
-        "within": boot.from_sums(sums, lambda s: _share(s, 2)).item(),
-        "distinctness": boot.from_sums(sums, lambda s: _share(s, 0) - _share(s, 2)).item(),
+        "between": boot.from_sums(sums[:, :2], lambda s: _share(s, 0), SHARE).item(),
+        "within": boot.from_sums(sums[:, 2:], lambda s: _share(s, 0), SHARE).item(),
+        "distinctness": _distinctness(sums, boot),
         "verdicts": {kind: _counted(kind, shown, judged) for kind in (BETWEEN, WITHIN)},
         "comparisons": [
             {
@@ -88,6 +90,17 @@ def summarise(shown: Sequence[Shown], judged: Sequence[Comparison], resampling: 
             for each, comparison in zip(shown, judged, strict=True)
         ],
     }
+
+
+def _distinctness(sums: Floats, boot: GroupBootstrap) -> Estimate:
+    """sums: [problem, 4] different and decided, between and within."""
+
+    def gap(counts: Floats) -> float:
+        total = counts @ sums
+        return float(_share(total, 0) - _share(total, 2))
+
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return boot.from_counts(gap, GAP, int((sums[:, [1, 3]] > 0).sum(0).min()))
 
 
 def _share(sums: Floats, at: int) -> Floats:

@@ -19,6 +19,7 @@ from lit_experiments.experiments.geometry.path_report import write_report
 from lit_experiments.experiments.geometry.runs import identity, open_run, setting
 from lit_experiments.plain import write_json
 from lit_experiments.statistics import Estimate, GroupBootstrap, spearman
+from lit_experiments.statistics.bootstrap import SHARE, Range
 
 LEVEL = 0.95
 
@@ -96,14 +97,16 @@ class PathSensitivity:
                 name: ranked.from_rows(_rank_correlation(distance, np.array([value(p) for p in told])))
                 for name, value in related.items()
             },
-            "other_text": _mean(boot, [float(p.differs_at is not None) for p in points]),
-            "merged": _mean(boot, [float(p.merged_at is not None) for p in points]),
-            "answer_changed": _mean(boot, [_number(p.answer_changed) for p in points]),
-            "answer_changed_far": _mean(*self._half(changed, far=True)),
-            "answer_changed_near": _mean(*self._half(changed, far=False)),
-            "spoiled": _mean(boot, [_number(_not(p.branch_correct)) if p.baseline_correct else np.nan for p in points]),
+            "other_text": _mean(boot, [float(p.differs_at is not None) for p in points], SHARE),
+            "merged": _mean(boot, [float(p.merged_at is not None) for p in points], SHARE),
+            "answer_changed": _mean(boot, [_number(p.answer_changed) for p in points], SHARE),
+            "answer_changed_far": _mean(*self._half(changed, far=True), SHARE),
+            "answer_changed_near": _mean(*self._half(changed, far=False), SHARE),
+            "spoiled": _mean(
+                boot, [_number(_not(p.branch_correct)) if p.baseline_correct else np.nan for p in points], SHARE
+            ),
             "mended": _mean(
-                boot, [_number(p.branch_correct) if p.baseline_correct is False else np.nan for p in points]
+                boot, [_number(p.branch_correct) if p.baseline_correct is False else np.nan for p in points], SHARE
             ),
             "solved": _solved(points),
         }
@@ -116,12 +119,12 @@ class PathSensitivity:
         return boot, [_number(p.answer_changed) for p in half]
 
 
-def _mean(boot: GroupBootstrap, values: Sequence[float]) -> Estimate:
-    """The mean of those that are numbers."""
+def _mean(boot: GroupBootstrap, values: Sequence[float], within: Range | None = None) -> Estimate:
+    """The mean of those that are numbers; within: their range, where they have one."""
     rows = np.asarray(values, np.float64)
     there = ~np.isnan(rows)
     sums = boot.sums(np.stack([np.where(there, rows, 0), there], axis=-1))
-    found: Estimate = boot.from_sums(sums, _ratio).item()
+    found: Estimate = boot.from_sums(sums, _ratio, within).item()
     return found
 
 

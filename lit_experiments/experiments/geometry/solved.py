@@ -94,13 +94,11 @@ class Resampling:
         return GroupBootstrap(np.arange(problems), resamples=self.bootstraps, level=LEVEL, seed=self.seed)
 
     def mean(self, values: ArrayLike) -> Estimate:
-        """The mean of one value per problem, those that are NaN left out of it and of `n`; no interval from one."""
+        """The mean of one value per problem, those that are NaN left out of it and of `n`."""
         held = np.asarray(values, np.float64)
         held = held[np.isfinite(held)]
         if not len(held):
             return Estimate.undefined(0, LEVEL)
-        if len(held) == 1:
-            return Estimate(float(held[0]), np.nan, np.nan, 1, LEVEL)
         found: Estimate = self.over(len(held)).from_sums(np.stack([held, np.ones_like(held)], 1), ratio).item()
         return found
 

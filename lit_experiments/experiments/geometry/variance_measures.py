@@ -85,9 +85,9 @@ def peak(values: Floats, boot: GroupBootstrap) -> Estimate:
 
 def verdict(ratio: Estimate) -> str:
     """In words: does the variance go on growing?"""
-    if np.isnan(ratio.low):
-        return "not told"
-    return "grows" if ratio.low > 1 else "shrinks" if ratio.high < 1 else "no change told"
+    if not ratio.has_interval:
+        return f"not told ({ratio.no_interval})" if np.isfinite(ratio.value) else "not told"
+    return {1: "grows", -1: "shrinks", 0: "no change told"}[ratio.side_of(1)]
 
 
 def _note(values: dict[str, Floats], at: tuple[int, ...], found: Spread) -> None:

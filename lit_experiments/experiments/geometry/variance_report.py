@@ -99,10 +99,10 @@ def _statements(result: dict[str, Any]) -> list[str]:
 
 def _place(result: dict[str, Any], top: Estimate) -> str:
     names = result["layers"]
-    if np.isnan(top.low):
-        return names[int(top.value)]
+    if not top.has_interval:
+        return f"{names[int(top.value)]} (no interval: {top.no_interval})"
     low, high = int(np.floor(top.low)), int(np.ceil(top.high))
-    return f"{names[int(top.value)]} (in resamples {names[low]} to {names[high]})" if low < high else names[low]
+    return f"{names[int(top.value)]} (in resamples {names[low]} to {names[high]})"
 
 
 def _trend(result: dict[str, Any], t: int) -> str:

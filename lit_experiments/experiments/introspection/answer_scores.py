@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lit_experiments.statistics import Estimate, GroupBootstrap
+from lit_experiments.statistics.bootstrap import GAP, SHARE, Range
 from lit_experiments.statistics.calibration import auroc, brier_score, expected_calibration_error
 
 Floats = NDArray[np.float64]
@@ -22,13 +24,27 @@ Rows = dict[str, pd.DataFrame]
 
 @dataclass(frozen=True)
 class Measure:
-    """A statistic of the questions of the mcq pass: function(values [question, ...], weights [question])."""
+    """A statistic of the questions of the mcq pass: function(values [question, ...], weights [question]).
+
+    within: its range, where it is a share or an AUROC. rests_on: questions on the smaller side of what it compares.
+    """
 
     values: Floats
     function: Callable[[Floats, Floats], float]
+    within: Range | None
+    rests_on: int
 
     def __call__(self, weights: Floats) -> float:
         return self.function(self.values, weights)
+
+    def estimate(self, boot: GroupBootstrap) -> Estimate:
+        """With its interval over questions."""
+        return boot.from_rows(self, self.within, self.rests_on)
+
+    def gap_to(self, other: Measure, boot: GroupBootstrap) -> Estimate:
+        """The other's score minus this one's, on the same resamples: a paired difference."""
+        within = None if self.within is None else GAP
+        return boot.from_rows(lambda w: other(w) - self(w), within, min(self.rests_on, other.rests_on))
 
 
 def measures(found: Rows) -> dict[str, Measure]:
@@ -51,7 +67,16 @@ def measures(found: Rows) -> dict[str, Measure]:
     if "other_confidence" in found:
         told = found["other_confidence"].other_confidence.reindex(mcq.index).to_numpy() / 100
         parts["mean of other-confidence"] = (told[:, None], mean_of)
-    return {name: Measure(np.asarray(values, np.float64), function) for name, (values, function) in parts.items()}
+    rarer = int(min((correct == 1).sum(), (correct == 0).sum()))
+    return {
+        name: Measure(
+            np.asarray(values, np.float64),
+            function,
+            SHARE if name == "accuracy" or function is _auroc else None,
+            rarer if function is _auroc else len(mcq),
+        )
+        for name, (values, function) in parts.items()
+    }
 
 
 def mean_of(values: Floats, weights: Floats) -> float:
@@ -71,18 +96,13 @@ def _auroc(values: Floats, weights: Floats) -> float:
     return auroc(values[:, 0], values[:, 1], weights)
 
 
-def gap(this: Measure, other: Measure) -> Callable[[Floats], float]:
-    """The other's score minus this one's, on the same weights [question]: a paired difference."""
-    return lambda weights: other(weights) - this(weights)
-
-
 def agreement(this: pd.DataFrame, other: pd.DataFrame) -> Measure:
     """Share of questions with the same answer, of rows of the mcq pass of two stores in the same order.
 
     Options are compared, not letters, which mean nothing between runs that shuffled their options.
     """
     same = [x == y for x, y in zip(_answers(this), _answers(other), strict=True)]
-    return Measure(np.array(same, np.float64)[:, None], mean_of)
+    return Measure(np.array(same, np.float64)[:, None], mean_of, SHARE, len(same))
 
 
 def _answers(rows: pd.DataFrame) -> list[str]:

@@ -28,7 +28,7 @@ from lit_experiments.experiments.introspection.analysis import (
     identity,
     open_introspection,
 )
-from lit_experiments.experiments.introspection.answer_scores import Rows, agreement, gap, in_both, measures
+from lit_experiments.experiments.introspection.answer_scores import Rows, agreement, in_both, measures
 from lit_experiments.experiments.introspection.comparison_report import write_report
 from lit_experiments.experiments.introspection.paired import Pair, direction_change, likeness_change, state_change
 from lit_experiments.experiments.introspection.paired_probes import probe_changes
@@ -141,14 +141,14 @@ class IntrospectionCompare:
         out = [
             {
                 "score": name,
-                "base": boot.from_rows(first[name]),
-                "finetuned": boot.from_rows(second[name]),
-                "difference": boot.from_rows(gap(first[name], second[name])),
+                "base": first[name].estimate(boot),
+                "finetuned": second[name].estimate(boot),
+                "difference": first[name].gap_to(second[name], boot),
             }
             for name in first
             if name in second
         ]
-        return [*out, {"score": "same answer", "both": boot.from_rows(agreement(base["mcq"], tuned["mcq"]))}]
+        return [*out, {"score": "same answer", "both": agreement(base["mcq"], tuned["mcq"]).estimate(boot)}]
 
     def _likeness(self, pairs: dict[str, Pair], layers: int) -> list[dict[str, Any]]:
         first, second = (pairs[kind] for kind in CONFIDENCE_PASSES)

@@ -12,7 +12,6 @@ Writes surface.json, figures and a report.
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -28,13 +27,14 @@ from lit_experiments.statistics import Estimate
 
 LEVEL = 0.95
 BOTH = f"{SURFACE}_hidden"
-NOTHING, SURFACE_ONLY, INTERNAL_ONLY, REPEATS, BEYOND, UNCLEAR = (
+NOTHING, SURFACE_ONLY, INTERNAL_ONLY, REPEATS, BEYOND, UNCLEAR, UNTOLD = (
     "nothing",
     "surface only",
     "internal only",
     "internal repeats surface",
     "internal beyond surface",
     "unclear",
+    "too little data",
 )
 
 
@@ -107,18 +107,18 @@ class IntrospectionSurface:
 
 
 def verdict(surface: Estimate, hidden: Estimate, gain: Estimate, chance: float) -> str:
-    """Which of the two tells what, by whether intervals lie above chance, and the gain's above 0.
+    """Which of the two tells what, by whether intervals lie above chance, and the gain's above 0; UNTOLD without.
 
     surface, hidden: scores alone; gain: of both over surface alone, paired.
     """
-    by_surface, by_hidden = surface.low > chance, hidden.low > chance
-    if any(math.isnan(estimate.low) for estimate in (surface, hidden, gain)):
-        return UNCLEAR
+    if not all(estimate.has_interval for estimate in (surface, hidden, gain)):
+        return UNTOLD
+    by_surface, by_hidden, adds = surface.side_of(chance) > 0, hidden.side_of(chance) > 0, gain.side_of(0) > 0
     if by_surface:
-        return BEYOND if gain.low > 0 else REPEATS if by_hidden else SURFACE_ONLY
+        return BEYOND if adds else REPEATS if by_hidden else SURFACE_ONLY
     if by_hidden:
-        return INTERNAL_ONLY if gain.low > 0 else UNCLEAR
-    return UNCLEAR if gain.low > 0 else NOTHING
+        return INTERNAL_ONLY if adds else UNCLEAR
+    return UNCLEAR if adds else NOTHING
 
 
 def feature_weights(pair: dict[str, Any]) -> dict[str, float]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from lit_experiments.experiments.introspection.curves import COLORS, draw_panels
 from lit_experiments.experiments.introspection.scoring import NAMES
-from lit_experiments.reports.figures import GREY, band, figure
+from lit_experiments.reports.figures import GREY, band, figure, level
 from lit_experiments.reports.page import Report, demonstration
 from lit_experiments.reports.tables import interval, text_table
 from stores import Store
@@ -25,6 +25,7 @@ _SENTENCES = {
     "internal repeats surface": "both tell it, and the states are not seen to add to the surface",
     "internal beyond surface": "both tell it, and the states add to the surface",
     "unclear": "the intervals leave it open",
+    "too little data": "too few questions for intervals, so nothing can be said",
 }
 
 
@@ -130,9 +131,7 @@ def _draw_curves(path: Path, result: dict[str, Any]) -> Path:
             band(axes, at, [layer["hidden"] for layer in pair["by_layer"]], color, f"states of {pair['states']}")
             both = [layer["both"].value for layer in pair["by_layer"]]
             axes.plot(at, both, "--", color=color, linewidth=1.2, label=f"surface and {pair['states']}")
-        alone = pairs[0]["surface"]
-        axes.axhline(alone.value, color=GREY, linewidth=1.5, label="surface alone")
-        axes.axhspan(alone.low, alone.high, color=GREY, alpha=0.18, linewidth=0)
+        level(axes, pairs[0]["surface"], GREY, "surface alone")
 
     return draw_panels(path, result["pairs"], result["layers"], draw)
 

@@ -24,6 +24,7 @@ from lit_experiments.experiments.introspection.separation import (
 )
 from lit_experiments.experiments.introspection.summary import answer_states
 from lit_experiments.statistics import GroupBootstrap
+from lit_experiments.statistics.bootstrap import GAP, SHARE
 from lit_experiments.statistics.similarity import linear_cka, row_cosines
 from stores import Store
 
@@ -82,9 +83,11 @@ def direction_change(pair: Pair, chosen: tuple[Extremes, Extremes], layer: int) 
     parts = [_Separation(x - x[:1], each) for x, each in zip(pair.states(layer), chosen, strict=True)]
     base, tuned = parts
     return {
-        "base": pair.boot.from_rows(base.auroc),
-        "finetuned": pair.boot.from_rows(tuned.auroc),
-        "difference": pair.boot.from_rows(lambda w: tuned.auroc(w) - base.auroc(w)),
+        "base": pair.boot.from_rows(base.auroc, SHARE, base.rests_on),
+        "finetuned": pair.boot.from_rows(tuned.auroc, SHARE, tuned.rests_on),
+        "difference": pair.boot.from_rows(
+            lambda w: tuned.auroc(w) - base.auroc(w), GAP, min(base.rests_on, tuned.rests_on)
+        ),
         "cosine": corrected_cosine(base.labelled(), tuned.labelled(), pair.boot),
     }
 
@@ -96,6 +99,11 @@ class _Separation:
         self.x, self.chosen = x, chosen
         scores = held_out_projections(x[chosen.rows], chosen.high[:, None], chosen.fold)[:, 0]
         self._won = auroc_statistic(scores, chosen.high, chosen.fold)
+
+    @property
+    def rests_on(self) -> int:
+        """Questions of high or of low confidence, whichever are fewer."""
+        return int(min(self.chosen.high.sum(), (~self.chosen.high).sum()))
 
     def auroc(self, weights: Floats) -> float:
         """Of all questions' weights."""

@@ -96,7 +96,8 @@ class _Change:
 
     def _compared(self, base: tuple[Floats, Floats], tuned: tuple[Floats, Floats]) -> list[dict[str, Any]]:
         difference = tuned[0] - base[0], tuned[1] - base[1]
-        estimates = [self.boot.from_draws(*each) for each in (base, tuned, difference)]
+        rests_on = min(scorer.rests_on for scorer in self.scorers)
+        estimates = [self.boot.from_draws(*each, used=rests_on) for each in (base, tuned, difference)]
         return [
             dict(zip(("base", "finetuned", "difference"), each, strict=True)) for each in zip(*estimates, strict=True)
         ]

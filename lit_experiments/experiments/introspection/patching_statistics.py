@@ -103,7 +103,7 @@ def patching(
         "control": mean(control, boot),
         "difference": mean(patch - control, boot),
         "gap": gap,
-        "share": share if gap.low > 0 or gap.high < 0 else none,
+        "share": share if gap.side_of(0) else none,
         "p": sign_flip_p(patch - control, settings.flips, settings.seed),
     }
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from lit_experiments.experiments.introspection.patching_statistics import PRIMARY
 from lit_experiments.reports.tables import interval, number
+from lit_experiments.statistics import Estimate
 
 SIGNIFICANT = 0.05  # of p-values corrected over layers
 NAMES = {
@@ -18,6 +19,7 @@ NAMES = {
 }
 UNITS = {"confidence": "%", "entropy": "nats", "outside": "%", "accuracy": "%", "key": "%"}
 DIGITS = {"%": 2, "nats": 3}  # behind the point
+VALUE = {"steer": "slope", "ablate": "change", "patch": "difference"}  # what an intervention is judged by
 _Layer = tuple[str, dict[str, Any]]
 
 
@@ -58,6 +60,8 @@ def _difference(value: float) -> str:
 
 def _steered(layers: Sequence[_Layer], measure: str) -> str:
     moved, (site, best) = _moved(layers, "steer", measure, lambda found: abs(found["slope"].value))
+    if best["slope"].too_few:
+        return _untold("steering along the direction moves it", best["slope"])
     text = f"Steering along the direction moves it {_where(moved, layers)} more than random directions do"
     unit = f"{UNITS[measure]} per spread"
     digits = DIGITS[UNITS[measure]]
@@ -67,6 +71,8 @@ def _steered(layers: Sequence[_Layer], measure: str) -> str:
 
 def _ablated(layers: Sequence[_Layer], measure: str) -> str:
     moved, (site, best) = _moved(layers, "ablate", measure, lambda found: abs(found["change"].value))
+    if best["change"].too_few:
+        return _untold("taking the direction out moves it", best["change"])
     digits = DIGITS[UNITS[measure]]
     numbers = f"{interval(best['change'], digits)} {UNITS[measure]}, random {_range(best['random'], digits)}"
     return f"Taking the direction out does so {_where(moved, layers)} (largest at {site}: {numbers})."
@@ -74,6 +80,8 @@ def _ablated(layers: Sequence[_Layer], measure: str) -> str:
 
 def _patched(layers: Sequence[_Layer], measure: str) -> str:
     moved, (site, best) = _moved(layers, "patch", measure, lambda found: abs(found["difference"].value))
+    if best["difference"].too_few:
+        return _untold("a state from a question of high confidence moves it", best["difference"])
     digits = DIGITS[UNITS[measure]]
     text = f"A state from a question of high confidence moves it {_where(moved, layers)} otherwise than one of low"
     gap = f", {interval(best['share'], 2)} of the gap" if best["share"].value == best["share"].value else ""
@@ -81,10 +89,14 @@ def _patched(layers: Sequence[_Layer], measure: str) -> str:
     return f"{text} (largest at {site}: {change}{gap})."
 
 
+def _untold(deed: str, estimate: Estimate) -> str:
+    return f"Whether {deed} cannot be told from {estimate.no_interval}."
+
+
 def is_clear(what: str, scores: dict[str, Any]) -> bool:
     """Whether an effect stands out from the control (corrected p) and its own interval leaves 0 out."""
-    value = scores[{"steer": "slope", "ablate": "change", "patch": "difference"}[what]]
-    return bool(scores["p_holm"] < SIGNIFICANT and (value.low > 0 or value.high < 0))
+    value = scores[VALUE[what]]
+    return bool(scores["p_holm"] < SIGNIFICANT and value.side_of(0))
 
 
 def _moved(

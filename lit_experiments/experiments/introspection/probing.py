@@ -24,7 +24,7 @@ from lit_experiments.experiments.introspection.probe_files import ProbeFiles, pr
 from lit_experiments.experiments.introspection.probing_report import write_report
 from lit_experiments.experiments.introspection.scoring import threshold
 from lit_experiments.plain import write_json
-from lit_experiments.statistics import Estimate, GroupBootstrap
+from lit_experiments.statistics import LEAST_GROUPS, Estimate, GroupBootstrap
 
 Floats = NDArray[np.float64]
 LEVEL = 0.95
@@ -101,7 +101,10 @@ class IntrospectionProbing:
         onsets = first_above(draws, bound)
         out = {key: pair[key] for key in ("states", "target", "score", "chance")}
         out["curve"] = [dict(zip(keys, row, strict=True)) for row in curve]
-        return out | {"onset": onset_of(first_above(value[None], bound)[0], onsets, files.layers)}, onsets
+        onset = onset_of(first_above(value[None], bound)[0], onsets, files.layers) | {"questions": scorer.boot.n}
+        if scorer.boot.n < LEAST_GROUPS:
+            onset |= dict.fromkeys(("low", "high", "index_low", "index_high"))
+        return out | {"onset": onset}, onsets
 
     def _lag(
         self, files: ProbeFiles, draws: dict[tuple[str, str], Floats], pairs: list[dict[str, Any]]
@@ -134,7 +137,8 @@ def first_above(scores: Floats, bound: Floats) -> Floats:
 def onset_of(index: float, drawn: Floats, layers: list[str]) -> dict[str, Any]:
     """The onset by name with its percentile interval over resamples, in which "no layer" comes after the last.
 
-    none_share: share of the resamples in which no layer is above its control.
+    An interval from a layer to itself is one: all resamples have their onset in that layer. none_share: share of the
+    resamples in which no layer is above its control.
     """
     ordered = np.sort(np.where(np.isnan(drawn), np.inf, drawn))
     tail = (1 - LEVEL) / 2

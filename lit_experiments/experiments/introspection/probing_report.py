@@ -13,6 +13,7 @@ from lit_experiments.experiments.introspection.scoring import NAMES
 from lit_experiments.reports.figures import GREY, band, figure, layer_axis
 from lit_experiments.reports.page import Report, demonstration
 from lit_experiments.reports.tables import interval, text_table
+from lit_experiments.statistics import LEAST_GROUPS
 from stores import Store
 
 _HEADERS = [
@@ -63,6 +64,13 @@ _ONSETS = (
 )
 
 
+def onset_interval(onset: dict[str, Any]) -> str:
+    """'resid_post.1 to none', or why there is no interval."""
+    if onset["questions"] < LEAST_GROUPS:
+        return f"no interval: {onset['questions']} groups"
+    return f"{onset['low'] or 'none'} to {onset['high'] or 'none'}"
+
+
 def lag_sentence(lag: dict[str, Any]) -> str:
     """The lag in words, by its interval."""
     if lag["absent"]:
@@ -75,18 +83,22 @@ def lag_sentence(lag: dict[str, Any]) -> str:
     if np.isnan(estimate.value):
         return f"The lag ({what}) is undefined: one of the two has no onset ({share})."
     said = f"The lag is {estimate.value:+.0f} layers: {what}"
-    if np.isnan(estimate.low):
-        return f"{said}. It has no interval: {share}."
-    ends = f"{estimate.level:.0%} interval {estimate.low:+.0f} to {estimate.high:+.0f}, paired over questions; {share}"
-    if estimate.low > 0:
-        verdict = "confidence becomes readable later than entropy"
-    elif estimate.high < 0:
-        verdict = "confidence becomes readable earlier than entropy"
-    elif estimate.low == estimate.high == 0:
-        verdict = "both become readable in the same layer"
+    if not (estimate.has_interval or estimate.unanimous):
+        why = estimate.no_interval if estimate.too_few else share
+        return f"{said}. It has no interval: {why}."
+    if estimate.unanimous:
+        ends, side = f"the same in all resamples of {estimate.n} questions", int(np.sign(estimate.value))
     else:
-        verdict = "these questions do not tell which comes first"
-    return f"{said} ({ends}): {verdict}."
+        ends = f"{estimate.level:.0%} interval {estimate.low:+.0f} to {estimate.high:+.0f}, paired over questions"
+        side = estimate.side_of(0)
+    verdict = {
+        1: "confidence becomes readable later than entropy",
+        -1: "confidence becomes readable earlier than entropy",
+        0: "both become readable in the same layer"
+        if estimate.unanimous
+        else "these questions do not tell which comes first",
+    }[side]
+    return f"{said} ({ends}; {share}): {verdict}."
 
 
 def _setting(result: dict[str, Any]) -> str:
@@ -121,7 +133,7 @@ def _row(pair: dict[str, Any]) -> list[str]:
         pair["states"],
         NAMES[pair["score"]],
         onset["layer"] or "none",
-        f"{onset['low'] or 'none'} to {onset['high'] or 'none'}",
+        onset_interval(onset),
         f"{onset['none_share']:.0%}",
         "-" if onset["index"] is None else interval(scores[onset["index"]], 2),
         "-" if best is None else pair["curve"][best]["layer"],

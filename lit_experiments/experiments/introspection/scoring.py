@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from lit_experiments.statistics import Estimate, GroupBootstrap
+from lit_experiments.statistics.bootstrap import GAP, SHARE
 from lit_experiments.statistics.scores import error_terms, r2_from_sums
 
 Floats = NDArray[np.float64]
@@ -44,12 +45,21 @@ class Scorer:
 
     def estimates(self, predicted: Floats) -> list[Estimate]:
         """[M] scores with intervals over questions."""
-        return list(self.boot.from_draws(self.value(predicted), self.draws(predicted)))
+        within = None if self.kind == R2 else SHARE
+        return list(self.boot.from_draws(self.value(predicted), self.draws(predicted), within, self.rests_on))
 
     def gains(self, predicted: Floats, over: Floats) -> list[Estimate]:
         """[M] score of `predicted` less that of `over` [Q, M or 1, C], on the same resamples."""
         value = self.value(predicted) - self.value(over)
-        return list(self.boot.from_draws(value, self.draws(predicted) - self.draws(over)))
+        within = None if self.kind == R2 else GAP
+        return list(self.boot.from_draws(value, self.draws(predicted) - self.draws(over), within, self.rests_on))
+
+    @property
+    def rests_on(self) -> int:
+        """Questions of the rarer class, where the score compares two classes; else all."""
+        if self.kind != AUROC:
+            return len(self.true)
+        return int(min((self.true == 0).sum(), (self.true == 1).sum()))
 
     def null(self, predicted: Floats, permutations: int, seed: int) -> Floats:
         """[N, M] scores after permuting the targets between the test questions: predictions that know nothing of them.

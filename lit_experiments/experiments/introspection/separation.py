@@ -17,6 +17,7 @@ from scipy.stats import rankdata
 from lit_experiments.experiments.introspection.analysis import NothingToCompare
 from lit_experiments.probes.splits import group_split
 from lit_experiments.statistics import Estimate, GroupBootstrap
+from lit_experiments.statistics.bootstrap import SHARE
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -127,7 +128,7 @@ def auroc_estimate(scores: Floats, high: Bools, fold: Ints, boot: GroupBootstrap
     """`auroc_statistic` with its interval over questions; undefined for undefined scores."""
     if not np.isfinite(scores).all():
         return Estimate.undefined(boot.n, boot.level)
-    return boot.from_rows(auroc_statistic(scores, high, fold))
+    return boot.from_rows(auroc_statistic(scores, high, fold), SHARE, int(min(high.sum(), (~high).sum())))
 
 
 def cohens_d(scores: Floats, high: Bools, fold: Ints, boot: GroupBootstrap) -> Estimate:
@@ -188,7 +189,7 @@ def corrected_cosine(a: Labelled, b: Labelled, boot: GroupBootstrap) -> Estimate
         return _inner(ab, first, second) / float(np.sqrt(lengths[0] * lengths[1]))
 
     found = boot.from_rows(cosine)
-    return found if np.isfinite(found.low) else Estimate.undefined(boot.n, boot.level)
+    return found if found.has_interval else Estimate.undefined(boot.n, boot.level)
 
 
 def _products(x: Floats, y: Floats) -> Floats:

@@ -5,16 +5,14 @@ Owns: the numbers shown and their wording. Does not know: how rows were made.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lit_experiments.experiments.introspection.answer_scores import agreement, gap, in_both, measures
+from lit_experiments.experiments.introspection.answer_scores import agreement, in_both, measures
 from lit_experiments.experiments.introspection.prompts import CONFIDENCE_LETTERS, PASSES
 from lit_experiments.reports.tables import interval, number, text_table
-from lit_experiments.statistics import Estimate, GroupBootstrap
+from lit_experiments.statistics import GroupBootstrap
 from lit_experiments.statistics.similarity import linear_cka, row_cosines
 from stores import Store
 
@@ -77,15 +75,14 @@ def _by_pass(found: dict[str, pd.DataFrame]) -> str:
     return text_table(headers, rows)
 
 
-def _estimate(index: pd.Index, statistic: Callable[[Floats], float]) -> Estimate:
-    groups = index.to_numpy().astype(str)
-    return GroupBootstrap(groups, resamples=RESAMPLES, level=LEVEL, seed=SEED).from_rows(statistic)
+def _boot(index: pd.Index) -> GroupBootstrap:
+    return GroupBootstrap(index.to_numpy().astype(str), resamples=RESAMPLES, level=LEVEL, seed=SEED)
 
 
 def _scores(found: dict[str, pd.DataFrame]) -> str:
-    rows = []
+    rows, boot = [], _boot(found["mcq"].index)
     for name, measure in measures(found).items():
-        estimate = _estimate(found["mcq"].index, measure)
+        estimate = measure.estimate(boot)
         rows.append([name, interval(estimate), str(estimate.n)])
     return text_table(["of the mcq pass", "value", "questions"], rows)
 
@@ -95,10 +92,11 @@ def _paired_scores(a: dict[str, pd.DataFrame], b: dict[str, pd.DataFrame]) -> st
         return "No mcq pass in both: no scores."
     rows = []
     index, first, second = a["mcq"].index, measures(a), measures(b)
+    boot = _boot(index)
     for name in (name for name in first if name in second):
         one, two, everyone = first[name], second[name], np.ones(len(index))
-        rows.append([name, number(one(everyone)), number(two(everyone)), interval(_estimate(index, gap(one, two)))])
-    same = _estimate(index, agreement(a["mcq"], b["mcq"]))
+        rows.append([name, number(one(everyone)), number(two(everyone)), interval(one.gap_to(two, boot))])
+    same = agreement(a["mcq"], b["mcq"]).estimate(boot)
     table = text_table(["", "this", "other", "other - this"], rows)
     return f"{table}\n\nSame answer: {interval(same)}"
 

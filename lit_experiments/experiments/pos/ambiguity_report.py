@@ -121,14 +121,15 @@ def _statements(metrics: dict[str, Any]) -> list[str]:
 
 def _verdict(metrics: dict[str, Any]) -> str:
     own, p, below = metrics["probe"], metrics["p"], metrics["below_prior"]
-    closer = (
-        "closer to" if below.high < 0 else "further from" if below.low > 0 else "neither closer to nor further from"
-    )
+    side = {-1: "closer to", 1: "further from", 0: "neither closer to nor further from"}[below.side_of(0)]
+    closer = f"The probe is {side} the continuations than the type's prior"
+    if not below.has_interval:
+        closer = "Nothing can be said of the probe against the type's prior"
     return (
         f"{metrics['prefixes_used']:,} prefixes of {metrics['groups']}: mean entropy of the probe "
         f"{number(own.uncertainty.value)} nats, of the continuations' tags {number(own.ambiguity.value)}; share "
-        f"explained {interval(own.share)} (p {number(p['share'])} against shuffled pairs). The probe is {closer} the "
-        f"continuations than the type's prior: difference of the divergences {interval(below)}."
+        f"explained {interval(own.share)} (p {number(p['share'])} against shuffled pairs). {closer}: difference of the "
+        f"divergences {interval(below)}."
     )
 
 

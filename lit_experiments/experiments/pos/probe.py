@@ -39,6 +39,7 @@ from lit_experiments.probes.logistic import LogisticProbe
 from lit_experiments.probes.store_data import StoreDataModule
 from lit_experiments.probes.training import fit
 from lit_experiments.statistics import GroupBootstrap
+from lit_experiments.statistics.bootstrap import GAP, SHARE
 
 LEVEL = 0.95
 Ints = NDArray[np.int64]
@@ -235,15 +236,16 @@ class PosProbe:
         task, other = real.predictions.layer_terms, control.predictions.layer_terms
         sums = np.concatenate([task[..., 1:], other[..., 1:], np.broadcast_to(base[:, None], task[..., 1:].shape)], -1)
         found = {
-            "control_accuracy": boot.from_sums(sums[..., 2:4], _share),
-            "selectivity": boot.from_sums(sums[..., :4], _difference),
-            "above_baseline": boot.from_sums(sums[..., [0, 1, 4, 5]], _difference),
+            "control_accuracy": boot.from_sums(sums[..., 2:4], _share, SHARE),
+            "selectivity": boot.from_sums(sums[..., :4], _difference, GAP),
+            "above_baseline": boot.from_sums(sums[..., [0, 1, 4, 5]], _difference, GAP),
         }
         layers = [
             vars(about) | {name: values[at] for name, values in found.items()}
             for at, about in enumerate(result.by_layer)
         ]
-        return {"layers": layers, "baseline": {"accuracy": boot.from_sums(base, _share).item(), "unseen": unseen}}
+        accuracy = boot.from_sums(base, _share, SHARE).item()
+        return {"layers": layers, "baseline": {"accuracy": accuracy, "unseen": unseen}}
 
     def _baseline(self, words: Words, split: Split, codes: Floats, real: Task) -> tuple[Floats, float]:
         """[test word] whether the type's commonest training tag is right, and the share of types never seen."""

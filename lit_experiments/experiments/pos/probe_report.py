@@ -9,10 +9,19 @@ from typing import Any
 import numpy as np
 
 from lit_experiments.probes.class_result import ClassScores
-from lit_experiments.reports.figures import BLUE, GREY, ORANGE, band, figure, layer_axis, legend, reliability_diagram
+from lit_experiments.reports.figures import (
+    BLUE,
+    GREY,
+    ORANGE,
+    band,
+    figure,
+    layer_axis,
+    legend,
+    level,
+    reliability_diagram,
+)
 from lit_experiments.reports.page import Report, demonstration
 from lit_experiments.reports.tables import interval, number, text_table
-from lit_experiments.statistics import Estimate
 from stores import Store
 
 _HEADERS = ["layer", "accuracy", "less type's tag", "control", "selectivity", "log-loss", "CV log-loss", "penalty"]
@@ -93,7 +102,9 @@ def _verdict(metrics: dict[str, Any]) -> str:
     about = next(each for each in metrics["layers"] if each["layer"] == metrics["layer"])
     test, above = metrics["test"], about["above_baseline"]
     chosen = "named" if metrics["layer_named"] else "chosen by cross-validation"
-    beats = "is above" if above.low > 0 else "is below" if above.high < 0 else "cannot be told from"
+    beats = {1: "is above", -1: "is below", 0: "cannot be told from"}[above.side_of(0)]
+    if not above.has_interval:
+        beats = f"cannot be compared ({above.no_interval}) with"
     return (
         f"Layer {metrics['layer']} ({chosen}): accuracy {interval(test.accuracy)}, macro F1 {interval(test.macro_f1)}; "
         f"it {beats} the commonest tag of the type ({interval(metrics['baseline']['accuracy'])}), by "
@@ -141,15 +152,10 @@ def _draw_layers(path: Path, metrics: dict[str, Any]) -> Path:
         at = layer_axis(axes, [about["layer"] for about in layers])
         band(axes, at, [about["test_accuracy"] for about in layers], BLUE, "probe")
         band(axes, at, [about["control_accuracy"] for about in layers], ORANGE, "control task", "s--")
-        _level(axes, metrics["baseline"]["accuracy"], "type's commonest tag")
+        level(axes, metrics["baseline"]["accuracy"], GREY, "type's commonest tag", ":")
         axes.set(ylabel="accuracy, test part", ylim=(0, 1.02))
         legend(axes)
     return path
-
-
-def _level(axes: Any, value: Estimate, label: str) -> None:
-    axes.axhline(value.value, color=GREY, linestyle=":", label=label)
-    axes.axhspan(value.low, value.high, color=GREY, alpha=0.15, linewidth=0)
 
 
 def _draw_reliability(path: Path, scores: ClassScores) -> Path:

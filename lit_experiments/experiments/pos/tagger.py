@@ -23,6 +23,7 @@ from lit_experiments.plain import write_json
 from lit_experiments.sources.conllu import UNTAGGED
 from lit_experiments.sources.treebank import Sentence
 from lit_experiments.statistics import Estimate, GroupBootstrap
+from lit_experiments.statistics.bootstrap import SHARE
 
 CRF = "crf"
 _VERSION = 1  # of the features; raise it when they change
@@ -196,4 +197,4 @@ def tagger_accuracy(
     groups = groups_of([place for place, _ in pairs])
     boot = bootstrap(groups.names)
     sums = boot.sums(np.stack([right, np.ones_like(right)], 1))
-    return Accuracy(boot.from_sums(sums, lambda s: s[..., 0] / s[..., 1]).item(), len(right), str(groups))
+    return Accuracy(boot.from_sums(sums, lambda s: s[..., 0] / s[..., 1], SHARE).item(), len(right), str(groups))

@@ -17,6 +17,7 @@ from lit_experiments.collecting.collector import Collector
 from lit_experiments.collecting.plan import Sample
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.prefill_dynamics.conditions import conditions
+from lit_experiments.experiments.prefill_dynamics.export import export_json
 from lit_experiments.experiments.prefill_dynamics.generations import for_reader, load_generations
 from lit_experiments.experiments.prefill_dynamics.openings import Counts, Limits, described, openings
 from lit_experiments.experiments.prefill_dynamics.readings import Reading, generated, readings, row, sample
@@ -38,6 +39,7 @@ class PrefillDynamicsCollector(Collector):
     version: ClassVar[int] = 1
     describe = staticmethod(describe)
     compare = staticmethod(compare)
+    export_json = staticmethod(export_json)
 
     def __init__(
         self,
@@ -45,6 +47,7 @@ class PrefillDynamicsCollector(Collector):
         paragraphs: str,
         text_column: str | None,
         n_samples: int | None,
+        selection: Literal["random", "first"],
         min_tokens: int,
         max_tokens: int,
         max_new_tokens: int,
@@ -65,7 +68,8 @@ class PrefillDynamicsCollector(Collector):
             paragraphs: Text file, folder of them, data file, dataset folder, Hub id (NAME[@CONFIG][:SPLIT]), or
                 "embedded".
             text_column: Key or column that holds the text, for everything but text files.
-            n_samples: How many paragraphs, drawn at random from those that fit; null takes all.
+            n_samples: How many paragraphs of those that fit; null takes all.
+            selection: Which ones: drawn at random, or the first in the source's order.
             min_tokens: Fewest tokens of a paragraph, in the generating model's tokenizer.
             max_tokens: Most tokens of a paragraph.
             max_new_tokens: Most tokens that the model writes after a prompt; it stops earlier at end of text.
@@ -85,7 +89,7 @@ class PrefillDynamicsCollector(Collector):
         """
         other_reader = any(part is not None for part in (reader, reader_adapter, reader_revision))
         super().__init__(_reader_spec(spec, reader, reader_adapter, reader_revision) if other_reader else spec)
-        self.n_samples, self.seed, self.states = n_samples, seed, states
+        self.n_samples, self.selection, self.seed, self.states = n_samples, selection, seed, states
         self.limits = Limits(min_tokens, max_tokens, max_new_tokens)
         self.shuffled, self.temperatures = shuffled, [float(t) for t in temperatures]
         self._check(other_reader, generations)
@@ -163,7 +167,8 @@ class PrefillDynamicsCollector(Collector):
 
     def _own(self) -> list[tuple[int, Reading]]:
         """Every paragraph under every condition, paragraph by paragraph, so that --limit keeps whole ones."""
-        chosen, counts = openings(self._source, self.info, self.limits, self.n_samples, self.seed)
+        seed = self.seed if self.selection == "random" else None
+        chosen, counts = openings(self._source, self.info, self.limits, self.n_samples, seed)
         self._counts = asdict(counts)
         self._notes = [*_read(self._source), described(counts), _planned(len(chosen), self.conditions)]
         every = [r for o in chosen for r in readings(o, self.conditions, self.info.tokens, self.seed)]
@@ -198,6 +203,8 @@ class PrefillDynamicsCollector(Collector):
         return {
             "paragraphs": self._source.digest,
             "n_samples": self.n_samples,
+            # Runs from before there was a choice drew at random; their fingerprints stay theirs.
+            **({} if self.selection == "random" else {"selection": self.selection}),
             **asdict(self.limits),
             "temperatures": self.temperatures,
             "shuffled": self.shuffled,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 from lit_experiments.errors import UserError
 
@@ -34,11 +35,40 @@ def conditions(temperatures: Sequence[float], shuffled: bool) -> dict[str, float
     return found | ({SHUFFLED: None} if shuffled else {})
 
 
-def pairs(present: Sequence[str]) -> list[tuple[str, str]]:
+def usual_pairs(present: Sequence[str]) -> list[tuple[str, str]]:
     """What is compared with what: human/model, human/sampled, model/sampled, human/shuffled, as far as there are rows.
 
     A difference is always the first minus the second.
     """
-    sampled = [name for name in present if name.startswith(_SAMPLED)]
+    sampled = [name for name in present if name.startswith(_SAMPLED) and "@" not in name]
     wanted = [(HUMAN, MODEL), *((HUMAN, s) for s in sampled), *((MODEL, s) for s in sampled), (HUMAN, SHUFFLED)]
     return [(a, b) for a, b in wanted if a in present and b in present]
+
+
+def chosen_pairs(named: Sequence[Sequence[str]], sides: Sequence[str]) -> list[tuple[str, str]]:
+    """The pairs that `--pairs` names.
+
+    sides: the names there are: conditions, and conditions behind which another reader stands ("human@gpt2-xl").
+
+    Raises:
+        UserError: what is no pair, a side that is not there, a pair of equal sides or one named twice.
+    """
+    found: list[tuple[str, str]] = []
+    for pair in named:
+        if len(pair) != 2 or pair[0] == pair[1]:
+            raise UserError(f"--pairs: {list(pair)} is no pair of two different conditions.\n{_known(sides)}")
+        for side in pair:
+            if side not in sides:
+                close = get_close_matches(side, sides, n=1)
+                near = f' Did you mean "{close[0]}"?' if close else ""
+                raise UserError(f'--pairs: there is no "{side}".{near}\n{_known(sides)}')
+        if (pair[0], pair[1]) in found or (pair[1], pair[0]) in found:
+            raise UserError(f"--pairs: {list(pair)} is named twice.")
+        found.append((pair[0], pair[1]))
+    if not found:
+        raise UserError(f"--pairs names no pair.\n{_known(sides)}")
+    return found
+
+
+def _known(sides: Sequence[str]) -> str:
+    return f"Conditions here: {', '.join(sides)}.\nNext: --pairs '[[{sides[0]}, {sides[-1]}]]'"

@@ -13,6 +13,13 @@ from typing import Any
 import numpy as np
 
 from lit_experiments.experiments.prefill_dynamics.formulas import METRICS, Floats, metrics
+from lit_experiments.experiments.prefill_dynamics.repetition import (
+    CONTROLLED,
+    Repetition,
+    controlled,
+    distinct,
+    loops,
+)
 from lit_experiments.experiments.prefill_dynamics.trajectories import Trajectory
 from lit_experiments.statistics import GroupBootstrap, Paired, holm, paired
 
@@ -57,6 +64,7 @@ class Contrast:
         over_layers: by metric, of the mean over layers.
         layers: by metric and layer; empty where the two models' layers do not correspond.
         p_holm, p_w_holm: by metric and layer, corrected over layers.
+        repetition: of both sides' texts, and the difference in smoothness with it controlled for.
         values: by metric, the two sides' means over layers [2, paragraph]; "ce" likewise. Not written to JSON.
     """
 
@@ -71,11 +79,17 @@ class Contrast:
     layers: dict[str, list[Paired]]
     p_holm: dict[str, list[float]]
     p_w_holm: dict[str, list[float]]
+    repetition: Repetition
     values: dict[str, Floats] = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the single values."""
         return {key: value for key, value in vars(self).items() if key != "values"}
+
+    @property
+    def name(self) -> str:
+        """'human - model'."""
+        return f"{self.a} - {self.b}"
 
 
 def by_condition(found: Sequence[Trajectory]) -> dict[str, dict[str, Trajectory]]:
@@ -110,6 +124,8 @@ def contrast(
     }
     values = {name: np.stack([first[name], second[name]]) for name in METRICS}
     values["ce"] = np.stack([side["ce"] for side in sides])
+    shares = np.stack([side["distinct"] for side in sides])
+    looping = np.array([[loops(side[p].ids) for p in kept] for side in (a, b)], bool).reshape(2, len(kept))
     return Contrast(
         *names,
         variant,
@@ -121,6 +137,7 @@ def contrast(
         layers,
         {name: holm([each.p for each in found]).tolist() for name, found in layers.items()},
         {name: holm([each.p_w for each in found]).tolist() for name, found in layers.items()},
+        controlled(values["smoothness"], shares, looping, groups, boot, how.seed),
         values,
     )
 
@@ -131,8 +148,8 @@ def layer_mean(by_layer: Floats) -> Floats:
 
 
 def _measured(paragraphs: Sequence[str], own: ByParagraph, other: ByParagraph, variant: Variant) -> dict[str, Floats]:
-    """Each metric [paragraph, layer], and "ce", "ce_text" [paragraph], of one side."""
-    found: dict[str, list[Any]] = {name: [] for name in [*METRICS, "ce", "ce_text"]}
+    """Each metric [paragraph, layer], and "ce", "ce_text", "distinct" [paragraph], of one side."""
+    found: dict[str, list[Any]] = {name: [] for name in [*METRICS, "ce", "ce_text", "distinct"]}
     for paragraph in paragraphs:
         one = own[paragraph]
         upto = min(one.steps.tokens, other[paragraph].steps.tokens) if variant.cut else None
@@ -140,6 +157,7 @@ def _measured(paragraphs: Sequence[str], own: ByParagraph, other: ByParagraph, v
             found[name].append(values)
         found["ce"].append(one.ce_mean(upto))
         found["ce_text"].append(one.ce_text)
+        found["distinct"].append(distinct(one.ids[:upto], CONTROLLED))
     layers = own[paragraphs[0]].steps.norms.shape[0] if paragraphs else 0
     shapes = {name: (len(paragraphs), layers) if name in METRICS else (len(paragraphs),) for name in found}
     return {name: np.array(values, np.float64).reshape(shapes[name]) for name, values in found.items()}

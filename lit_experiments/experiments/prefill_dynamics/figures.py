@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from lit_experiments.experiments.prefill_dynamics.contrasts import LEAST_TOKENS,
 from lit_experiments.experiments.prefill_dynamics.findings import Findings
 from lit_experiments.experiments.prefill_dynamics.formulas import metrics
 from lit_experiments.experiments.prefill_dynamics.interpretation import SURE
-from lit_experiments.reports.figures import BLUE, GREEN, GREY, ORANGE, band, figure, layer_axis, shared_legend
+from lit_experiments.reports.figures import BLUE, GREEN, GREY, ORANGE, band, figure, layer_axis, level, shared_legend
 from lit_experiments.statistics import Estimate
 
 _SAMPLED = (GREEN, "#6b46c1", "#b7791f")
@@ -46,7 +47,7 @@ def draw_levels(path: Path, found: Findings) -> Path:
 def draw_differences(path: Path, found: Findings) -> Path:
     """Per-layer differences of every pair: as a part of the first condition's value, and as Cohen's d."""
     panels: dict[str, Callable[[Any], Estimate]] = {
-        "difference in smoothness, % of the first": lambda p: _scaled(p.relative, 100),
+        "difference in smoothness, % of the first": lambda p: p.relative.mapped(lambda part: 100 * part),
         "Cohen's d of the pairs": lambda p: p.d,
     }
     tones = [ORANGE, GREEN, "#6b46c1", GREY, BLUE]
@@ -54,7 +55,8 @@ def draw_differences(path: Path, found: Findings) -> Path:
         for at, (label, value) in enumerate(panels.items()):
             axes = drawn.add_subplot(1, 2, at + 1)
             places = layer_axis(axes, found.layers)
-            for pair, tone in zip(found.main, tones, strict=False):
+            by_layer = [pair for pair in found.main if pair.layers["smoothness"]]
+            for pair, tone in zip(by_layer, cycle(tones), strict=False):
                 _difference(axes, places, pair, value, tone)
             axes.axhline(0, color="black", linewidth=0.8)
             axes.set(title=label)
@@ -64,7 +66,7 @@ def draw_differences(path: Path, found: Findings) -> Path:
 
 def _difference(axes: Any, places: list[int], pair: Contrast, value: Callable[[Any], Estimate], tone: str) -> None:
     by_layer = pair.layers["smoothness"]
-    band(axes, places, [value(each) for each in by_layer], tone, f"{pair.a} - {pair.b}", style="-")
+    band(axes, places, [value(each) for each in by_layer], tone, pair.name, style="-")
     # Filled: p below 0.05 after correction over layers.
     sure = [p < SURE for p in pair.p_holm["smoothness"]]
     for place, each, filled in zip(places, by_layer, sure, strict=True):
@@ -100,9 +102,7 @@ def _draw_gaps(axes: Any, pair: Contrast) -> None:
     axes.scatter(ce, moved, s=22, alpha=0.7, color="#2d3748", linewidths=0)
     axes.axhline(0, color="black", linewidth=0.8)
     axes.axvline(0, color="black", linewidth=0.8)
-    mean = pair.over_layers["smoothness"].difference
-    axes.axhline(mean.value, color=ORANGE, linewidth=1.2)
-    axes.axhspan(mean.low, mean.high, color=ORANGE, alpha=0.18, linewidth=0)
+    level(axes, pair.over_layers["smoothness"].difference, ORANGE, "mean difference")
     axes.set(xlabel=f"cross-entropy, {pair.a} - {pair.b} (nats per token)", ylabel=f"smoothness, {pair.a} - {pair.b}")
     axes.set_title("the same paragraph, human minus model")
 
@@ -135,7 +135,3 @@ def typical_paragraph(pair: Contrast) -> str | None:
         return None
     gaps = pair.values["smoothness"][0] - pair.values["smoothness"][1]
     return pair.paragraphs[int(np.argmin(np.abs(gaps - np.median(gaps))))]
-
-
-def _scaled(value: Estimate, factor: float) -> Estimate:
-    return Estimate(value.value * factor, value.low * factor, value.high * factor, value.n, value.level)

@@ -20,6 +20,7 @@ from stores import Store, fingerprint_difference, open_store
 
 _COLUMNS = ["sample_index", "paragraph_id", "paragraph_place", "condition", "prompt", "continuation", "input_ids"]
 _COLUMNS += ["boundary", "straddles", "temperature", "stop_reason", "retokenises"]
+_OPTIONAL = ("selection",)  # settings that a run has only if they are not the usual ones
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def load_generations(
         )
     there = {key: settings["generator"][key] for key in generator}
     differences = fingerprint_difference(
-        {**{key: settings[key] for key in texts if key in settings}, "generator": there},
+        {**{key: settings[key] for key in (*texts, *_OPTIONAL) if key in settings}, "generator": there},
         {**texts, "generator": generator},
     )
     if differences:

@@ -11,8 +11,10 @@ import numpy as np
 
 from lit_experiments.experiments.prefill_dynamics.contrasts import Resampling
 from lit_experiments.experiments.prefill_dynamics.formulas import METRICS, Floats, metrics
+from lit_experiments.experiments.prefill_dynamics.repetition import ORDERS, distinct, loops
 from lit_experiments.experiments.prefill_dynamics.trajectories import Trajectory
 from lit_experiments.statistics import Estimate
+from lit_experiments.statistics.bootstrap import SHARE, Range
 
 _LARGEST = 700.0  # nats; exp of more is no float
 
@@ -23,6 +25,7 @@ class Levels:
 
     tokens: of the continuations, mean. ce, ce_text: nats, continuation and whole text. over_layers: by metric; layers:
     by metric and layer; without_sinks: as over_layers, sink tokens left out. sinks: tokens that are one in any layer.
+    repetition: "distinct_n" for some n, and "loops", the share of texts that end in one.
     """
 
     texts: int
@@ -33,6 +36,7 @@ class Levels:
     without_sinks: dict[str, Estimate]
     layers: dict[str, list[Estimate]]
     sinks: int
+    repetition: dict[str, Estimate]
 
     def surprise(self) -> dict[str, Any]:
         """The part that perplexity.json holds."""
@@ -51,11 +55,11 @@ def condition_levels(rows: Sequence[Trajectory], how: Resampling) -> Levels:
     """rows: of one condition, one per paragraph, each with at least two tokens."""
     boot = how.over([row.paragraph_id for row in rows])
 
-    def mean(values: Floats) -> list[Estimate]:
-        """[row, ...] -> estimate for each column."""
+    def mean(values: Floats, within: Range | None = None) -> list[Estimate]:
+        """[row, ...] -> estimate for each column; within: the range of the values, if they have one."""
         known = np.isfinite(values)
         terms = np.stack([known.astype(np.float64), np.where(known, values, 0.0)], -1)
-        found = boot.from_sums(boot.sums(terms), lambda sums: sums[..., 1] / sums[..., 0])
+        found = boot.from_sums(boot.sums(terms), lambda sums: sums[..., 1] / sums[..., 0], within)
         return list(found.reshape(-1))
 
     measured = [metrics(row.steps, None, None) for row in rows]
@@ -70,6 +74,8 @@ def condition_levels(rows: Sequence[Trajectory], how: Resampling) -> Levels:
         {name: mean(np.stack([each[name] for each in no_sinks]).mean(1))[0] for name in METRICS},
         {name: mean(values) for name, values in by_layer.items()},
         int(sum(row.sinks.any(0).sum() for row in rows)),
+        {f"distinct_{n}": mean(np.array([distinct(row.ids, n) for row in rows]), SHARE)[0] for n in ORDERS}
+        | {"loops": mean(np.array([float(loops(row.ids)) for row in rows]), SHARE)[0]},
     )
 
 
@@ -80,4 +86,4 @@ def perplexity(ce: float) -> float:
 
 def of_mean(ce: Estimate) -> Estimate:
     """The perplexity of a mean cross-entropy; the interval goes along, exp being monotone."""
-    return Estimate(perplexity(ce.value), perplexity(ce.low), perplexity(ce.high), ce.n, ce.level)
+    return ce.mapped(perplexity)

@@ -90,9 +90,10 @@ def tokenised(prompt: str, continuation: str, tokens: Tokens) -> tuple[list[int]
 
 
 def openings(
-    source: Paragraphs, info: ModelInfo, limits: Limits, number: int | None, seed: int
+    source: Paragraphs, info: ModelInfo, limits: Limits, number: int | None, seed: int | None
 ) -> tuple[list[Opening], Counts]:
-    """`number` usable paragraphs (all for None), drawn without replacement, in the source's order.
+    """`number` usable paragraphs (all for None) in the source's order: drawn without replacement, or without a seed the
+    first ones.
 
     Raises:
         UserError: fewer are usable than asked for.
@@ -138,9 +139,9 @@ def _opening(paragraph: Paragraph, info: ModelInfo, limits: Limits, counts: Coun
     return Opening(paragraph.paragraph_id, paragraph.place, prompt, continuation, ids, boundary, straddles, prompt_ids)
 
 
-def _drawn(usable: Sequence[Opening], number: int | None, seed: int) -> list[Opening]:
-    if number is None or number == len(usable):
-        return list(usable)
+def _drawn(usable: Sequence[Opening], number: int | None, seed: int | None) -> list[Opening]:
+    if number is None or number == len(usable) or seed is None:
+        return list(usable[:number])
     picked = random.Random(f"paragraphs/{seed}").sample(range(len(usable)), number)
     return [usable[i] for i in sorted(picked)]
 

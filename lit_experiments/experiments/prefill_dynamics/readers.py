@@ -5,6 +5,7 @@ Owns: which runs belong together, and what of two models can be compared. Does n
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from lit_experiments.experiments.prefill_dynamics.levels import Levels, conditio
 from lit_experiments.experiments.prefill_dynamics.trajectories import Trajectory, open_dynamics
 from stores import Store, StoreError, open_store
 
+Sides = dict[str, tuple[Path | None, str]]
 Loaded = tuple[Path, Store, list[Trajectory]]
 
 
@@ -69,6 +71,23 @@ def find_readers(run: Path, store: Store, named: Sequence[str] | None) -> list[t
         return [(Path(name), _same_texts(Path(name), digest, run)) for name in named]
     beside = sorted(path.parent.parent for path in run.resolve().parent.glob("*/store/store.json"))
     return [(p, s) for p in beside if p != run.resolve() and (s := _quietly(p, digest)) is not None]
+
+
+def side_names(store: Store, readers: Sequence[tuple[Path, Store]]) -> Sides:
+    """What can stand on a side of a pair: name -> (the reader's run, None for our own; condition).
+
+    A condition's name is that of our own reading; what another reader read has that run's folder behind an @.
+    """
+    named = Counter(path.name for path, _ in readers)
+    out: Sides = {name: (None, name) for name in _conditions_of(store)}
+    for path, other in readers:
+        folder = path.name if named[path.name] == 1 else str(path)
+        out |= {f"{name}@{folder}": (path, name) for name in _conditions_of(other)}
+    return out
+
+
+def _conditions_of(store: Store) -> list[str]:
+    return list(dict.fromkeys(store.table(["condition"]).column(0).to_pylist()))
 
 
 def compare_readers(loaded: Sequence[Loaded], variant: Variant, how: Resampling) -> list[Reader]:

@@ -9,6 +9,7 @@ from lit_experiments.experiments.prefill_dynamics import figures, tables
 from lit_experiments.experiments.prefill_dynamics.findings import Findings
 from lit_experiments.experiments.prefill_dynamics.openings import Counts, described
 from lit_experiments.experiments.prefill_dynamics.readers import Reader
+from lit_experiments.experiments.prefill_dynamics.repetition import CONTROLLED
 from lit_experiments.reports.page import Report, demonstration
 from lit_experiments.reports.tables import model_name, text_table
 
@@ -31,6 +32,11 @@ def write_report(out: Path, found: Findings) -> str:
     report.text(explained)
     files = _movement(report, out, found)
     files += _surprise(report, out, found)
+    report.heading("Repetition")
+    report.table(*tables.repetition(found))
+    report.text(tables.REPETITION_LEGEND)
+    report.table(*tables.controlled(found))
+    report.text(tables.CONTROLLED_LEGEND.format(n=CONTROLLED))
     _tokens(report, found)
     files += _trajectory(report, out, found)
     if found.readers:

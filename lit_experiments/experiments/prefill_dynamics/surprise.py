@@ -39,7 +39,7 @@ def text_correlations(found: ByCondition, contrasts: Iterable[Contrast], how: Re
                 name: _over([texts[part] for part in parts], metric, how) for name, parts in pools.items() if parts
             },
             "within": {name: _over([part], metric, how) for name, part in texts.items()},
-            "differences": {f"{c.a} - {c.b}": _of_differences(c, metric, how) for c in contrasts},
+            "differences": {c.name: _of_differences(c, metric, how) for c in contrasts},
         }
         for metric in RELATED
     }

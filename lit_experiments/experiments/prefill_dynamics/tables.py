@@ -8,6 +8,7 @@ from lit_experiments.experiments.prefill_dynamics.contrasts import Contrast
 from lit_experiments.experiments.prefill_dynamics.findings import Findings
 from lit_experiments.experiments.prefill_dynamics.levels import of_mean
 from lit_experiments.experiments.prefill_dynamics.readers import Reader
+from lit_experiments.experiments.prefill_dynamics.repetition import CONTROLLED, ORDERS
 from lit_experiments.reports.tables import interval, model_name, number
 from lit_experiments.statistics import Correlation, Estimate, Paired
 
@@ -45,6 +46,18 @@ MOVING_LEGEND = (
     "The tokens with the largest steps onto them. Norms grow with depth, so a step is compared with its layer's median "
     "step over all texts; each token stands once, at the layer where that ratio is largest."
 )
+REPETITION_LEGEND = (
+    "Distinct-n: distinct n-grams of tokens over all of them, at full length; 1 without any repetition (Li et al. "
+    "2016). End in a loop: the text ends in a phrase of at least two tokens that stands there three times or more "
+    "(Holtzman et al. 2020)."
+)
+CONTROLLED_LEGEND = (
+    "Loops: paragraphs whose first, second text ends in a loop. Distinct-{n}: mean difference over the compared "
+    "tokens. Without loops: the difference in smoothness over the paragraphs in which neither text ends in one. At "
+    "equal repetition: the intercept of the regression of the paragraphs' differences in smoothness on their "
+    "differences in distinct-{n}, what the difference would be for two texts that repeat themselves equally (Judd, "
+    "Kenny and McClelland 2001); extrapolated where in every paragraph the same side repeats itself more."
+)
 _SHOWN = 8  # moving tokens per condition on the page; the JSON file has them all
 
 
@@ -54,14 +67,45 @@ def summary(found: Findings) -> Table:
     for pair in found.main:
         ce = f"{number(pair.ce.mean_a, 2)}, {number(pair.ce.mean_b, 2)}"
         size, both, *tests = _compared(pair.over_layers["smoothness"])
-        rows.append([_name(pair), size, ce, both, *tests])
+        rows.append([pair.name, size, ce, both, *tests])
     return ["first - second", "n", "CE", "smoothness", *_TESTS], rows
+
+
+def repetition(found: Findings) -> Table:
+    """How much the texts of each condition repeat themselves."""
+    rows = []
+    for name, each in found.levels.items():
+        shares = [interval(value, 2) for value in each.repetition.values()]
+        rows.append([name, str(each.texts), *shares])
+    return ["condition", "texts", *(f"distinct-{n}" for n in ORDERS), "end in a loop"], rows
+
+
+def controlled(found: Findings) -> Table:
+    """Smoothness of each pair with repetition left out, and with it controlled for."""
+    rows = []
+    for pair in found.main:
+        rep, moved = pair.repetition, pair.over_layers["smoothness"]
+        digits = _digits(max(abs(moved.mean_a), abs(moved.mean_b)))
+        effect = interval(rep.adjusted.effect, digits) + (" (extrapolated)" if rep.adjusted.extrapolated else "")
+        rows.append(
+            [
+                pair.name,
+                f"{rep.looping_a}, {rep.looping_b} of {moved.n}",
+                interval(rep.distinct.difference, 2),
+                interval(moved.difference, digits),
+                f"{interval(rep.without_loops.difference, digits)}, n = {rep.without_loops.n}",
+                p_value(rep.without_loops.p),
+                effect,
+            ]
+        )
+    head = ["first - second", "loops", f"distinct-{CONTROLLED}", "smoothness", "without loops", "its p"]
+    return [*head, "at equal repetition"], rows
 
 
 def measures(found: Findings) -> Table:
     """The other measures, in the main variant."""
     rows = [
-        [_name(pair), metric, *_compared(each)[:-1]]
+        [pair.name, metric, *_compared(each)[:-1]]
         for pair in found.main
         for metric, each in pair.over_layers.items()
         if metric != "smoothness"
@@ -73,7 +117,7 @@ def variants(found: Findings) -> Table:
     """Smoothness over other parts of the texts."""
     main = [pair.variant for pair in found.main]
     rows = [
-        [_name(pair), pair.variant.name, *_compared(pair.over_layers["smoothness"])[:-1]]
+        [pair.name, pair.variant.name, *_compared(pair.over_layers["smoothness"])[:-1]]
         for pair in found.contrasts
         if pair.variant not in main
     ]
@@ -158,10 +202,6 @@ def against(reader: Reader) -> Table:
 def p_value(p: float) -> str:
     """Four digits, or a power of ten below."""
     return "-" if p != p else f"{p:.4f}" if p >= 1e-4 else f"{p:.0e}"
-
-
-def _name(pair: Contrast) -> str:
-    return f"{pair.a} - {pair.b}"
 
 
 def _compared(each: Paired) -> list[str]:

@@ -17,7 +17,7 @@ from lit_experiments.experiments.prefill_dynamics.formulas import Floats, Mask, 
 from stores import Store, open_store
 
 READS = "prefill_dynamics"
-_COLUMNS = ["paragraph_id", "condition", "prompt", "tokens", "boundary", "first_state", "stop_reason"]
+_COLUMNS = ["paragraph_id", "condition", "prompt", "input_ids", "tokens", "boundary", "first_state", "stop_reason"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Trajectory:
 
     Attributes:
         paragraph_id, condition: which text.
-        tokens: text of the continuation's tokens.
+        ids, tokens: the continuation's tokens and their text.
         ce: [token] nats, of these tokens; NaN for a token without predecessor.
         ce_text: mean over the whole text, prompt included.
         steps: of the continuation's states.
@@ -35,6 +35,7 @@ class Trajectory:
 
     paragraph_id: str
     condition: str
+    ids: list[int]
     tokens: list[str]
     ce: Floats
     ce_text: float
@@ -87,6 +88,7 @@ def _trajectory(row: dict[str, Any], ce: Floats, states: NDArray[np.float32], si
     return Trajectory(
         row["paragraph_id"],
         row["condition"],
+        row["input_ids"][boundary:],
         row["tokens"][boundary:],
         whole[boundary:],
         float(ce.mean()) if len(ce) else float("nan"),

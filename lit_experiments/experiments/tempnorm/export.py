@@ -1,13 +1,20 @@
-"""The JSONL record of a starting point: flat keys with the eval length at their end."""
+"""What other tools read of the study: a starting point's JSONL record, and the names of the ridges' pickles."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from stores import Store
+
+
+def sklearn_files(results: Path) -> dict[str, Path]:
+    """File name -> folder of the probe, for every eval length of a results folder, in the order of the lengths."""
+    folders = sorted(results.glob("eval_*"), key=lambda folder: int(folder.name.removeprefix("eval_")))
+    return {f"tempnorm_model_{folder.name}.pkl": folder for folder in folders}
 
 
 def jsonl_shape(store: Store) -> Callable[[dict[str, Any]], dict[str, Any]]:

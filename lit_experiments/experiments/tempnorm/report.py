@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from lit_experiments.experiments.tempnorm.single_numbers import EXACT
 from lit_experiments.probes.evaluate import Predictions
 from lit_experiments.reports.figures import BLUE, GREEN, GREY, ORANGE, figure
 from lit_experiments.reports.page import Report, demonstration
@@ -16,6 +17,7 @@ from lit_experiments.statistics import Estimate
 from stores import Store
 
 _HEADERS = ["L", "test R2", "ceiling", "R2/ceiling", "Spearman", "length", "entropy", "one step", "fixed", "of mean"]
+_AGAINST = ["L", "exact expectation", "less length", "less entropy", "less one step", "less exact", "beyond entropy"]
 _BASELINES = ("prefix_length", "next_token_entropy", "log_one_step")
 
 
@@ -37,22 +39,46 @@ def write_report(out: Path, metrics: dict[str, Any], predictions: Predictions, s
     report.heading("Ridge per eval length")
     report.table(_HEADERS, rows)
     report.text(_LEGEND)
+    against = [_against_row(length, result) for length, result in metrics["per_length"].items()]
+    report.heading("The hidden vector against one number")
+    for sentence in metrics["against_single_numbers"]:
+        report.text(sentence)
+    report.table(_AGAINST, against)
+    report.text(_AGAINST_LEGEND)
     report.figure(curve, "Test R2 of the ridge with its interval, the noise ceiling, and the best baseline.")
     report.figure(scatter, "Predicted against true log-tempnorm on held-out starting points, shortest and longest L.")
     report.heading("In tempnorm space")
     report.text("The predicted log of the mean tempnorm, exponentiated (at most 1), against the mean itself.")
     report.table(["L", "R2", "MAE", "MSE"], [_plain_row(n, r) for n, r in metrics["per_length"].items()])
     page = report.write(out)
-    lines += [text_table(_HEADERS, rows), "", textwrap.fill(_LEGEND, 100), "", f"Report:  {page}"]
+    lines += [text_table(_HEADERS, rows), "", textwrap.fill(_LEGEND, 100), "", text_table(_AGAINST, against), ""]
+    lines += [*(textwrap.fill(line, 100) for line in metrics["against_single_numbers"]), "", f"Report:  {page}"]
     return "\n".join([*lines, f"Figures: {curve}", f"         {scatter}"])
 
 
 _LEGEND = (
-    "Test R2 and ceiling with bootstrap 95 % intervals over starting points. The ceiling is the share of the variance "
+    "Test R2 and ceiling with bootstrap 95 % intervals over contexts. The ceiling is the share of the variance "
     "that lies between starting points: the most that any function of the starting point can explain. Columns length, "
-    "entropy and one step: test R2 of regressions on that one number. Column fixed: the ridge at the fixed penalty. "
+    "entropy and one step: test R2 of regressions on that one number. All starting points of a context are on one side "
+    "of every split. Column fixed: the ridge at the fixed penalty. "
     "Column of mean: test R2 for the log of the mean over a starting point's continuations."
 )
+
+
+_AGAINST_LEGEND = (
+    "Exact expectation: test R2 of -(alpha - 1) times the next-token entropy, which at L = 1 is the expectation of a "
+    "continuation's log-tempnorm, unfitted; nothing can predict better on average. Less: test R2 of the ridge on the "
+    "hidden vector less that of the one number, paired on the same resamples; below 0 the one number predicts better. "
+    "Beyond entropy: R2 of the entropy and a ridge on the hidden vector for what it leaves, less that of the entropy. "
+    "One step: log of sum p^alpha, which at L = 1 is the log of E[tempnorm], not the expectation of its log."
+)
+
+
+def _against_row(length: str, result: dict[str, Any]) -> list[str]:
+    gaps = {name: interval(_estimate(gap)) for name, gap in result["hidden_less"].items()}
+    exact = "" if result["exact"] is None else interval(_estimate(result["exact"]["r2"]))
+    cells = [gaps.get(name, "") for name in (*_BASELINES, EXACT)]
+    return [length, exact, *cells, interval(_estimate(result["beyond_entropy"]))]
 
 
 def _row(length: str, result: dict[str, Any]) -> list[str]:
@@ -77,7 +103,8 @@ def _plain_row(length: str, result: dict[str, Any]) -> list[str]:
 def _setting(metrics: dict[str, Any], store: Store) -> str:
     settings = store.fingerprint["settings"]
     return (
-        f"{metrics['starting_points']} starting points, {metrics['generations']} continuations each of "
+        f"{metrics['starting_points']} starting points of {metrics['contexts']} different contexts "
+        f"({metrics['held_out_contexts']} held out), {metrics['generations']} continuations each of "
         f"{settings['gen_length']} tokens after {settings['initial_wander']} wandering ones; "
         f"alpha = {settings['alpha']:g}; hidden vector at {', '.join(settings['sites'])}."
     )
@@ -88,11 +115,14 @@ def _draw_curve(path: Path, lengths: list[int], metrics: dict[str, Any]) -> Path
     ridge = [_estimate(r["test"]["r2"]) for r in results]
     ceiling = [_estimate(r["ceiling"]) for r in results]
     best = [max(_estimate(r["baselines"][n]).value for n in _BASELINES) for r in results]
+    exact = [(n, _estimate(r["exact"]["r2"]).value) for n, r in zip(lengths, results, strict=True) if r["exact"]]
     with figure(path, columns=1) as drawn:
         axes = drawn.add_subplot()
         _band(axes, lengths, ceiling, GREY, "noise ceiling")
         _band(axes, lengths, ridge, BLUE, "ridge on the hidden vector")
         axes.plot(lengths, best, "--", color=ORANGE, label="best single number")
+        if exact:
+            axes.plot(*zip(*exact, strict=True), "*", color=ORANGE, markersize=10, label="exact expectation")
         axes.axhline(0, color="black", linewidth=0.6)
         axes.set(xlabel="eval length L (tokens)", ylabel="R2 on held-out starting points")
         axes.legend()

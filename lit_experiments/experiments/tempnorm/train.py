@@ -11,10 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lit_experiments.errors import UserError
+from lit_experiments.experiments.tempnorm.export import sklearn_files
 from lit_experiments.experiments.tempnorm.report import write_report
+from lit_experiments.experiments.tempnorm.single_numbers import (
+    BASELINES,
+    ENTROPY,
+    compare,
+    left_by_entropy,
+    sentences,
+)
 from lit_experiments.launch import is_rank_zero
 from lit_experiments.plain import plain, write_json
-from lit_experiments.probes.baselines import univariate
+from lit_experiments.probes.blocks import TEST
 from lit_experiments.probes.evaluate import Predictions, predict
 from lit_experiments.probes.linear import LinearProbe
 from lit_experiments.probes.result import TargetResult, report, score_part
@@ -26,11 +34,10 @@ from lit_experiments.probes.training import fit
 from stores import Store, open_store
 
 LEVEL = 0.95
-BASELINES = {
-    "prefix_length": "prefix length",
-    "next_token_entropy": "next-token entropy",
-    "log_one_step": "log sum p^alpha (exact at L = 1)",
-}
+CHECKPOINTS = ("checkpoints", "checkpoints_mean", "checkpoints_beyond")
+"""Folders of the three passes: single continuations, starting points' means, what the entropy leaves."""
+
+Targets = Callable[[Store, NDArray[np.int64]], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -43,10 +50,23 @@ class Fitted:
     results: list[TargetResult]
 
 
+@dataclass(frozen=True)
+class Fits:
+    """single: ridges of single continuations; mean: of starting points' means; fixed: of single ones, at the fixed
+    penalty; with_entropy: [row, L] predictions from the next-token entropy and, of what it leaves, the hidden vector.
+    """
+
+    single: Fitted
+    mean: Fitted
+    fixed: Fitted
+    with_entropy: NDArray[np.float64]
+
+
 class TempnormRidge:
     """Reads a tempnorm store; writes probes, splits, metrics, figures and a report into the run's results folder."""
 
     reads: ClassVar[str] = "tempnorm"
+    sklearn_files = staticmethod(sklearn_files)
 
     def __init__(
         self,
@@ -64,10 +84,10 @@ class TempnormRidge:
         Args:
             penalties: Ridge penalties to choose from, by cross-validation inside the training part.
             alpha_ridge: A fixed penalty, reported beside the chosen one.
-            test_fraction: Share of the starting points held out for the test part.
-            folds: Folds of the cross-validation, by starting point.
-            shuffles: Copies of the targets permuted between starting points, as a control.
-            bootstraps: Resamples of the bootstrap over starting points.
+            test_fraction: Share of the contexts held out for the test part, with all of their starting points.
+            folds: Folds of the cross-validation, by context.
+            shuffles: Copies of the targets permuted between contexts, as a control.
+            bootstraps: Resamples of the bootstrap over contexts.
             block_mb: Features read at a time, in megabytes.
             seed: Seed of the split, the shuffles and the bootstrap.
         """
@@ -93,40 +113,45 @@ class TempnormRidge:
     def run(self, run: Path, out: Path, trainer: dict[str, Any], checkpoint: str | None) -> str:
         """Trains, evaluates, writes everything into `out`; returns the result table and where the figures are."""
         store = open_store(run / "store")
-        single, single_data = self._fit(store, _individual, trainer, out / "checkpoints", checkpoint)
-        mean, mean_data = self._fit(store, _mean, trainer, out / "checkpoints_mean", checkpoint)
+        folders = [out / name for name in CHECKPOINTS]
+        single = self._fit(self._data(store, _individual, self.shuffles), trainer, folders[0], checkpoint)
+        mean = self._fit(self._data(store, _mean, self.shuffles), trainer, folders[1], checkpoint)
+        by_entropy, left = self._left_by_entropy(store, single[1])
+        beyond = self._fit(self._data(store, left, 0), trainer, folders[2], checkpoint)
         if not is_rank_zero():
             return ""
-        at_fixed = single.solution_for([self.alpha_ridge])
-        return self._write(
-            store,
-            out,
-            self._evaluate(single.solution, single_data),
-            self._evaluate(mean.solution, mean_data),
-            self._evaluate(at_fixed, single_data),
+        fits = Fits(
+            self._evaluate(single[0].solution, single[1]),
+            self._evaluate(mean[0].solution, mean[1]),
+            self._evaluate(single[0].solution_for([self.alpha_ridge]), single[1]),
+            by_entropy + self._evaluate(beyond[0].solution, beyond[1]).predictions.predicted,
         )
+        return self._write(store, out, fits)
 
-    def _fit(
-        self,
-        store: Store,
-        targets: Callable[[Store, NDArray[np.int64]], NDArray[np.float64]],
-        trainer: dict[str, Any],
-        checkpoints: Path,
-        checkpoint: str | None,
-    ) -> tuple[RidgeProbe, StoreDataModule]:
-        data = StoreDataModule(
+    def _left_by_entropy(self, store: Store, data: StoreDataModule) -> tuple[NDArray[np.float64], Targets]:
+        """What a regression on the next-token entropy predicts [row, L], and the targets that it leaves."""
+        entropy = store.table([ENTROPY]).column(0).to_numpy()
+        predicted, left = left_by_entropy(_individual(store, np.arange(len(store))), entropy, data.fold != TEST)
+        return predicted, lambda _, rows: left[rows]
+
+    def _data(self, store: Store, targets: Targets, shuffles: int) -> StoreDataModule:
+        return StoreDataModule(
             store,
             features="starting_hidden",
             targets=targets,
             target_names=[f"log_tempnorm_{length}" for length in store.schema.coords["eval_length"]],
-            groups="sample_id",
+            groups=context_groups(store),
             test_fraction=self.test_fraction,
             folds=self.folds,
             split_seed=self.seed,
             block_bytes=int(self.block_mb * 1e6),
-            shuffles=self.shuffles,
+            shuffles=shuffles,
             shuffle_seed=self.seed,
         )
+
+    def _fit(
+        self, data: StoreDataModule, trainer: dict[str, Any], checkpoints: Path, checkpoint: str | None
+    ) -> tuple[RidgeProbe, StoreDataModule]:
         probe = RidgeProbe(self.penalties)
         fit(probe, data, trainer, checkpoints, checkpoint)
         return probe, data
@@ -135,34 +160,43 @@ class TempnormRidge:
         predictions = predict(solution, data, self.bootstraps, LEVEL, self.seed)
         return Fitted(solution, data, predictions, report(solution, predictions))
 
-    def _write(self, store: Store, out: Path, single: Fitted, mean: Fitted, fixed: Fitted) -> str:
+    def _write(self, store: Store, out: Path, fits: Fits) -> str:
+        single = fits.single
         lengths = store.schema.coords["eval_length"]
         probe = LinearProbe.of(single.solution, single.data)
         split = single.data.split_ids()
         for length, name in zip(lengths, probe.targets, strict=True):
             save_probe(probe.only(name), out / f"eval_{length}")
             write_json(out / f"split_eval_{length}.json", split)
-        metrics = self._metrics(store, single, mean, fixed)
+        metrics = self._metrics(store, fits)
         table = write_report(out, metrics, single.predictions, store)
         write_json(out / "metrics.json", metrics)
         return table
 
-    def _metrics(self, store: Store, single: Fitted, mean: Fitted, fixed: Fitted) -> dict[str, Any]:
-        columns = store.table([*BASELINES]).to_pydict()
-        baselines = {name: univariate(single.predictions, columns[name]) for name in BASELINES}
-        in_space = _in_tempnorm_space(mean.predictions)
+    def _metrics(self, store: Store, fits: Fits) -> dict[str, Any]:
+        lengths = [int(length) for length in store.schema.coords["eval_length"]]
+        columns = store.table([*BASELINES])
+        numbers = {name: columns.column(name).to_numpy().astype(np.float64) for name in BASELINES}
+        alpha = float(store.fingerprint["settings"]["alpha"])
+        single = fits.single.predictions
+        compared = dict(zip(lengths, compare(single, numbers, fits.with_entropy, lengths, alpha), strict=True))
+        in_space = _in_tempnorm_space(fits.mean.predictions)
         per_length = {}
-        for t, length in enumerate(store.schema.coords["eval_length"]):
+        for t, length in enumerate(lengths):
             per_length[str(length)] = {
-                **single.results[t].to_dict(),
-                "baselines": {name: values[t].to_dict() for name, values in baselines.items()},
-                "fixed_penalty": fixed.results[t].to_dict(),
-                "starting_point_mean": mean.results[t].to_dict(),
+                **fits.single.results[t].to_dict(),
+                **plain(compared[length]),
+                "fixed_penalty": fits.fixed.results[t].to_dict(),
+                "starting_point_mean": fits.mean.results[t].to_dict(),
                 "tempnorm_space": plain(score_part(in_space, "test", t)),
             }
+        held_out = single.bootstraps["test"].n
         return {
             "per_length": per_length,
             "starting_points": len(store),
+            "contexts": len(np.unique(single.group)),
+            "held_out_contexts": held_out,
+            "against_single_numbers": sentences(compared, held_out),
             "generations": int(store.field("log_tempnorm").shape[1]),
             "interval_level": LEVEL,
         }
@@ -175,12 +209,26 @@ class TempnormRidge:
                 f"{store.path} is no store of study 1: it lacks {', '.join(sorted(missing))}.\n"
                 f"Next: python collect.py --exp {self.reads}, or point --run at such a run."
             )
-        least = 2 * (self.folds + 1)
-        if len(store) < least:
+        least, contexts = 2 * (self.folds + 1), len(set(context_groups(store)))
+        if contexts < least:
             raise UserError(
-                f"{store.path} holds {len(store)} starting points; {self.folds} folds and a test part need at least "
-                f"{least}.\nNext: collect more contexts, or lower --folds."
+                f"{store.path} holds {len(store)} starting points of {contexts} different contexts; {self.folds} folds "
+                f"and a test part need at least {least}.\nNext: collect more contexts, or lower --folds."
             )
+
+
+def context_groups(store: Store) -> NDArray[np.str_]:
+    """[row] the group of each starting point: the first sample that has the same context, as the model read it.
+
+    Rows of copies of one context are no independent evidence, wherever the copies stand. A group has the name of its
+    first sample, so that splits do not depend on the wording of contexts.
+    """
+    if "starting_point_ids" not in store.column_names:
+        return np.array(store.sample_ids, str)
+    wander = int(store.fingerprint["settings"]["initial_wander"])
+    first: dict[tuple[int, ...], str] = {}
+    rows = zip(store.sample_ids, store.table(["starting_point_ids"]).column(0).to_pylist(), strict=True)
+    return np.array([first.setdefault(tuple(ids[: len(ids) - wander]), name) for name, ids in rows], str)
 
 
 def _individual(store: Store, rows: NDArray[np.int64]) -> NDArray[np.float64]:

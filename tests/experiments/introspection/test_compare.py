@@ -79,7 +79,7 @@ def test_a_direction_that_finetuning_planted_separates_in_the_finetuned_run_alon
         assert last["base"]["low"] < 0.5 < last["base"]["high"]
         assert last["difference"]["low"] > 0.1
         assert last["difference"]["value"] == pytest.approx(last["finetuned"]["value"] - last["base"]["value"])
-        assert layers[0]["difference"]["value"] == layers[0]["difference"]["low"] == 0
+        assert layers[0]["difference"]["value"] == 0
 
 
 def test_likeness_changes_only_where_states_do(result: dict[str, Any]) -> None:

@@ -76,10 +76,11 @@ def test_a_planted_direction_is_found_with_its_sign_and_spread(planted: Path) ->
 def test_separation_is_near_perfect_where_planted_and_at_chance_where_not(planted: Path) -> None:
     layers = result(planted)["passes"][SELF]["layers"]
     for layer in (1, 2):
-        assert layers[layer]["auroc"]["low"] > 0.99
+        assert layers[layer]["auroc"]["value"] > 0.99
+        assert layers[layer]["auroc"]["low"] > 0.95  # all pairs right: as many as 80 questions can show
         assert layers[layer]["cohens_d"]["low"] > 2
         assert layers[layer]["p_holm"] == pytest.approx(3 / 101)
-        assert layers[layer]["ridge"]["auroc"]["low"] > 0.99
+        assert layers[layer]["ridge"]["auroc"]["value"] > 0.99
         assert layers[layer]["ridge"]["cosine"] > 0.8
         assert layers[layer]["signal_share"] > 0.98
         assert abs(layers[layer]["shuffled"]["mean"] - 0.5) < 0.05

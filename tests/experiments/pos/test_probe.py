@@ -61,7 +61,8 @@ def test_labels_that_only_the_last_token_can_know(tmp_path: Path) -> None:
         assert run("train", "pos_probe", folder, **FIT) == EXIT_DONE
         found[position] = metrics(folder)["test"]["accuracy"]
         assert metrics(folder)["shuffled"]["accuracy"][0] < 0.5
-    assert found["last"]["low"] > 0.95
+    assert found["last"]["value"] > 0.99
+    assert found["last"]["low"] > 0.8  # all right: as many as 20 documents can show
     assert found["first"]["low"] < 1 / 3 + 0.08
     assert found["first"]["high"] < 0.55
 

@@ -16,14 +16,17 @@ from lit_experiments.experiments.prefill_dynamics.schema import COLUMNS, make_sc
 
 Floats = NDArray[np.float64]
 LAYERS, HIDDEN, PROMPT = 2, 16, 3
+_COLLECTOR = "lit_experiments.experiments.prefill_dynamics.collect.PrefillDynamicsCollector"
 
 
 @dataclass(frozen=True)
 class Text:
-    """Continuation: states [layer, token, hidden] and cross-entropies [token]; the prompt has ones."""
+    """Continuation: states [layer, token, hidden], cross-entropies [token] (the prompt has ones), token ids (or all
+    different)."""
 
     states: Floats
     ce: Floats
+    ids: tuple[int, ...] | None = None
 
     @property
     def tokens(self) -> int:
@@ -44,7 +47,7 @@ def write_store(
     counts = {**vars(Counts()), "paragraphs": number + 2, "usable": number, "chosen": number, "too_short": 2}
     settings = {"generations": generations, "paragraph_counts": counts, "max_new_tokens": 9}
     schema = make_schema([f"resid_post.{i}" for i in range(LAYERS)], HIDDEN)
-    provenance = {"config": {"options": {"model": "planted"}}}
+    provenance = {"config": {"class_path": _COLLECTOR, "options": {"model": "planted"}}}
     stores.create_store(run / "store", schema, {"settings": settings, "reader": reader}, provenance, "zarr")
     with stores.PartWriter(run / "store", 0, 10**9, 60) as writer:
         for paragraph in range(number):
@@ -69,7 +72,7 @@ def _row(condition: str, paragraph: int, index: int, text: Text, reader: str) ->
         "condition": condition,
         "prompt": "It begins.",
         "continuation": " and goes on",
-        "input_ids": list(range(tokens)),
+        "input_ids": list(range(tokens)) if text.ids is None else [*range(1000, 1000 + PROMPT), *text.ids],
         "tokens": [f" t{i}" for i in range(tokens)],
         "boundary": PROMPT,
         "straddles": False,
