@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 # What each package may import besides itself; `errors` holds exit codes and is everybody's.
-COMMON = {"errors", "units", "quiet", "plain"}
+COMMON = {"errors", "units", "quiet", "plain", "ranges", "trainer"}
 FIRST = {"stores", "lm", "sources", "statistics"}
 ALLOWED = {
     "stores": set(),

@@ -45,6 +45,9 @@ def _dispatch(argv: list[str]) -> int:
     if not argv or argv[0] in ("-h", "--help", "help"):
         sys.stdout.write(overview())
         return EXIT_DONE
+    if argv[0] in ("--version", "-V"):
+        sys.stdout.write(f"lit-experiments {_version()}\n")
+        return EXIT_DONE
     verb, rest = argv[0], argv[1:]
     if verb not in VERB_HELP:
         verbs, near = ", ".join(VERB_HELP), configs.nearest(verb, list(VERB_HELP))
@@ -76,6 +79,15 @@ def _other_verb(verb: str) -> Callable[[list[str]], int]:
     from lit_experiments.cli import store_verbs
 
     return {"inspect": store_verbs.inspect, "verify": store_verbs.verify, "export": store_verbs.export}[verb]
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("lit-experiments")
+    except PackageNotFoundError:
+        return "(not installed: run from a checkout)"
 
 
 def _say(text: str) -> None:

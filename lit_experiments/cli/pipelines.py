@@ -17,8 +17,15 @@ Options are given to every step that knows them: --model, --devices, --limit, --
 --run DIR is the folder of the first collection (default: runs/PIPELINE); further ones go beside it, as DIR-<name>.
 An option that some step sets for itself, such as the adapter of a second collection, goes to those steps alone.
 
+Options of one pipeline: lit-experiments run PIPELINE --help
+
 Pipelines:
 """
+_LIST_HELP = """Usage: lit-experiments list [collect|train|analyze|pipelines]
+
+The experiments of each verb and the pipelines that `run` knows, with what each one is.
+"""
+_KINDS = {"collect": "collect", "train": "train", "analyze": "analyze", "pipelines": "pipelines", "run": "pipelines"}
 
 
 @dataclass(frozen=True)
@@ -37,8 +44,20 @@ class Step:
 
 
 def list_experiments(argv: list[str]) -> int:
-    """Prints every experiment and pipeline with its one-line description."""
-    for kind in (*configs.VERBS, "pipelines"):
+    """Prints every experiment and pipeline, or those of one kind, with its one-line description.
+
+    Raises:
+        UserError: an unknown kind, or more than one.
+    """
+    if argv and argv[0] in ("-h", "--help"):
+        say(_LIST_HELP)
+        return EXIT_DONE
+    if len(argv) > 1:
+        raise UserError(f"list takes one kind at most, found {' '.join(argv)}. Kinds: {', '.join(_KINDS)}.")
+    if argv and argv[0] not in _KINDS:
+        near = configs.nearest(argv[0], list(_KINDS))
+        raise UserError(f'list: unknown kind "{argv[0]}".{near} Kinds: {", ".join(_KINDS)}.')
+    for kind in [_KINDS[word] for word in argv] or dict.fromkeys(_KINDS.values()):
         known = configs.available(kind)
         if known:
             say(f"{'run' if kind == 'pipelines' else kind}:")
@@ -54,7 +73,9 @@ def read_pipeline(name: str) -> list[Step]:
         UserError: unknown name, or a step that is not `verb: experiment`.
     """
     path = configs.find("pipelines", name)
-    steps = configs.read_yaml(path).get("steps") or []
+    steps = configs.read_yaml(path).get("steps")
+    if not isinstance(steps, list) or not steps:
+        raise UserError(f"{path}: steps must be a list of `verb: experiment`, found {steps!r}.")
     parsed = []
     for number, step in enumerate(steps, start=1):
         verbs = [v for v in configs.VERBS if isinstance(step, dict) and v in step]
@@ -63,6 +84,10 @@ def read_pipeline(name: str) -> list[Step]:
         unknown = sorted(set(step) - {*verbs, "run", "options", "needs"})
         if unknown:
             raise UserError(f"{path}, step {number}: unknown key {unknown[0]!r}; allowed: run, options, needs.")
+        for key, kind in (("run", str), ("options", dict), ("needs", list), (verbs[0], str)):
+            if not isinstance(step.get(key), kind | None):
+                allowed = {dict: "a mapping", list: "a list"}.get(kind, "text")
+                raise UserError(f"{path}, step {number}: {key} must be {allowed}, found {step[key]!r}.")
         about = (step.get("run", "{run}"), step.get("options") or {}, tuple(step.get("needs") or ()))
         parsed.append(Step(verbs[0], step[verbs[0]], *about))
     return parsed
@@ -76,7 +101,12 @@ def run_pipeline(argv: list[str]) -> int:
         rows = [f"  {n:<22} {configs.description(p)}" for n, p in configs.available("pipelines").items()]
         say(_RUN_HELP + "\n".join(rows))
         return EXIT_DONE
+    if "-h" in argv or "--help" in argv:
+        say(pipeline_help(argv[0]))
+        return EXIT_DONE
     planned = commands(argv[0], argv[1:])
+    if argv[1:]:
+        _check_options(planned)
     for number, (step, command) in enumerate(planned, start=1):
         say(f"[{number}/{len(planned)}] {step.verb} --exp {step.exp}")
         if command is None:
@@ -86,6 +116,41 @@ def run_pipeline(argv: list[str]) -> int:
         if code != EXIT_DONE:
             return code
     return EXIT_DONE
+
+
+def pipeline_help(name: str) -> str:
+    """What a pipeline does, and the options of all its steps; nothing heavy is imported."""
+    from lit_experiments.cli.help import options_of, shared_options
+
+    steps = read_pipeline(name)
+    lines = [f"  {i}. {step.verb} --exp {step.exp}" for i, step in enumerate(steps, start=1)]
+    text = (
+        f"Usage: lit-experiments run {name} [--KEY VALUE ...]\n\n{configs.description(configs.find('pipelines', name))}"
+    )
+    text += "\n\nSteps:\n" + "\n".join(lines) + "\n"
+    distinct = dict.fromkeys((step.verb, step.exp) for step in steps)
+    text += "".join("\n" + options_of(verb, *configs.load(verb, exp, None), exp) for verb, exp in distinct)
+    verbs = [verb for verb in ("collect", "train") if any(step.verb == verb for step in steps)]
+    return text + shared_options(verbs)
+
+
+def _check_options(planned: list[tuple[Step, list[str] | None]]) -> None:
+    """Finds a mistake in the options of a late step before the first one runs.
+
+    Raises:
+        UserError: options that do not resolve, or that a training or an analysis does not take.
+    """
+    from lit_experiments.cli.class_values import import_class
+    from lit_experiments.cli.parser import resolve, select
+    from lit_experiments.cli.verbs import check_options
+
+    for step, command in planned:
+        if command is None:
+            continue
+        resolved = resolve(step.verb, select(step.verb, command[1:]))
+        check_options(resolved)
+        if step.verb != "collect":
+            import_class(resolved.class_path)(**resolved.init_args)
 
 
 def commands(name: str, words: list[str]) -> list[tuple[Step, list[str] | None]]:
@@ -127,7 +192,7 @@ def _value(words: list[str]) -> str:
     """
     value = words[0].partition("=")[2] if "=" in words[0] else (words[1] if len(words) > 1 else "")
     if not value:
-        raise UserError(f"{words[0]} needs a value.\nNext: lit-experiments run --help")
+        raise UserError(f"{words[0].rstrip('=')} needs a value.\nNext: lit-experiments run --help")
     return value
 
 
@@ -157,11 +222,20 @@ def _known(step: Step) -> set[str]:
 
 
 def _grouped(words: list[str]) -> dict[str, list[str]]:
-    """Option name -> its words."""
+    """Option name -> its words: `--name=value`, or `--name` and maybe a value.
+
+    Raises:
+        UserError: a word that belongs to no option.
+    """
     groups: dict[str, list[str]] = {}
     current: list[str] = []
+    waiting = False  # whether the last option may still get its value
     for word in words:
-        if word.startswith("--"):
+        is_option = word.startswith("--")
+        if not is_option and not waiting:
+            raise UserError(f'"{word}" belongs to no option: options are given as --name VALUE.')
+        waiting = is_option and "=" not in word
+        if is_option:
             current = groups.setdefault(word[2:].partition("=")[0].split(".")[0].replace("-", "_"), [])
         current.append(word)
     return groups

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 import stores
 from lit_experiments.cli import configs
+from lit_experiments.cli.places import local_folder, local_path
 from lit_experiments.cli.verbs import say
 from lit_experiments.errors import EXIT_DONE, EXIT_FAILED, UserError
 from stores.export import FORMATS
@@ -60,16 +61,18 @@ def export(argv: list[str]) -> int:
     known = [*FORMATS, "sklearn"]
     formats = ", ".join(FORMATS) + "; sklearn for a folder with probe.json"
     parser.add_argument("--format", required=True, metavar="NAME", help=formats)
-    parser.add_argument("--out", required=True, type=Path, metavar="PATH", help="file or folder; must not exist yet")
+    parser.add_argument("--out", required=True, metavar="PATH", help="file or folder; must not exist yet")
     args = _parse(parser, argv)
     if args.format not in known:
         near = configs.nearest(args.format, known)
         raise UserError(f'Unknown --format "{args.format}".{near} Allowed: {", ".join(known)}.')
+    out = local_path("--out", args.out)
+    local_folder("--out", str(out.parent))
     if args.format == "sklearn":
-        _export_sklearn(Path(args.run), args.out)
+        _export_sklearn(local_folder("RUN", args.run), out)
     else:
-        _export_store(store_path(args.run), args.format, args.out)
-    say(f"Wrote {args.out}")
+        _export_store(store_path(args.run), args.format, out)
+    say(f"Wrote {out}")
     return EXIT_DONE
 
 
@@ -87,7 +90,7 @@ def _export_sklearn(folder: Path, out: Path) -> None:
 
 def store_path(run: str) -> Path:
     """The store of a run folder, or the folder itself if it is a store."""
-    folder = Path(run)
+    folder = local_folder("RUN", run)
     for candidate in (folder / "store", folder):
         if (candidate / "store.json").exists():
             return candidate
@@ -116,7 +119,7 @@ def _study(path: Path) -> Any:
     """The collector class that made a store; None where the store does not name one. It may offer `jsonl_shape`,
     `jsonl_header`, `export_npy`, `describe` and `compare`.
     """
-    from lit_experiments.cli.parser import import_class
+    from lit_experiments.cli.class_values import import_class
 
     config = stores.open_store(path).provenance.get("config", {})
     return import_class(config["class_path"]) if "class_path" in config else None
@@ -130,7 +133,7 @@ class _Parser(ArgumentParser):
 
 
 def _parser(verb: str, text: str) -> _Parser:
-    parser = _Parser(prog=f"lit-experiments {verb}", description=text)
+    parser = _Parser(prog=f"lit-experiments {verb}", description=text, allow_abbrev=False)
     parser.add_argument("run", metavar="RUN", help="folder of a run, e.g. runs/tempnorm")
     return parser
 

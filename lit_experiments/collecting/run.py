@@ -10,20 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 
 import stores
+from lit_experiments.collecting.aside import set_aside
 from lit_experiments.collecting.budget import require_room
 from lit_experiments.collecting.collector import Collector
 from lit_experiments.collecting.crew import is_main, is_worker
 from lit_experiments.collecting.data import CollectData
+from lit_experiments.collecting.metrics import LogMetrics
 from lit_experiments.collecting.plan import Batch, Sample, pending, plan_batches
 from lit_experiments.collecting.processes import LAUNCH_VARIABLE, supervise
 from lit_experiments.collecting.progress import PIPE_VARIABLE, PipeSink, ProgressBar, Reporter, Sink
 from lit_experiments.collecting.signals import StopSignal
 from lit_experiments.collecting.writer import StoreWriter
 from lit_experiments.errors import EXIT_DONE, EXIT_STOPPED, RunFailed, Stopped, UserError
-from lit_experiments.quiet import quiet_lightning
+from lit_experiments.ranges import at_least
+from lit_experiments.trainer import WATCHING, make_trainer, misfits_refused
 from stores import lock
 
 _LOCK_PATIENCE = 20.0  # seconds to wait for the workers of a killed run to notice and leave
@@ -41,8 +44,10 @@ class RunSettings:
         flush_bytes: commit when this much waits in memory.
         flush_seconds: commit at least this often.
         limit: only the first samples.
-        trainer: arguments of the Trainer: devices, accelerator, strategy, ...
+        trainer: arguments of the Trainer: devices, accelerator, strategy, logger, ...
         provenance: recorded with a new store.
+        restart: set the store that is there aside and begin a new one.
+        config: the YAML that repeats this run, kept as `run/config.yaml`; None keeps none.
     """
 
     run: Path
@@ -54,13 +59,13 @@ class RunSettings:
     limit: int | None
     trainer: dict[str, Any]
     provenance: dict[str, Any] = field(default_factory=dict)
+    restart: bool = False
+    config: str | None = None
 
     def __post_init__(self) -> None:
-        least = {"batch_tokens": 1, "batch_size": 1, "flush_bytes": 1, "flush_seconds": 1e-3, "limit": 1}
-        for name, bound in least.items():
-            value = getattr(self, name)
-            if value is not None and value < bound:
-                raise UserError(f"{name} must be at least {bound:g}, found {value:g}.")
+        at_least(1, batch_tokens=self.batch_tokens, batch_size=self.batch_size, limit=self.limit)
+        at_least(1, flush_bytes=self.flush_bytes)
+        at_least(1e-3, flush_seconds=self.flush_seconds)
 
     @property
     def store(self) -> Path:
@@ -117,6 +122,10 @@ def collect(collector: Collector, settings: RunSettings, worker_command: Sequenc
         _run_trainer(collector, settings, make_plan(collector, settings))
         return 0
     plan = make_plan(collector, settings)
+    if settings.restart or not (settings.store / "store.json").exists():
+        _prove(collector, settings, plan)
+        _begin_anew(settings)
+    _save_config(settings)
     store = open_or_create(collector, settings)
     with lock.exclusive(settings.store, _LOCK_PATIENCE) as held:
         done = frozenset(open_or_create(collector, settings).sample_ids)
@@ -130,6 +139,54 @@ def collect(collector: Collector, settings: RunSettings, worker_command: Sequenc
     if rows < len(wanted) and not is_worker():
         raise RunFailed(f"{len(wanted) - rows} of {len(wanted)} samples have no row although every process ended well.")
     return rows
+
+
+def _prove(collector: Collector, settings: RunSettings, plan: Plan) -> None:
+    """Finds whatever can be known to stop a new store before anything is written or set aside.
+
+    That is the Trainer's flags, the declared fields, the room on the disk, and the model's weights: loaded where they
+    will be used; with several processes only when there is a store to be set aside, and on the host, since each process
+    loads its own.
+    """
+    flags = {key: value for key, value in settings.trainer.items() if key not in WATCHING}
+    device = quiet_trainer([], flags).strategy.root_device
+    collector.fingerprint()
+    require_room(settings.run, collector.schema(), plan.samples)
+    if not plan.samples:
+        return
+    if settings.trainer["devices"] == 1 and not is_worker():
+        collector.load_model(device)
+    elif settings.restart and settings.store.exists():
+        collector.load_model(torch.device("cpu"))
+        collector.drop_model()
+
+
+def _begin_anew(settings: RunSettings) -> None:
+    """Sets the old store and its configuration aside, if that is asked for; not while someone writes into it."""
+    if not (settings.restart and settings.store.exists()):
+        return
+    with lock.exclusive(settings.store, _LOCK_PATIENCE):
+        set_aside(settings.store)
+    set_aside(settings.run / "config.yaml")
+
+
+def _save_config(settings: RunSettings) -> None:
+    """Written once: a resumed run keeps the configuration that it began with.
+
+    Raises:
+        UserError: the folder cannot be made or written.
+    """
+    path = settings.run / "config.yaml"
+    if settings.config is None or path.exists():
+        return
+    try:
+        settings.run.mkdir(parents=True, exist_ok=True)
+        path.write_text(settings.config, encoding="utf-8")
+    except OSError as error:
+        raise UserError(
+            f"Cannot write into {settings.run.absolute()}: {error.strerror}. Nothing ran.\n"
+            f"Next: choose a folder with --run DIR."
+        ) from error
 
 
 def _run(
@@ -162,23 +219,25 @@ def _run_trainer(collector: Collector, settings: RunSettings, plan: Plan, bar: S
     collector.stop_check = stop.check
     stop.install()
     try:
-        trainer = quiet_trainer([writer, Reporter(sink, writer, stop)], settings.trainer)
-        trainer.predict(collector, CollectData(plan.batches, settings.store), return_predictions=False)
+        watchers = [LogMetrics(writer)] if settings.trainer.get("logger") else []
+        trainer = quiet_trainer([writer, Reporter(sink, writer, stop), *watchers], settings.trainer)
+        with misfits_refused():
+            trainer.predict(collector, CollectData(plan.batches, settings.store), return_predictions=False)
     finally:
         stop.restore()
     if collector.halvings:
         sys.stderr.write(f"Memory was short {collector.halvings} times and batches were halved: same rows.\n")
 
 
-def quiet_trainer(callbacks: list[Any], arguments: dict[str, Any]) -> Trainer:
-    """A Trainer that predicts, and leaves logging, checkpoints and the sharing of samples to us."""
-    quiet_lightning()
+def quiet_trainer(callbacks: Sequence[Callback], flags: dict[str, Any]) -> Trainer:
+    """A Trainer that predicts, and leaves checkpoints and the sharing of samples to us.
+
+    Raises:
+        UserError: see `make_trainer`.
+    """
     fixed: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     fixed |= {"use_distributed_sampler": False, "enable_model_summary": False, "inference_mode": True}
-    try:
-        return Trainer(**{**fixed, **arguments}, callbacks=callbacks)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"The Trainer does not take these flags: {' '.join(str(error).split())}") from error
+    return make_trainer({**fixed, "log_every_n_steps": 1}, flags, callbacks)
 
 
 class _Silent:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from lit_experiments.errors import UserError
 from lit_experiments.lm.info import ModelInfo
 from lit_experiments.lm.sites import resolve_sites
+from lit_experiments.ranges import at_least, seeds
 from lit_experiments.sources.problems import EMBEDDED, ProblemRecord, Problems, read_problems
 
 
@@ -43,8 +44,8 @@ class ProblemSettings:
     malformed: Literal["stop", "skip"]
 
     def __post_init__(self) -> None:
-        if self.num_problems is not None and self.num_problems < 1:
-            raise UserError(f"num_problems must be at least 1, found {self.num_problems}.")
+        at_least(1, num_problems=self.num_problems)
+        seeds(seed=self.seed)
         if self.num_problems is None and self.problems == EMBEDDED:
             raise UserError("num_problems must say how many embedded problems to generate.")
         try:
