@@ -32,9 +32,13 @@ def make_trainer(fixed: dict[str, Any], flags: dict[str, Any], callbacks: Sequen
     wanted = copy.deepcopy(flags.get("callbacks") or [])
     with flags_refused():
         trainer = Trainer(**{**fixed, **flags, "callbacks": [*callbacks, *wanted]})
-    for logger in trainer.loggers:
-        _start(logger)
+    start_loggers(trainer.loggers)
     return trainer
+
+
+def unlogged(flags: dict[str, Any]) -> dict[str, Any]:
+    """The same flags without loggers: for a Trainer that is made to see whether it takes them."""
+    return {key: value for key, value in flags.items() if key != "logger"}
 
 
 @contextmanager
@@ -55,8 +59,17 @@ def misfits_refused() -> Iterator[None]:
         raise UserError(f"A Trainer flag or callback does not fit this run: {' '.join(str(error).split())}") from error
 
 
+def start_loggers(loggers: Sequence[Logger]) -> None:
+    """Opens their files or connections, in the first process only; once they are open nothing happens.
+
+    Raises:
+        UserError: one of them cannot start.
+    """
+    for logger in loggers:
+        _start(logger)
+
+
 def _start(logger: Logger) -> None:
-    """Opens the logger's files or connection (on the first process only), before anything is computed."""
     try:
         _ = getattr(logger, "experiment", None)
     except Exception as error:

@@ -22,10 +22,8 @@ def main(argv: list[str]) -> int:
     Returns:
         The exit code: 0 done, 1 failed, 2 the user's mistake, 75 stopped by a signal and resumable.
     """
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)  # a study of the user's own may lie beside their configs/
     try:
+        _find_studies_here()
         return _dispatch(argv)
     except KeyboardInterrupt:
         _say("Stopped before anything ran; the same command starts it again.")
@@ -39,6 +37,16 @@ def main(argv: list[str]) -> int:
             raise
         _say(f"{'error' if code == EXIT_USER else 'stopped' if code == EXIT_STOPPED else 'failed'}: {error}")
         return int(code)
+
+
+def _find_studies_here() -> None:
+    """A study of the user's own may lie beside their configs/."""
+    try:
+        here = str(Path.cwd())
+    except FileNotFoundError as error:
+        raise UserError("The folder that this command runs in is gone. Next: cd to one that exists.") from error
+    if here not in sys.path:
+        sys.path.append(here)
 
 
 def _dispatch(argv: list[str]) -> int:

@@ -14,6 +14,7 @@ from typing import Any
 
 from lit_experiments.cli import configs
 from lit_experiments.cli.class_values import build, typed
+from lit_experiments.cli.places import local_folder
 from lit_experiments.cli.signatures import Argument, arguments
 from lit_experiments.errors import UserError
 
@@ -108,7 +109,10 @@ def _check_environment() -> None:
 def _read(key: str, value: Any, root: Path, keep: bool) -> Any:
     """The value of one flag, checked; objects are made if they are to be kept."""
     if key not in _BASES or value is None or (key == "logger" and isinstance(value, bool)):
-        return typed(f"trainer.{key}", value, _annotation(key))
+        checked_value = typed(f"trainer.{key}", value, _annotation(key))
+        if key == "default_root_dir" and checked_value is not None:
+            local_folder(f"--trainer.{key}", str(checked_value))
+        return checked_value
     values = value if isinstance(value, list) else [value]
     if key == "profiler" and len(values) != 1:
         raise UserError(f"--trainer.profiler takes one profiler, found {len(values)}.")

@@ -138,10 +138,10 @@ def _run_to_read(resolved: Resolved, task: Any) -> Path:
 
 def _checked_trainer(resolved: Resolved, out: Path) -> dict[str, Any]:
     """The Trainer's arguments, of which the Trainer has been made once to see that it takes them."""
-    from lit_experiments.trainer import WATCHING, make_trainer
+    from lit_experiments.trainer import make_trainer, unlogged
 
     flags = _trainer(resolved, out, own_precision=True)
-    make_trainer({"logger": False}, {key: value for key, value in flags.items() if key not in WATCHING}, [])
+    make_trainer({"logger": False}, unlogged(flags), [])
     return flags
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,7 @@ from lit_experiments.cli import configs, strict_yaml
 from lit_experiments.cli.options import Option
 from lit_experiments.errors import UserError
 
+_NAME = re.compile(r"[\w.]*")  # of a class; everything else is YAML
 _OBJECTS = ("logger", "callbacks", "profiler")
 
 
@@ -84,7 +86,7 @@ def _assign(trainer: dict[str, Any], keys: list[str], text: str) -> None:
     """`--trainer.logger csv`, or `--trainer.logger.save_dir logs` once the logger has been named."""
     key, *deeper = keys
     option = "--trainer." + ".".join(keys)
-    is_object = key in _OBJECTS and (text[:1] in ("[", "{") or text in ("true", "false", "null"))
+    is_object = key in _OBJECTS and (text in ("true", "false", "null") or not _NAME.fullmatch(text))
     value = strict_yaml.load(text, option) if is_object or deeper else text
     if not deeper:
         trainer[key] = value

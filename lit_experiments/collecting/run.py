@@ -26,7 +26,7 @@ from lit_experiments.collecting.signals import StopSignal
 from lit_experiments.collecting.writer import StoreWriter
 from lit_experiments.errors import EXIT_DONE, EXIT_STOPPED, RunFailed, Stopped, UserError
 from lit_experiments.ranges import at_least
-from lit_experiments.trainer import WATCHING, make_trainer, misfits_refused
+from lit_experiments.trainer import make_trainer, misfits_refused, start_loggers, unlogged
 from stores import lock
 
 _LOCK_PATIENCE = 20.0  # seconds to wait for the workers of a killed run to notice and leave
@@ -144,18 +144,19 @@ def collect(collector: Collector, settings: RunSettings, worker_command: Sequenc
 def _prove(collector: Collector, settings: RunSettings, plan: Plan) -> None:
     """Finds whatever can be known to stop a new store before anything is written or set aside.
 
-    That is the Trainer's flags, the declared fields, the room on the disk, and the model's weights: loaded where they
-    will be used; with several processes only when there is a store to be set aside, and on the host, since each process
-    loads its own.
+    That is the Trainer's flags, the declared fields, the room on the disk, the model's weights, and the loggers.
+    Weights are loaded where they will be used; with several processes only when there is a store to be set aside, and
+    on the host, since each process loads its own.
     """
-    flags = {key: value for key, value in settings.trainer.items() if key not in WATCHING}
-    device = quiet_trainer([], flags).strategy.root_device
+    device = quiet_trainer([], unlogged(settings.trainer)).strategy.root_device
     collector.fingerprint()
     require_room(settings.run, collector.schema(), plan.samples)
     if not plan.samples:
         return
     if settings.trainer["devices"] == 1 and not is_worker():
         collector.load_model(device)
+        loggers = settings.trainer.get("logger")
+        start_loggers(loggers if isinstance(loggers, list) else [])
     elif settings.restart and settings.store.exists():
         collector.load_model(torch.device("cpu"))
         collector.drop_model()

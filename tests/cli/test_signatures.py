@@ -53,7 +53,7 @@ class Grandchild(Wider):
         super().__init__(**kwargs)
 
 
-class Mixed(dict, Starred):
+class Mixed(Starred):
     pass
 
 
@@ -69,7 +69,7 @@ class Data:
     name: str = "x"
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class More(Data):
     colour: str = "red"
 """
