@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 # What each package may import besides itself; modules beside the packages are everybody's.
-COMMON = {"errors", "units", "quiet", "plain", "launch", "signals"}
+COMMON = {"errors", "units", "quiet", "plain", "launch", "signals", "ranges", "trainer"}
 FIRST = {"stores", "lm", "sources", "statistics"}
 ALLOWED = {
     "stores": set(),

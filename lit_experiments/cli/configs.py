@@ -9,11 +9,11 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from lit_experiments.cli import strict_yaml
 from lit_experiments.errors import UserError
 
 VERBS = ("collect", "train", "analyze")
+_SECTIONS = ("init_args", "trainer")
 FILE_KEYS = ("description", "class_path", "init_args", "presets")
 
 
@@ -65,14 +65,35 @@ def read_yaml(path: Path) -> dict[str, Any]:
         UserError: missing, unreadable, not YAML, or not a mapping.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise UserError(f"Cannot read the configuration {path}: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not valid YAML: byte {error.start} is not UTF-8 text.") from error
+    content = strict_yaml.load(text, str(path))
     if not isinstance(content, dict):
         raise UserError(f"{path} must hold a mapping (key: value lines), found {type(content).__name__}.")
     return content
+
+
+def checked(content: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The same mapping, if what decides the rest has the right shape; empty sections are left out.
+
+    Raises:
+        UserError: a class_path, exp or preset that is no text, or a section that is no mapping.
+    """
+    for key in ("class_path", "exp", "preset", "description"):
+        value = content.get(key)
+        if not isinstance(value, str | None) or (value is None and key == "class_path" and key in content):
+            raise UserError(f'"{key}" in {path} must be text, found {value!r}.')
+    presets = content.get("presets") or {}
+    sections = {key: content.get(key) for key in _SECTIONS} | {"presets": presets}
+    if isinstance(presets, dict):
+        sections |= {f"presets: {name}": preset for name, preset in presets.items()}
+    for key, section in sections.items():
+        if not isinstance(section, dict | None):
+            raise UserError(f'"{key}" in {path} must hold a mapping (key: value lines), found {section!r}.')
+    return {key: value for key, value in content.items() if not (key in _SECTIONS and value is None)}
 
 
 def shared_defaults(verb: str) -> dict[str, Any]:
@@ -83,7 +104,7 @@ def shared_defaults(verb: str) -> dict[str, Any]:
 def overlay(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
     """`base` with the keys of `top` over it; `init_args` and `trainer` are merged key by key."""
     merged = {**base, **top}
-    for key in ("init_args", "trainer"):
+    for key in _SECTIONS:
         if key in base and key in top:
             merged[key] = {**base[key], **top[key]}
     return merged
@@ -99,7 +120,7 @@ def load(verb: str, name: str, preset: str | None) -> tuple[dict[str, Any], Path
         UserError: unknown name, preset or malformed file.
     """
     path = find(verb, name)
-    content = read_yaml(path)
+    content = checked(read_yaml(path), path)
     presets = content.pop("presets", None) or {}
     content.pop("description", None)
     merged = overlay({"init_args": {}, **shared_defaults(verb)}, content)
@@ -109,7 +130,7 @@ def load(verb: str, name: str, preset: str | None) -> tuple[dict[str, Any], Path
             raise UserError(
                 f'Unknown --preset "{preset}" in {path}.{nearest(preset, list(presets))} Presets there: {known}.'
             )
-        merged = overlay(merged, presets[preset])
+        merged = overlay(merged, checked(presets[preset] or {}, path))
     if "class_path" not in merged:
         raise UserError(f"{path} has no class_path: the dotted name of the class that does the work.")
     return merged, path

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import shutil
 import textwrap
+from pathlib import Path
 from typing import Any
 
-from lit_experiments.cli import configs
+from lit_experiments.cli import configs, trainer_flags
 from lit_experiments.cli.options import RUN_OPTIONS, Option
 from lit_experiments.cli.parser import Selection, base_configuration
 from lit_experiments.cli.signatures import arguments
@@ -46,29 +47,61 @@ def verb_help(verb: str, selection: Selection) -> str:
     usage = f"Usage: lit-experiments {verb} --exp NAME [options]\n\n{VERB_HELP[verb]}\n"
     if selection.exp or selection.config:
         base, path = base_configuration(verb, selection)
-        own = arguments(base["class_path"])
-        lines = [_entry(a.name, a.type, a.help, base["init_args"].get(a.name)) for a in own]
-        usage += (
-            f"\n{configs.description(configs.find(verb, base['exp']))}\n\nOptions of {base['exp']} ({path}):\n"
-            + "".join(lines)
-        )
+        usage += f"\n{configs.description(configs.find(verb, base['exp']))}\n\n"
+        usage += options_of(verb, base, path, base["exp"])
         defaults = {k: v for k, v in base.items() if k != "exp"}
     else:
         defaults = configs.shared_defaults(verb)
         rows = [f"  {name:<22} {configs.description(path)}\n" for name, path in configs.available(verb).items()]
         usage += "\nExperiments:\n" + "".join(rows or ["  (none yet)\n"])
         usage += f"\nOptions of one experiment: lit-experiments {verb} --exp NAME --help\n"
-    return usage + _shared(RUN_OPTIONS[verb], defaults)
+    return usage + _shared([*_COMMON, *RUN_OPTIONS[verb]], defaults) + _trainer(verb)
+
+
+def options_of(verb: str, base: dict[str, Any], path: Path, exp: str) -> str:
+    """The options of an experiment's class, with the defaults of its YAML."""
+    lines = [_entry(a.name, a.type, a.help, base["init_args"].get(a.name)) for a in arguments(base["class_path"])]
+    return f"Options of {verb} --exp {exp} ({path}):\n" + "".join(lines or ["  (none of its own)\n"])
+
+
+def shared_options(verbs: list[str]) -> str:
+    """The options that every experiment has, of several verbs together; defaults are those of the first that has it."""
+    options = {option.name: option for verb in reversed(verbs) for option in RUN_OPTIONS[verb]}
+    defaults = {key: value for verb in reversed(verbs) for key, value in configs.shared_defaults(verb).items()}
+    preset = [option for option in _COMMON if option.name == "preset"]
+    return _shared([*preset, *options.values()], defaults) + (_trainer(verbs[-1]) if verbs else "")
 
 
 def _shared(options: list[Option], defaults: dict[str, Any]) -> str:
     text = ""
-    for section in dict.fromkeys(o.section for o in [*_COMMON, *options]):
+    for section in dict.fromkeys(o.section for o in options):
         text += f"\n{section}:\n"
-        for option in [*_COMMON, *options]:
+        for option in options:
             if option.section == section:
                 text += _entry(option.name, _type_name(option.type), option.help, defaults.get(option.name))
     return text
+
+
+def _trainer(verb: str) -> str:
+    """The Trainer's own arguments that a verb takes, in Lightning's words."""
+    if verb not in trainer_flags.VERBS:
+        return ""
+    lines = [
+        _entry(f"trainer.{a.name}", _lightning_type(a.type), _plain(a.help), None) for a in trainer_flags.flags(verb)
+    ]
+    return "\nLightning's Trainer:\n" + "".join(lines)
+
+
+def _lightning_type(annotation: str) -> str:
+    """`Optional[Union[bool, _LITERAL_WARN]]` as `bool | warn`."""
+    words = re.sub(r"Optional|Union|Iterable|list|\[|\]", " ", annotation).replace("_LITERAL_WARN", "warn")
+    return "|".join(dict.fromkeys(w.strip().replace("_PATH", "path") for w in words.split(",") if w.strip()))
+
+
+def _plain(text: str) -> str:
+    """reStructuredText without its marks; Lightning's own default is not ours."""
+    text = re.sub(r":\w+:`~?(?:[\w.]+\.)?(\w+)`", r"\1", text).replace("``", "")
+    return re.sub(r"\s*Default: .*$", "", text)
 
 
 def _type_name(kind: Any) -> str:

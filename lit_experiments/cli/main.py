@@ -37,6 +37,7 @@ def main(argv: list[str]) -> int:
     """
     with stop_signal() as stop:  # before anything else is imported: a start takes seconds
         try:
+            _find_studies_here()
             return _dispatch(argv)
         except StopNow:
             return _end(EXIT_STOPPED, stop.words)
@@ -80,17 +81,27 @@ def _end(code: int, message: str) -> int:
     return code
 
 
-def _dispatch(argv: list[str]) -> int:
+def _find_studies_here() -> None:
+    """A study of the user's own may lie beside their configs/."""
     from pathlib import Path
 
+    try:
+        here = str(Path.cwd())
+    except FileNotFoundError as error:
+        raise UserError("The folder that this command runs in is gone. Next: cd to one that exists.") from error
+    if here not in sys.path:
+        sys.path.append(here)
+
+
+def _dispatch(argv: list[str]) -> int:
     from lit_experiments.cli import configs
     from lit_experiments.cli.help import VERB_HELP, overview
 
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)  # a study of the user's own may lie beside their configs/
     if not argv or argv[0] in ("-h", "--help", "help"):
         sys.stdout.write(overview())
+        return EXIT_DONE
+    if argv[0] in ("--version", "-V"):
+        sys.stdout.write(f"lit-experiments {_version()}\n")
         return EXIT_DONE
     verb, rest = argv[0], argv[1:]
     if verb not in VERB_HELP:
@@ -124,6 +135,15 @@ def _other_verb(verb: str) -> Callable[[list[str]], int]:
     from lit_experiments.cli import store_verbs
 
     return {"inspect": store_verbs.inspect, "verify": store_verbs.verify, "export": store_verbs.export}[verb]
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("lit-experiments")
+    except PackageNotFoundError:
+        return "(not installed: run from a checkout)"
 
 
 def _say(text: str) -> None:

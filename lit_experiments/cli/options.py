@@ -51,7 +51,14 @@ _TRAINER = [
     Option("accelerator", str, '"auto", "cpu", "gpu", ...', "Trainer"),
     Option("num_nodes", int, "Number of machines (started by SLURM, torchrun or the like).", "Trainer"),
     Option("strategy", str, 'Lightning strategy; "auto" is right for nearly everyone.', "Trainer"),
-    Option("trainer", dict[str, Any], "Any other Trainer argument, as --trainer.KEY VALUE.", "Trainer"),
+    Option(
+        "trainer",
+        dict[str, Any],
+        "Arguments of Lightning's Trainer, as a mapping or one by one: --trainer.KEY VALUE. Loggers (csv, tensorboard, "
+        "wandb, mlflow), callbacks and profilers are named, or given as YAML with class_path and init_args; several as "
+        "a list. What they write goes into the run's folder unless they say otherwise.",
+        "Trainer",
+    ),
 ]
 _COLLECT = [
     Option("run", str | None, "Folder of this run. Default: runs/<exp>, or runs/<exp>-<preset>.", "Run"),

@@ -5,15 +5,18 @@ jsonargparse does the typing; this file says which options there are and words t
 
 from __future__ import annotations
 
-import re
+import inspect
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from lit_experiments.cli import configs
+from lit_experiments.cli import configs, trainer_flags
+from lit_experiments.cli.class_values import import_class, worded
 from lit_experiments.cli.options import PRECISIONS, RUN_OPTIONS, Option
+from lit_experiments.cli.places import local_path
+from lit_experiments.cli.words import read_words
 from lit_experiments.errors import UserError
 
 _SELECTORS = ("exp", "preset", "config")
@@ -73,7 +76,8 @@ def select(verb: str, argv: list[str]) -> Selection:
 
 def base_configuration(verb: str, selection: Selection) -> tuple[dict[str, Any], Path]:
     """Defaults, YAML, preset and saved configuration, merged; and the file to name in errors."""
-    saved = configs.read_yaml(Path(selection.config)) if selection.config else {}
+    file = None if selection.config is None else local_path("--config", selection.config)
+    saved = {} if file is None else configs.checked(configs.read_yaml(file), file)
     name = selection.exp or saved.get("exp")
     if name is None:
         known = ", ".join(configs.available(verb)) or "none"
@@ -82,8 +86,8 @@ def base_configuration(verb: str, selection: Selection) -> tuple[dict[str, Any],
         )
     preset = selection.preset or saved.get("preset")
     merged, path = configs.load(verb, name, preset)
-    if saved:
-        merged, path = configs.overlay(merged, saved), Path(selection.config or "")
+    if file is not None:
+        merged, path = configs.overlay(merged, saved), file
     return {**merged, "exp": name, "preset": preset}, path
 
 
@@ -91,7 +95,7 @@ def resolve(verb: str, selection: Selection) -> Resolved:
     """The checked configuration of one command.
 
     Raises:
-        UserError: unknown key, wrong type, missing value, unknown experiment or preset.
+        UserError: unknown key, wrong type, missing value, unknown experiment or preset, a class of another kind.
     """
     from lit_experiments.cli.signatures import arguments
 
@@ -99,34 +103,51 @@ def resolve(verb: str, selection: Selection) -> Resolved:
     own = [a.name for a in arguments(base["class_path"])]
     shared = RUN_OPTIONS[verb]
     _check_keys(base, own, shared, path)
-    parser = _parser(base["class_path"], shared)
-    flat = {k: v for k, v in base.items() if k not in ("init_args", "class_path", "exp", "preset")} | base["init_args"]
-    values = _parse(parser, flat, path)
-    parser.set_defaults(values)
-    parsed = _parse(parser, _normalised(selection.rest, own, shared, verb), "the command line")
-    missing = [name for name in own if name not in parsed or (parsed[name] is None and name not in flat)]
+    _check_switches(base, shared, path)
+    words = read_words(selection.rest, own, shared, verb)
+    trainer = {**base.get("trainer", {}), **words.trainer}
+    cls = import_class(base["class_path"])
+    _check_kind(verb, cls, base["class_path"])
+    trainer = trainer_flags.checked(verb, trainer, getattr(cls, "trainer_flags", ())) if trainer else {}
+    parsed = _values(cls, base, path, words.plain, shared)
+    missing = [name for name in own if name not in parsed]
     if missing:
         raise UserError(f"{path} gives no value for: {', '.join(missing)}.")
-    options = {o.name: parsed[o.name] for o in shared}
+    options = {o.name: trainer if o.name == "trainer" else parsed[o.name] for o in shared}
     _check_precision(options)
     init_args = {name: parsed[name] for name in own}
     return Resolved(verb, base["exp"], base["preset"], base["class_path"], init_args, options)
 
 
-def import_class(class_path: str) -> Any:
-    """The class that a dotted name stands for."""
-    from importlib import import_module
+def _values(cls: Any, base: dict[str, Any], path: Path, words: list[str], shared: list[Option]) -> dict[str, Any]:
+    """The YAML's values with those of the command line over them, typed."""
+    parser = _parser(cls, shared)
+    skipped = ("init_args", "class_path", "exp", "preset", "trainer")
+    flat = {k: v for k, v in base.items() if k not in skipped} | base["init_args"]
+    parser.set_defaults(_parse(parser, flat, path))
+    return _parse(parser, words, "the command line")
 
-    module, _, name = class_path.rpartition(".")
-    return getattr(import_module(module), name)
+
+def _check_kind(verb: str, cls: Any, class_path: str) -> None:
+    """Collections are Collectors; trainings and analyses have `reads`, `identity` and `run`."""
+    if verb == "collect":
+        from lit_experiments.collecting.collector import Collector
+
+        missing = [] if isinstance(cls, type) and issubclass(cls, Collector) else ["be a Collector"]
+    else:
+        missing = [f"have `{name}`" for name in ("reads", "identity", "run") if not hasattr(cls, name)]
+    if not missing and inspect.isabstract(cls):
+        missing = [f"define {', '.join(sorted(cls.__abstractmethods__))}"]
+    if missing:
+        raise UserError(f"class_path {class_path} cannot be used by {verb}: it must {' and '.join(missing)}.")
 
 
-def _parser(class_path: str, shared: list[Option]) -> Any:
+def _parser(cls: Any, shared: list[Option]) -> Any:
     from jsonargparse import ArgumentParser
 
     parser = ArgumentParser(exit_on_error=False, add_help=False)
-    parser.add_class_arguments(import_class(class_path), skip={"spec"})
-    for option in shared:
+    parser.add_class_arguments(cls, skip={"spec"})
+    for option in (o for o in shared if o.name != "trainer"):
         if option.is_flag:
             parser.add_argument(f"--{option.name}", action="store_true")
         else:
@@ -140,20 +161,8 @@ def _parse(parser: Any, source: dict[str, Any] | list[str], where: Path | str) -
     try:
         parsed = parser.parse_object(source) if isinstance(source, dict) else parser.parse_args(source)
     except ArgumentError as error:
-        raise UserError(_worded(str(error), where)) from error
-    return parsed.as_dict()
-
-
-def _worded(message: str, where: Path | str) -> str:
-    match = re.search(r'Parser key "([^"]+)":\s*(.*)', message, re.DOTALL)
-    if match is None:
-        return f"In {where}: {message}."
-    key, detail = match.group(1), " ".join(match.group(2).split())
-    wrong = re.search(r"Expected an? (.+?)\. Got value: (.*)", detail)
-    if wrong is None:
-        return f'Wrong value for "{key}" in {where}: {detail}.'
-    expected = re.sub(r"<class '([^']+)'>", r"\1", wrong.group(1)).replace("typing.", "")
-    return f'Wrong type for "{key}" in {where}: found {wrong.group(2)!r}, expected {expected}.'
+        raise UserError(worded(str(error), where)) from error
+    return dict(parsed.as_dict())
 
 
 def _check_keys(base: dict[str, Any], own: list[str], shared: list[Option], path: Path) -> None:
@@ -161,54 +170,21 @@ def _check_keys(base: dict[str, Any], own: list[str], shared: list[Option], path
     for key in base:
         if key not in top:
             raise UserError(
-                f'Unknown key "{key}" in {path}.{configs.nearest(key, top + own)} Allowed: {", ".join(top)}.'
+                f'Unknown key "{key}" in {path}.{configs.nearest(str(key), top + own)} Allowed: {", ".join(top)}.'
             )
     for key in base["init_args"]:
         if key not in own:
             raise UserError(
-                f'Unknown key "{key}" under init_args in {path}.{configs.nearest(key, own)}\n'
+                f'Unknown key "{key}" under init_args in {path}.{configs.nearest(str(key), own)}\n'
                 f"{base['class_path']} takes: {', '.join(own)}."
             )
 
 
-def _normalised(words: list[str], own: list[str], shared: list[Option], verb: str) -> list[str]:
-    """The words with `--name` checked against what exists, and values of --trainer.KEY typed as YAML."""
-    known = [*own, *(o.name for o in shared)]
-    trainer: dict[str, Any] = {}
-    out: list[str] = []
-    position = 0
-    while position < len(words):
-        word = words[position]
-        position += 1
-        if not word.startswith("--"):
-            out.append(word)
-            continue
-        name, equals, value = word[2:].partition("=")
-        name = name.replace("-", "_")
-        if name.startswith("trainer."):
-            if not equals and position < len(words):
-                value, position = words[position], position + 1
-            trainer[name.removeprefix("trainer.")] = yaml.safe_load(value)
-        elif name.split(".")[0] not in known:
-            raise UserError(
-                f'Unknown option "--{name}".{configs.nearest(name, known)}\n'
-                f"Next: lit-experiments {verb} --exp NAME --help lists every option."
-            )
-        else:
-            out.append(f"--{name}{equals}{value}")
-            if _is_bare_switch(name, equals, words, position, own):
-                out.append("true")
-    if trainer:
-        out += [
-            f"--trainer.{key}={yaml.safe_dump(value, default_flow_style=True).strip()}"
-            for key, value in trainer.items()
-        ]
-    return out
-
-
-def _is_bare_switch(name: str, equals: str, words: list[str], position: int, own: list[str]) -> bool:
-    """A study's own option without a value means `true`; jsonargparse refuses that for anything but a bool."""
-    return name in own and not equals and (position == len(words) or words[position].startswith("--"))
+def _check_switches(base: dict[str, Any], shared: list[Option], path: Path) -> None:
+    """jsonargparse takes any value for a switch, and what is not empty as on."""
+    for option in shared:
+        if option.is_flag and not isinstance(base.get(option.name, False), bool):
+            raise UserError(f'"{option.name}" in {path} must be true or false, found {base[option.name]!r}.')
 
 
 def _check_precision(options: dict[str, Any]) -> None:

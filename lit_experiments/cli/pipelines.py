@@ -17,7 +17,7 @@ from lit_experiments.cli.pipeline_commands import (
     value_of,
     values_of,
 )
-from lit_experiments.cli.pipeline_file import Pipeline, choose, read_pipeline
+from lit_experiments.cli.pipeline_file import Pipeline, choose, read_pipeline, step_lines
 from lit_experiments.cli.verbs import say
 from lit_experiments.errors import EXIT_DONE, EXIT_STOPPED, EXIT_USER, UserError
 from lit_experiments.launch import current
@@ -36,13 +36,32 @@ An option that some step sets for itself, such as the adapter of a second collec
                           for single steps. With `extends: PIPELINE` in it, or `steps:`, it is a pipeline by itself:
                           lit-experiments run --config FILE. Options of the command line are stronger.
 
+Options of one pipeline: lit-experiments run PIPELINE --help
+
 Pipelines:
 """
+_LIST_HELP = """Usage: lit-experiments list [collect|train|analyze|pipelines]
+
+The experiments of each verb and the pipelines that `run` knows, with what each one is.
+"""
+_KINDS = {"collect": "collect", "train": "train", "analyze": "analyze", "pipelines": "pipelines", "run": "pipelines"}
 
 
 def list_experiments(argv: list[str]) -> int:
-    """Prints every experiment and pipeline with its one-line description."""
-    for kind in (*configs.VERBS, "pipelines"):
+    """Prints every experiment and pipeline, or those of one kind, with its one-line description.
+
+    Raises:
+        UserError: an unknown kind, or more than one.
+    """
+    if argv and argv[0] in ("-h", "--help"):
+        say(_LIST_HELP)
+        return EXIT_DONE
+    if len(argv) > 1:
+        raise UserError(f"list takes one kind at most, found {' '.join(argv)}. Kinds: {', '.join(_KINDS)}.")
+    if argv and argv[0] not in _KINDS:
+        near = configs.nearest(argv[0], list(_KINDS))
+        raise UserError(f'list: unknown kind "{argv[0]}".{near} Kinds: {", ".join(_KINDS)}.')
+    for kind in [_KINDS[word] for word in argv] or dict.fromkeys(_KINDS.values()):
         known = configs.available(kind)
         if known:
             say(f"{'run' if kind == 'pipelines' else kind}:")
@@ -61,6 +80,9 @@ def run_pipeline(argv: list[str]) -> int:
         rows = [f"  {n:<22} {configs.description(p)}" for n, p in configs.available("pipelines").items()]
         say(_RUN_HELP + "\n".join(rows))
         return EXIT_DONE
+    if "-h" in argv or "--help" in argv:
+        say(pipeline_help(argv[0]))
+        return EXIT_DONE
     name = None if argv[0].startswith("--") else argv[0]
     typed = grouped(argv if name is None else argv[1:])
     config = value_of(typed.pop("config")) if "config" in typed else None
@@ -71,7 +93,7 @@ def run_pipeline(argv: list[str]) -> int:
     planned = plan(pipeline, given)
     steps = choose(pipeline, wanted)
     chosen = [each for each in planned if each.step in steps]
-    _check_values(chosen)
+    _check_options(chosen)
     if dry_run:
         from lit_experiments.cli.pipeline_preview import preview
 
@@ -107,15 +129,38 @@ def _check_alone(name: str) -> None:
         raise UserError(f"{words}lit-experiments run {name} --devices {launch.local_size}" if launch.rank == 0 else "")
 
 
-def _check_values(chosen: Sequence[Planned]) -> None:
-    """Types and settings of all steps before the first one runs: a mistake in the last must not show hours later."""
-    from lit_experiments.cli.parser import import_class, resolve, select
+def pipeline_help(name: str) -> str:
+    """What a pipeline does, and the options of all its steps; nothing heavy is imported."""
+    from lit_experiments.cli.help import options_of, shared_options
 
-    for each in chosen:
-        if each.command is not None:
-            resolved = resolve(each.step.verb, select(each.step.verb, each.command[1:]))
-            if each.step.verb != "collect":  # a collector reads its data, which an earlier step may have to write first
-                import_class(resolved.class_path)(**resolved.init_args)
+    pipeline = read_pipeline(name)
+    text = (
+        f"Usage: lit-experiments run {name} [--steps WHICH] [--dry_run] [--config FILE] [--KEY VALUE ...]\n\n"
+        f"{configs.description(pipeline.file)}\n\nSteps:\n{step_lines(pipeline.steps)}\n"
+    )
+    distinct = dict.fromkeys((step.verb, step.exp) for step in pipeline.steps)
+    text += "".join("\n" + options_of(verb, *configs.load(verb, exp, None), exp) for verb, exp in distinct)
+    verbs = [verb for verb in ("collect", "train") if any(step.verb == verb for step in pipeline.steps)]
+    return text + shared_options(verbs)
+
+
+def _check_options(chosen: Sequence[Planned]) -> None:
+    """Finds a mistake in the options of a late step before the first one runs.
+
+    Raises:
+        UserError: options that do not resolve, or that a training or an analysis does not take.
+    """
+    from lit_experiments.cli.class_values import import_class
+    from lit_experiments.cli.parser import resolve, select
+    from lit_experiments.cli.verbs import check_options
+
+    for planned in chosen:
+        if planned.command is None:
+            continue
+        resolved = resolve(planned.step.verb, select(planned.step.verb, planned.command[1:]))
+        check_options(resolved)
+        if planned.step.verb != "collect":  # a collector reads its data, which an earlier step may have to write first
+            import_class(resolved.class_path)(**resolved.init_args)
 
 
 def _point_to_inputs(pipeline: Pipeline, planned: Sequence[Planned], failed: Planned) -> None:

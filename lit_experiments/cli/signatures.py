@@ -1,17 +1,17 @@
 """Reads a class's options from its source, without importing it, so that `--help` need not load torch.
 
 Every argument of `__init__` becomes an option; its help is the entry of the same name in the docstring's Args section.
+As in jsonargparse, a class without an `__init__` has its parent's options, and one whose `__init__` hands `**kwargs`
+on to its parent's has both.
 """
 
 from __future__ import annotations
 
 import ast
-import importlib.util
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
-from lit_experiments.errors import UserError
+from lit_experiments.cli.class_source import ClassSource, find_class
 
 
 @dataclass(frozen=True)
@@ -23,46 +23,71 @@ class Argument:
     help: str
 
 
-def arguments(class_path: str, hidden: tuple[str, ...] = ("self", "spec")) -> list[Argument]:
+def arguments(class_path: str, hidden: tuple[str, ...] = ("spec",)) -> list[Argument]:
     """The options of a class, in order, without those that the command line fills in itself.
 
     Raises:
         UserError: no such module or class.
     """
-    node = _class_node(class_path)
-    init = next((n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None)
+    return [a for a in _arguments(find_class(class_path)) if a.name not in hidden]
+
+
+def _arguments(source: ClassSource) -> list[Argument]:
+    init = _init(source)
     if init is None:
+        inherited = next((found for base in source.bases() if (found := _arguments(base))), [])
+        fields = _fields(source) if _is_dataclass(source.node) else []
+        names = {a.name for a in fields}
+        return [*(a for a in inherited if a.name not in names), *fields]
+    text = _help(source, init)
+    own = [_argument(a, text) for a in [*init.args.posonlyargs, *init.args.args, *init.args.kwonlyargs][1:]]
+    names = {a.name for a in own}
+    return [*own, *(a for a in _handed_on(source, init) if a.name not in names)]
+
+
+def _init(source: ClassSource) -> ast.FunctionDef | None:
+    return next((n for n in source.node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None)
+
+
+def _argument(arg: ast.arg, text: dict[str, str]) -> Argument:
+    return Argument(arg.arg, ast.unparse(arg.annotation) if arg.annotation else "", text.get(arg.arg, ""))
+
+
+def _handed_on(source: ClassSource, init: ast.FunctionDef) -> list[Argument]:
+    """What of the parent's arguments `**kwargs` can carry: those that the call to its `__init__` leaves open."""
+    if init.args.kwarg is None:
         return []
-    text = _documented(ast.get_docstring(init) or "") | _documented(ast.get_docstring(node) or "")
-    args = [*init.args.args, *init.args.kwonlyargs]
-    return [
-        Argument(a.arg, ast.unparse(a.annotation) if a.annotation else "", text.get(a.arg, ""))
-        for a in args
-        if a.arg not in hidden
-    ]
+    for call in (n for n in ast.walk(init) if isinstance(n, ast.Call)):
+        given = {k.arg for k in call.keywords}
+        carried = any(k.arg is None and ast.unparse(k.value) == init.args.kwarg.arg for k in call.keywords)
+        if not carried or not isinstance(call.func, ast.Attribute) or call.func.attr != "__init__":
+            continue
+        by_super = ast.unparse(call.func.value).startswith("super(")
+        parent = next((found for base in source.bases() if (found := _arguments(base))), [])
+        positional = len(call.args) - (0 if by_super else 1)
+        return [a for a in parent[positional:] if a.name not in given]
+    return []
 
 
-def _class_node(class_path: str) -> ast.ClassDef:
-    module_name, _, class_name = class_path.rpartition(".")
-    try:
-        spec = importlib.util.find_spec(module_name)
-    except (ModuleNotFoundError, ValueError):
-        spec = None
-    if spec is None or spec.origin is None:
-        raise UserError(
-            f"class_path {class_path}: there is no module {module_name!r} (is its folder on the Python path?)"
-        )
-    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
-    for node in tree.body:
-        if isinstance(node, ast.ClassDef) and node.name == class_name:
-            return node
-    classes = ", ".join(n.name for n in tree.body if isinstance(n, ast.ClassDef)) or "none"
-    raise UserError(f"class_path {class_path}: {spec.origin} defines no class {class_name!r}; it has: {classes}.")
+def _is_dataclass(node: ast.ClassDef) -> bool:
+    return any(ast.unparse(d).split("(")[0].split(".")[-1] == "dataclass" for d in node.decorator_list)
+
+
+def _fields(source: ClassSource) -> list[Argument]:
+    """The fields of a dataclass; its class-level docstring documents them."""
+    text = _documented(ast.get_docstring(source.node) or "")
+    annotated = [n for n in source.node.body if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)]
+    fields = [(n.target.id, ast.unparse(n.annotation)) for n in annotated if isinstance(n.target, ast.Name)]
+    return [Argument(name, kind, text.get(name, "")) for name, kind in fields if not kind.startswith("ClassVar")]
+
+
+def _help(source: ClassSource, init: ast.FunctionDef) -> dict[str, str]:
+    return _documented(ast.get_docstring(init) or "") | _documented(ast.get_docstring(source.node) or "")
 
 
 def _documented(docstring: str) -> dict[str, str]:
-    """name -> text of a Google-style Args section."""
-    match = re.search(r"^Args:\n(.*?)(?:\n\S|\Z)", docstring, re.MULTILINE | re.DOTALL)
+    """name -> text of a Google-style Args (or Attributes) section."""
+    match = re.search(r"^(?:Args|Attributes):\n(.*?)(?:\n\S|\Z)", docstring, re.MULTILINE | re.DOTALL)
     if not match:
         return {}
     entries = re.findall(r"^    (\w+)(?: \([^)]*\))?: (.*(?:\n(?:     .*|\s*$))*)", match.group(1), re.MULTILINE)

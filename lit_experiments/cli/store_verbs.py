@@ -8,12 +8,14 @@ from typing import Any, NoReturn
 
 import stores
 from lit_experiments.cli import configs
+from lit_experiments.cli.places import local_folder, local_path
 from lit_experiments.cli.verbs import say
 from lit_experiments.errors import EXIT_DONE, EXIT_FAILED, UserError
 from stores.export import COMPRESSIONS, FORMATS
 from stores.files import open_files
 
 _OURS = "lit_experiments.experiments."
+_IN_OWN_LAYOUT = ("npy", "json")  # formats that a study may write in a layout of its own
 
 
 def inspect(argv: list[str]) -> int:
@@ -83,18 +85,18 @@ def export(argv: list[str]) -> int:
             f'--compression "{args.compression}" does not go with --format {args.format}.{near} '
             f"With --format hdf5: {', '.join(COMPRESSIONS)}."
         )
-    if not args.out or not open_files(args.out).is_local:
-        raise UserError(f'--out needs a file or folder on this machine, found "{args.out}".')
+    out = local_path("--out", args.out)
+    local_folder("--out", str(out.parent))
     if args.format == "sklearn":
         from lit_experiments.probes.sklearn_files import write_pipelines, write_sklearn
 
         _refuse_layout(args)
-        folder, out = Path(args.run), Path(args.out)
+        folder = local_folder("RUN", args.run)
         files = {} if (folder / "probe.json").is_file() else _sklearn_files(folder)
         write_pipelines(files, out) if files else write_sklearn(folder, out)
     else:
-        _export_store(store_path(args.run), args)
-    say(f"Wrote {args.out}")
+        _export_store(store_path(args.run), args, out)
+    say(f"Wrote {out}")
     return EXIT_DONE
 
 
@@ -106,7 +108,7 @@ def _sklearn_files(folder: Path) -> dict[str, Path]:
     name = str(configs.read_yaml(config).get("class_path", ""))
     if not name.startswith("lit_experiments."):  # what a file names is imported only if it is ours
         return {}
-    from lit_experiments.cli.parser import import_class
+    from lit_experiments.cli.class_values import import_class
 
     naming = getattr(import_class(name), "sklearn_files", None)
     return {} if naming is None else naming(folder)
@@ -133,9 +135,9 @@ def store_path(run: str) -> str:
     )
 
 
-def _export_store(path: str, args: Namespace) -> None:
+def _export_store(path: str, args: Namespace, out: Path) -> None:
     """In the study's own layout where it has one for this format."""
-    kind, out, store = args.format, Path(args.out), stores.open_store(path)
+    kind, store = args.format, stores.open_store(path)
     study = _study(path, args.exp) if kind in (*_IN_OWN_LAYOUT, "jsonl") else None
     layout = getattr(study, f"export_{kind}", None) if kind in _IN_OWN_LAYOUT else None
     if kind == "npy" and layout is not None:
@@ -169,7 +171,7 @@ def _study(path: str, exp: str | None) -> Any:
 
     What a store says is data: a class of another package is imported only where --exp names its configuration.
     """
-    from lit_experiments.cli.parser import import_class
+    from lit_experiments.cli.class_values import import_class
 
     named = _class_path(stores.open_store(path))
     if exp is not None:
@@ -187,12 +189,12 @@ def _study(path: str, exp: str | None) -> Any:
 
 def _our_class(named: str) -> Any:
     """A collector of this package; None, and a line that says so, where there is none of that name."""
-    from lit_experiments.cli.parser import import_class
+    from lit_experiments.cli.class_values import import_class
     from lit_experiments.collecting.collector import Collector
 
     try:
         found = import_class(named)
-    except (ImportError, AttributeError):
+    except UserError:
         found = None
     if isinstance(found, type) and issubclass(found, Collector):
         return found
@@ -211,9 +213,6 @@ def _add_exp(parser: ArgumentParser) -> None:
     parser.add_argument("--exp", metavar="NAME", help="the store's study, where it is one of your own configs/collect")
 
 
-_IN_OWN_LAYOUT = ("npy", "json")  # formats that a study may write in a layout of its own
-
-
 class _Parser(ArgumentParser):
     """argparse with our errors: one message, exit code 2."""
 
@@ -222,7 +221,7 @@ class _Parser(ArgumentParser):
 
 
 def _parser(verb: str, text: str) -> _Parser:
-    parser = _Parser(prog=f"lit-experiments {verb}", description=text)
+    parser = _Parser(prog=f"lit-experiments {verb}", description=text, allow_abbrev=False)
     parser.add_argument("run", metavar="RUN", help="folder of a run, e.g. runs/tempnorm")
     return parser
 

@@ -105,8 +105,16 @@ class Collector(LightningModule, ABC):
 
     def configure_model(self) -> None:
         """Loads the weights straight onto this process's device."""
+        self.load_model(self.trainer.strategy.root_device)
+
+    def load_model(self, device: torch.device) -> None:
+        """Loads the weights, unless they are loaded already. Raises lm.ModelError."""
         if self._lm is None:
-            self._lm = load(self.spec, self.trainer.strategy.root_device)
+            self._lm = load(self.spec, device)
+
+    def drop_model(self) -> None:
+        """Lets go of the weights."""
+        self._lm = None
 
     def predict_step(self, batch: Batch, batch_idx: int) -> list[Records]:
         """The rows of a batch, in one piece, or in several when the device's memory made it halve the batch."""

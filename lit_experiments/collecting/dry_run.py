@@ -15,6 +15,7 @@ from lit_experiments.collecting.budget import free_bytes, payload_bytes
 from lit_experiments.collecting.collector import Collector
 from lit_experiments.collecting.plan import Sample, plan_batches
 from lit_experiments.collecting.run import Plan, RunSettings, _run_trainer, make_plan, open_or_create
+from lit_experiments.trainer import WATCHING
 from lit_experiments.units import byte_count, duration
 
 FORECAST_VARIABLE = "LIT_FORECAST"
@@ -54,7 +55,8 @@ def dry_run(collector: Collector, settings: RunSettings) -> Forecast:
     plan = make_plan(collector, settings)
     few = _spread(plan.samples)
     with tempfile.TemporaryDirectory() as folder:
-        trial = dataclasses.replace(settings, run=Path(folder), trainer={**settings.trainer, "devices": 1})
+        flags = {key: value for key, value in settings.trainer.items() if key not in WATCHING}
+        trial = dataclasses.replace(settings, run=Path(folder), trainer={**flags, "devices": 1})
         schema = open_or_create(collector, trial).schema
         small = Plan(few, plan_batches(few, settings.batch_tokens, settings.batch_size))
         _run_trainer(collector, trial, small)  # once to load the model and warm up

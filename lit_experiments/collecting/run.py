@@ -9,22 +9,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch import Trainer
+import torch
+from lightning.pytorch import Callback, Trainer
 
 import stores
+from lit_experiments.collecting.aside import set_aside
 from lit_experiments.collecting.budget import require_room
 from lit_experiments.collecting.collector import Collector
 from lit_experiments.collecting.data import CollectData
 from lit_experiments.collecting.environment import lonely_notice
 from lit_experiments.collecting.inputs import refuse_other_inputs
+from lit_experiments.collecting.metrics import LogMetrics
 from lit_experiments.collecting.plan import Batch, Sample, first_groups, pending, plan_batches
 from lit_experiments.collecting.processes import LAUNCH_VARIABLE, supervise
 from lit_experiments.collecting.progress import PipeSink, ProgressBar, Reporter, Sink
 from lit_experiments.collecting.writer import StoreWriter
 from lit_experiments.errors import RunFailed, UserError
 from lit_experiments.launch import PIPE_VARIABLE, current, is_main, is_worker
-from lit_experiments.quiet import quiet_lightning
+from lit_experiments.ranges import at_least
 from lit_experiments.signals import stop_signal
+from lit_experiments.trainer import make_trainer, misfits_refused, start_loggers, unlogged
 from stores import lock
 
 _LOCK_PATIENCE = 20.0  # seconds to wait for the workers of a killed run to notice and leave
@@ -42,8 +46,10 @@ class RunSettings:
         flush_bytes: commit when this much waits in memory.
         flush_seconds: commit at least this often.
         limit: only the first samples, or groups of samples.
-        trainer: arguments of the Trainer: devices, accelerator, strategy, ...
+        trainer: arguments of the Trainer: devices, accelerator, strategy, logger, ...
         provenance: recorded with a new store.
+        restart: set the store that is there aside and begin a new one.
+        config: the YAML that repeats this run, kept as `run/config.yaml`; None keeps none.
     """
 
     run: Path
@@ -55,13 +61,13 @@ class RunSettings:
     limit: int | None
     trainer: dict[str, Any]
     provenance: dict[str, Any] = field(default_factory=dict)
+    restart: bool = False
+    config: str | None = None
 
     def __post_init__(self) -> None:
-        least = {"batch_tokens": 1, "batch_size": 1, "flush_bytes": 1, "flush_seconds": 1e-3, "limit": 1}
-        for name, bound in least.items():
-            value = getattr(self, name)
-            if value is not None and value < bound:
-                raise UserError(f"{name} must be at least {bound:g}, found {value:g}.")
+        at_least(1, batch_tokens=self.batch_tokens, batch_size=self.batch_size, limit=self.limit)
+        at_least(1, flush_bytes=self.flush_bytes)
+        at_least(1e-3, flush_seconds=self.flush_seconds)
 
     @property
     def store(self) -> Path:
@@ -119,7 +125,11 @@ def collect(collector: Collector, settings: RunSettings, worker_command: Sequenc
         _run_trainer(collector, settings, make_plan(collector, settings))
         return 0
     plan = make_plan(collector, settings)
-    store = open_or_create(collector, settings)
+    if settings.restart or not (settings.store / "store.json").exists():
+        _prove(collector, settings, plan)
+        _begin_anew(settings)
+    _save_config(settings)
+    open_or_create(collector, settings)
     with lock.exclusive(settings.store, _LOCK_PATIENCE) as held:
         store = open_or_create(collector, settings)
         refuse_other_inputs(store, plan.samples, collector.model_input)
@@ -134,6 +144,55 @@ def collect(collector: Collector, settings: RunSettings, worker_command: Sequenc
     if rows < len(wanted):
         raise RunFailed(f"{len(wanted) - rows} of {len(wanted)} samples have no row although every process ended well.")
     return rows
+
+
+def _prove(collector: Collector, settings: RunSettings, plan: Plan) -> None:
+    """Finds whatever can be known to stop a new store before anything is written or set aside.
+
+    That is the Trainer's flags, the declared fields, the room on the disk, the model's weights, and the loggers.
+    Weights are loaded where they will be used; with several processes only when there is a store to be set aside, and
+    on the host, since each process loads its own.
+    """
+    device = quiet_trainer([], unlogged(settings.trainer)).strategy.root_device
+    collector.fingerprint()
+    require_room(settings.run, collector.store_schema(), plan.samples)
+    if not plan.samples:
+        return
+    if settings.trainer["devices"] == 1 and not is_worker():
+        collector.load_model(device)
+        loggers = settings.trainer.get("logger")
+        start_loggers(loggers if isinstance(loggers, list) else [])
+    elif settings.restart and settings.store.exists():
+        collector.load_model(torch.device("cpu"))
+        collector.drop_model()
+
+
+def _begin_anew(settings: RunSettings) -> None:
+    """Sets the old store and its configuration aside, if that is asked for; not while someone writes into it."""
+    if not (settings.restart and settings.store.exists()):
+        return
+    with lock.exclusive(settings.store, _LOCK_PATIENCE):
+        set_aside(settings.store)
+    set_aside(settings.run / "config.yaml")
+
+
+def _save_config(settings: RunSettings) -> None:
+    """Written once: a resumed run keeps the configuration that it began with.
+
+    Raises:
+        UserError: the folder cannot be made or written.
+    """
+    path = settings.run / "config.yaml"
+    if settings.config is None or path.exists():
+        return
+    try:
+        settings.run.mkdir(parents=True, exist_ok=True)
+        path.write_text(settings.config, encoding="utf-8")
+    except OSError as error:
+        raise UserError(
+            f"Cannot write into {settings.run.absolute()}: {error.strerror}. Nothing ran.\n"
+            f"Next: choose a folder with --run DIR."
+        ) from error
 
 
 def _run(
@@ -158,9 +217,11 @@ def _run_trainer(collector: Collector, settings: RunSettings, plan: Plan, bar: S
     with stop_signal() as stop, lonely_notice() as met:
         collector.stop_check = stop.check
         data = CollectData(plan.batches, settings.store, met)
-        trainer = quiet_trainer([writer, Reporter(sink, writer, stop)], settings.trainer)
+        watchers = [LogMetrics(writer)] if settings.trainer.get("logger") else []
+        trainer = quiet_trainer([writer, Reporter(sink, writer, stop), *watchers], settings.trainer)
         try:
-            trainer.predict(collector, data, return_predictions=False)
+            with misfits_refused():
+                trainer.predict(collector, data, return_predictions=False)
         finally:
             stop.raise_at_once()
         data.rendezvous.wait()
@@ -168,15 +229,15 @@ def _run_trainer(collector: Collector, settings: RunSettings, plan: Plan, bar: S
         sys.stderr.write(f"Memory was short {collector.halvings} times and batches were halved: same rows.\n")
 
 
-def quiet_trainer(callbacks: list[Any], arguments: dict[str, Any]) -> Trainer:
-    """A Trainer that predicts, and leaves logging, checkpoints and the sharing of samples to us."""
-    quiet_lightning()
+def quiet_trainer(callbacks: Sequence[Callback], flags: dict[str, Any]) -> Trainer:
+    """A Trainer that predicts, and leaves checkpoints and the sharing of samples to us.
+
+    Raises:
+        UserError: see `make_trainer`.
+    """
     fixed: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     fixed |= {"use_distributed_sampler": False, "enable_model_summary": False, "inference_mode": True}
-    try:
-        return Trainer(**{**fixed, **arguments}, callbacks=callbacks)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"The Trainer does not take these flags: {' '.join(str(error).split())}") from error
+    return make_trainer({**fixed, "log_every_n_steps": 1}, flags, callbacks)
 
 
 class _Silent:

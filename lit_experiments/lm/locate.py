@@ -36,6 +36,12 @@ class Located:
 def locate_model(model: str, revision: str | None, with_weights: bool) -> Located:
     """The folder of `model`; downloads configuration and tokenizer, and weights when asked for. Raises ModelError."""
     local = _local_folder(model, "model")
+    if local is not None and revision is not None:
+        raise model_error(
+            f"Revision {revision!r} means nothing for {model!r}: only a repository on the Hub has revisions.",
+            where=str(local.folder),
+            next_step="leave the revision out, or name the Hub's repository",
+        )
     located = local or _download(model, revision, SMALL_FILES)
     _require_config(located)
     _require_tokenizer(located)

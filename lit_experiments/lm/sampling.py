@@ -31,7 +31,7 @@ class Sampling:
 
     def __post_init__(self) -> None:
         checks = (
-            ("temperature", self.temperature, self.temperature >= 0, "0 (greedy) or more"),
+            ("temperature", self.temperature, 0 <= self.temperature < float("inf"), "0 (greedy) or more"),
             ("top_p", self.top_p, 0 < self.top_p <= 1, "above 0, at most 1 (off)"),
             ("top_k", self.top_k, self.top_k >= 0 and int(self.top_k) == self.top_k, "0 (off) or a positive integer"),
         )

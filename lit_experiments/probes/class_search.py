@@ -47,11 +47,15 @@ class Search:
         self.found = self.ends.new_zeros(layers, self.targets, coordinates.size)
         self.wave, self.running = 0, self._begin(0)
 
+    def going_on(self) -> int:
+        """How many fits of the wave go on."""
+        return 0 if self.running is None else len(self.running[1].ids)
+
     def progress(self) -> str:
-        """How many fits of the wave go on, in words."""
+        """The same in words."""
         if self.running is None:
             return "all fits are done"
-        return f"{len(self.running[1].ids)} of {len(self.running[0])} fits go on"
+        return f"{self.going_on()} of {len(self.running[0])} fits go on"
 
     def empty(self) -> Totals:
         """Sums for the coming pass to fill."""

@@ -43,8 +43,11 @@ class LogisticProbe(LightningModule):
     reads them again; the optimiser's state gets as many. history: pairs that L-BFGS remembers.
 
     `--precision 64-true` multiplies in float64; all others in float32. Train with max_epochs -1: it stops by itself,
-    and `probe.solution` then holds the fits, equal on every rank.
+    and `probe.solution` then holds the fits, equal on every rank. Logged under `log_name` after each pass: how many
+    fits go on, and the mean of their losses over the training rows.
     """
+
+    log_name = "logistic"
 
     def __init__(
         self,
@@ -137,6 +140,10 @@ class LogisticProbe(LightningModule):
             self._search = self._standardised(self._sums)
         else:
             self._search.tell(self._asked, self._totals)
+            loss = self._totals.loss.mean() / (self._data().fold != TEST).sum()
+            self.log(f"{self.log_name}/loss", loss, batch_size=1, sync_dist=True)
+        going_on = float(self._search.going_on())
+        self.log(f"{self.log_name}/fits_going_on", going_on, batch_size=1, sync_dist=True)
         self._finish()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

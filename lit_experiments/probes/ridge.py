@@ -27,8 +27,12 @@ class RidgeProbe(LightningModule):
     """Exact ridge on standardised inputs, for all layers, targets and penalties of a `BlockDataModule` in one pass.
 
     penalties: the ridge penalties to choose from by cross-validation; a single one is simply used.
-    After `trainer.fit(probe, datamodule=data)`, `probe.solution` holds the fits, equal on every rank.
+    After `trainer.fit(probe, datamodule=data)`, `probe.solution` holds the fits, equal on every rank. Logged under
+    `log_name`: rows and blocks of this rank so far, and at the end the cross-validated mean squared error, the mean of
+    the targets' smallest.
     """
+
+    log_name = "ridge"
 
     def __init__(self, penalties: list[float]) -> None:
         super().__init__()
@@ -41,6 +45,7 @@ class RidgeProbe(LightningModule):
         self._moments: Moments | None = None
         self._total: Moments | None = None
         self._seen: Tensor | None = None
+        self._rows = 0
         self._restored: dict[str, Any] | None = None
         self._solution: Solution | None = None
 
@@ -70,7 +75,7 @@ class RidgeProbe(LightningModule):
         # Apple's MPS has no float64.
         device = torch.device("cpu") if self.device.type == "mps" else self.device
         size = (max(data.folds, 1), len(data.layers), data.hidden, len(data.targets))
-        self._moments, self._solution = Moments.zeros(*size, device=device), None
+        self._moments, self._solution, self._rows = Moments.zeros(*size, device=device), None, 0
         self._seen = torch.zeros(len(data.plan), dtype=torch.uint8)
         if self._restored is not None:
             self._take_up(self._restored, data, device)
@@ -83,6 +88,9 @@ class RidgeProbe(LightningModule):
             with torch.autocast(self._moments.count.device.type, enabled=False):
                 self._moments.add(block)
             self._seen[block.index] = 1
+            self._rows += len(block.rows)
+            progress = {"rows": float(self._rows), "blocks": float(self._seen.sum())}
+            self.log_dict({f"{self.log_name}/{k}": v for k, v in progress.items()}, batch_size=1)
         optimizer = self.optimizers()
         assert not isinstance(optimizer, list)
         self.steps.grad = torch.zeros_like(self.steps)  # a gradient scaler refuses parameters without one
@@ -93,6 +101,9 @@ class RidgeProbe(LightningModule):
         self._total, self._seen = self._merged()
         if bool(self._seen.all()):
             self._solution = solve(self._total, self.penalties)
+            if self._solution.cv_mse.shape[1]:
+                best = self._solution.cv_mse.mean(1).amin((0, 1)).mean()
+                self.log(f"{self.log_name}/cv_mse", best, batch_size=1, sync_dist=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put the merged moments of all ranks in; Lightning calls this on every rank and keeps rank 0's."""

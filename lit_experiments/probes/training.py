@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
 import warnings
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
@@ -13,8 +15,8 @@ from lit_experiments.errors import UserError
 from lit_experiments.probes.data import BlockDataModule
 from lit_experiments.probes.logistic import LogisticProbe
 from lit_experiments.probes.ridge import RidgeProbe
-from lit_experiments.quiet import quiet_lightning
 from lit_experiments.signals import take_again
+from lit_experiments.trainer import make_trainer, misfits_refused
 
 _CHECKPOINT_STEPS = 20  # blocks between checkpoints
 
@@ -33,28 +35,49 @@ def fit(
         data: what to fit it to.
         trainer: arguments of the Trainer: devices, accelerator, ...
         checkpoints: folder of this pass's checkpoints.
-        checkpoint: "last" to go on from the newest one there, a file, or None.
+        checkpoint: "last" to go on from the newest one there, a file (for the pass that wrote it), or None.
 
     Raises:
-        UserError: "last" and there is none, or Trainer arguments that it does not take.
+        UserError: a torn checkpoint, or Trainer arguments that do not fit.
     """
-    if checkpoint == "last" and not (checkpoints / "last.ckpt").exists():
-        checkpoint = None  # interrupted before this pass's first checkpoint, or before the pass itself
+    path = _checkpoint_of(checkpoints, checkpoint)
     passes = -1 if isinstance(probe, LogisticProbe) else 1
     # A ridge can go on inside its one pass; logistic fits go on from the end of one.
     when: dict[str, Any] = {"every_n_train_steps": _CHECKPOINT_STEPS} if passes == 1 else {"every_n_epochs": 1}
-    saver = ModelCheckpoint(checkpoints, save_last=True, save_top_k=0, **when)
-    quiet_lightning()
+    saver = ModelCheckpoint(checkpoints, save_last=True, save_top_k=0, enable_version_counter=False, **when)
     # Advice for those who take gradient steps by hand; a probe has no state before or after one.
     warnings.filterwarnings("ignore", message="Using ModelCheckpoint with manual optimization")
     fixed: dict[str, Any] = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
     fixed |= {"max_epochs": passes, "use_distributed_sampler": False, "num_sanity_val_steps": 0}
+    runner = make_trainer({**fixed, "log_every_n_steps": 1}, trainer, [saver, _OurSignals()])
+    probe.log_name = checkpoints.name
+    with misfits_refused():
+        runner.fit(probe, datamodule=data, ckpt_path=path, weights_only=True)
+
+
+def _checkpoint_of(checkpoints: Path, wanted: str | None) -> Path | None:
+    """The checkpoint of this pass: the file that was named if it lies in the pass's folder, else the newest one there.
+
+    None where the training was interrupted before this pass's first checkpoint, or before the pass itself.
+
+    Raises:
+        UserError: it is torn, or no checkpoint.
+    """
+    if wanted is None:
+        return None
+    path = Path(wanted)
+    if path.resolve().parent != checkpoints.resolve():
+        path = checkpoints / "last.ckpt"
+    if not path.exists():
+        return None
     try:
-        runner = Trainer(**{**fixed, **trainer}, callbacks=[saver, _OurSignals()])
-    except (TypeError, ValueError) as error:
-        raise UserError(f"The Trainer does not take these flags: {' '.join(str(error).split())}") from error
-    path = str(checkpoints / "last.ckpt") if checkpoint == "last" else checkpoint
-    runner.fit(probe, datamodule=data, ckpt_path=path, weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        complete = isinstance(content, dict) and "pytorch-lightning_version" in content
+    except (RuntimeError, OSError, EOFError, ValueError, pickle.UnpicklingError):
+        complete = False
+    if not complete:
+        raise UserError(f"{path} is torn, or no checkpoint.\nNext: remove it; the pass then starts from its beginning.")
+    return path
 
 
 class _OurSignals(Callback):

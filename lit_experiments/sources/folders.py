@@ -73,8 +73,16 @@ def folder_splits(folder: Path) -> list[str]:
     saved = folder / "dataset_dict.json"
     if saved.is_file():
         return list(json.loads(saved.read_text(encoding="utf-8"))["splits"])
-    files = [path for path in sorted(folder.rglob("*")) if _is_data(folder, path)]
+    files = _listed(folder)
     return sorted({name for path in files if (name := _split_of(folder, path)) is not None})
+
+
+def _listed(folder: Path) -> list[Path]:
+    """Every data file below a folder. Raises SourceError where a part of it cannot be read."""
+    try:
+        return [path for path in sorted(folder.rglob("*")) if _is_data(folder, path)]
+    except OSError as error:
+        raise SourceError(f"Cannot read the folder {error.filename or folder}: {error.strerror}.") from error
 
 
 def read_folder(folder: Path, split: str | None, read_file: Callable[[Path], Table]) -> Table:
@@ -108,7 +116,7 @@ def data_files(folder: Path, split: str | None) -> list[Path]:
     Raises:
         SourceError: none, several formats, or several splits and none asked for.
     """
-    files = [path for path in sorted(folder.rglob("*")) if _is_data(folder, path)]
+    files = _listed(folder)
     records = [path for path in files if KINDS[data_suffix(path)] != TEXT]
     files = records or files
     suffixes = sorted({data_suffix(path) for path in files})

@@ -21,6 +21,7 @@ from lit_experiments.experiments.geometry.path_points import EXPERIMENT, Point, 
 from lit_experiments.experiments.geometry.runs import open_run
 from lit_experiments.lm.attribution import LogitAttribution, attribute
 from lit_experiments.lm.spec import ModelSpec
+from lit_experiments.ranges import at_least
 from stores import Column, Field, Records, Schema
 
 KINDS = ("raw", "frozen")
@@ -43,8 +44,7 @@ class AttributionCollector(Collector):
             UserError: no such run, not analyzed yet, another model, or no point with a distance.
         """
         super().__init__(spec)
-        if top_n_points < 1:
-            raise UserError(f"top_n_points must be at least 1, found {top_n_points}.")
+        at_least(1, top_n_points=top_n_points)
         run = Path(path_run)
         points = [point for point in load_points(run) if point.rank is not None]
         store = open_run(run, EXPERIMENT, "relative_distance")

@@ -13,10 +13,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from lit_experiments.errors import UserError
 from lit_experiments.experiments.geometry.attribution_report import write_report
 from lit_experiments.experiments.geometry.runs import identity, open_run
 from lit_experiments.plain import write_json
+from lit_experiments.ranges import at_least, seeds
 from lit_experiments.statistics import Estimate, GroupBootstrap
 
 LEVEL = 0.95
@@ -36,9 +36,8 @@ class Attribution:
             bootstraps: Resamples of the bootstrap over problems.
             seed: Seed of the bootstrap.
         """
-        for name, value in (("shown_points", shown_points), ("bootstraps", bootstraps)):
-            if value < 1:
-                raise UserError(f"{name} must be at least 1, found {value}.")
+        at_least(1, shown_points=shown_points, bootstraps=bootstraps)
+        seeds(seed=seed)
         self.shown_points, self.bootstraps, self.seed = shown_points, bootstraps, seed
 
     def identity(self, run: Path) -> dict[str, Any]:

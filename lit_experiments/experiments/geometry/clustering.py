@@ -12,7 +12,6 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from lit_experiments.collecting.plan import Sample
-from lit_experiments.errors import UserError
 from lit_experiments.experiments.geometry.collector import (
     COMPLETION_COLUMNS,
     PROBLEM_COLUMNS,
@@ -24,6 +23,7 @@ from lit_experiments.experiments.geometry.problem_set import ProblemSettings, la
 from lit_experiments.lm.pool import LatentPool
 from lit_experiments.lm.sampling import Sampling
 from lit_experiments.lm.spec import ModelSpec
+from lit_experiments.ranges import above, at_least
 from lit_experiments.sources.generated import solution_method
 from lit_experiments.sources.problems import EMBEDDED
 from stores import Column, Field, Records, Schema
@@ -87,11 +87,8 @@ class ClusteringCollector(ProblemCollector):
         Raises:
             UserError: settings that contradict each other.
         """
-        if temperature <= 0 or completions < 2:
-            raise UserError(
-                f"Clusters need different completions: temperature above 0 and at least 2 completions, found "
-                f"{temperature:g} and {completions}."
-            )
+        above(0, temperature=temperature)  # clusters need different completions
+        at_least(2, completions=completions)
         columns = (question_column, answer_column, solution_column, id_column)
         chosen = ProblemSettings(
             problems,

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import pandas as pd
 
-from lit_experiments.errors import RunFailed, UserError
+from lit_experiments.errors import RunFailed
 from lit_experiments.experiments.geometry.answers import CORRECT
 from lit_experiments.experiments.geometry.clustering_report import write_report
 from lit_experiments.experiments.geometry.distinctness import choose_pairs, summarise
@@ -33,6 +33,7 @@ from lit_experiments.experiments.geometry.solved import (
     verdict_table,
 )
 from lit_experiments.plain import plain, write_json
+from lit_experiments.ranges import at_least
 from lit_experiments.statistics.clusters import principal_plane
 from stores import Store
 
@@ -97,13 +98,8 @@ class ClusteringAnalysis:
         Raises:
             UserError: settings that no data could go with.
         """
-        if n_clusters is not None and n_clusters < 1:
-            raise UserError(f"n_clusters must be at least 1, found {n_clusters}.")
-        least = {"most_clusters": (most_clusters, 2), "min_completions": (min_completions, 2)}
-        least |= {"restarts": (restarts, 1), "references": (references, 2), "judge_pairs": (judge_pairs, 1)}
-        for name, (value, smallest) in least.items():
-            if value < smallest:
-                raise UserError(f"{name} must be at least {smallest}, found {value}.")
+        at_least(1, n_clusters=n_clusters, restarts=restarts, judge_pairs=judge_pairs)
+        at_least(2, most_clusters=most_clusters, min_completions=min_completions, references=references)
         self.keep, self.cluster_layers, self.min_completions = keep, cluster_layers, min_completions
         self.clusters = ClusterSettings(n_clusters, most_clusters, restarts, references, seed)
         self.resampling, self.seed = Resampling(bootstraps, seed), seed

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from lit_experiments.errors import UserError
 from lit_experiments.experiments.geometry.judge import Comparison, Judge, Pair, chat_judge, check_prompt, compare_all
 from lit_experiments.experiments.geometry.judge_cache import ReplyCache
 from lit_experiments.experiments.geometry.judge_endpoint import Endpoint, EndpointSettings
+from lit_experiments.ranges import above, at_least
 
 
 @dataclass(frozen=True)
@@ -25,15 +25,9 @@ class JudgeSettings:
 
     def __post_init__(self) -> None:
         check_prompt(self.template)
-        smallest = {"judge_parallel": self.parallel, "judge_tokens": self.endpoint.tokens}
-        for name, value in {**smallest, "judge_retries": self.endpoint.retries + 1}.items():
-            if value < 1:
-                raise UserError(f"{name} is too small.")
-        for name, seconds in (("timeout", self.endpoint.timeout), ("minutes", self.endpoint.minutes)):
-            if seconds <= 0:
-                raise UserError(f"judge_{name} must be above 0, found {seconds:g}.")
-        if self.endpoint.backoff < 0:
-            raise UserError(f"judge_backoff must be at least 0, found {self.endpoint.backoff:g}.")
+        at_least(1, judge_parallel=self.parallel, judge_tokens=self.endpoint.tokens)
+        at_least(0, judge_retries=self.endpoint.retries, judge_backoff=self.endpoint.backoff)
+        above(0, judge_timeout=self.endpoint.timeout, judge_minutes=self.endpoint.minutes)
 
 
 class Panel:

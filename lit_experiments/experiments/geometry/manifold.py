@@ -30,6 +30,7 @@ from lit_experiments.experiments.geometry.problem_set import ProblemSettings, la
 from lit_experiments.lm.pool import LatentPool, Pooled, Window
 from lit_experiments.lm.sampling import Sampling
 from lit_experiments.lm.spec import ModelSpec
+from lit_experiments.ranges import at_least
 from stores import Column, Field, Records, Schema
 
 
@@ -267,9 +268,7 @@ def _check(shares: Sequence[float], completions: int, drift_windows: int) -> Non
     """Raises UserError for settings that no data could go with."""
     if not shares or len(set(shares)) < len(shares) or not all(0 < share <= 1 for share in shares):
         raise UserError(f"oracle_percentage must be above 0 and at most 1, each value once, found {list(shares)}.")
-    for name, value in (("completions", completions), ("drift_windows", drift_windows)):
-        if value < 1:
-            raise UserError(f"{name} must be at least 1, found {value}.")
+    at_least(1, completions=completions, drift_windows=drift_windows)
 
 
 def _oracle_values(task: _Task, own: dict[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from lit_experiments.experiments.geometry.path_points import EXPERIMENT, FILE, P
 from lit_experiments.experiments.geometry.path_report import write_report
 from lit_experiments.experiments.geometry.runs import identity, open_run, setting
 from lit_experiments.plain import write_json
+from lit_experiments.ranges import at_least, seeds
 from lit_experiments.statistics import Estimate, GroupBootstrap, spearman
 from lit_experiments.statistics.bootstrap import SHARE, Range
 
@@ -39,9 +40,9 @@ class PathSensitivity:
             bootstraps: Resamples of the bootstrap over problems.
             seed: Seed of the bootstrap.
         """
-        for name, value in (("listed_points", listed_points), ("bootstraps", bootstraps)):
-            if value < 1:
-                raise UserError(f"{name} must be at least 1, found {value}.")
+        at_least(1, listed_points=listed_points, bootstraps=bootstraps)
+        at_least(0, shown_solutions=shown_solutions)
+        seeds(seed=seed)
         self.rank_layer, self.shown_solutions, self.listed_points = rank_layer, shown_solutions, listed_points
         self.bootstraps, self.seed = bootstraps, seed
 

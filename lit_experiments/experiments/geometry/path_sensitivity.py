@@ -25,6 +25,7 @@ from lit_experiments.lm.decode import Decoder
 from lit_experiments.lm.errors import NonFiniteStateError
 from lit_experiments.lm.pool import Window
 from lit_experiments.lm.spec import ModelSpec
+from lit_experiments.ranges import at_least
 from stores import Column, Field, Records, Schema
 
 
@@ -237,11 +238,8 @@ class PathSensitivityCollector(ProblemCollector):
         return [Window(stride, length, start) for length, stride in self._strides.items()]
 
     def _check(self, new_tokens: int) -> None:
-        least = {"bifurcation_step_interval": self.interval, "shortest_window": self.shortest}
-        least |= {"merge_tokens": self.merge_tokens, "branches_at_once": self.at_once}
-        for name, value in least.items():
-            if value < 1:
-                raise UserError(f"{name} must be at least 1, found {value}.")
+        at_least(1, bifurcation_step_interval=self.interval, shortest_window=self.shortest)
+        at_least(1, merge_tokens=self.merge_tokens, branches_at_once=self.at_once)
         if self.interval > new_tokens:
             raise UserError(
                 f"bifurcation_step_interval {self.interval} is more than max_new_tokens {new_tokens}: there would be "

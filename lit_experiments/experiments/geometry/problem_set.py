@@ -17,6 +17,7 @@ from lit_experiments.lm.chat import Chat, chat_settings
 from lit_experiments.lm.info import ModelInfo
 from lit_experiments.lm.pool import Window
 from lit_experiments.lm.sites import resolve_sites
+from lit_experiments.ranges import at_least, seeds
 from lit_experiments.sources.problems import EMBEDDED, ProblemRecord, Problems, read_problems
 
 
@@ -51,8 +52,8 @@ class ProblemSettings:
     system_prompt: str | None = None
 
     def __post_init__(self) -> None:
-        if self.num_problems is not None and self.num_problems < 1:
-            raise UserError(f"num_problems must be at least 1, found {self.num_problems}.")
+        at_least(1, num_problems=self.num_problems)
+        seeds(seed=self.seed)
         if self.num_problems is None and self.problems == EMBEDDED:
             raise UserError("num_problems must say how many embedded problems to generate.")
         try:

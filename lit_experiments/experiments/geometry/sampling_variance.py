@@ -28,6 +28,7 @@ from lit_experiments.lm.continuations import Continuations
 from lit_experiments.lm.pool import LatentPool, Pooled, Window
 from lit_experiments.lm.sampling import Sampling
 from lit_experiments.lm.spec import ModelSpec
+from lit_experiments.ranges import at_least
 from stores import Column, Field, Records, Schema
 
 FEWEST = 2  # completions that have a variance
@@ -201,9 +202,7 @@ class SamplingVarianceCollector(ProblemCollector):
     ) -> None:
         if not temperatures or len(set(temperatures)) < len(temperatures):
             raise UserError(f"temperatures must name each one once, at least one, found {temperatures}.")
-        for name, value in (("completions", completions), ("greedy_completions", greedy_completions)):
-            if value < FEWEST:
-                raise UserError(f"{name} must be at least {FEWEST} to have a variance, found {value}.")
+        at_least(FEWEST, completions=completions, greedy_completions=greedy_completions)  # fewer have no variance
         if not checkpoints or sorted(set(checkpoints)) != checkpoints:
             raise UserError(f"token_checkpoints must rise without repeats, found {checkpoints}.")
         if not 1 <= stride <= checkpoints[0]:

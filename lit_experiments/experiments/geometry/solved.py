@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.geometry.answers import CORRECT, NO_ANSWER, VERDICTS, AnswerChecker, counts
+from lit_experiments.ranges import at_least, seeds
 from lit_experiments.reports.tables import text_table
 from lit_experiments.statistics import Estimate, GroupBootstrap
 from stores import Store
@@ -86,8 +87,8 @@ class Resampling:
     seed: int
 
     def __post_init__(self) -> None:
-        if self.bootstraps < 1:
-            raise UserError(f"bootstraps must be at least 1, found {self.bootstraps}.")
+        at_least(1, bootstraps=self.bootstraps)
+        seeds(seed=self.seed)
 
     def over(self, problems: int) -> GroupBootstrap:
         """Resamples of so many problems."""

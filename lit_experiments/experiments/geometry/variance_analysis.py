@@ -13,7 +13,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from lit_experiments.errors import UserError
 from lit_experiments.experiments.geometry.runs import identity, open_run, setting
 from lit_experiments.experiments.geometry.variance_measures import (
     MEASURES,
@@ -26,6 +25,7 @@ from lit_experiments.experiments.geometry.variance_measures import (
 )
 from lit_experiments.experiments.geometry.variance_report import write_report
 from lit_experiments.plain import write_json
+from lit_experiments.ranges import at_least, seeds
 from lit_experiments.statistics import GroupBootstrap
 from stores import Store
 
@@ -44,8 +44,8 @@ class SamplingVariance:
             bootstraps: Resamples of the bootstrap over problems.
             seed: Seed of the bootstrap.
         """
-        if bootstraps < 1:
-            raise UserError(f"bootstraps must be at least 1, found {bootstraps}.")
+        at_least(1, bootstraps=bootstraps)
+        seeds(seed=seed)
         self.bootstraps, self.seed = bootstraps, seed
 
     def identity(self, run: Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from lit_experiments.errors import UserError
+from lit_experiments.ranges import at_least, penalty_grid, seeds
 from stores import Store, open_store
 
 SELF, OTHER = "self_confidence", "other_confidence"
@@ -86,11 +87,9 @@ def identity(store: Store, settings: dict[str, Any]) -> dict[str, Any]:
     return content(store) | {"settings": settings}
 
 
-def check_settings(folds: int, bootstraps: int, penalties: Sequence[float]) -> None:
+def check_settings(folds: int, bootstraps: int, seed: int, penalties: Sequence[float] = (1.0,)) -> None:
     """Raises UserError for settings that no data could go with."""
-    if folds < 2:
-        raise UserError(f"folds must be at least 2, found {folds}.")
-    if bootstraps < 1:
-        raise UserError(f"bootstraps must be at least 1, found {bootstraps}.")
-    if not penalties or not all(0 < p < float("inf") for p in penalties):
-        raise UserError(f"penalties must be positive numbers, at least one, found {list(penalties)}.")
+    at_least(2, folds=folds)
+    at_least(1, bootstraps=bootstraps)
+    seeds(seed=seed)
+    penalty_grid(penalties=penalties)

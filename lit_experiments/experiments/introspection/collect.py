@@ -32,6 +32,7 @@ from lit_experiments.lm.noise import StreamKey
 from lit_experiments.lm.sampling import Sampling
 from lit_experiments.lm.sites import resolve_sites
 from lit_experiments.lm.spec import ModelSpec
+from lit_experiments.ranges import at_least, seeds, share
 from lit_experiments.sources.questions import QuestionColumns, read_questions
 from stores import Records, Schema
 
@@ -246,12 +247,10 @@ class IntrospectionCollector(Collector):
         if not self.passes or len(set(self.passes)) < len(self.passes) or not set(self.passes) <= set(PASSES):
             raise UserError(f"passes must name each of {', '.join(PASSES)} at most once, found {self.passes}.")
         stored_positions(self.positions, 1)
-        for name, least in (("num_questions", 1), ("max_new_tokens", 1), ("temperature", 0)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise UserError(f"{name} must be at least {least}, found {value}.")
-        if not 0 < self.top_p <= 1:
-            raise UserError(f"top_p must lie above 0 and be at most 1, found {self.top_p}.")
+        at_least(1, num_questions=self.num_questions, max_new_tokens=self.max_new_tokens)
+        at_least(0, temperature=self.temperature)
+        share(top_p=self.top_p)
+        seeds(seed=self.seed)
 
 
 def _checkpoint(info: ModelInfo) -> str:

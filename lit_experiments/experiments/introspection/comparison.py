@@ -35,6 +35,7 @@ from lit_experiments.experiments.introspection.paired_probes import probe_change
 from lit_experiments.experiments.introspection.probe_files import probes_identity, read_probe_files
 from lit_experiments.experiments.introspection.summary import passes
 from lit_experiments.plain import write_json
+from lit_experiments.ranges import between
 from lit_experiments.statistics import GroupBootstrap
 from stores import Store
 
@@ -64,9 +65,8 @@ class IntrospectionCompare:
             bootstraps: Resamples of the bootstrap over questions.
             seed: Seed of folds and bootstrap.
         """
-        if not 0 < share < 0.5:
-            raise UserError(f"share must lie between 0 and 0.5, found {share}.")
-        check_settings(folds, bootstraps, [1.0])
+        between(0, 0.5, share=share)
+        check_settings(folds, bootstraps, seed)
         self.finetuned, self.share, self.folds = finetuned, share, folds
         self.bootstraps, self.seed = bootstraps, seed
 

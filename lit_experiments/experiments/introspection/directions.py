@@ -21,7 +21,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from lit_experiments.errors import UserError
 from lit_experiments.experiments.introspection.analysis import (
     CONFIDENCE_PASSES,
     READS,
@@ -49,6 +48,7 @@ from lit_experiments.experiments.introspection.separation import (
 )
 from lit_experiments.experiments.introspection.summary import answer_states, passes
 from lit_experiments.plain import write_json
+from lit_experiments.ranges import at_least, between
 from lit_experiments.statistics import GroupBootstrap, holm
 from stores import Store
 
@@ -84,11 +84,9 @@ class IntrospectionDirections:
             bootstraps: Resamples of the bootstrap over questions.
             seed: Seed of the folds, the shuffles and the bootstrap.
         """
-        if not 0 < share < 0.5:
-            raise UserError(f"share must lie between 0 and 0.5, found {share}.")
-        if shuffles < 1:
-            raise UserError(f"shuffles must be at least 1, found {shuffles}.")
-        check_settings(folds, bootstraps, penalties)
+        between(0, 0.5, share=share)
+        at_least(1, shuffles=shuffles)
+        check_settings(folds, bootstraps, seed, penalties)
         self.share, self.folds, self.penalties = share, folds, penalties
         self.shuffles, self.bootstraps, self.seed = shuffles, bootstraps, seed
 

@@ -17,12 +17,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from lit_experiments.errors import UserError
 from lit_experiments.experiments.introspection.analysis import READS, open_introspection
 from lit_experiments.experiments.introspection.internal_report import write_report
 from lit_experiments.experiments.introspection.probe_data import SURFACE
 from lit_experiments.experiments.introspection.probe_files import ProbeFiles, probes_identity, read_probe_files
 from lit_experiments.plain import write_json
+from lit_experiments.ranges import at_least, seeds
 from lit_experiments.statistics import Estimate
 
 LEVEL = 0.95
@@ -50,8 +50,8 @@ class IntrospectionSurface:
             bootstraps: Resamples of the bootstrap over test questions.
             seed: Seed of the bootstrap.
         """
-        if bootstraps < 1:
-            raise UserError(f"bootstraps must be at least 1, found {bootstraps}.")
+        at_least(1, bootstraps=bootstraps)
+        seeds(seed=seed)
         self.bootstraps, self.seed = bootstraps, seed
 
     def identity(self, run: Path) -> dict[str, Any]:

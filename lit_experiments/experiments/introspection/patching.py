@@ -39,6 +39,7 @@ from lit_experiments.experiments.introspection.patching_run import Parts, PassRu
 from lit_experiments.experiments.introspection.patching_statistics import Settings, pass_statistics
 from lit_experiments.lm.model import LanguageModel
 from lit_experiments.plain import write_json
+from lit_experiments.ranges import at_least, seeds
 from stores import fingerprint_hash
 
 LEVEL = 0.95
@@ -83,10 +84,12 @@ class IntrospectionPatching:
             together: Interventions computed at once; 1 reads each prompt anew for each.
             batch_tokens: Most tokens of prompts read at once.
         """
-        least = {"questions": 2, "pairs": 4, "random_directions": 1, "replacements": 0, "bootstraps": 1, "flips": 1}
-        for name, bound in (least | {"together": 1, "batch_tokens": 1}).items():
-            if locals()[name] < bound:
-                raise UserError(f"{name} must be at least {bound}, found {locals()[name]}.")
+        at_least(4, pairs=pairs)
+        at_least(2, questions=questions)
+        at_least(1, random_directions=random_directions, bootstraps=bootstraps, flips=flips)
+        at_least(1, together=together, batch_tokens=batch_tokens)
+        at_least(0, replacements=replacements)
+        seeds(seed=seed)
         if not multiples or 0 in multiples or not np.isfinite(multiples).all() or len(set(multiples)) < len(multiples):
             raise UserError(f"multiples must be different numbers other than 0, at least one, found {multiples}.")
         self.questions, self.pairs, self.layers = questions, pairs, layers

@@ -50,6 +50,7 @@ from lit_experiments.probes.logistic import LogisticProbe
 from lit_experiments.probes.ridge import RidgeProbe
 from lit_experiments.probes.store_data import StoreDataModule
 from lit_experiments.probes.training import fit
+from lit_experiments.ranges import above, at_least, between, penalty_grid
 from stores import Store
 
 Make = Callable[[NDArray[np.float64], list[str]], BlockDataModule]
@@ -107,19 +108,18 @@ class IntrospectionProbes:
             block_mb: Features read at a time, in megabytes.
             seed: Seed of the split, the shuffles, the twin's weights, the permutations and the bootstrap.
         """
-        check_settings(folds, bootstraps, penalties)
-        check_settings(folds, bootstraps, class_penalties)
+        check_settings(folds, bootstraps, seed, penalties)
+        penalty_grid(class_penalties=class_penalties)
         passes = [pass_name(kind) for kind in passes]
         targets = [target_name(key) for key in targets]
         check_targets(targets)
         unknown = [kind for kind in passes if kind not in PASSES]
         if unknown or not passes:
             raise UserError(f"passes must be some of {', '.join(PASSES)}; found {', '.join(unknown) or 'none'}.")
-        if not 0 < test_fraction < 1:
-            raise UserError(f"test_fraction must lie between 0 and 1, found {test_fraction}.")
-        for name, value, least in (("permutations", permutations, 1), ("shuffles", shuffles, 0), ("fewest", fewest, 1)):
-            if value < least:
-                raise UserError(f"{name} must be at least {least}, found {value}.")
+        between(0, 1, test_fraction=test_fraction, tolerance=tolerance)
+        at_least(1, permutations=permutations, fewest=fewest, max_iterations=max_iterations, twin_tokens=twin_tokens)
+        at_least(0, shuffles=shuffles)
+        above(0, memory_mb=memory_mb, block_mb=block_mb)
         self.back = _back(position)
         self.passes, self.targets, self.layers = passes, targets, layers
         self.penalties, self.class_penalties = penalties, class_penalties

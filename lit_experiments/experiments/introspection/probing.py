@@ -24,6 +24,7 @@ from lit_experiments.experiments.introspection.probe_files import ProbeFiles, pr
 from lit_experiments.experiments.introspection.probing_report import write_report
 from lit_experiments.experiments.introspection.scoring import threshold
 from lit_experiments.plain import write_json
+from lit_experiments.ranges import at_least, between, seeds
 from lit_experiments.statistics import LEAST_GROUPS, Estimate, GroupBootstrap
 
 Floats = NDArray[np.float64]
@@ -46,11 +47,9 @@ class IntrospectionProbing:
             bootstraps: Resamples of the bootstrap over test questions.
             seed: Seed of permutations and bootstrap.
         """
-        if not 0 < alpha < 1:
-            raise UserError(f"alpha must lie between 0 and 1, found {alpha}.")
-        for name, value in (("permutations", permutations), ("bootstraps", bootstraps)):
-            if value < 1:
-                raise UserError(f"{name} must be at least 1, found {value}.")
+        between(0, 1, alpha=alpha)
+        at_least(1, permutations=permutations, bootstraps=bootstraps)
+        seeds(seed=seed)
         self.alpha, self.permutations, self.bootstraps, self.seed = alpha, permutations, bootstraps, seed
 
     def identity(self, run: Path) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from lit_experiments.errors import UserError
 from lit_experiments.experiments.introspection.alikeness import alikeness
 from lit_experiments.experiments.introspection.analysis import (
     CONFIDENCE_PASSES,
@@ -36,6 +35,7 @@ from lit_experiments.experiments.introspection.transfer import Floats, Split, tr
 from lit_experiments.plain import write_json
 from lit_experiments.probes.blocks import TEST
 from lit_experiments.probes.splits import group_split
+from lit_experiments.ranges import at_least, between
 from lit_experiments.statistics import GroupBootstrap, holm, spearman
 from stores import Store
 
@@ -73,12 +73,9 @@ class IntrospectionSelfOther:
             bootstraps: Resamples of the bootstrap over questions.
             seed: Seed of split, shuffles, permutations and bootstrap.
         """
-        if not 0 < test_fraction < 1:
-            raise UserError(f"test_fraction must lie between 0 and 1, found {test_fraction}.")
-        for name, value in (("rank", rank), ("shuffles", shuffles), ("permutations", permutations)):
-            if value < 1:
-                raise UserError(f"{name} must be at least 1, found {value}.")
-        check_settings(folds, bootstraps, penalties)
+        between(0, 1, test_fraction=test_fraction)
+        at_least(1, rank=rank, shuffles=shuffles, permutations=permutations)
+        check_settings(folds, bootstraps, seed, penalties)
         self.rank, self.test_fraction, self.folds, self.penalties = rank, test_fraction, folds, penalties
         self.shuffles, self.permutations, self.bootstraps, self.seed = shuffles, permutations, bootstraps, seed
 

@@ -29,6 +29,7 @@ from lit_experiments.experiments.pos.prefixes import Prefixes, extremes, listed,
 from lit_experiments.experiments.pos.tagger import CRF, CrfSettings, Tagger, crf_tagger, other_tagger, tagger_accuracy
 from lit_experiments.experiments.pos.types import TypeTable
 from lit_experiments.plain import write_json
+from lit_experiments.ranges import above, at_least, seeds
 from lit_experiments.sources.treebank import Treebank, read_treebank
 from lit_experiments.statistics import GroupBootstrap
 from stores import Store, open_store
@@ -80,14 +81,11 @@ class PosAmbiguity:
             examples: Most and least explained prefixes to show, so many each.
             seed: Seed of pairings, simulations and bootstrap.
         """
-        for name, value in (("min_draws", min_draws), ("permutations", permutations), ("simulations", simulations)):
-            if value < 1:
-                raise UserError(f"{name} must be at least 1, found {value}.")
-        for name, value in (("bootstraps", bootstraps), ("bins", bins), ("crf_iterations", crf_iterations)):
-            if value < 1:
-                raise UserError(f"{name} must be at least 1, found {value}.")
-        if type_weight <= 0:
-            raise UserError(f"type_weight must be above 0, found {type_weight}.")
+        at_least(1, min_draws=min_draws, permutations=permutations, simulations=simulations)
+        at_least(1, bootstraps=bootstraps, bins=bins, crf_iterations=crf_iterations)
+        at_least(0, crf_c1=crf_c1, crf_c2=crf_c2, examples=examples)
+        above(0, type_weight=type_weight)
+        seeds(seed=seed)
         self.tagger, self.treebank, self.extended, self.min_draws = tagger, treebank, extended, min_draws
         self.type_weight, self.crf = type_weight, CrfSettings(crf_c1, crf_c2, crf_iterations)
         self.permutations, self.simulations, self.bootstraps = permutations, simulations, bootstraps

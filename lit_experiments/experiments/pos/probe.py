@@ -38,6 +38,7 @@ from lit_experiments.probes.examples import Examples
 from lit_experiments.probes.logistic import LogisticProbe
 from lit_experiments.probes.store_data import StoreDataModule
 from lit_experiments.probes.training import fit
+from lit_experiments.ranges import above, at_least, between, penalty_grid, seeds
 from lit_experiments.statistics import GroupBootstrap
 from lit_experiments.statistics.bootstrap import GAP, SHARE
 
@@ -95,13 +96,15 @@ class PosProbe:
             memory_mb: Training words stay in memory if they fit into so many megabytes, else every pass reads them.
             seed: Seed of folds, shuffles, control task and bootstrap.
         """
-        if folds < 2:
-            raise UserError(f"folds must be at least 2, found {folds}.")
-        if not 0 < test_fraction < 1:
-            raise UserError(f"test_fraction must lie between 0 and 1, found {test_fraction}.")
-        for name, value in (("bootstraps", bootstraps), ("bins", bins)):
-            if value < 1:
-                raise UserError(f"{name} must be at least 1, found {value}.")
+        at_least(2, folds=folds)
+        at_least(1, bootstraps=bootstraps, bins=bins, max_iterations=max_iterations)
+        at_least(0, shuffles=shuffles)
+        between(0, 1, test_fraction=test_fraction, tolerance=tolerance)
+        above(0, block_mb=block_mb, memory_mb=memory_mb)
+        penalty_grid(penalties=penalties)
+        seeds(seed=seed)
+        if held_out is not None and not 1 <= held_out <= folds:
+            raise UserError(f"held_out must lie between 1 and folds ({folds}), found {held_out}.")
         self.layer, self.penalties, self.folds, self.held_out = layer, penalties, folds, held_out
         self.test_fraction, self.tolerance, self.max_iterations = test_fraction, tolerance, max_iterations
         self.shuffles, self.bootstraps, self.bins, self.seed = shuffles, bootstraps, bins, seed

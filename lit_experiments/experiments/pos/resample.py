@@ -23,6 +23,7 @@ from lit_experiments.lm.sampling import Sampling
 from lit_experiments.lm.spec import ModelSpec
 from lit_experiments.lm.state import State
 from lit_experiments.probes.class_probe import ClassProbe
+from lit_experiments.ranges import at_least, seeds, share
 from stores import Records, Schema, Store, fingerprint_hash
 
 
@@ -253,12 +254,9 @@ class PosResampleCollector(Collector):
         return {key: self._words.settings[key] for key in ("treebank", "position", "excluded_tags", "document_from")}
 
     def _check(self) -> None:
-        for name in ("num_samples", "max_new_tokens", "max_prefixes"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UserError(f"{name} must be at least 1, found {value}.")
-        if not 0 < self.conf_thresh <= 1:
-            raise UserError(f"conf_thresh must lie above 0 and be at most 1, found {self.conf_thresh}.")
+        at_least(1, num_samples=self.num_samples, max_new_tokens=self.max_new_tokens, max_prefixes=self.max_prefixes)
+        share(conf_thresh=self.conf_thresh)
+        seeds(seed=self.seed)
 
 
 def _seen_in_training(probe: ClassProbe | SklearnProbe, part: str) -> list[str]:

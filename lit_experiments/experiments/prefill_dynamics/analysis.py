@@ -17,7 +17,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from lit_experiments.errors import UserError
 from lit_experiments.experiments.prefill_dynamics.conditions import chosen_pairs, usual_pairs
 from lit_experiments.experiments.prefill_dynamics.contrasts import (
     LEAST_TOKENS,
@@ -49,6 +48,7 @@ from lit_experiments.experiments.prefill_dynamics.surprise import (
 )
 from lit_experiments.experiments.prefill_dynamics.trajectories import READS, Trajectory, open_dynamics, trajectories
 from lit_experiments.plain import write_json
+from lit_experiments.ranges import at_least, seeds
 from stores import Store
 
 LEVEL = 0.95
@@ -102,16 +102,9 @@ class PrefillDynamics:
             block_mb: States read at a time, in megabytes.
             seed: Seed of the bootstrap.
         """
-        least = {"sink_factor": 1.0, "top_tokens": 1, "bootstraps": 1, "block_mb": 1e-3}
-        for name, bound in least.items():
-            value = {
-                "sink_factor": sink_factor,
-                "top_tokens": top_tokens,
-                "bootstraps": bootstraps,
-                "block_mb": block_mb,
-            }
-            if value[name] < bound:
-                raise UserError(f"{name} must be at least {bound:g}, found {value[name]:g}.")
+        at_least(1, sink_factor=sink_factor, top_tokens=top_tokens, bootstraps=bootstraps)
+        at_least(1e-3, block_mb=block_mb)
+        seeds(seed=seed)
         self.readers, self.pairs = readers, pairs
         self.cut, self.sink_factor, self.top_tokens = cut, sink_factor, top_tokens
         self.bootstraps, self.block_mb, self.seed = bootstraps, block_mb, seed

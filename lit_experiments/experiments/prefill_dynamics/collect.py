@@ -29,6 +29,7 @@ from lit_experiments.lm.info import read_info
 from lit_experiments.lm.noise import StreamKey
 from lit_experiments.lm.sampling import Sampling
 from lit_experiments.lm.spec import ModelSpec
+from lit_experiments.ranges import at_least, seeds
 from lit_experiments.sources.paragraphs import Paragraphs, read_paragraphs
 from stores import Records, Schema
 
@@ -219,10 +220,8 @@ class PrefillDynamicsCollector(Collector):
                 "Next: collect them first without --reader, then add --generations RUN, "
                 "e.g. --generations runs/prefill_dynamics."
             )
-        limits = asdict(self.limits) | {"n_samples": self.n_samples}
-        for name, value in limits.items():
-            if value is not None and value < 1:
-                raise UserError(f"{name} must be at least 1, found {value}.")
+        at_least(1, **asdict(self.limits), n_samples=self.n_samples)
+        seeds(seed=self.seed)
         if self.limits.min_tokens > self.limits.max_tokens:
             raise UserError(
                 f"min_tokens {self.limits.min_tokens} is above max_tokens {self.limits.max_tokens}: nothing can fit."

@@ -20,6 +20,7 @@ from lit_experiments.lm.sampling import Sampling
 from lit_experiments.lm.sites import resolve_sites
 from lit_experiments.lm.spec import ModelSpec
 from lit_experiments.lm.state import State
+from lit_experiments.ranges import above, at_least, seeds
 from lit_experiments.sources.contexts import read_contexts
 from stores import Column, Field, Records, Schema
 
@@ -238,6 +239,7 @@ class TempnormCollector(Collector):
         self._notes.append(f"too long for the window, {done}: {which}")
 
     def _check(self) -> None:
+        at_least(1, gen_length=self.gen_length)
         if not self.eval_lengths or min(self.eval_lengths) < 1 or max(self.eval_lengths) > self.gen_length:
             raise UserError(
                 f"eval_lengths must lie between 1 and gen_length {self.gen_length}, found {self.eval_lengths}.\n"
@@ -245,11 +247,12 @@ class TempnormCollector(Collector):
             )
         if sorted(set(self.eval_lengths)) != self.eval_lengths:
             raise UserError(f"eval_lengths must rise without repeats, found {self.eval_lengths}.")
-        for name, least in (("gen_number", 1), ("initial_wander", 0)):
-            if getattr(self, name) < least:
-                raise UserError(f"{name} must be at least {least}, found {getattr(self, name)}.")
-        if self.alpha <= 1:
-            raise UserError(f"alpha must be above 1 (1 is the plain distribution), found {self.alpha}.")
+        at_least(1, gen_number=self.gen_number)
+        at_least(0, initial_wander=self.initial_wander)
+        above(1, alpha=self.alpha)  # 1 is the plain distribution
+        seeds(seed=self.seed)
+        if not self.sites:
+            raise UserError("sites must name at least one site, found none.\nNext: --sites '[final_norm]'")
         resolve_sites(self.sites, self.info.layout, self.info.n_layers)
         room = self._room()
         if room is not None and room < 1:

@@ -31,6 +31,7 @@ from lit_experiments.probes.save import save_probe
 from lit_experiments.probes.solve import Solution
 from lit_experiments.probes.store_data import StoreDataModule
 from lit_experiments.probes.training import fit
+from lit_experiments.ranges import above, at_least, between, penalty_grid, seeds
 from stores import Store, open_store
 
 LEVEL = 0.95
@@ -91,10 +92,13 @@ class TempnormRidge:
             block_mb: Features read at a time, in megabytes.
             seed: Seed of the split, the shuffles and the bootstrap.
         """
-        if not 0 < test_fraction < 1:
-            raise UserError(f"test_fraction must lie between 0 and 1, found {test_fraction}.")
-        if folds < 2:
-            raise UserError(f"folds must be at least 2, found {folds}.")
+        between(0, 1, test_fraction=test_fraction)
+        at_least(2, folds=folds)
+        at_least(1, bootstraps=bootstraps)
+        at_least(0, shuffles=shuffles)
+        above(0, alpha_ridge=alpha_ridge, block_mb=block_mb)
+        penalty_grid(penalties=penalties)
+        seeds(seed=seed)
         self.penalties, self.alpha_ridge = penalties, alpha_ridge
         self.test_fraction, self.folds, self.shuffles = test_fraction, folds, shuffles
         self.bootstraps, self.block_mb, self.seed = bootstraps, block_mb, seed
