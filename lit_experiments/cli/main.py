@@ -37,6 +37,8 @@ def main(argv: list[str]) -> int:
     """
     with stop_signal() as stop:  # before anything else is imported: a start takes seconds
         try:
+            stop.raise_at_once()
+            stop.check()
             return _dispatch(argv)
         except StopNow:
             return _end(EXIT_STOPPED, stop.words)
