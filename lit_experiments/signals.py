@@ -1,7 +1,8 @@
 """SIGINT and SIGTERM, and the end of the process that started this one: the process stops in good order, with code 75.
 
 Most of a command has nothing to lose: there a signal raises at once, wherever the program is. A loop that commits asks
-for signals to be remembered and looks at them where it is safe. A second Ctrl-C ends the process on the spot.
+for signals to be remembered and looks at them where it is safe. A second Ctrl-C ends the process on the spot. At first,
+and for programs that use this package as a library, signals are remembered.
 
 Python runs its handlers between two steps of the main thread, so a long call into C (an import, a rendezvous of
 processes) would hold a signal up for as long as it lasts. A thread that the system wakes ends the process then.
@@ -44,7 +45,7 @@ class StopSignal:
     def __init__(self) -> None:
         self.name: str | None = None
         self.interrupts = 0
-        self._remembers = False
+        self._remembers = True  # what was held back comes before there is anyone to catch it
         self._supervises = False
         self._raised = False
         self._previous: dict[int, object] = {}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lit_experiments.errors import EXIT_STOPPED, Stopped
-from lit_experiments.signals import StopNow, StopSignal, stop_signal
+from lit_experiments.signals import LIFELINE, StopNow, StopSignal, held_back, stop_signal
 
 ROOT = Path(__file__).resolve().parents[1]
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
@@ -120,11 +120,29 @@ def test_a_loop_is_told_where_it_looks() -> None:
 
 def test_outside_of_a_loop_it_raises_once() -> None:
     with stop_signal() as stop:
+        stop.raise_at_once()
         with pytest.raises(StopNow):
             os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGTERM)  # unwinding is not disturbed
         with pytest.raises(Stopped):
             stop.remember()
+
+
+def test_a_signal_that_was_held_back_until_there_was_a_handler_is_the_first_thing_a_command_sees() -> None:
+    """Its parent stopped it as soon as it had started it."""
+    read_end, write_end = os.pipe()
+    env = {**os.environ, "PYTHONPATH": str(ROOT), LIFELINE: str(read_end)}
+    command = [sys.executable, "-m", "lit_experiments.cli", "list"]
+    with held_back():
+        process = subprocess.Popen(
+            command, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, pass_fds=[read_end]
+        )
+        process.terminate()
+    out, said = process.communicate()
+    os.close(write_end)
+    assert (process.returncode, out) == (EXIT_STOPPED, "")
+    assert said.startswith("stopped: by SIGTERM")
+    assert said.count("\n") == 1
 
 
 def test_handlers_are_put_back_and_one_is_enough() -> None:

@@ -37,6 +37,8 @@ def main(argv: list[str]) -> int:
     """
     with stop_signal() as stop:  # before anything else is imported: a start takes seconds
         try:
+            stop.raise_at_once()
+            stop.check()
             _find_studies_here()
             return _dispatch(argv)
         except StopNow:

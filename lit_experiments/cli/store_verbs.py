@@ -14,7 +14,7 @@ from lit_experiments.errors import EXIT_DONE, EXIT_FAILED, UserError
 from stores.export import COMPRESSIONS, FORMATS
 from stores.files import open_files
 
-_OURS = "lit_experiments.experiments."
+_OURS = "lit_experiments."
 _IN_OWN_LAYOUT = ("npy", "json")  # formats that a study may write in a layout of its own
 
 

@@ -26,6 +26,7 @@ from lit_experiments.signals import StopNow, stop_signal
 rank = os.environ["RANK"]
 try:
     with stop_signal() as stop:
+        stop.raise_at_once()
         Path(f"started-{rank}").write_text(str(os.getpid()))
         while len(list(Path().glob("started-*"))) < 2:
             time.sleep(0.01)

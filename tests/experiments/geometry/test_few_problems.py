@@ -45,6 +45,7 @@ def test_variance_over_few_problems(problems: int, llama: Path, tmp_path: Path) 
 def test_paths_and_attribution_over_few_problems(problems: int, llama: Path, tmp_path: Path) -> None:
     path = tmp_path / "path"
     small = {"max_new_tokens": 16, "bifurcation_step_interval": 4, "lookahead_tokens": 8, "decode_to_end": "false"}
+    small |= {"latent_sampling_stride": 1}
     do("collect", "path_sensitivity", path, model=llama, num_problems=problems, **small)
     do("analyze", "path_sensitivity", path)
     check(path / "path_sensitivity", problems)
