@@ -78,7 +78,7 @@ def export(argv: list[str]) -> int:
             f'--compression "{args.compression}" does not go with --format {args.format}.{near} '
             f"With --format hdf5: {', '.join(COMPRESSIONS)}."
         )
-    if not args.out or not open_files(args.out).is_local:
+    if not args.out or "://" in args.out or not open_files(args.out).is_local:
         raise UserError(f'--out needs a file or folder on this machine, found "{args.out}".')
     if args.format == "sklearn":
         _export_sklearn(Path(args.run), Path(args.out))
