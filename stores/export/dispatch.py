@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ExportError
-from ..files import LocalFiles, open_files
+from ..files import open_files
 from ..reader import open_store
 from ..schema import nearest
 
@@ -50,7 +50,7 @@ def export(
             f"does, one of {', '.join(COMPRESSIONS)}."
         )
     target = Path(out)
-    if not isinstance(open_files(out), LocalFiles):
+    if "://" in os.fspath(out) or not open_files(out).is_local:
         raise ExportError(f"Exports go to a local disk; {out} is a URL.")
     if os.path.lexists(target):
         raise ExportError(f"{target} exists; give another --out or remove it.")
