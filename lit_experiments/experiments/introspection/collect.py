@@ -50,7 +50,6 @@ class IntrospectionCollector(Collector):
         spec: ModelSpec,
         questions: str,
         question_column: str | None,
-        options_column: str | list[str] | None,
         answer_column: str | None,
         label_column: str | None,
         id_column: str | None,
@@ -74,6 +73,8 @@ class IntrospectionCollector(Collector):
         token_counts: str | None,
         too_long: Literal["error", "skip"],
         malformed: Literal["stop", "skip"],
+        *,
+        options_column: str | list[str] | None = None,  # jsonargparse wants a default for such a union
     ) -> None:
         """Checks the settings; reads nothing but the questions and the model's configuration and tokenizer.
 
