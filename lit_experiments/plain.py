@@ -16,7 +16,8 @@ def plain(value: Any) -> Any:
     An Estimate is a dataclass like any other here: `{"value", "low", "high", "n", "level"}`.
     """
     if is_dataclass(value) and not isinstance(value, type):
-        return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+        written = (f.name for f in fields(value) if f.metadata.get("json", True))
+        return {name: plain(getattr(value, name)) for name in written}
     if isinstance(value, dict):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple | np.ndarray):

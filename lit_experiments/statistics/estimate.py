@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 LEAST_GROUPS = 5
@@ -26,7 +26,8 @@ class Estimate:
     without width would claim certainty), or a statistic that too many resamples leave undefined.
     n: independent units behind it (the groups that a bootstrap resamples), not rows.
     level: the interval's nominal coverage, for example 0.95.
-    no_interval: why there is no interval, in words ("3 groups"); None where there is one. Set by the class itself.
+    no_interval: why there is no interval, in words ("3 groups"); None where there is one. Set by the class itself, and
+    not written to JSON, where null bounds beside n say as much.
     """
 
     value: float
@@ -34,7 +35,7 @@ class Estimate:
     high: float
     n: int
     level: float
-    no_interval: str | None = None
+    no_interval: str | None = field(default=None, metadata={"json": False})
 
     def __post_init__(self) -> None:
         reason = why_no_interval(self.low, self.high, self.n, self.no_interval)
@@ -74,14 +75,14 @@ class Estimate:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers for JSON, where NaN becomes None because JSON has no NaN."""
-        return {key: None if isinstance(v, float) and math.isnan(v) else v for key, v in asdict(self).items()}
+        numbers = {key: value for key, value in asdict(self).items() if key != "no_interval"}
+        return {key: None if isinstance(v, float) and math.isnan(v) else v for key, v in numbers.items()}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Estimate:
         """The inverse of `to_dict`."""
         number = {key: math.nan if data[key] is None else float(data[key]) for key in ("value", "low", "high", "level")}
-        bounds = (number["low"], number["high"])
-        return cls(number["value"], *bounds, int(data["n"]), number["level"], data.get("no_interval"))
+        return cls(number["value"], number["low"], number["high"], int(data["n"]), number["level"])
 
     def __str__(self) -> str:
         if self.no_interval is not None:
@@ -97,7 +98,7 @@ def why_no_interval(low: float, high: float, n: int, known: str | None = None) -
     if n < LEAST_GROUPS:
         return f"{n} group" if n == 1 else f"{n} groups"
     if math.isnan(low) or math.isnan(high):
-        return known or f"undefined in many resamples of {n} groups"
+        return known or f"not determined by {n} groups"
     return _agreement(n) if no_width(low, high) else None
 
 

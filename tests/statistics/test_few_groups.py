@@ -84,7 +84,7 @@ def test_what_rests_on_a_rare_side_has_no_interval():
 def test_a_statistic_that_resamples_leave_undefined_says_so():
     boot = boot_over(np.arange(30))
     found = boot.from_rows(lambda w: float("nan") if w[0] == 0 else 1.0 + w[0])
-    assert found.no_interval == "undefined in many resamples of 30 groups"
+    assert found.no_interval == "not determined by 30 groups"
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ def auroc_estimate(scores: Floats, high: Bools, fold: Ints, boot: GroupBootstrap
     """`auroc_statistic` with its interval over questions; undefined for undefined scores."""
     if not np.isfinite(scores).all():
         return Estimate.undefined(boot.n, boot.level)
-    return boot.from_rows(auroc_statistic(scores, high, fold), SHARE, int(min(high.sum(), (~high).sum())))
+    return boot.from_rows(auroc_statistic(scores, high, fold), SHARE, int(min(high.sum(), len(high) - high.sum())))
 
 
 def cohens_d(scores: Floats, high: Bools, fold: Ints, boot: GroupBootstrap) -> Estimate:
@@ -189,7 +189,7 @@ def corrected_cosine(a: Labelled, b: Labelled, boot: GroupBootstrap) -> Estimate
         return _inner(ab, first, second) / float(np.sqrt(lengths[0] * lengths[1]))
 
     found = boot.from_rows(cosine)
-    return found if found.has_interval else Estimate.undefined(boot.n, boot.level)
+    return found if found.has_interval or found.unanimous else Estimate.undefined(boot.n, boot.level)
 
 
 def _products(x: Floats, y: Floats) -> Floats:

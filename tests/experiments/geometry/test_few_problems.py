@@ -56,11 +56,12 @@ def test_paths_and_attribution_over_few_problems(problems: int, llama: Path, tmp
 
 
 @pytest.mark.parametrize("problems", FEW)
-def test_distances_over_few_problems(problems: int, llama: Path, tmp_path: Path) -> None:
-    small = {"completions": 2, "layers": "[1]", "oracle_percentage": "[0.5]", "max_new_tokens": 16}
-    do("collect", "manifold", tmp_path, model=llama, num_problems=problems, **small)
-    do("analyze", "manifold", tmp_path)
-    check(tmp_path / "manifold", problems)
+def test_a_mean_over_few_problems(problems: int) -> None:
+    """What the distances to oracles and the clusters are shown with; problems without a value do not count."""
+    values = [*np.arange(problems, dtype=float), np.nan, np.nan]
+    found = Resampling(200, 0).mean(values)
+    assert (found.n, found.value) == (problems, np.mean(range(problems)))
+    assert found.has_interval == (problems >= 5)
 
 
 def judged(kind: str, problem: int, said: str) -> tuple[Shown, Comparison]:

@@ -75,7 +75,8 @@ def test_layers_that_finetuning_left_alone_differ_by_exactly_nothing(result: dic
 def test_a_direction_that_finetuning_planted_separates_in_the_finetuned_run_alone(result: dict[str, Any]) -> None:
     for layers in result["directions"].values():
         last = layers[-1]
-        assert last["finetuned"]["low"] > 0.9
+        assert last["finetuned"]["value"] > 0.99
+        assert last["finetuned"]["low"] > 0.85  # all pairs right: as much as 30 questions can show
         assert last["base"]["low"] < 0.5 < last["base"]["high"]
         assert last["difference"]["low"] > 0.1
         assert last["difference"]["value"] == pytest.approx(last["finetuned"]["value"] - last["base"]["value"])
@@ -84,7 +85,7 @@ def test_a_direction_that_finetuning_planted_separates_in_the_finetuned_run_alon
 
 def test_likeness_changes_only_where_states_do(result: dict[str, Any]) -> None:
     first, last = result["self_other"][0], result["self_other"][-1]
-    assert first["difference"] == first["difference"] | {"value": 0, "low": 0, "high": 0}
+    assert first["difference"] == first["difference"] | {"value": 0, "low": None, "high": None}
     assert last["base"]["low"] < 0 < last["base"]["high"]  # the passes' noise is their own
 
 
@@ -142,7 +143,11 @@ def test_confidence_that_does_not_vary_in_one_run_is_a_statement(tmp_path: Path)
 def test_probes_of_both_runs_are_compared_layer_by_layer(probed: dict[str, Any], result: dict[str, Any]) -> None:
     pair = "self_confidence", "self_confidence.self_confidence"
     (found,) = [each for each in probed["probes"] if (each["states"], each["target"]) == pair]
-    assert found["layers"][0]["difference"] == found["layers"][0]["difference"] | {"value": 0, "low": 0, "high": 0}
+    assert found["layers"][0]["difference"] == found["layers"][0]["difference"] | {
+        "value": 0,
+        "low": None,
+        "high": None,
+    }
     last = found["layers"][-1]
     assert last["finetuned"]["low"] > 0.5
     assert last["difference"]["low"] > 0.3

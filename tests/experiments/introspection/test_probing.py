@@ -87,13 +87,13 @@ def test_a_control_lies_below_a_layer_that_knows_and_around_one_that_does_not(la
 def test_the_lag_counts_layers(late: Path, tmp_path: Path) -> None:
     lag = result(late)["lag"]
     assert lag["estimate"]["value"] == 2
-    assert lag["estimate"]["high"] == 2
+    assert lag["estimate"]["high"] in (2, None)  # none where all resamples agree on it
     assert lag["undefined_share"] == 0
     plant(tmp_path, confidence_from=0)
     train(tmp_path)
     assert analyze(tmp_path) == EXIT_DONE
     none = result(tmp_path)["lag"]["estimate"]
-    assert (none["value"], none["low"], none["no_interval"]) == (0, None, f"{none['n']} groups agree")
+    assert (none["value"], none["low"], none["high"]) == (0, None, None)
     assert "both become readable in the same layer" in (tmp_path / "introspection_probing" / "RESULTS.md").read_text()
 
 
