@@ -46,7 +46,7 @@ def flags_refused() -> Iterator[None]:
     """Turns what Lightning says of flags and callbacks that do not fit into one message."""
     try:
         yield
-    except (MisconfigurationException, TypeError, ValueError) as error:
+    except (MisconfigurationException, ImportError, RuntimeError, TypeError, ValueError) as error:
         raise UserError(f"The Trainer does not take these flags: {' '.join(str(error).split())}") from error
 
 

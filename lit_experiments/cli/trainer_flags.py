@@ -17,6 +17,7 @@ from lit_experiments.cli.class_values import build, typed
 from lit_experiments.cli.places import local_folder
 from lit_experiments.cli.signatures import Argument, arguments
 from lit_experiments.errors import UserError
+from lit_experiments.ranges import at_least
 
 TRAINER = "lightning.pytorch.trainer.trainer.Trainer"
 _OWN_OPTIONS = ("accelerator", "devices", "num_nodes", "precision", "strategy")
@@ -112,6 +113,8 @@ def _read(key: str, value: Any, root: Path, keep: bool) -> Any:
         checked_value = typed(f"trainer.{key}", value, _annotation(key))
         if key == "default_root_dir" and checked_value is not None:
             local_folder(f"--trainer.{key}", str(checked_value))
+        if key == "log_every_n_steps":
+            at_least(0, **{f"trainer.{key}": checked_value})
         return checked_value
     values = value if isinstance(value, list) else [value]
     if key == "profiler" and len(values) != 1:

@@ -46,7 +46,7 @@ def read_words(argv: list[str], own: Collection[str], shared: list[Option], verb
         name = name.replace("-", "_")
         if name.split(".")[0] not in known:
             raise UserError(
-                f'Unknown option "--{name}".{configs.nearest(name, known)}\n'
+                f'Unknown option "{word.partition("=")[0]}".{configs.nearest(name, known)}\n'
                 f"Next: lit-experiments {verb} --exp NAME --help lists every option."
             )
         if name in switches:

@@ -37,7 +37,8 @@ class LogMetrics(Callback):
         self._batches += 1
         self._rows += len(batch.samples)
         self._tokens += sum(s.tokens for s in batch.samples)
-        if self._batches % max(1, trainer.log_every_n_steps) == 0:  # type: ignore[attr-defined]
+        every = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if every and self._batches % every == 0:
             self._log(trainer)
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

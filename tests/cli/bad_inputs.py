@@ -68,6 +68,7 @@ FILES: dict[str, bytes] = {
 }
 
 C = "collect --exp tempnorm"
+SMALL = "--limit 16 --gen_length 2 --eval_lengths [1,2] --gen_number 2 --initial_wander 1"
 T = "train --exp tempnorm_ridge --run run"
 A = "analyze --exp prefill_dynamics --run run"
 
@@ -228,6 +229,13 @@ BAD: list[tuple[str, ...]] = [
     (f"{C} --trainer.deterministic wran", "deterministic", "wran", "warn"),
     (f"{C} --trainer.detect_anomaly 7", "detect_anomaly"),
     (f"{C} --trainer.log_every_n_steps often", "log_every_n_steps", "often", "int"),
+    (f"{C} --trainer.log_every_n_steps -5", "log_every_n_steps", "at least 0"),
+    (f"{C} --trainer.default_root_dir memory://x", "memory://x", "URL"),
+    (f"{C} --trainer.callbacks TQDMProgressBar", "TQDMProgressBar", "enable_progress_bar"),
+    (f"{C} --trainer.callbacks ModelCheckpoint", "ModelCheckpoint", "enable_checkpointing"),
+    (f"{C} {SMALL} --trainer.logger csv --trainer.logger.save_dir afile", "CSVLogger", "afile"),
+    (f"{C} --accelerator tpu", "The Trainer does not take"),
+    (f"{T} --trainer.callbacks LearningRateMonitor --restart", "LearningRateMonitor", "logger"),
     (f"{C} --trainer 5", "--trainer", "mapping"),
     (f"{T} --trainer.max_epochs 3", "max_epochs", "exact"),
     (f"{T} --trainer.limit_train_batches 1", "limit_train_batches", "exact"),

@@ -10,10 +10,9 @@ import pytest
 
 from lit_experiments.cli import main
 from lit_experiments.errors import EXIT_DONE, EXIT_USER
-from tests.cli.bad_inputs import BAD, FILES
+from tests.cli.bad_inputs import BAD, FILES, SMALL
 
 ROOT = Path(__file__).resolve().parents[2]
-SMALL = "--limit 16 --gen_length 2 --eval_lengths [1,2] --gen_number 2 --initial_wander 1"
 FIT = "--bootstraps 2 --shuffles 0 --folds 2 --penalties [1.0]"
 IN_A_PROCESS = range(0, len(BAD), len(BAD) // 12)  # these run as a user runs them, too
 
