@@ -8,9 +8,10 @@ chosen by what lies in the folder, and a random delay after it. Up to four point
 the same command runs to its end, every second time on two devices.
 
 Compared: exit codes; processes left over; the lock; rows lost or twice; states, tokens and tables bit for bit; results
-and exports byte for byte; what `verify` says. Exit code 1 if anything differs. A start takes a few seconds of
-processor time, so 300 points take about an hour on two idle cores; --fork starts commands by forking a process that
-has imported everything (workers and a pipeline's steps are still started as ever).
+and exports byte for byte (a pipeline's results to rounding); what `verify` says. Exit code 1 if anything differs.
+
+A start takes a few seconds of processor time, so 300 points take about an hour on two idle cores; --fork starts
+commands by forking a process that has imported everything (workers and a pipeline's steps are still started as ever).
 """
 
 from __future__ import annotations
@@ -76,6 +77,9 @@ class Chain:
         folder, before = self._fresh(points[0].command), set[str]()
         for point in points:
             for _ in range(ATTEMPTS):
+                if _is_exported(folder):  # complete before the signal came; an export never writes over another
+                    self._check_end(point.command, folder)
+                    folder, before = self._fresh(point.command), set()
                 if self._kill(point, folder):
                     self.tally.count(point)
                     before = self._check_rows(point, folder, before)
@@ -140,18 +144,18 @@ class Chain:
         ids = stores.open_store(store).sample_ids
         self._expect(before <= set(ids), folder, f"{point}: committed rows are gone: {sorted(before - set(ids))}")
         self._expect(len(ids) == len(set(ids)), folder, f"{point}: rows came twice")
-        lock.exclusive(store, 0).release()
+        lock.exclusive(store, PATIENCE / 5).release()
         return set(ids)
 
     def _finish(self, command: str, folder: Path) -> None:
         devices = self.last_devices if COMMANDS[command].takes_devices else 1
         self.tally.last_devices[devices] += 1
-        code = _patient(self.start(command_line(command, devices), folder))
+        code = 0 if _is_exported(folder) else _patient(self.start(command_line(command, devices), folder))
         self._expect(code == 0, folder, f"the last run of {command} ended with {code}")
         self._check_end(command, folder)
 
     def _check_end(self, command: str, folder: Path) -> None:
-        for difference in differences(folder, self.reference.folder(command)):
+        for difference in differences(folder, self.reference.folder(command), exactly=command != "pipeline"):
             self.tally.fault(folder, difference)
 
     def _expect(self, condition: bool, folder: Path, otherwise: str) -> None:
@@ -189,6 +193,10 @@ class Moment:
                 self._since = time.monotonic()
             return self._since is not None and self.delay == 0
         return time.monotonic() - self._since >= self.delay
+
+
+def _is_exported(folder: Path) -> bool:
+    return (folder / "exported").exists()
 
 
 def _patient(process: Process) -> int | None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -51,6 +52,7 @@ class StopSignal:
         self._previous: dict[int, object] = {}
         self._wake: tuple[int, int] | None = None
         self._wakeup_before = -1
+        self._hook_before = sys.unraisablehook
         self._ended = threading.Event()
 
     def __enter__(self) -> StopSignal:
@@ -59,6 +61,7 @@ class StopSignal:
         self.install()
         self._wake = os.pipe()
         os.set_blocking(self._wake[1], False)
+        self._hook_before, sys.unraisablehook = sys.unraisablehook, self._on_unraisable
         self._wakeup_before = signal.set_wakeup_fd(self._wake[1], warn_on_full_buffer=False)
         _in_thread(self._watch_signals, self._wake[0])
         if LIFELINE in os.environ:
@@ -73,6 +76,7 @@ class StopSignal:
         self._ended.set()
         if self._wake is not None:
             signal.set_wakeup_fd(self._wakeup_before)
+            sys.unraisablehook = self._hook_before
             os.close(self._wake[1])
             self._wake = None
         for number, handler in self._previous.items():
@@ -139,6 +143,11 @@ class StopSignal:
         if not self._remembers and not self._raised:
             self._raised = True
             raise StopNow
+
+    def _on_unraisable(self, event: sys.UnraisableHookArgs) -> None:
+        """A StopNow that came inside of a destructor is lost there; the thread below ends the process instead."""
+        if event.exc_type is not StopNow:
+            self._hook_before(event)
 
     def _watch_signals(self, pipe: int) -> None:
         """The system writes the number of each signal into the pipe, whatever the main thread does."""

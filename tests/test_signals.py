@@ -50,6 +50,8 @@ command.console()
         # one that swallows everything, and a call into C that does not come back: ended from beside
         "import time\n    while True:\n        try: time.sleep(600)\n        except BaseException: pass",
         "import hashlib; hashlib.pbkdf2_hmac('sha256', b'', b'', 2**31 - 1)",
+        # a destructor, out of which nothing can be raised
+        "import time\n    class Slow:\n        def __del__(self): time.sleep(600)\n    Slow(); time.sleep(600)",
         # a thread that would keep the interpreter from ending
         "import threading, time; threading.Thread(target=time.sleep, args=(600,)).start(); time.sleep(600)",
     ],

@@ -54,7 +54,9 @@ class Launcher:
     def interrupt(self, argv: list[str], number: int, within: float) -> int:
         """Starts a command and sends it a signal at a random moment."""
         pid = self.start(argv)
-        time.sleep(self.luck.uniform(0, within))
+        moment = time.monotonic() + self.luck.uniform(0, within)
+        while time.monotonic() < moment and is_running(pid):
+            time.sleep(0.001)
         os.kill(pid, number)
         return self.wait()
 
