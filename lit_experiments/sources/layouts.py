@@ -53,7 +53,10 @@ class Layout:
 
 
 LAYOUTS = (
-    Layout("MMLU", ("question", "choices", "answer"), counts_from=0),  # hf.co/datasets/cais/mmlu
+    # hf.co/datasets/cais/mmlu; copies of its STEM part call the subject "type". Without either, anybody's own file may
+    # have these columns, and may count from 1.
+    Layout("MMLU", ("question", "subject", "choices", "answer"), counts_from=0),
+    Layout("MMLU", ("question", "type", "choices", "answer"), counts_from=0),
     Layout("HellaSwag", ("ctx", "endings", "label"), counts_from=0),  # hf.co/datasets/Rowan/hellaswag
     Layout("SWAG", ("startphrase", "ending0", "ending1", "ending2", "ending3", "label"), counts_from=0),
     Layout("AQuA", ("question", "options", "rationale", "correct"), marked=True),  # github.com/google-deepmind/AQuA

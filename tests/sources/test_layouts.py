@@ -231,7 +231,7 @@ def test_lists_in_a_cell_are_read_however_they_are_printed(tmp_path: Path, writt
 
 
 def test_numbers_printed_by_numpy_are_options_too(tmp_path: Path) -> None:
-    source = table(tmp_path / "q.csv", 'question,choices,answer\nLeast?,"[ 3 -1\n 12  7]",1\n')
+    source = table(tmp_path / "q.csv", 'question,choices,answer\nLeast?,"[ 3 -1\n 12  7]",B\n')
     assert read_questions(source).records[0].options == ("3", "-1", "12", "7")
 
 

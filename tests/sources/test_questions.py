@@ -101,10 +101,19 @@ def test_columns_of_any_name_can_be_given(tmp_path: Path) -> None:
 
 
 NUMBERS = ["1", "2", "3", "4"]
+MMLU = {"question": "Which?", "subject": "x", "choices": OPTIONS}
+
+
+def test_a_file_with_mmlu_s_columns_but_no_subject_may_count_from_anything(tmp_path: Path) -> None:
+    record = {"question": "Which?", "choices": OPTIONS}
+    source = jsonl(tmp_path / "q.jsonl", *({**record, "answer": i} for i in (1, 2, 3)))
+    with pytest.raises(SourceError, match=r"--answer_index zero .*--answer_index one"):
+        read_questions(source)
+    assert answers(read_questions(source, FROM_ONE)) == "ABC"
 
 
 def test_a_key_that_reads_two_ways_follows_the_form_of_all_others(tmp_path: Path) -> None:
-    first, doubtful = ({"question": "Which?", "choices": each} for each in (OPTIONS, NUMBERS))
+    first, doubtful = ({"question": "Which?", "subject": "x", "choices": each} for each in (OPTIONS, NUMBERS))
     by_index = jsonl(tmp_path / "i.jsonl", {**first, "answer": "0"}, {**doubtful, "answer": "2"})
     by_text = jsonl(tmp_path / "t.jsonl", {**first, "answer": "red"}, {**doubtful, "answer": "2"})
     assert answers(read_questions(by_index)) == "AC"
@@ -113,7 +122,7 @@ def test_a_key_that_reads_two_ways_follows_the_form_of_all_others(tmp_path: Path
 
 
 def test_a_key_that_stays_doubtful_is_malformed_until_its_form_is_given(tmp_path: Path) -> None:
-    source = jsonl(tmp_path / "q.jsonl", {"question": "Which?", "choices": NUMBERS, "answer": "2"})
+    source = jsonl(tmp_path / "q.jsonl", {**MMLU, "choices": NUMBERS, "answer": "2"})
     with pytest.raises(SourceError, match=r"line 1: the answer can be read as index C or as text B .--answer_form"):
         read_questions(source)
     assert answers(read_questions(source, QuestionColumns(answer_form="index"))) == "C"
@@ -127,8 +136,7 @@ def test_options_that_are_letters_do_not_confuse_letter_keys(tmp_path: Path) -> 
 
 
 def test_numbers_beyond_a_layout_s_counting_are_refused_even_when_malformed_records_are_skipped(tmp_path: Path) -> None:
-    record = {"question": "Which?", "choices": OPTIONS}
-    source = jsonl(tmp_path / "q.jsonl", *({**record, "answer": i} for i in (1, 2, 3, 4)))
+    source = jsonl(tmp_path / "q.jsonl", *({**MMLU, "answer": i} for i in (1, 2, 3, 4)))
     with pytest.raises(SourceError, match=r"line 4: answer 4 is none of 0-3 .indexes count from 0: MMLU's layout"):
         read_questions(source)
     with pytest.raises(SourceError, match="seems to count from 1"):
@@ -137,7 +145,6 @@ def test_numbers_beyond_a_layout_s_counting_are_refused_even_when_malformed_reco
     assert answers(read_questions(source, FROM_ZERO, malformed="skip")) == "BCD"
 
 
-MMLU = {"question": "Which?", "choices": OPTIONS}
 MALFORMED = [
     ({**ONE, "options": OPTIONS[:3]}, "3 options where four belong"),
     ({**ONE, "options": [*OPTIONS, "black"]}, "5 options where four belong"),
