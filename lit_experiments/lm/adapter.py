@@ -18,13 +18,21 @@ from lit_experiments.lm.errors import ModelError, first_line, model_error
 from lit_experiments.lm.info import ModelInfo
 from lit_experiments.lm.locate import HUB_ID, Located
 
+# Settings that make an adapter more than a change inside the layers, and why.
+_REFUSED_SETTINGS = {
+    "layer_replication": "which gives the model more blocks than its configuration says",
+    "alora_invocation_tokens": "which switches it on in the middle of a text, by the tokens that were read",
+    "use_qalora": "which needs quantised weights",
+}
+
 
 class Adapted:
     """An adapter inside a model. model: the PEFT model around it."""
 
-    def __init__(self, model: Any, base: dict[torch.nn.Parameter, Tensor], added: int) -> None:
-        """base: the values that parameters had before the adapter replaced them. added: tokens that it adds."""
-        self.model, self._base, self._added = model, base, added
+    def __init__(self, model: Any, base: dict[torch.nn.Parameter, Tensor], obstacle: str | None) -> None:
+        """base: the values that parameters had before the adapter replaced them. obstacle: why there is no way back to
+        the base, None if there is one."""
+        self.model, self._base, self._obstacle = model, base, obstacle
 
     def get_base_model(self) -> Any:
         """The model that the adapter lies in."""
@@ -32,10 +40,10 @@ class Adapted:
 
     @contextmanager
     def disabled(self) -> Iterator[None]:
-        """The base model, bit for bit. Raises ModelError where the adapter gave it tokens that it does not have."""
-        if self._added:
+        """The base model, bit for bit. Raises ModelError where the adapter left no way back to it."""
+        if self._obstacle is not None:
             raise model_error(
-                f"The adapter adds {self._added} tokens to the vocabulary, so it cannot be switched off.",
+                f"The adapter {self._obstacle}, so it cannot be switched off.",
                 next_step="load the base model without the adapter",
             )
         adapted = {parameter: parameter.data for parameter in self._base}
@@ -62,7 +70,7 @@ def load_adapter(model: Any, info: ModelInfo) -> Adapted:
     _refuse_kind(described, info, adapter)
     added = _make_room(model, adapter)
     before = _replaceable(model, adapter)
-    versions = {name: (parameter, parameter._version) for name, parameter in model.named_parameters()}
+    marks = {name: (parameter, _mark(parameter)) for name, parameter in model.named_parameters()}
     try:
         peft = PeftModel.from_pretrained(model, str(adapter.folder), is_trainable=False)
         # Once more, for what it says: the keys that went nowhere, and the places that got none.
@@ -74,10 +82,23 @@ def load_adapter(model: Any, info: ModelInfo) -> Adapted:
         raise _other_model(info, adapter, f"{len(homeless)} of its weights have no counterpart, such as {homeless[0]}")
     _refuse_unfilled(model, info, adapter, added)
     changed = {parameter: value for parameter, value in before.items() if not torch.equal(parameter.data, value)}
-    touched = [name for name, (p, version) in versions.items() if p._version != version and p not in before]
-    if touched:
-        raise ModelError(f"Adapter {adapter.name!r} changed weights of the base unseen: {', '.join(touched[:4])}.")
-    return Adapted(peft, changed, added)
+    held = {base_name(name): parameter for name, parameter in model.named_parameters()}
+    untouched = {name for name, (one, mark) in marks.items() if held.get(name) is one and _mark(one) == mark}
+    lost = [name for name, (parameter, _) in marks.items() if name not in untouched and parameter not in before]
+    return Adapted(peft, changed, _obstacle(added, lost))
+
+
+def _mark(parameter: torch.nn.Parameter) -> float:
+    """What changes when a parameter's values do, also where they are written past PyTorch's own count of versions."""
+    return float(parameter.detach().sum(dtype=torch.float64))
+
+
+def _obstacle(added: int, lost: list[str]) -> str | None:
+    if added:
+        return f"adds {added} tokens to the vocabulary"
+    if lost:  # by initialisations such as PiSSA, which take a part of the base's weights into the adapter
+        return f"changed {len(lost)} weights of the base when it was put in ({lost[0]}, ...)"
+    return None
 
 
 def _homeless(unexpected: list[str], model: Any, adapter: Located) -> list[str]:
@@ -117,13 +138,6 @@ def _refuse_kind(described: dict[str, Any], info: ModelInfo, adapter: Located) -
                 found=f"{key}: {json.dumps(described[key])}",
                 next_step="name another --adapter",
             )
-
-
-_REFUSED_SETTINGS = {
-    "layer_replication": "which gives the model more blocks than its configuration says",
-    "alora_invocation_tokens": "which switches it on in the middle of a text, by the tokens that were read",
-    "use_qalora": "which needs quantised weights",
-}
 
 
 def _make_room(model: Any, adapter: Located) -> int:

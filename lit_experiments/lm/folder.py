@@ -66,6 +66,7 @@ REFUSED_FILES = {
 _ALWAYS, _TRUE, _FALSE = "set", "true", "false"
 REFUSED_KEYS = {
     "quantization_config": (_ALWAYS, "the weights are quantised; name the unquantised model"),
+    "quantization": (_ALWAYS, "the weights are quantised (MLX); name the unquantised model"),
     "compression_config": (_ALWAYS, "the weights are compressed; name the uncompressed model"),
     "pruned_heads": (_ALWAYS, "heads are to be pruned at loading, which Transformers no longer does"),
     "is_encoder_decoder": (_TRUE, "the model reads its text with an encoder"),
@@ -89,82 +90,54 @@ OVERRIDDEN_KEYS = {
     "tie_last_hidden_states": "hidden states are read by hooks",
 }
 
-# Keys that describe files, training or other tasks.
+# Special tokens' ids, which the tokenizer has too, and what is switched off outside of training.
+_INERT_ENDINGS = ("_token_id", "dropout", "_pdrop", "_coef", "_noise", "initializer_range", "init_std")
+
+# Keys that describe files, training or other tasks, and those that Transformers reads under a name of its own.
 INERT_KEYS = frozenset(
-    [
-        "_name_or_path",
-        "name_or_path",
-        "_commit_hash",
-        "transformers_version",
-        "model_type",
-        "architectures",
-        "auto_map",
-        "custom_pipelines",
-        "task_specific_params",
-        "finetuning_task",
-        "problem_type",
-        "id2label",
-        "label2id",
-        "num_labels",
-        "classifier_dropout",
-        "n_ctx",
-        "predict_special_tokens",
-        "prefix",
-        "torchscript",
-        "pretraining_tp",
-        "unsloth_version",
-        "unsloth_fixed",
-        "model_max_length",
-        "max_sequence_length",
-        "seq_length",
-        "tokenizer_class",
-        "onnx_export",
-        "use_bfloat16",
-        "fp16",
-        "bf16",
-        "bos_token",
-        "eos_token",
-        "pad_token",
-        "gradient_checkpointing",
-        "kv_cache_dtype",
-        "rotary_base",
-        "quantization",
-        "transformers_weights",
-        "chunk_size_feed_forward",
-        "rope_theta",
-        "rope_scaling",
-        "rope_local_base_freq",
-        "partial_rotary_factor",
-        "rotary_pct",
-        "rotary_emb_base",
-        "use_mrope",
-        "original_max_position_embeddings",
-        "layer_types",
-        "tie_word_embeddings",
-        "per_layer_config",
-    ]
+    (
+        *(
+            "_name_or_path",
+            "name_or_path",
+            "_commit_hash",
+            "transformers_version",
+            "transformers_weights",
+            "model_type",
+        ),
+        *("architectures", "auto_map", "custom_pipelines", "onnx_export", "torchscript"),
+        *("task_specific_params", "finetuning_task", "problem_type", "id2label", "label2id", "num_labels", "prefix"),
+        *("cache_implementation", "_cache_implementation", "kv_cache_dtype", "chunk_size_feed_forward"),
+        *(
+            "gradient_checkpointing",
+            "use_bfloat16",
+            "fp16",
+            "bf16",
+            "pretraining_tp",
+            "unsloth_version",
+            "unsloth_fixed",
+        ),
+        *("tokenizer_class", "bos_token", "eos_token", "pad_token", "predict_special_tokens"),
+        *("n_ctx", "seq_length", "model_max_length", "max_sequence_length", "original_max_position_embeddings"),
+        *(
+            "rope_theta",
+            "rope_scaling",
+            "rope_local_base_freq",
+            "partial_rotary_factor",
+            "rotary_pct",
+            "rotary_emb_base",
+        ),
+        *("layer_types", "per_layer_config", "tie_word_embeddings"),
+    )
 )
 
 # generation_config.json: what ends a text is read; everything else is Transformers' sampler's, and ours takes none.
 GENERATION_READ = frozenset({"eos_token_id"})
 GENERATION_INERT = frozenset(
-    [
-        "_from_model_config",
-        "transformers_version",
-        "bos_token_id",
-        "pad_token_id",
-        "decoder_start_token_id",
-        "use_cache",
-        "max_length",
-        "max_new_tokens",
-        "output_attentions",
-        "output_hidden_states",
-        "output_scores",
-        "output_logits",
-        "return_dict_in_generate",
-        "cache_implementation",
-        "chat_format",
-    ]
+    (
+        *("_from_model_config", "transformers_version", "bos_token_id", "pad_token_id", "decoder_start_token_id"),
+        *("max_length", "max_new_tokens", "use_cache", "cache_implementation", "chat_format"),
+        *("output_attentions", "output_hidden_states", "output_scores", "output_logits", "return_dict_in_generate"),
+    )
 )
 
 
@@ -234,7 +207,7 @@ def _refused_key(key: str, value: Any, reason: str, path: Path) -> ModelError:
 def _unknown_keys(raw: dict[str, Any], config: Any) -> list[str]:
     declared = {one.name for one in dataclasses.fields(config)} | set(config.attribute_map)
     known = declared | INERT_KEYS | OVERRIDDEN_KEYS.keys() | REFUSED_KEYS.keys() | set(_sampler_defaults())
-    return [key for key in raw if key not in known and not key.endswith("_token_id")]
+    return [key for key in raw if key not in known and not key.endswith(_INERT_ENDINGS)]
 
 
 def _sampling_keys(folder: Path, raw: dict[str, Any]) -> list[str]:

@@ -77,6 +77,7 @@ class ModelInfo:
             "dtype": self.spec.dtype,
             "attn": self.attn,
             "bos_policy": self.bos_policy,
+            "prefix": list(self.tokens.prefix or ()),
         }
 
 

@@ -81,7 +81,8 @@ def _kind(rope_type: str) -> str | None:
 
 
 def _limit(kind: str, values: dict[str, Any], text: Any) -> int:
-    return int(text.max_position_embeddings if kind == "dynamic" else values["original_max_position_embeddings"])
+    original = values.get("original_max_position_embeddings", getattr(text, "original_max_position_embeddings", None))
+    return int(text.max_position_embeddings if kind == "dynamic" or original is None else original)
 
 
 class RotaryByRow:

@@ -98,6 +98,18 @@ def test_it_is_what_plain_peft_loads(base, kind, tmp_path):
     assert torch.equal(next_token_logits(lm, SEQUENCES), adapted)
 
 
+@pytest.mark.parametrize("start", ["pissa", "olora"])
+def test_an_adapter_that_took_from_the_base_cannot_be_switched_off(base, start, tmp_path):
+    """PEFT leaves the rest of the base's weights behind, and its `disable_adapter` computes with that."""
+    config = lora(init_lora_weights=start)
+    folder = trained(get_peft_model(plain(base), config), tmp_path / "adapter")
+    expected = logits_of(PeftModel.from_pretrained(plain(base), folder).eval())
+    lm = load(spec(base, adapter=folder), "cpu")
+    torch.testing.assert_close(next_token_logits(lm, SEQUENCES), expected, rtol=1e-4, atol=1e-4)
+    with pytest.raises(ModelError, match=r"changed \d+ weights of the base"), lm.adapter_disabled():
+        pass
+
+
 @pytest.mark.parametrize("kind", ["LoRA on the head", "head saved", "DoRA", "a few tokens trained", "final norm saved"])
 def test_logits_are_attributed_with_the_head_as_it_is(base, kind, tmp_path):
     """The matrix of an adapted head is not that of the base."""

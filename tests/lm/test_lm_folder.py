@@ -79,6 +79,7 @@ def test_leftovers_that_decide_nothing_are_let_pass(folder, leftover):
     [
         ("quantization_config", {"quant_method": "fp8"}),
         ("compression_config", {"format": "naive"}),
+        ("quantization", {"bits": 4}),
         ("is_causal", False),
         ("use_bidirectional_attention", True),
         ("add_cross_attention", True),

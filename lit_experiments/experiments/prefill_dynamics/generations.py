@@ -123,7 +123,8 @@ def _reading(row: dict[str, Any]) -> Reading:
 
 def for_reader(found: list[Reading], writer: Tokens, reader: Tokens) -> list[Reading]:
     """The texts as another model reads them: the same ids if its tokens are the same, else tokenised anew."""
-    if writer.bos_policy == reader.bos_policy and writer.tokenizer.get_vocab() == reader.tokenizer.get_vocab():
+    same_prefix = (writer.prefix or ()) == (reader.prefix or ())
+    if same_prefix and writer.tokenizer.get_vocab() == reader.tokenizer.get_vocab():
         return found
     return [_anew(reading, reader) for reading in found]
 
