@@ -9,13 +9,12 @@ from lit_experiments.cli.configs import nearest
 from lit_experiments.errors import UserError
 from lit_experiments.launch import Launch, current
 
-_FLAGS = ("accelerator", "num_nodes", "strategy", "devices")
 _ON_GPU = ("gpu", "cuda")
 _STARTS_PROCESSES = ("spawn", "fork", "notebook")  # in the names of strategies that start processes themselves
 
 
 def trainer_arguments(options: dict[str, Any], own_precision: bool = False) -> dict[str, Any]:
-    """Arguments for `Trainer(...)`; what --trainer.KEY says wins over the flag of the same name, and is checked alike.
+    """Arguments for `Trainer(...)`.
 
     The model is loaded in the dtype that --precision names, so in collection the Trainer itself stays at its default:
     its own half-precision plugin would also change the dtype of every tensor made in a step.
@@ -24,52 +23,53 @@ def trainer_arguments(options: dict[str, Any], own_precision: bool = False) -> d
         UserError: more devices than there are, an accelerator or strategy that is not there, a number of processes
             that is not the launcher's.
     """
-    given: dict[str, Any] = options["trainer"]
-    if "precision" in given and not own_precision:
-        raise UserError("--trainer.precision: the model's dtype is chosen with --precision.\nNext: --precision NAME")
-    arguments = {key: options[key] for key in _FLAGS} | given
-    if own_precision:
-        arguments = {"precision": options["precision"], **arguments}
-    names = {key: f"--trainer.{key}" if key in given else f"--{key}" for key in _FLAGS}
-    check_accelerator(arguments["accelerator"], names["accelerator"])
-    check_strategy(arguments["strategy"], names["strategy"])
+    from lit_experiments.collecting.environment import LaunchEnvironment
+
+    check_accelerator(options["accelerator"])
+    check_strategy(options["strategy"])
     launch = current()
-    arguments["devices"] = count_devices(arguments["devices"], arguments["accelerator"], launch, names["devices"])
-    arguments["num_nodes"] = count_nodes(arguments["num_nodes"], names["num_nodes"])
-    check_launch(arguments["devices"], arguments["num_nodes"], launch, names)
-    return {**arguments, "plugins": _plugins(given.get("plugins"), launch)}
+    devices = count_devices(options["devices"], options["accelerator"], launch)
+    nodes = count_nodes(options["num_nodes"])
+    check_launch(devices, nodes, launch)
+    arguments = {"accelerator": options["accelerator"], "strategy": options["strategy"]}
+    arguments |= {"devices": devices, "num_nodes": nodes, "plugins": [LaunchEnvironment(launch)]}
+    return arguments | ({"precision": options["precision"]} if own_precision else {})
 
 
-def check_accelerator(accelerator: Any, name: str) -> None:
+def check_accelerator(accelerator: str) -> None:
     """Raises UserError for one that Lightning does not know or that this machine does not have."""
-    if not isinstance(accelerator, str):  # an object of the user's own class
-        return
     from lightning.pytorch.accelerators import AcceleratorRegistry
 
     known = ["auto", "gpu", *sorted(AcceleratorRegistry.available_accelerators())]
     if accelerator not in known:
         near = nearest(accelerator, known)
-        raise UserError(f'{name}: there is no accelerator "{accelerator}".{near} Allowed: {", ".join(known)}.')
+        raise UserError(f'--accelerator: there is no accelerator "{accelerator}".{near} Allowed: {", ".join(known)}.')
     kind = {"auto": "cpu", "gpu": "cuda"}.get(accelerator, accelerator)
     if not AcceleratorRegistry[kind]["accelerator"].is_available():
         what = "GPU" if accelerator in _ON_GPU else accelerator.upper()
-        raise UserError(f"{name} {accelerator}: this machine has no {what} that PyTorch can use. Next: {name} cpu")
+        raise UserError(
+            f"--accelerator {accelerator}: this machine has no {what} that PyTorch can use. Next: --accelerator cpu"
+        )
 
 
-def check_strategy(strategy: Any, name: str) -> None:
+def check_strategy(strategy: str) -> None:
     """Raises UserError for one that Lightning does not know, or that starts processes beside ours."""
-    if not isinstance(strategy, str) or strategy == "auto":
+    if strategy == "auto":
         return
     from lightning.pytorch.strategies import StrategyRegistry
 
     known = ["auto", *sorted(s for s in StrategyRegistry if not any(part in s for part in _STARTS_PROCESSES))]
     if any(part in strategy for part in _STARTS_PROCESSES):
-        raise UserError(f"{name} {strategy}: the processes are started by the command itself.\nNext: {name} auto")
+        raise UserError(
+            f"--strategy {strategy}: the processes are started by the command itself.\nNext: --strategy auto"
+        )
     if strategy not in known:
-        raise UserError(f'{name}: there is no strategy "{strategy}".{nearest(strategy, known)}\nNext: {name} auto')
+        raise UserError(
+            f'--strategy: there is no strategy "{strategy}".{nearest(strategy, known)}\nNext: --strategy auto'
+        )
 
 
-def count_devices(devices: Any, accelerator: str, launch: Launch, name: str = "--devices") -> int:
+def count_devices(devices: Any, accelerator: str, launch: Launch) -> int:
     """How many devices to use here; on the CPU a device is a process, at most one per core.
 
     A launcher has placed its processes already: "auto" is their number, and none of them sees all cores.
@@ -88,21 +88,21 @@ def count_devices(devices: Any, accelerator: str, launch: Launch, name: str = "-
     kind = "GPUs" if on_gpu else "CPU cores"
     if count < 1:
         which = "\nNext: CUDA_VISIBLE_DEVICES=0,1 in front of the command chooses which." if on_gpu else ""
-        raise UserError(f'{name} must be a number from 1 to {there} ({kind}) or "auto", found {devices!r}.{which}')
+        raise UserError(f'--devices must be a number from 1 to {there} ({kind}) or "auto", found {devices!r}.{which}')
     if count > there and not launch.is_external:
-        raise UserError(f"{name} {count}: there are {there} {kind} here.\nNext: {name} {there}")
+        raise UserError(f"--devices {count}: there are {there} {kind} here.\nNext: --devices {there}")
     return count
 
 
-def count_nodes(nodes: Any, name: str = "--num_nodes") -> int:
+def count_nodes(nodes: Any) -> int:
     """How many machines. Raises UserError for what is no positive number."""
     count = _whole(nodes)
     if count < 1:
-        raise UserError(f"{name} must be a number of machines, at least 1, found {nodes!r}.")
+        raise UserError(f"--num_nodes must be a number of machines, at least 1, found {nodes!r}.")
     return count
 
 
-def check_launch(devices: int, nodes: int, launch: Launch, names: dict[str, str]) -> None:
+def check_launch(devices: int, nodes: int, launch: Launch) -> None:
     """Whether the processes that were started are those that were asked for.
 
     Raises:
@@ -111,7 +111,7 @@ def check_launch(devices: int, nodes: int, launch: Launch, names: dict[str, str]
     """
     if nodes > 1 and not launch.is_external:
         raise UserError(
-            f"{names['num_nodes']} {nodes}: nothing has started this command on {nodes} machines.\nNext: in a job of "
+            f"--num_nodes {nodes}: nothing has started this command on {nodes} machines.\nNext: in a job of "
             f"SLURM, put `srun --nodes={nodes} --ntasks-per-node={devices}` in front of the command; elsewhere run on "
             f"each machine `torchrun --nnodes={nodes} --nproc-per-node={devices} --rdzv-endpoint=HOST:PORT "
             f"-m -- lit_experiments.cli` with the same words."
@@ -119,24 +119,12 @@ def check_launch(devices: int, nodes: int, launch: Launch, names: dict[str, str]
     if not launch.is_external or devices * nodes == launch.world_size:
         return
     machines = max(1, launch.world_size // launch.local_size)
-    fix = f"{names['devices']} {launch.local_size}" + (f" {names['num_nodes']} {machines}" if machines > 1 else "")
+    fix = f"--devices {launch.local_size}" + (f" --num_nodes {machines}" if machines > 1 else "")
     words = (
-        f"{launch.starter} has started {launch.world_size} processes, but {names['devices']} {devices} and "
-        f"{names['num_nodes']} {nodes} make {devices * nodes}.\nNext: {fix}"
+        f"{launch.starter} has started {launch.world_size} processes, but --devices {devices} and "
+        f"--num_nodes {nodes} make {devices * nodes}.\nNext: {fix}"
     )
     raise UserError(words if launch.rank == 0 else "")
-
-
-def _plugins(given: Any, launch: Launch) -> list[Any]:
-    """The user's plugins and, unless a cluster environment of theirs is among them, ours."""
-    from lightning.pytorch.plugins.environments import ClusterEnvironment
-
-    from lit_experiments.collecting.environment import LaunchEnvironment
-
-    own = list(given) if isinstance(given, list | tuple) else [given] if given else []
-    if any(isinstance(plugin, ClusterEnvironment) for plugin in own):
-        return own
-    return [*own, LaunchEnvironment(launch)]
 
 
 def _whole(value: Any) -> int:

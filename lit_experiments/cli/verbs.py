@@ -91,7 +91,7 @@ def run_settings(resolved: Resolved) -> Any:
 
 def _trainer(resolved: Resolved, root: Path, own_precision: bool = False) -> dict[str, Any]:
     """The Trainer's arguments. root: where its loggers and profilers write, if they are not told otherwise."""
-    flags = trainer_arguments({**resolved.options, "trainer": {}}, own_precision)
+    flags = trainer_arguments(resolved.options, own_precision)
     return {**flags, **build_flags(resolved.options["trainer"], root)}
 
 

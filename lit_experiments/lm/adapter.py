@@ -83,7 +83,8 @@ def load_adapter(model: Any, info: ModelInfo) -> Adapted:
     _refuse_unfilled(model, info, adapter, added)
     changed = {parameter: value for parameter, value in before.items() if not torch.equal(parameter.data, value)}
     held = {base_name(name): parameter for name, parameter in model.named_parameters()}
-    untouched = {name for name, (one, mark) in marks.items() if held.get(name) is one and _mark(one) == mark}
+    same = {name: parameter for name, (parameter, _) in marks.items() if name in held and held[name] is parameter}
+    untouched = {name for name, parameter in same.items() if _mark(parameter) == marks[name][1]}
     lost = [name for name, (parameter, _) in marks.items() if name not in untouched and parameter not in before]
     return Adapted(peft, changed, _obstacle(added, lost))
 

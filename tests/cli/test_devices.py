@@ -1,4 +1,4 @@
-"""Devices, machines, accelerators and strategies: checked alike as --X and as --trainer.X, and against the launcher."""
+"""Devices, machines, accelerators and strategies, checked against what is there and against the launcher."""
 
 import os
 from typing import Any
@@ -15,8 +15,8 @@ CORES = len(os.sched_getaffinity(0))
 LAUNCHED = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
 
 
-def arguments(own_precision: bool = False, trainer: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
-    return trainer_arguments({**OPTIONS, "trainer": trainer or {}, **changes}, own_precision)
+def arguments(own_precision: bool = False, **changes: Any) -> dict[str, Any]:
+    return trainer_arguments({**OPTIONS, **changes}, own_precision)
 
 
 def refusal(**changes: Any) -> str:
@@ -34,13 +34,11 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("value", [0, -2, "", "two", "0,1", [0, 1], 1.5, True, None, CORES + 1, str(CORES + 1)])
 def test_devices_are_a_number_of_what_is_there(value: Any) -> None:
     assert refusal(devices=value).startswith("--devices ")
-    assert refusal(trainer={"devices": value}).startswith("--trainer.devices ")
 
 
 @pytest.mark.parametrize(("value", "count"), [(1, 1), ("1", 1), ("auto", 1), (-1, 1), ("-1", 1), (CORES, CORES)])
 def test_devices_are_counted(value: Any, count: int) -> None:
     assert arguments(devices=value)["devices"] == count
-    assert arguments(devices=CORES, trainer={"devices": value})["devices"] == count, "the longer flag wins"
 
 
 @pytest.mark.parametrize(
@@ -48,16 +46,14 @@ def test_devices_are_counted(value: Any, count: int) -> None:
     [
         ({"num_nodes": 0}, ["--num_nodes", "at least 1", "0"]),
         ({"num_nodes": "two"}, ["--num_nodes", "'two'"]),
-        ({"trainer": {"num_nodes": -1}}, ["--trainer.num_nodes"]),
+        ({"num_nodes": -1}, ["--num_nodes"]),
         ({"num_nodes": 2}, ["--num_nodes 2", "srun --nodes=2 --ntasks-per-node=1", "torchrun --nnodes=2"]),
-        ({"trainer": {"num_nodes": 3}}, ["--trainer.num_nodes 3", "srun --nodes=3"]),
         ({"accelerator": "cpuu"}, ["--accelerator", 'Did you mean "cpu"?']),
-        ({"trainer": {"accelerator": "tpu"}}, ["--trainer.accelerator tpu", "has no TPU"]),
+        ({"accelerator": "tpu"}, ["--accelerator tpu", "has no TPU"]),
         ({"accelerator": "mps"}, ["--accelerator mps", "has no MPS"]),
         ({"strategy": "dpp"}, ["--strategy", '"dpp"', 'Did you mean "ddp"?']),
-        ({"trainer": {"strategy": "ddp_spawn"}}, ["--trainer.strategy ddp_spawn", "--trainer.strategy auto"]),
+        ({"strategy": "ddp_spawn"}, ["--strategy ddp_spawn", "--strategy auto"]),
         ({"strategy": "ddp_notebook"}, ["--strategy ddp_notebook"]),
-        ({"trainer": {"precision": "bf16-true"}}, ["--trainer.precision", "--precision"]),
     ],
 )
 def test_a_flag_that_cannot_be_is_refused_by_its_name(changes: dict[str, Any], parts: list[str]) -> None:
@@ -70,7 +66,6 @@ def test_a_flag_that_cannot_be_is_refused_by_its_name(changes: dict[str, Any], p
 @pytest.mark.parametrize("name", ["gpu", "cuda"])
 def test_a_gpu_that_is_not_there(name: str) -> None:
     assert "has no GPU" in refusal(accelerator=name)
-    assert "has no GPU" in refusal(trainer={"accelerator": name})
 
 
 @pytest.mark.usefixtures("launched")
@@ -99,5 +94,4 @@ def test_lightning_takes_our_view_of_a_batch_script_of_slurm(monkeypatch: pytest
 
 def test_precision_goes_to_a_trainer_that_trains() -> None:
     assert arguments(own_precision=True)["precision"] == "32-true"
-    assert arguments(own_precision=True, trainer={"precision": "64-true"})["precision"] == "64-true"
     assert "precision" not in arguments()
