@@ -124,9 +124,10 @@ def _experiment_verb(verb: str, rest: list[str]) -> int:
     if selection.print_config:
         sys.stdout.write(resolved.to_yaml())
         return EXIT_DONE
-    from lit_experiments.cli import verbs
+    from lit_experiments.cli import learning, verbs
 
-    return int(getattr(verbs, verb)(resolved, rest))
+    run = {"collect": verbs.collect, "train": learning.train, "analyze": learning.analyze}[verb]
+    return run(resolved, rest)
 
 
 def _other_verb(verb: str) -> Callable[[list[str]], int]:
