@@ -198,6 +198,6 @@ def _step(path: Path, place: int, step: Any) -> Step:
     needs = step.get("needs") or []
     if not isinstance(needs, list):
         raise UserError(f"{where}: needs must be a list of options, found {needs!r}.")
-    options = _options(path, f"step {place}", step.get("options"))
+    options = _options(path, f"options of step {place}", step.get("options"))
     exp = str(step[verbs[0]])
     return Step(verbs[0], exp, str(step.get("run", "{run}")), options, tuple(needs), number, str(step.get("name", exp)))

@@ -100,7 +100,12 @@ def test_a_checkpoint_is_resumed_only_where_there_is_one(run: Path, capsys: pyte
     assert "torn" in capsys.readouterr().err
     (folder / "last.ckpt").unlink()
     assert main(train) == EXIT_DONE
+    assert not folder.exists()  # finished training keeps no checkpoint
     capsys.readouterr()
+    assert main([*train, "--seed", "3", "--ckpt_path", "last"]) == EXIT_USER
+    assert "no interrupted training" in capsys.readouterr().err
+    folder.mkdir()
+    (folder / "last.ckpt").write_bytes(b"left by a kill between the results and the clean-up")
     assert main([*train, "--seed", "3", "--ckpt_path", "last"]) == EXIT_USER
     assert "finished, with other settings" in capsys.readouterr().err
 
@@ -142,5 +147,5 @@ def test_list_takes_a_kind(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_pipeline_s_help_has_the_options_of_every_step(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "tempnorm", "--help"]) == EXIT_DONE
     text = " ".join(capsys.readouterr().out.split())
-    for part in ("1. collect --exp tempnorm", "--gen_length INT", "--penalties", "--model", "--trainer.logger"):
+    for part in ("1 tempnorm collect --exp tempnorm", "--gen_length INT", "--penalties", "--model", "--trainer.logger"):
         assert part in text

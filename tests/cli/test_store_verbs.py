@@ -103,9 +103,9 @@ def test_a_forged_store_json_over_commits_is_refused(here, capsys):
         (["verify", "memory:/run"], ["memory://"]),
         (["inspect", "http://host/run"], ["http://"]),
         (["inspect", ""], ["RUN is empty"]),
-        (["export", "run", "--format", "npy", "--out", "s3://bucket/out"], ["--out", "on this machine"]),
+        (["export", "run", "--format", "npy", "--out", "s3://bucket/out"], ["--out", "of this machine"]),
         (["export", "run", "--format", "npy", "--out", ""], ["--out"]),
-        (["export", "run", "--format", "npy", "--out", "memory:/out"], ["memory://"]),
+        (["export", "run", "--format", "npy", "--out", "memory:/out"], ["memory:/out", "of this machine"]),
         (
             ["export", "run", "--format", "hdf5", "--out", "o", "--compression", "gzi"],
             ['Did you mean "gzip"?', "blosc"],
