@@ -364,7 +364,6 @@ BAD: list[tuple[str, ...]] = [
     ("verify", "RUN"),
     ("verify nowhere", "nowhere"),
     ("verify run/config.yaml", "config.yaml"),
-    ("verify s3://bucket/run", "s3://bucket/run", "pip install s3fs"),
     ("verify ftp://host/run", "ftp://host/run", "is no place for a store"),
     ("verify run --deep", "--deep"),
     ("export run", "--format"),
