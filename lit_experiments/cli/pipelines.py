@@ -93,12 +93,12 @@ def run_pipeline(argv: list[str]) -> int:
     planned = plan(pipeline, given)
     steps = choose(pipeline, wanted)
     chosen = [each for each in planned if each.step in steps]
+    _check_alone(pipeline.name)
     _check_options(chosen)
     if dry_run:
         from lit_experiments.cli.pipeline_preview import preview
 
         return preview(planned, chosen)
-    _check_alone(pipeline.name)
     code = _run(pipeline, planned, chosen)
     if code != EXIT_STOPPED:
         _gather_figures(pipeline, given, planned)

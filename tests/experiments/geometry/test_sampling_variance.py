@@ -199,7 +199,7 @@ def test_batches_and_devices_change_nothing(llama: Path, tmp_path: Path, options
     [
         ({"latent_sampling_stride": 5}, "latent_sampling_stride must lie between 1 and the first"),
         ({"token_checkpoints": "[8, 4]"}, "must rise"),
-        ({"completions": 1}, "at least 2 to have a variance"),
+        ({"completions": 1}, "completions must be at least 2"),
         ({"temperatures": "[]"}, "temperatures"),
         ({"temperatures": "[-1]"}, "temperature cannot be -1"),
         ({"variance_layers": "[6]"}, "lies outside the model"),

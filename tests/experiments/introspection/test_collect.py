@@ -28,7 +28,7 @@ from tests.toys import random_llama
 
 QUESTIONS = [
     {"question": "What is not wet?", "options": ["sand", "rain", "sea", "dew"], "answer": "A"},
-    {"question": "Who may sing best?", "choices": ["stone", "lark", "log", "clay"], "answer": 1},
+    {"question": "Who may sing best?", "subject": "birds", "choices": ["stone", "lark", "log", "clay"], "answer": 1},
     {"question": "Name a colour" + " and a colour" * 6, "options": ["red", "cat", "dog", "hat"], "answer": "A"},
     {"question": "How many is two?", "options": ["one", "two", "six", "ten"], "answer": "B"},
     {"question": "Which is hot?", "options": ["ice", "hail", "fire", "snow"], "answer": "C"},
@@ -181,7 +181,7 @@ def test_a_question_too_long_in_one_pass_is_an_error_or_left_out_of_all(
     [
         ("positions", "some", "positions must be all, answer or last_K"),
         ("passes", "[mcq, mcq]", "at most once"),
-        ("top_p", "0", "top_p must lie above 0"),
+        ("top_p", "0", "top_p must be above 0"),
         ("templates.mcq", "{question}", "missing ['A', 'B', 'C', 'D']"),
         ("token_counts", "nowhere.json", "nowhere.json: No such file"),
         ("chat_template", "true", "no chat template"),

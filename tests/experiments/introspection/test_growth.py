@@ -32,7 +32,8 @@ def questions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("questions") / "questions.jsonl"
     options = ["red", "blue", "green", "grey"]
     made = [
-        {"question": f"{i}{' very' * (7 * i % 11)} long?", "options": options, "answer": i % 4} for i in range(COUNT)
+        {"question": f"{i}{' very' * (7 * i % 11)} long?", "options": options, "answer": "ABCD"[i % 4]}
+        for i in range(COUNT)
     ]
     path.write_text("".join(json.dumps(q) + "\n" for q in made))
     return path

@@ -95,7 +95,7 @@ def test_weights_of_several_classes_are_root_mean_squares_and_ordered() -> None:
         (-0.1, -0.1, -0.1, "nothing"),
         (-0.1, -0.1, 0.1, "unclear"),
         (-0.1, 0.3, -0.1, "unclear"),
-        (float("nan"), 0.3, 0.1, "unclear"),
+        (float("nan"), 0.3, 0.1, "too little data"),
     ],
 )
 def test_verdicts_follow_from_where_intervals_lie(surface: float, hidden: float, gain: float, said: str) -> None:

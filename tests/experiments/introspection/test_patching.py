@@ -189,7 +189,8 @@ def test_patching_closes_the_gap_from_that_layer_on_and_the_control_does_not(pat
     assert abs(before["share"]["value"]) < 1e-3
     for layer in after:
         assert layer["gap"]["low"] > 15
-        assert layer["share"]["low"] == pytest.approx(1, abs=1e-4)
+        assert layer["share"]["value"] == pytest.approx(1, abs=1e-4)
+        assert layer["share"]["low"] is None  # the same in every question
         assert abs(layer["control"]["value"]) < 1
         assert layer["p_holm"] < 0.05
     assert layers(patched, "mcq", "patch", "accuracy")[2]["share"]["value"] is None
