@@ -185,7 +185,7 @@ def test_two_devices_and_a_second_start_give_the_same_numbers(planted: Path, tmp
     plant(tmp_path)
     some = ["--targets", "[self_confidence.self_confidence, mcq.correctness]"]
     argv = ["train", "--exp", "introspection_probes", "--run", str(tmp_path), *QUICK, *some, "--devices", "2"]
-    command = [sys.executable, "-m", "lit_experiments.cli", *argv, "--ckpt_path", "last", "--restart"]
+    command = [sys.executable, "-m", "lit_experiments.cli", *argv, "--restart"]
     subprocess.run(command, check=True, capture_output=True, timeout=240)
     assert not list(tmp_path.glob("*.old-*")), "the second process set the first one's work aside"
     for target in ("self_confidence.self_confidence", "mcq.correctness"):
@@ -194,7 +194,7 @@ def test_two_devices_and_a_second_start_give_the_same_numbers(planted: Path, tmp
         assert two["chosen"]["score"]["value"] == pytest.approx(one["chosen"]["score"]["value"], abs=1e-6)
     before = metrics(tmp_path)
     (tmp_path / "introspection_probes" / "results.json").unlink()  # as if stopped after the last fit
-    assert train(tmp_path, *some, "--ckpt_path", "last") == EXIT_DONE
+    assert train(tmp_path, *some) == EXIT_DONE
     assert [p["chosen"]["score"] for p in metrics(tmp_path)["pairs"]] == [p["chosen"]["score"] for p in before["pairs"]]
 
 
