@@ -38,7 +38,7 @@ def _array(values: Any) -> np.ndarray:
 
 
 def assert_close(
-    actual: Any, expected: Any, bound: float = TINY, stored: bool = False, scale: float | None = None
+    actual: Any, expected: Any, bound: float = TINY, stored: Any = False, scale: float | None = None
 ) -> None:
     """`actual` is what float32 makes of `expected`: within `bound` of the largest magnitude.
 
@@ -46,7 +46,8 @@ def assert_close(
 
     Args:
         bound: Of `float32_bound`.
-        stored: Numbers went through float16, so each may be one float16 further away.
+        stored: Numbers went through float16, so each may be one float16 further away; an array of the magnitudes that
+            did, where they are not those of the result (the mean of several).
         scale: The largest magnitude that was computed with, where cancellation left less in `expected`.
     """
     actual, expected = _array(actual), _array(expected)
@@ -55,8 +56,8 @@ def assert_close(
     np.testing.assert_array_equal(actual[~finite], expected[~finite])
     actual, expected = actual[finite], expected[finite]
     allowed = np.full(expected.shape, bound * (scale or np.abs(expected).max(initial=0)))
-    if stored:
-        allowed += float16_ulp(np.maximum(np.abs(actual), np.abs(expected)))
+    if stored is not False:
+        allowed += float16_ulp(np.maximum(np.abs(actual), np.abs(expected)) if stored is True else stored)
     off = np.abs(actual - expected)
     assert (off <= allowed).all(), (
         f"{(~(off <= allowed)).sum()} of {off.size} differ by more than rounding can: "

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lit_experiments.sources.documents import NONE, SOURCES
+from lit_experiments.statistics import LEAST_GROUPS
 
-FEWEST = 5  # documents; fewer are no sample to draw an interval from
 DOCUMENTS, SENTENCES = "documents", "sentences"
 
 
@@ -52,7 +52,7 @@ class Groups:
         return replace(self, names=names, documents=self.documents if self.scarce else len(set(names.tolist())))
 
 
-def groups_of(places: Sequence[Place], enough: Callable[[int], bool] = lambda count: count >= FEWEST) -> Groups:
+def groups_of(places: Sequence[Place], enough: Callable[[int], bool] = lambda count: count >= LEAST_GROUPS) -> Groups:
     """The groups of rows at these places.
 
     enough: whether so many documents will do; if not, every sentence is a group.

@@ -71,7 +71,7 @@ def test_what_is_saved_names_model_layer_tags_and_what_was_left_out(toy: Toy) ->
     probe = load_class_probe(toy.probe, model=None, layer="resid_post.0", classes=None)
     assert probe.notes["excluded_tags"] == ["INTJ", "SYM", "_"]
     assert probe.notes["position"] == "last"
-    assert set(probe.model) == {"model", "adapter", "dtype", "attn", "bos_policy"}
+    assert set(probe.model) == {"model", "adapter", "dtype", "attn", "bos_policy", "prefix"}
     same = load_class_probe(toy.probe / "resid_post.0", model=None, layer=None, classes=None)
     np.testing.assert_array_equal(same.weights, probe.weights)
     written = {path.name for path in toy.probe.iterdir()}

@@ -116,7 +116,7 @@ def test_a_probe_of_another_model_layer_order_or_hand_is_refused_with_the_reason
 ) -> None:
     usual: dict[str, Any] = {"model": toy.model, "probe": toy.probe}
     other = toy_model(tmp_path / "other", np.roll(TRANSITION, 1, axis=1))
-    assert "reads another model: model:" in refused(capsys, tmp_path / "a", **usual | {"model": other})
+    assert "are another model's: model differ" in refused(capsys, tmp_path / "a", **usual | {"model": other})
     assert "reads layer resid_post.0, not resid_post.1" in refused(
         capsys, tmp_path / "b", **usual, layer="resid_post.1"
     )
