@@ -10,11 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lit_experiments.experiments.pos.groups import FEWEST, Groups, groups_of, too_few
+from lit_experiments.experiments.pos.groups import Groups, groups_of, too_few
 from lit_experiments.experiments.pos.sentences import TAGS
 from lit_experiments.experiments.pos.words import Words
 from lit_experiments.probes.blocks import TEST
 from lit_experiments.probes.splits import group_split
+from lit_experiments.statistics import LEAST_GROUPS
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -60,7 +61,7 @@ def make_split(words: Words, test_fraction: float, folds: int, seed: int) -> Spl
     test = words.table["part"].to_numpy()[lines] == "test"
     validation = words.of_part("validation") if "validation" in parts else np.zeros(0, np.int64)
     groups = {
-        "train": groups_of(words.places(lines[~test]), lambda count: count >= max(FEWEST, folds)),
+        "train": groups_of(words.places(lines[~test]), lambda count: count >= max(LEAST_GROUPS, folds)),
         "test": groups_of(words.places(lines[test])),
         "validation": groups_of(words.places(validation)),
     }
@@ -76,7 +77,7 @@ def _drawn(words: Words, test_fraction: float, folds: int, seed: int) -> Split:
 
     def enough(count: int) -> bool:
         tested = round(test_fraction * count)
-        return tested >= FEWEST and count - tested >= max(FEWEST, folds)
+        return tested >= LEAST_GROUPS and count - tested >= max(LEAST_GROUPS, folds)
 
     both, calibrated = groups_of(words.places(lines), enough), groups_of(words.places(validation))
     test = group_split(both.names, test_fraction, folds, seed) == TEST

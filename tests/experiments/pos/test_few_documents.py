@@ -1,4 +1,4 @@
-"""Pages of study 5 made from one, two, four and five documents: sentences stand in for too few, and the page says so."""
+"""Pages of study 5 made from one to five documents: sentences stand in for too few, and the page says so."""
 
 from pathlib import Path
 
