@@ -51,7 +51,7 @@ def interpretation(
     found = next((c for c in contrasts if (c.a, c.b) == (HUMAN, MODEL)), None)
     others = [of_pair(c) for c in contrasts if (c.a, c.b) != (HUMAN, MODEL)]
     if found is None:
-        return None, others or ["The store does not hold both human and model text: nothing to interpret."]
+        return None, ["The store does not hold both human and model text.", *others]
     correlated, pooled = related["differences"][f"{HUMAN} - {MODEL}"], related["pooled"][f"{HUMAN} + {MODEL}"]
     case = verdict(found.over_layers["smoothness"].difference, correlated.pearson)
     return case, [*sentences(found, correlated, pooled, layers, reader, generator), *others]
