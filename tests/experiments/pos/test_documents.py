@@ -9,7 +9,8 @@ import pytest
 
 import stores
 from lit_experiments.errors import EXIT_DONE, EXIT_USER
-from lit_experiments.experiments.pos.groups import FEWEST, Place, groups_of, origin
+from lit_experiments.experiments.pos.groups import Place, groups_of, origin
+from lit_experiments.statistics import LEAST_GROUPS
 from tests.experiments.pos.conftest import EXACT, Toy, run
 from tests.experiments.pos.toy import toy_treebank
 
@@ -35,7 +36,7 @@ def trained(toy: Toy, bank: Path, folder: Path, **options: Any) -> tuple[dict[st
 
 def test_sentences_are_groups_where_a_part_has_too_few_documents() -> None:
     few = [Place("train", f"d{i % 4}", "newdoc", f"s{i}") for i in range(12)]
-    many = [Place("test", f"d{i}", "newdoc", f"s{i}") for i in range(FEWEST)]
+    many = [Place("test", f"d{i}", "newdoc", f"s{i}") for i in range(LEAST_GROUPS)]
     found = groups_of(few)
     assert (found.unit, found.count, found.documents, found.scarce) == ("sentences", 12, 4, True)
     assert found.names[0] == "train/s0"

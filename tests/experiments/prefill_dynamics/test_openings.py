@@ -13,7 +13,7 @@ from tokenizers.pre_tokenizers import ByteLevel
 from transformers import PreTrainedTokenizerFast
 
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.prefill_dynamics.conditions import conditions, pairs
+from lit_experiments.experiments.prefill_dynamics.conditions import conditions, usual_pairs
 from lit_experiments.experiments.prefill_dynamics.openings import Limits, cut, openings, tokenised
 from lit_experiments.experiments.prefill_dynamics.readings import readings
 from lit_experiments.lm.info import ModelInfo, read_info
@@ -150,9 +150,9 @@ def test_conditions_and_pairs_have_names():
     assert conditions([0.7, 1.0], True) == {
         "human": None, "model": 0.0, "model-temp07": 0.7, "model-temp1": 1.0, "shuffled": None,
     }  # fmt: skip
-    found = pairs(list(conditions([0.7], True)))
+    found = usual_pairs(list(conditions([0.7], True)))
     assert found == [("human", "model"), ("human", "model-temp07"), ("model", "model-temp07"), ("human", "shuffled")]
-    assert pairs(["human", "shuffled"]) == [("human", "shuffled")]
+    assert usual_pairs(["human", "shuffled"]) == [("human", "shuffled")]
     with pytest.raises(UserError, match="above 0"):
         conditions([0.0], True)
     with pytest.raises(UserError, match="two of them would be the condition model-temp07"):
