@@ -71,10 +71,10 @@ def legend(axes: Any) -> None:
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, fontsize=9)
 
 
-def shared_legend(drawn: Figure, axes: Any) -> None:
-    """One legend below all panels, with what is drawn in `axes`."""
+def shared_legend(drawn: Figure, axes: Any, columns: int | None = None) -> None:
+    """One legend below all panels, with what is drawn in `axes`; in one row unless `columns` says otherwise."""
     handles, labels = axes.get_legend_handles_labels()
-    drawn.legend(handles, labels, loc="outside lower center", ncols=max(1, len(labels)), fontsize=9)
+    drawn.legend(handles, labels, loc="outside lower center", ncols=columns or max(1, len(labels)), fontsize=9)
 
 
 def unit_range(axes: Any) -> tuple[float, float]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from lit_experiments.experiments.tempnorm.single_numbers import EXACT
 from lit_experiments.probes.evaluate import Predictions
-from lit_experiments.reports.figures import BLUE, GREEN, GREY, ORANGE, figure
+from lit_experiments.reports.figures import BLUE, GREEN, GREY, ORANGE, figure, shared_legend
 from lit_experiments.reports.page import Report, demonstration
 from lit_experiments.reports.tables import interval, number, text_table
 from lit_experiments.statistics import Estimate
@@ -18,6 +18,7 @@ from stores import Store
 
 _HEADERS = ["L", "test R2", "ceiling", "R2/ceiling", "Spearman", "length", "entropy", "one step", "fixed", "of mean"]
 _AGAINST = ["L", "exact expectation", "less length", "less entropy", "less one step", "less exact", "beyond entropy"]
+_LOWEST_R2 = -1.0  # where the figure ends: intervals from few contexts may reach thousands below, the table has them
 _BASELINES = ("prefix_length", "next_token_entropy", "log_one_step")
 
 
@@ -125,7 +126,8 @@ def _draw_curve(path: Path, lengths: list[int], metrics: dict[str, Any]) -> Path
             axes.plot(*zip(*exact, strict=True), "*", color=ORANGE, markersize=10, label="exact expectation")
         axes.axhline(0, color="black", linewidth=0.6)
         axes.set(xlabel="eval length L (tokens)", ylabel="R2 on held-out starting points")
-        axes.legend()
+        axes.set_ylim(max(axes.get_ylim()[0], _LOWEST_R2), 1.05)
+        shared_legend(drawn, axes, columns=2)
     return path
 
 
