@@ -57,7 +57,9 @@ def assert_close(
     actual, expected = actual[finite], expected[finite]
     allowed = np.full(expected.shape, bound * (scale or np.abs(expected).max(initial=0)))
     if stored is not False:
-        allowed += float16_ulp(np.maximum(np.abs(actual), np.abs(expected)) if stored is True else stored)
+        allowed += float16_ulp(
+            np.maximum(np.abs(actual), np.abs(expected)) if stored is True else np.asarray(stored)[finite]
+        )
     off = np.abs(actual - expected)
     assert (off <= allowed).all(), (
         f"{(~(off <= allowed)).sum()} of {off.size} differ by more than rounding can: "
