@@ -75,7 +75,7 @@ class Forked:
 
 def _child(argv: list[str], folder: str, env: dict[str, str]) -> None:
     from benchmarks.process_tree import MARK
-    from lit_experiments.cli import main
+    from lit_experiments.cli import console
     from lit_experiments.errors import EXIT_FAILED
 
     os.environ.update(env, **{MARK: folder})
@@ -85,7 +85,9 @@ def _child(argv: list[str], folder: str, env: dict[str, str]) -> None:
         os.dup2(out.fileno(), 2)
     code = EXIT_FAILED
     try:
-        code = main(argv)
+        console(argv)
+    except SystemExit as end:
+        code = int(end.code or 0)
     except Exception:  # noqa: BLE001 - what Python itself does with one
         traceback.print_exc()
     sys.stdout.flush()
