@@ -29,9 +29,9 @@ def make_trainer(fixed: dict[str, Any], flags: dict[str, Any], callbacks: Sequen
         UserError: flags that the Trainer does not take, or a logger that cannot start.
     """
     quiet_lightning()
-    wanted = copy.deepcopy(flags.get("callbacks") or [])
+    user_callbacks = copy.deepcopy(flags.get("callbacks") or [])
     with flags_refused():
-        trainer = Trainer(**{**fixed, **flags, "callbacks": [*callbacks, *wanted]})
+        trainer = Trainer(**{**fixed, **flags, "callbacks": [*callbacks, *user_callbacks]})
     start_loggers(trainer.loggers)
     return trainer
 

@@ -86,12 +86,12 @@ def run_pipeline(argv: list[str]) -> int:
     name = None if argv[0].startswith("--") else argv[0]
     typed = grouped(argv if name is None else argv[1:])
     config = value_of(typed.pop("config")) if "config" in typed else None
-    wanted = " ".join(values_of(typed.pop("steps"))) if "steps" in typed else None
+    steps_given = " ".join(values_of(typed.pop("steps"))) if "steps" in typed else None
     dry_run = typed.pop("dry_run", None) is not None
     pipeline = read_pipeline(name, config)
     given = given_to(pipeline, typed)
     planned = plan(pipeline, given)
-    steps = choose(pipeline, wanted)
+    steps = choose(pipeline, steps_given)
     chosen = [each for each in planned if each.step in steps]
     _check_alone(pipeline.name)
     _check_options(chosen)

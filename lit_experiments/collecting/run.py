@@ -139,10 +139,12 @@ def collect(collector: Collector, settings: RunSettings, worker_command: Sequenc
             require_room(settings.run, store.schema, left)
             with ProgressBar(plan.samples, left) as bar:
                 _run(collector, settings, plan, worker_command, held.descriptors, bar)
-    wanted = {s.sample_id for s in plan.samples}
-    rows = len(wanted.intersection(stores.open_store(settings.store).sample_ids))
-    if rows < len(wanted):
-        raise RunFailed(f"{len(wanted) - rows} of {len(wanted)} samples have no row although every process ended well.")
+    planned = {s.sample_id for s in plan.samples}
+    rows = len(planned.intersection(stores.open_store(settings.store).sample_ids))
+    if rows < len(planned):
+        raise RunFailed(
+            f"{len(planned) - rows} of {len(planned)} samples have no row although every process ended well."
+        )
     return rows
 
 

@@ -65,8 +65,8 @@ def make_split(words: Words, test_fraction: float, folds: int, seed: int) -> Spl
         "test": groups_of(words.places(lines[test])),
         "validation": groups_of(words.places(validation)),
     }
-    said = ["Fitted to the treebank's training part, tested on its test part."]
-    return Split(lines, test, validation, groups, said + too_few(groups))
+    statements = ["Fitted to the treebank's training part, tested on its test part."]
+    return Split(lines, test, validation, groups, statements + too_few(groups))
 
 
 def _drawn(words: Words, test_fraction: float, folds: int, seed: int) -> Split:
@@ -83,11 +83,11 @@ def _drawn(words: Words, test_fraction: float, folds: int, seed: int) -> Split:
     test = group_split(both.names, test_fraction, folds, seed) == TEST
     groups = {"train": both.where(~test), "test": both.where(test), "validation": calibrated}
     missing = " and ".join(sorted({"train", "test"} - set(words.parts)))
-    said = [f"No words of part {missing}: {test_fraction:.0%} of the {both.unit}, drawn at random, are the test."]
+    statements = [f"No words of part {missing}: {test_fraction:.0%} of the {both.unit}, drawn at random, are the test."]
     if apart.all():
-        said.append("The treebank has a validation part alone; training and test are drawn from it.")
+        statements.append("The treebank has a validation part alone; training and test are drawn from it.")
     parts = " and ".join(dict.fromkeys(words.table["part"].to_numpy()[lines].tolist()))
-    return Split(lines, test, validation, groups, said + too_few({"validation": calibrated} | {parts: both}))
+    return Split(lines, test, validation, groups, statements + too_few({"validation": calibrated} | {parts: both}))
 
 
 def class_codes_of(words: Words, split: Split) -> tuple[list[str], Floats]:
