@@ -34,7 +34,8 @@ class ForkServer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.terminate()
+        assert self._process.stdin is not None
+        self._process.stdin.close()  # ends it, whatever signals it was started to ignore
         self._process.wait()
 
     def start(self, argv: Sequence[str], folder: Path, env: Mapping[str, str] | None = None) -> Forked:

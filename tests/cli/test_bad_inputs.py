@@ -2,6 +2,7 @@
 
 import runpy
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from tests.cli.bad_inputs import BAD, FILES, SMALL
 
 ROOT = Path(__file__).resolve().parents[2]
 FIT = "--bootstraps 2 --shuffles 0 --folds 2 --penalties [1.0]"
-IN_A_PROCESS = range(0, len(BAD), len(BAD) // 12)  # these run as a user runs them, too
+IN_A_PROCESS = range(0, len(BAD), len(BAD) // 5)  # these run as a user runs them, too
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +42,11 @@ def _run_here(words: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
     if not words[0].endswith(".py"):
         return main(words)
     monkeypatch.setattr(sys, "argv", words)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     with pytest.raises(SystemExit) as stopped:
         runpy.run_path(str(ROOT / words[0]), run_name="__main__")
+    for number, handler in handlers.items():  # a script ends its process and ignores signals from then on
+        signal.signal(number, handler)
     return int(stopped.value.code or 0)
 
 

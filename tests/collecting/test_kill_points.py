@@ -11,12 +11,12 @@ from tests.collecting.conftest import Launcher
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_ten_kills_change_nothing(launcher: Launcher, tmp_path: Path) -> None:
+def test_six_kills_change_nothing(launcher: Launcher, tmp_path: Path) -> None:
     """On one device, for workers start as slowly as ever."""
-    tally = run(tmp_path, 10, 1, 0, launcher.server.start, 1, ["collect", "train", "analyze", "export"])
+    tally = run(tmp_path, 6, 1, 0, launcher.server.start, 1, ["collect", "train", "analyze", "export"])
     assert tally.faults == []
-    assert sum(tally.hit.values()) + sum(tally.missed.values()) == 10
-    assert sum(tally.hit.values()) >= 8, report(tally)
+    assert sum(tally.hit.values()) + sum(tally.missed.values()) == 6
+    assert sum(tally.hit.values()) >= 4, report(tally)
 
 
 def test_three_hundred_points_hold_every_kind() -> None:

@@ -72,7 +72,6 @@ UNUSED = "SLURM gave several tasks, but srun did not start this command"
         ({**SHELL, "SLURM_JOB_NAME": "bash"}, 1),
         (BATCH, 1),
         (KUBEFLOW, 1),
-        pytest.param({**SHELL, "SLURM_JOB_NAME": "bash"}, 2, marks=pytest.mark.slow),
         pytest.param(BATCH, 2, marks=pytest.mark.slow),
         pytest.param({**AGENT, "TORCHELASTIC_USE_AGENT_STORE": "True"}, 2, marks=pytest.mark.slow),
     ],

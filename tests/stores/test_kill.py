@@ -17,7 +17,7 @@ import stores
 
 from .samples import assert_rows, create
 
-KILLS = 24
+KILLS = 12
 FIRST = 8  # samples that are written in peace, to see how long that takes
 ROOT = Path(__file__).parents[2]
 
