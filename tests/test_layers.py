@@ -20,7 +20,8 @@ ALLOWED = {
     "probes": FIRST | COMMON,
     "reports": FIRST | COMMON,
     "collecting": FIRST | COMMON,
-    "experiments": FIRST | COMMON | {"probes", "reports", "collecting"},
+    "tasks": FIRST | COMMON | {"probes", "reports", "collecting"},
+    "experiments": FIRST | COMMON | {"probes", "reports", "collecting", "tasks"},
     "cli": FIRST | COMMON | {"probes", "reports", "collecting"},
 }
 
@@ -62,7 +63,7 @@ def test_experiments_never_import_each_other() -> None:
 
 
 def test_nothing_below_names_an_experiment() -> None:
-    for package in ("lm", "sources", "statistics", "probes", "reports", "collecting", "cli"):
+    for package in ("lm", "sources", "statistics", "probes", "reports", "collecting", "tasks", "cli"):
         for path in (ROOT / "lit_experiments" / package).rglob("*.py"):
             assert "lit_experiments.experiments" not in path.read_text(encoding="utf-8"), path
 

@@ -81,11 +81,12 @@ def _remove_checkpoints(out: Path) -> None:
 
 
 def _run_to_read(resolved: Resolved, task: Any) -> Path:
-    run = local_folder("--run", f"runs/{task.reads}" if resolved.options["run"] is None else resolved.options["run"])
+    experiment = getattr(task.reads, "experiment", task.reads)
+    run = local_folder("--run", f"runs/{experiment}" if resolved.options["run"] is None else resolved.options["run"])
     if not (run / "store" / "store.json").exists():
         raise UserError(
             f"{run.absolute()} holds no store to learn from.\n"
-            f"Next: python collect.py --exp {task.reads}, or point --run at the folder of a collection."
+            f"Next: python collect.py --exp {experiment}, or point --run at the folder of a collection."
         )
     return run
 

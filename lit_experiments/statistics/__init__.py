@@ -2,7 +2,7 @@
 
 from lit_experiments.statistics.bootstrap import GroupBootstrap
 from lit_experiments.statistics.correlations import Correlation, correlation
-from lit_experiments.statistics.estimate import LEAST_GROUPS, Estimate
+from lit_experiments.statistics.estimate import LEAST_GROUPS, LEVEL, Estimate
 from lit_experiments.statistics.logspace import log_mean_exp, log_variance_exp
 from lit_experiments.statistics.multiple import holm
 from lit_experiments.statistics.pairs import Paired, paired
@@ -11,6 +11,7 @@ from lit_experiments.statistics.variance import OneWay, one_way
 
 __all__ = [
     "LEAST_GROUPS",
+    "LEVEL",
     "Correlation",
     "Estimate",
     "GroupBootstrap",

@@ -8,6 +8,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+LEVEL = 0.95
+"""Nominal coverage of every interval that the project reports."""
+
 LEAST_GROUPS = 5
 """From fewer independent groups no interval is claimed. A percentile bootstrap cannot leave the range of its groups:
 that of 2 holds the mean half of the time, that of 5 some four times in five, and from there on it comes near the 95 %

@@ -3,19 +3,17 @@
     lit-experiments analyze --exp sampling_variance --run runs/sampling_variance
 
 Var = trace of the covariance (ddof 1) of a prompt's latents; also over their mean squared length, and the effective
-dimension. Means over prompts with bootstrap intervals. Writes sampling_variance.json, figures and a report.
+dimension. Means over prompts with bootstrap intervals.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from lit_experiments.experiments.geometry.runs import identity, open_run, setting
 from lit_experiments.experiments.geometry.variance_measures import (
-    MEASURES,
     Spreads,
     growth,
     measure,
@@ -23,70 +21,55 @@ from lit_experiments.experiments.geometry.variance_measures import (
     peak,
     verdict,
 )
-from lit_experiments.experiments.geometry.variance_report import write_report
-from lit_experiments.plain import write_json
-from lit_experiments.ranges import at_least, seeds
-from lit_experiments.statistics import GroupBootstrap
-from stores import Store
+from lit_experiments.experiments.geometry.variance_page import variance_page
+from lit_experiments.experiments.geometry.variance_result import Peaks, PerProblem, VarianceResult
+from lit_experiments.reports.blocks import Page
+from lit_experiments.statistics import LEVEL, GroupBootstrap
+from lit_experiments.tasks.reads import Reads
+from lit_experiments.tasks.source import is_demonstration
+from lit_experiments.tasks.task import AnalyzeTask, Opened
 
-LEVEL = 0.95
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingVariance(AnalyzeTask[VarianceResult]):
+    """Spread of sampled latents over temperatures, layers and lengths; resampled over problems."""
+
+    reads: ClassVar[Reads] = Reads("sampling_variance", ("latents", "problem_id", "temperature"))
+    result_type: ClassVar[type] = VarianceResult
+
+    def result(self, data: Opened) -> VarianceResult:
+        """Measures every problem's latents and averages over problems."""
+        spreads = measure(data.store)
+        boot = self.resampler(spreads.problems)
+        means, grown = over_problems(spreads, boot), growth(spreads, boot)
+        with_variance = (spreads.reached >= 2).sum(0)
+        longest = [_longest(counts) for counts in with_variance]
+        return VarianceResult(
+            interval_level=LEVEL,
+            problems=len(spreads.problems),
+            temperatures=spreads.temperatures,
+            layers=[str(name) for name in data.store.schema.coords["layer"]],
+            checkpoints=[int(length) for length in data.store.schema.coords["checkpoint"]],
+            stride=data.setting("latent_sampling_stride"),
+            **{name: estimates.tolist() for name, estimates in means.items()},
+            growth=grown.tolist(),
+            reached=spreads.reached.sum(0).tolist(),
+            sampled=spreads.sampled.sum(0).tolist(),
+            problems_with_variance=with_variance.tolist(),
+            longest=longest,
+            peaks=[_peaks(spreads, boot, t, c) for t, c in enumerate(longest)],
+            trend=[[[verdict(ratio) for ratio in layer[1:]] for layer in temperature] for temperature in grown],
+            per_problem=_per_problem(spreads),
+        )
+
+    def page(self, result: VarianceResult, data: Opened) -> Page:
+        """What came out, over layers and lengths."""
+        return variance_page(result, is_demonstration(data.store))
 
 
-class SamplingVariance:
-    """Reads a sampling_variance store; writes metrics, figures and a report into the run's results folder."""
-
-    reads: ClassVar[str] = "sampling_variance"
-
-    def __init__(self, bootstraps: int, seed: int) -> None:
-        """Checks the settings.
-
-        Args:
-            bootstraps: Resamples of the bootstrap over problems.
-            seed: Seed of the bootstrap.
-        """
-        at_least(1, bootstraps=bootstraps)
-        seeds(seed=seed)
-        self.bootstraps, self.seed = bootstraps, seed
-
-    def identity(self, run: Path) -> dict[str, Any]:
-        """What the results follow from. Raises UserError for a run of another experiment."""
-        return identity(open_run(run, self.reads, "latents"), dict(vars(self)))
-
-    def run(self, run: Path, out: Path, trainer: dict[str, Any], checkpoint: str | None) -> str:
-        """Computes, and writes everything into `out`; returns the result tables and where the page is."""
-        store = open_run(run, self.reads, "latents")
-        spreads = measure(store)
-        boot = GroupBootstrap(spreads.problems, resamples=self.bootstraps, level=LEVEL, seed=self.seed)
-        result = self._result(store, spreads, boot)
-        text = write_report(out, result, store)
-        write_json(out / "sampling_variance.json", {**result, "per_problem": _per_problem(spreads)})
-        return text
-
-    def _result(self, store: Store, spreads: Spreads, boot: GroupBootstrap) -> dict[str, Any]:
-        result: dict[str, Any] = {
-            "interval_level": LEVEL,
-            "problems": len(spreads.problems),
-            "temperatures": spreads.temperatures,
-            "layers": [str(name) for name in store.schema.coords["layer"]],
-            "checkpoints": [int(c) for c in store.schema.coords["checkpoint"]],
-            "stride": setting(store, "latent_sampling_stride"),
-        }
-        result |= over_problems(spreads, boot)
-        result["growth"] = growth(spreads, boot)
-        result["reached"], result["sampled"] = spreads.reached.sum(0), spreads.sampled.sum(0)
-        result["problems_with_variance"] = (spreads.reached >= 2).sum(0)
-        result["longest"] = [_longest(each) for each in result["problems_with_variance"]]
-        result["peaks"] = [self._peaks(spreads, boot, t, c) for t, c in enumerate(result["longest"])]
-        result["trend"] = [
-            [[verdict(ratio) for ratio in layer[1:]] for layer in temperature] for temperature in result["growth"]
-        ]
-        return result
-
-    def _peaks(self, spreads: Spreads, boot: GroupBootstrap, temperature: int, checkpoint: int) -> dict[str, Any]:
-        """Where over depth the variance is largest, raw and normalised, at one checkpoint."""
-        return {
-            name: peak(spreads.values[name][:, temperature, :, checkpoint], boot) for name in ("variance", "normalised")
-        }
+def _peaks(spreads: Spreads, boot: GroupBootstrap, temperature: int, checkpoint: int) -> Peaks:
+    values = {name: spreads.values[name][:, temperature, :, checkpoint] for name in ("variance", "normalised")}
+    return Peaks(**{name: peak(of_layers, boot) for name, of_layers in values.items()})
 
 
 def _longest(with_variance: np.ndarray) -> int:
@@ -95,7 +78,6 @@ def _longest(with_variance: np.ndarray) -> int:
     return int(enough[-1]) if len(enough) else 0
 
 
-def _per_problem(spreads: Spreads) -> dict[str, Any]:
-    """[problem, temperature, layer, checkpoint] of each measure, and how many completions reached each checkpoint."""
-    values = {name: spreads.values[name] for name in MEASURES}
-    return {"problem_id": spreads.problems, **values, "reached": spreads.reached}
+def _per_problem(spreads: Spreads) -> PerProblem:
+    values = {name: of_problems.tolist() for name, of_problems in spreads.values.items()}
+    return PerProblem(problem_id=spreads.problems, **values, reached=spreads.reached.tolist())

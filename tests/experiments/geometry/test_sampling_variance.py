@@ -31,7 +31,7 @@ def collect(run: Path, **options: Any) -> int:
 
 def analyze(run: Path) -> dict[str, Any]:
     assert main(["analyze", "--exp", "sampling_variance", "--run", str(run), "--bootstraps", "50"]) == EXIT_DONE
-    return json.loads((run / "sampling_variance" / "sampling_variance.json").read_text())
+    return json.loads((run / "sampling_variance" / "result.json").read_text())
 
 
 @pytest.fixture(scope="module")
