@@ -93,8 +93,8 @@ class Series:
     """A line: y over x. x: numbers, or the names of layers in order. y: Estimates, or numbers without an interval."""
 
     name: str
-    x: Sequence[float] | Sequence[str]
-    y: Sequence[Estimate] | Sequence[float]
+    x: Sequence[float | str]
+    y: Sequence[Estimate | float]
     role: Role = "data"
 
 

@@ -63,7 +63,7 @@ def _curves_panel(figure: Curves, panel: Panel, names: list[str], colors: list[s
     values: list[Spec] = [
         {"series": series.name, "x": x, "role": series.role, **dict(zip(_BOUNDS, estimate_of(y), strict=True))}
         for series in panel.series
-        for x, y in zip(list(series.x), list(series.y), strict=True)
+        for x, y in zip(series.x, series.y, strict=True)
     ]
     named = any(isinstance(v["x"], str) for v in values)
     x = _name_axis(figure.x, ordered(v["x"] for v in values)) | _POINTS if named else _number_axis(figure.x, nice=False)
