@@ -27,6 +27,11 @@ def plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
+def shallow(value: Any) -> dict[str, Any]:
+    """The fields of a dataclass by name, as they are."""
+    return {f.name: getattr(value, f.name) for f in fields(value)}
+
+
 def write_json(path: Path, content: Any) -> None:
     """Writes `plain(content)`; a reader never sees half a file. Raises ValueError for an infinite number."""
     draft = path.with_name(path.name + ".tmp")

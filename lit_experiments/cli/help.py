@@ -22,6 +22,7 @@ VERB_HELP = {
     "inspect": "what a store holds: rows, fields, sizes, provenance",
     "verify": "re-read every byte of a store against its checksums",
     "export": "write a store or probe in a format that other tools read",
+    "report": "an index page of all runs in a folder, with their states and results",
 }
 _COMMON = [
     Option("exp", str, "Name of the experiment (a file in configs/<verb>/).", "Run"),

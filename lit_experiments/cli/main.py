@@ -135,6 +135,10 @@ def _other_verb(verb: str) -> Callable[[list[str]], int]:
         from lit_experiments.cli import pipelines
 
         return pipelines.list_experiments if verb == "list" else pipelines.run_pipeline
+    if verb == "report":
+        from lit_experiments.cli import report_verb
+
+        return report_verb.report
     from lit_experiments.cli import store_verbs
 
     return {"inspect": store_verbs.inspect, "verify": store_verbs.verify, "export": store_verbs.export}[verb]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import stores
 from lit_experiments.cli import configs
 from lit_experiments.cli.places import local_folder, local_path
+from lit_experiments.cli.verb_parser import VerbParser
 from lit_experiments.cli.verbs import say
 from lit_experiments.errors import EXIT_DONE, EXIT_FAILED, UserError
 from stores.export import COMPRESSIONS, FORMATS
@@ -26,7 +27,7 @@ def inspect(argv: list[str]) -> int:
     parser.add_argument("--examples", type=int, default=0, metavar="N", help="also show the first N samples")
     parser.add_argument("--compare_with", metavar="RUN", help="a second run, to be shown side by side")
     _add_exp(parser)
-    args = _parse(parser, argv)
+    args = parser.parse_args(argv)
     if args.examples < 0:
         raise UserError(f"--examples must be at least 0, found {args.examples}.")
     path = store_path(args.run)
@@ -48,7 +49,7 @@ def inspect(argv: list[str]) -> int:
 def verify(argv: list[str]) -> int:
     """Re-reads everything; exit code 1 and a line for each problem when something is wrong."""
     parser = _parser("verify", "Re-read every byte of a store against its checksums.")
-    args = _parse(parser, argv)
+    args = parser.parse_args(argv)
     path = store_path(args.run)
     problems = stores.verify(path)
     for problem in problems:
@@ -75,7 +76,7 @@ def export(argv: list[str]) -> int:
     _add_exp(parser)
     parser.add_argument("--pad", choices=("left", "right"), help="npy of study 3: the padded side (default: right)")
     parser.add_argument("--short_names", action="store_true", help="npy of study 3: folders self_conf, other_conf")
-    args = _parse(parser, argv)
+    args = parser.parse_args(argv)
     if args.format not in known:
         near = configs.nearest(args.format, known)
         raise UserError(f'Unknown --format "{args.format}".{near} Allowed: {", ".join(known)}.')
@@ -213,18 +214,7 @@ def _add_exp(parser: ArgumentParser) -> None:
     parser.add_argument("--exp", metavar="NAME", help="the store's study, where it is one of your own configs/collect")
 
 
-class _Parser(ArgumentParser):
-    """argparse with our errors: one message, exit code 2."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}.\nNext: {self.prog} --help")
-
-
-def _parser(verb: str, text: str) -> _Parser:
-    parser = _Parser(prog=f"lit-experiments {verb}", description=text, allow_abbrev=False)
+def _parser(verb: str, text: str) -> VerbParser:
+    parser = VerbParser(verb, text)
     parser.add_argument("run", metavar="RUN", help="folder of a run, e.g. runs/tempnorm")
     return parser
-
-
-def _parse(parser: _Parser, argv: list[str]) -> Namespace:
-    return parser.parse_args(argv)

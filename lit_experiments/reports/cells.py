@@ -51,8 +51,10 @@ def interval(estimate: Estimate, digits: int = 3) -> str:
         return f"{number(estimate.value, digits)} (no interval: {estimate.no_interval})"
     while digits < _MOST_DIGITS and number(estimate.low, digits) == number(estimate.high, digits):
         digits += 1
-    inside = f"{number(estimate.low, digits)}, {number(estimate.high, digits)}"
-    return f"{number(estimate.value, digits)} [{inside}]"
+    value, low, high = (number(part, digits) for part in (estimate.value, estimate.low, estimate.high))
+    if low == high:  # too small for decimals
+        value, low, high = (f"{part:.{_MOST_DIGITS}g}" for part in (estimate.value, estimate.low, estimate.high))
+    return f"{value} [{low}, {high}]"
 
 
 def p_value(p: float) -> str:

@@ -29,7 +29,7 @@ from lit_experiments.reports.vegalite import specification
 from lit_experiments.statistics import Estimate
 
 _FILTERED = 8  # rows from which a table has a filter
-_WIDE = 10  # columns from which a table is folded
+_WIDE = 14  # columns from which a table is folded
 _WORDS = 28  # characters from which a cell may break its line
 _NEGATIVE, _POSITIVE = "0, 114, 178", "213, 94, 0"
 

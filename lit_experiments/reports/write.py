@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lit_experiments.plain import write_json
 from lit_experiments.reports import data_files, pictures
 from lit_experiments.reports.blocks import FIGURES, Page
 from lit_experiments.reports.document import Source, html_page
 from lit_experiments.reports.frames import has_data
 from lit_experiments.reports.markdown import markdown_page
 
-PAGE, MARKDOWN = "report.html", "RESULTS.md"
+PAGE, MARKDOWN, SUMMARY = "report.html", "RESULTS.md", "page.json"
 
 
 def write_page(page: Page, folder: Path, source: Source) -> Path:
-    """Writes report.html, RESULTS.md, figures/ and data/ into `folder`; returns the HTML page.
+    """Writes report.html, RESULTS.md, page.json (its lead), figures/ and data/ into `folder`; returns the HTML page.
 
     Raises:
         ValueError: two blocks of one name, whose files would be the same.
@@ -28,13 +29,15 @@ def write_page(page: Page, folder: Path, source: Source) -> Path:
             data_files.write_data(block, folder / data_files.FOLDER)
         if isinstance(block, FIGURES):
             pictures.write_pictures(block, folder / pictures.FOLDER)
-    _write(folder / MARKDOWN, markdown_page(page))
-    _write(folder / PAGE, html_page(page, source))
+    lead = {"title": page.title, "question": page.question, "outcome": list(page.outcome), "certainty": page.certainty}
+    write_json(folder / SUMMARY, lead)
+    write_text(folder / MARKDOWN, markdown_page(page))
+    write_text(folder / PAGE, html_page(page, source))
     return folder / PAGE
 
 
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all."""
+def write_text(path: Path, text: str) -> None:
+    """Writes a file whole or not at all."""
     draft = path.with_name(path.name + ".tmp")
     draft.write_text(text, encoding="utf-8")
     draft.replace(path)

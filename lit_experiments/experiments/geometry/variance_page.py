@@ -11,7 +11,6 @@ from lit_experiments.reports.blocks import (
     Column,
     Curves,
     Heatmap,
-    Level,
     Note,
     Page,
     Panel,
@@ -173,9 +172,8 @@ def _over_length(result: VarianceResult) -> Curves:
         Series(f"{_name(result, t)}, {result.layers[layer]}", result.checkpoints, result.variance[t][layer])
         for t, layer in ((t, int(result.peaks[t].variance.value)) for t in _varies(result))
     ]
-    levels = [Level("no spread", 0.0)]
     caption = "Var over length, at each temperature's layer of largest Var."
-    return Curves("variance_length", caption, "generated tokens", [Panel("", series, "Var", levels, (0, None))])
+    return Curves("variance_length", caption, "generated tokens", [Panel("", series, "Var", bounds=(0, None))])
 
 
 def _name(result: VarianceResult, t: int) -> str:

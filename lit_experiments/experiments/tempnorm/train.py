@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.tempnorm.export import sklearn_files
-from lit_experiments.experiments.tempnorm.report import write_report
+from lit_experiments.experiments.tempnorm.page import tempnorm_page
+from lit_experiments.experiments.tempnorm.result import LengthResult, PredictedTrue, TempnormResult
 from lit_experiments.experiments.tempnorm.single_numbers import (
     BASELINES,
     ENTROPY,
@@ -21,7 +23,7 @@ from lit_experiments.experiments.tempnorm.single_numbers import (
     sentences,
 )
 from lit_experiments.launch import is_rank_zero
-from lit_experiments.plain import plain, write_json
+from lit_experiments.plain import shallow, write_json
 from lit_experiments.probes.blocks import TEST
 from lit_experiments.probes.evaluate import Predictions, predict
 from lit_experiments.probes.linear import LinearProbe
@@ -30,11 +32,15 @@ from lit_experiments.probes.ridge import RidgeProbe
 from lit_experiments.probes.save import save_probe
 from lit_experiments.probes.solve import Solution
 from lit_experiments.probes.store_data import StoreDataModule
-from lit_experiments.probes.training import fit
-from lit_experiments.ranges import above, at_least, between, penalty_grid, seeds
-from stores import Store, open_store
+from lit_experiments.ranges import above, at_least, between, penalty_grid
+from lit_experiments.reports.blocks import Page
+from lit_experiments.statistics import LEVEL
+from lit_experiments.tasks.reads import Reads
+from lit_experiments.tasks.source import is_demonstration
+from lit_experiments.tasks.task import Opened, TrainTask
+from lit_experiments.tasks.training import Trainer
+from stores import Store
 
-LEVEL = 0.95
 CHECKPOINTS = ("checkpoints", "checkpoints_mean", "checkpoints_beyond")
 """Folders of the three passes: single continuations, starting points' means, what the entropy leaves."""
 
@@ -63,74 +69,73 @@ class Fits:
     with_entropy: NDArray[np.float64]
 
 
-class TempnormRidge:
-    """Reads a tempnorm store; writes probes, splits, metrics, figures and a report into the run's results folder."""
+@dataclass(frozen=True, kw_only=True)
+class TempnormRidge(TrainTask[TempnormResult]):
+    """Reads a tempnorm store; writes probes, splits and metrics of one ridge per eval length.
 
-    reads: ClassVar[str] = "tempnorm"
+    Args:
+        penalties: Ridge penalties to choose from, by cross-validation inside the training part.
+        alpha_ridge: A fixed penalty, reported next to the chosen one.
+        test_fraction: Share of the contexts held out for the test part, with all of their starting points.
+        folds: Folds of the cross-validation, by context.
+        shuffles: Copies of the targets permuted between contexts, as a control.
+        block_mb: Features read at a time, in megabytes.
+    """
+
+    penalties: list[float]
+    alpha_ridge: float
+    test_fraction: float
+    folds: int
+    shuffles: int
+    block_mb: float
+
+    reads: ClassVar[Reads] = Reads("tempnorm", ("starting_hidden", "log_tempnorm", "log_tempnorm_mean"))
+    result_type: ClassVar[type] = TempnormResult
     sklearn_files = staticmethod(sklearn_files)
 
-    def __init__(
-        self,
-        penalties: list[float],
-        alpha_ridge: float,
-        test_fraction: float,
-        folds: int,
-        shuffles: int,
-        bootstraps: int,
-        block_mb: float,
-        seed: int,
-    ) -> None:
-        """Checks the settings.
+    def check(self) -> None:
+        """Raises UserError for options that no data could go with."""
+        between(0, 1, test_fraction=self.test_fraction)
+        at_least(2, folds=self.folds)
+        at_least(0, shuffles=self.shuffles)
+        above(0, alpha_ridge=self.alpha_ridge, block_mb=self.block_mb)
+        penalty_grid(penalties=self.penalties)
 
-        Args:
-            penalties: Ridge penalties to choose from, by cross-validation inside the training part.
-            alpha_ridge: A fixed penalty, reported beside the chosen one.
-            test_fraction: Share of the contexts held out for the test part, with all of their starting points.
-            folds: Folds of the cross-validation, by context.
-            shuffles: Copies of the targets permuted between contexts, as a control.
-            bootstraps: Resamples of the bootstrap over contexts.
-            block_mb: Features read at a time, in megabytes.
-            seed: Seed of the split, the shuffles and the bootstrap.
-        """
-        between(0, 1, test_fraction=test_fraction)
-        at_least(2, folds=folds)
-        at_least(1, bootstraps=bootstraps)
-        at_least(0, shuffles=shuffles)
-        above(0, alpha_ridge=alpha_ridge, block_mb=block_mb)
-        penalty_grid(penalties=penalties)
-        seeds(seed=seed)
-        self.penalties, self.alpha_ridge = penalties, alpha_ridge
-        self.test_fraction, self.folds, self.shuffles = test_fraction, folds, shuffles
-        self.bootstraps, self.block_mb, self.seed = bootstraps, block_mb, seed
+    def check_data(self, data: Opened) -> None:
+        """Raises UserError where there are too few contexts for the folds."""
+        least, contexts = 2 * (self.folds + 1), len(set(context_groups(data.store)))
+        if contexts < least:
+            raise UserError(
+                f"{data.store.path} holds {len(data.store)} starting points of {contexts} different contexts; "
+                f"{self.folds} folds and a test part need at least {least}.\nNext: collect more contexts, or lower "
+                f"--folds."
+            )
 
-    def identity(self, run: Path) -> dict[str, Any]:
-        """What the results follow from: the store's content and the settings.
-
-        Raises:
-            UserError: the store is no tempnorm store, or has too few rows.
-        """
-        store = open_store(run / "store")
-        self._check(store)
-        settings = {key: value for key, value in vars(self).items() if key != "block_mb"}
-        return {"store": store.fingerprint, "rows": len(store), "settings": settings}
-
-    def run(self, run: Path, out: Path, trainer: dict[str, Any], checkpoint: str | None) -> str:
-        """Trains, evaluates, writes everything into `out`; returns the result table and where the figures are."""
-        store = open_store(run / "store")
-        folders = [out / name for name in CHECKPOINTS]
-        single = self._fit(self._data(store, _individual, self.shuffles), trainer, folders[0], checkpoint)
-        mean = self._fit(self._data(store, _mean, self.shuffles), trainer, folders[1], checkpoint)
+    def result(self, data: Opened, trainer: Trainer) -> TempnormResult | None:
+        """Trains and evaluates; writes every eval length's probe and split."""
+        store = data.store
+        single = self._fit(self._data(store, _individual, self.shuffles), trainer, CHECKPOINTS[0])
+        mean = self._fit(self._data(store, _mean, self.shuffles), trainer, CHECKPOINTS[1])
         by_entropy, left = self._left_by_entropy(store, single[1])
-        beyond = self._fit(self._data(store, left, 0), trainer, folders[2], checkpoint)
+        beyond = self._fit(self._data(store, left, 0), trainer, CHECKPOINTS[2])
         if not is_rank_zero():
-            return ""
+            return None
         fits = Fits(
             self._evaluate(single[0].solution, single[1]),
             self._evaluate(mean[0].solution, mean[1]),
             self._evaluate(single[0].solution_for([self.alpha_ridge]), single[1]),
             by_entropy + self._evaluate(beyond[0].solution, beyond[1]).predictions.predicted,
         )
-        return self._write(store, out, fits)
+        _save_probes(store, data.out, fits.single)
+        return _result(store, fits)
+
+    def write(self, result: TempnormResult, data: Opened) -> None:
+        """metrics.json: the result without what only the figure shows."""
+        write_json(data.out / "metrics.json", {k: v for k, v in shallow(result).items() if k != "shown"})
+
+    def page(self, result: TempnormResult, data: Opened) -> Page:
+        """The result as blocks."""
+        return tempnorm_page(result, data, is_demonstration(data.store))
 
     def _left_by_entropy(self, store: Store, data: StoreDataModule) -> tuple[NDArray[np.float64], Targets]:
         """What a regression on the next-token entropy predicts [row, L], and the targets that it leaves."""
@@ -153,72 +158,62 @@ class TempnormRidge:
             shuffle_seed=self.seed,
         )
 
-    def _fit(
-        self, data: StoreDataModule, trainer: dict[str, Any], checkpoints: Path, checkpoint: str | None
-    ) -> tuple[RidgeProbe, StoreDataModule]:
+    def _fit(self, data: StoreDataModule, trainer: Trainer, checkpoints: str) -> tuple[RidgeProbe, StoreDataModule]:
         probe = RidgeProbe(self.penalties)
-        fit(probe, data, trainer, checkpoints, checkpoint)
+        trainer.fit(probe, data, checkpoints)
         return probe, data
 
     def _evaluate(self, solution: Solution, data: StoreDataModule) -> Fitted:
         predictions = predict(solution, data, self.bootstraps, LEVEL, self.seed)
         return Fitted(solution, data, predictions, report(solution, predictions))
 
-    def _write(self, store: Store, out: Path, fits: Fits) -> str:
-        single = fits.single
-        lengths = store.schema.coords["eval_length"]
-        probe = LinearProbe.of(single.solution, single.data)
-        split = single.data.split_ids()
-        for length, name in zip(lengths, probe.targets, strict=True):
-            save_probe(probe.only(name), out / f"eval_{length}")
-            write_json(out / f"split_eval_{length}.json", split)
-        metrics = self._metrics(store, fits)
-        table = write_report(out, metrics, single.predictions, store)
-        write_json(out / "metrics.json", metrics)
-        return table
 
-    def _metrics(self, store: Store, fits: Fits) -> dict[str, Any]:
-        lengths = [int(length) for length in store.schema.coords["eval_length"]]
-        columns = store.table([*BASELINES])
-        numbers = {name: columns.column(name).to_numpy().astype(np.float64) for name in BASELINES}
-        alpha = float(store.fingerprint["settings"]["alpha"])
-        single = fits.single.predictions
-        compared = dict(zip(lengths, compare(single, numbers, fits.with_entropy, lengths, alpha), strict=True))
-        in_space = _in_tempnorm_space(fits.mean.predictions)
-        per_length = {}
-        for t, length in enumerate(lengths):
-            per_length[str(length)] = {
-                **fits.single.results[t].to_dict(),
-                **plain(compared[length]),
-                "fixed_penalty": fits.fixed.results[t].to_dict(),
-                "starting_point_mean": fits.mean.results[t].to_dict(),
-                "tempnorm_space": plain(score_part(in_space, "test", t)),
-            }
-        held_out = single.bootstraps["test"].n
-        return {
-            "per_length": per_length,
-            "starting_points": len(store),
-            "contexts": len(np.unique(single.group)),
-            "held_out_contexts": held_out,
-            "against_single_numbers": sentences(compared, held_out),
-            "generations": int(store.field("log_tempnorm").shape[1]),
-            "interval_level": LEVEL,
-        }
+def _save_probes(store: Store, out: Path, single: Fitted) -> None:
+    probe = LinearProbe.of(single.solution, single.data)
+    split = single.data.split_ids()
+    for length, name in zip(store.schema.coords["eval_length"], probe.targets, strict=True):
+        save_probe(probe.only(name), out / f"eval_{length}")
+        write_json(out / f"split_eval_{length}.json", split)
 
-    def _check(self, store: Store) -> None:
-        names = {field.name for field in store.schema.fields}
-        missing = {"starting_hidden", "log_tempnorm", "log_tempnorm_mean"} - names
-        if missing:
-            raise UserError(
-                f"{store.path} is no store of study 1: it lacks {', '.join(sorted(missing))}.\n"
-                f"Next: python collect.py --exp {self.reads}, or point --run at such a run."
-            )
-        least, contexts = 2 * (self.folds + 1), len(set(context_groups(store)))
-        if contexts < least:
-            raise UserError(
-                f"{store.path} holds {len(store)} starting points of {contexts} different contexts; {self.folds} folds "
-                f"and a test part need at least {least}.\nNext: collect more contexts, or lower --folds."
-            )
+
+def _result(store: Store, fits: Fits) -> TempnormResult:
+    lengths = [int(length) for length in store.schema.coords["eval_length"]]
+    columns = store.table([*BASELINES])
+    numbers = {name: columns.column(name).to_numpy().astype(np.float64) for name in BASELINES}
+    alpha = float(store.fingerprint["settings"]["alpha"])
+    single = fits.single.predictions
+    compared = dict(zip(lengths, compare(single, numbers, fits.with_entropy, lengths, alpha), strict=True))
+    in_space = _in_tempnorm_space(fits.mean.predictions)
+    per_length = {
+        str(length): LengthResult(
+            **shallow(fits.single.results[t]),
+            **shallow(compared[length]),
+            fixed_penalty=fits.fixed.results[t],
+            starting_point_mean=fits.mean.results[t],
+            tempnorm_space=score_part(in_space, "test", t),
+        )
+        for t, length in enumerate(lengths)
+    }
+    held_out = single.bootstraps["test"].n
+    return TempnormResult(
+        per_length=per_length,
+        starting_points=len(store),
+        contexts=len(np.unique(single.group)),
+        held_out_contexts=held_out,
+        against_single_numbers=sentences(compared, held_out),
+        generations=int(store.field("log_tempnorm").shape[1]),
+        interval_level=LEVEL,
+        shown=[_shown(single, t, lengths[t]) for t in dict.fromkeys((0, len(lengths) - 1))],
+    )
+
+
+def _shown(predictions: Predictions, target: int, length: int) -> PredictedTrue:
+    true, predicted, _ = predictions.part("test")
+    values = true[..., target]
+    with warnings.catch_warnings():  # a starting point without a value has no mean
+        warnings.simplefilter("ignore", RuntimeWarning)
+        mean = np.nanmean(values, 1)
+    return PredictedTrue(length, predicted[:, target].tolist(), values.ravel().tolist(), mean.tolist())
 
 
 def context_groups(store: Store) -> NDArray[np.str_]:

@@ -60,8 +60,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray]
 def test_every_output_is_there(trained: tuple[Path, np.ndarray]) -> None:
     out, _ = trained
     names = {p.name for p in out.iterdir()}
-    expected = {"metrics.json", "results.json", "RESULTS.md", "report.html", "config.yaml"}
-    expected |= {"r2_by_length.png", "predicted_against_true.png"}
+    expected = {"metrics.json", "results.json", "RESULTS.md", "report.html", "config.yaml", "result.json", "page.json"}
+    expected |= {"figures", "data"}
     expected |= {f"eval_{n}" for n in LENGTHS} | {f"split_eval_{n}.json" for n in LENGTHS}
     assert expected <= names
 

@@ -1,0 +1,194 @@
+"""The page of the ridge on log-tempnorm, as blocks."""
+
+from __future__ import annotations
+
+from lit_experiments.experiments.tempnorm.result import LengthResult, PredictedTrue, TempnormResult
+from lit_experiments.experiments.tempnorm.single_numbers import BASELINES, ENTROPY, EXACT
+from lit_experiments.reports.blocks import (
+    Cell,
+    Column,
+    Curves,
+    Note,
+    Page,
+    Panel,
+    Points,
+    Scatter,
+    Section,
+    Series,
+    Table,
+)
+from lit_experiments.reports.cells import interval
+from lit_experiments.reports.document import DEMONSTRATION
+from lit_experiments.statistics import Estimate
+from lit_experiments.tasks.task import Opened
+
+_LOWEST_R2 = -1.0  # where the figure ends: intervals from few contexts may reach thousands below, the table has them
+_MOST_DOTS = 1200
+_HEADS = {"prefix_length": "length", ENTROPY: "entropy", "log_one_step": "one step"}
+_SCORES = (
+    Column("L", "count", meaning="eval length in tokens"),
+    Column("test R2", "estimate"),
+    Column("ceiling", "estimate", meaning="share of the variance that lies between starting points"),
+    Column("R2 / ceiling", "number"),
+    Column("Spearman", "number"),
+    *(
+        Column(f"R2 of {head}", "number", meaning=f"a regression on {BASELINES[name]} alone")
+        for name, head in _HEADS.items()
+    ),
+    Column("at fixed penalty", "number"),
+    Column("R2 of the mean", "number", meaning="of the log of the mean over a starting point's continuations"),
+    Column("shuffled p", "p", meaning="of the same procedure on targets permuted between contexts"),
+)
+_AGAINST = (
+    Column("L", "count"),
+    Column("exact expectation", "estimate", meaning="-(alpha - 1) times the next-token entropy, unfitted"),
+    *(Column(f"hidden - {head}", "estimate") for head in _HEADS.values()),
+    Column("hidden - exact", "estimate"),
+    Column("beyond entropy", "estimate", meaning="R2 of entropy and states together minus that of the entropy"),
+)
+_SPACE = (
+    Column("L", "count"),
+    Column("R2", "estimate"),
+    Column("MAE", "estimate", None),
+    Column("MSE", "estimate", None),
+)
+_METHODS = (
+    "log-tempnorm_L = (alpha - 1) times the sum of log p over a continuation's first L tokens. One standardised ridge "
+    "per L, exact; penalty by cross-validation over contexts inside the training part; all starting points of a "
+    "context are on one side of every split. Intervals: {level:.0%}, bootstrap over held-out contexts. The ceiling is "
+    "the share of the variance that lies between starting points (one-way random effects): the most that any function "
+    "of the starting point can explain.",
+    "Exact expectation: at L = 1 the expectation of a continuation's log-tempnorm is -(alpha - 1) times the "
+    "next-token entropy; nothing predicts better on average. One step: log of sum p^alpha, which at L = 1 is the log "
+    "of E[tempnorm], not the expectation of its log. Differences (hidden - one number) are paired on the same "
+    "resamples; below 0 the one number predicts better. Beyond entropy: R2 of the entropy and a ridge on the hidden "
+    "vector for what it leaves, minus that of the entropy.",
+)
+
+
+def tempnorm_page(result: TempnormResult, data: Opened, demonstration: bool) -> Page:
+    """The page; demonstration: the data are the embedded model's."""
+    return Page(
+        title="Tempnorm: log-tempnorm from the hidden state at the starting point",
+        question="Can the hidden state at a prefix predict how much mass its continuations keep when every probability "
+        "is raised to a power?",
+        done=_done(result, data),
+        outcome=[*_best(result), *result.against_single_numbers],
+        certainty=f"Intervals are {result.interval_level:.0%}, from a bootstrap over {result.held_out_contexts} "
+        "held-out contexts; layer and penalty were chosen without them.",
+        sections=[
+            Section("Ridge per eval length", [_scores(result), _curve(result)]),
+            Section("The hidden vector versus one number", [_against(result)]),
+            Section("Predicted and true", [_scatter(result)]),
+            Section("In tempnorm space", [_space(result), Note(_IN_SPACE)], quiet=True),
+        ],
+        methods=[text.format(level=result.interval_level) for text in _METHODS],
+        cautions=[DEMONSTRATION] if demonstration else [],
+    )
+
+
+_IN_SPACE = "The predicted log of the mean tempnorm, exponentiated (at most 1), against the mean itself."
+
+
+def _done(result: TempnormResult, data: Opened) -> str:
+    return (
+        f"{result.starting_points} starting points of {result.contexts} different contexts "
+        f"({result.held_out_contexts} held out), {result.generations} continuations each of "
+        f"{data.setting('gen_length')} tokens after {data.setting('initial_wander')} wandering ones; alpha = "
+        f"{data.setting('alpha'):g}; hidden vector at {', '.join(data.setting('sites'))}."
+    )
+
+
+def _best(result: TempnormResult) -> list[str]:
+    """Where the ridge explains most, if its interval lies above 0 anywhere; nothing where there are no intervals."""
+    if not any(scores.test.r2.has_interval for scores in result.per_length.values()):
+        return []
+    above = {name: r.test.r2 for name, r in result.per_length.items() if r.test.r2.side_of(0) > 0}
+    if not above:
+        return ["At no eval length is the ridge seen to predict log-tempnorm of held-out contexts."]
+    length, best = max(above.items(), key=lambda item: item[1].value)
+    return [
+        f"The ridge predicts log-tempnorm of held-out contexts at L = {', '.join(above)}; test R2 is largest at L = "
+        f"{length}: {interval(best, 2)}, of at most {interval(result.per_length[length].ceiling, 2)}."
+    ]
+
+
+def _scores(result: TempnormResult) -> Table:
+    rows: list[list[Cell]] = [
+        [
+            int(length),
+            scores.test.r2,
+            scores.ceiling,
+            scores.of_ceiling.value,
+            scores.test.spearman.value,
+            *(scores.baselines[name].value for name in _HEADS),
+            scores.fixed_penalty.test.r2.value,
+            scores.starting_point_mean.test.r2.value,
+            scores.shuffled.p_value,
+        ]
+        for length, scores in result.per_length.items()
+    ]
+    return Table("scores", "", _SCORES, rows)
+
+
+def _against(result: TempnormResult) -> Table:
+    rows: list[list[Cell]] = [
+        [
+            int(length),
+            None if scores.exact is None else scores.exact.r2,
+            *(scores.hidden_less[name] for name in _HEADS),
+            scores.hidden_less.get(EXACT),
+            scores.beyond_entropy,
+        ]
+        for length, scores in result.per_length.items()
+    ]
+    return Table("against_one_number", "", _AGAINST, rows)
+
+
+def _space(result: TempnormResult) -> Table:
+    rows: list[list[Cell]] = [
+        [int(length), scores.tempnorm_space.r2, scores.tempnorm_space.mae, scores.tempnorm_space.mse]
+        for length, scores in result.per_length.items()
+    ]
+    return Table("tempnorm_space", "", _SPACE, rows)
+
+
+def _curve(result: TempnormResult) -> Curves:
+    lengths = [int(length) for length in result.per_length]
+    lines = list(result.per_length.values())
+    series = [
+        Series("ridge on the hidden vector", lengths, [scores.test.r2 for scores in lines]),
+        Series("noise ceiling", lengths, [scores.ceiling for scores in lines], "reference"),
+        Series("best single number", lengths, [_best_number(scores) for scores in lines], "control"),
+    ]
+    exact = [(length, scores.exact.r2) for length, scores in zip(lengths, lines, strict=True) if scores.exact]
+    if exact:
+        series.append(Series("exact expectation", [exact[0][0]], [exact[0][1].value], "reference"))
+    panel = Panel("", series, "R2 on held-out starting points", bounds=_bounds(lines))
+    caption = "Test R2 of the ridge with its interval, the noise ceiling, and the best baseline."
+    return Curves("r2_by_length", caption, "eval length L (tokens)", [panel])
+
+
+def _best_number(scores: LengthResult) -> float:
+    return max(estimate.value for estimate in scores.baselines.values())
+
+
+def _bounds(lines: list[LengthResult]) -> tuple[float | None, float | None]:
+    lowest: list[Estimate] = [scores.test.r2 for scores in lines]
+    return (_LOWEST_R2 if any(estimate.low < _LOWEST_R2 for estimate in lowest) else None), 1.05
+
+
+def _scatter(result: TempnormResult) -> Scatter:
+    caption = "Predicted and true log-tempnorm of held-out starting points, shortest and longest L; dashed: equal."
+    panels = [_points(shown) for shown in result.shown]
+    return Scatter("predicted_and_true", caption, "predicted (nats)", "true (nats)", panels, identity=True)
+
+
+def _points(shown: PredictedTrue) -> Points:
+    repeats = len(shown.single) // max(1, len(shown.predicted))
+    singles = [value for value in shown.predicted for _ in range(repeats)]
+    step = -(-len(singles) // _MOST_DOTS)
+    single, mean = "single continuations", "mean over continuations"
+    x, y = singles[::step], shown.single[::step]
+    groups = [single] * len(x) + [mean] * len(shown.mean)
+    return Points(f"L = {shown.length}", [*x, *shown.predicted], [*y, *shown.mean], group=groups)

@@ -1,0 +1,53 @@
+"""The index of all runs: what there is, and what is stale or unfinished."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lit_experiments.cli import main
+from lit_experiments.errors import EXIT_DONE, EXIT_USER
+from lit_experiments.reports.index import write_index
+from tests.toys import random_llama
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    model = random_llama(tmp_path_factory.mktemp("model"), seed=3)
+    small = ["--gen_length", "2", "--eval_lengths", "[1, 2]", "--gen_number", "2", "--initial_wander", "2"]
+    collect = ["collect", "--exp", "tempnorm", "--model", str(model), "--accelerator", "cpu", *small]
+    assert main([*collect, "--run", str(folder / "one"), "--limit", "30"]) == EXIT_DONE
+    fit = ["train", "--exp", "tempnorm_ridge", "--folds", "2", "--bootstraps", "20", "--shuffles", "1"]
+    assert main([*fit, "--accelerator", "cpu", "--run", str(folder / "one")]) == EXIT_DONE
+    return folder
+
+
+def test_a_run_is_listed_with_what_came_out(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(runs)]) == EXIT_DONE
+    assert capsys.readouterr().out.endswith(f"1 run. Index: {runs / 'index.html'}\n")
+    page = (runs / "index.html").read_text()
+    outcome = json.loads((runs / "one/tempnorm_ridge/page.json").read_text())["outcome"]
+    assert outcome[0].split(".")[0] in page
+    assert 'href="one/tempnorm_ridge/report.html"' in page
+    assert "up to date" in page
+
+
+def test_results_of_fewer_rows_are_stale_and_begun_ones_unfinished(runs: Path) -> None:
+    results = runs / "one/tempnorm_ridge/results.json"
+    kept = results.read_text()
+    content = json.loads(kept)
+    content["identity"]["rows"] = 12
+    results.write_text(json.dumps(content))
+    (run,) = write_index(runs)[1]
+    assert [(task.state, task.reason) for task in run.tasks] == [("stale", "made from 12 rows; the store has 30 now")]
+    results.unlink()
+    (run,) = write_index(runs)[1]
+    assert [task.state for task in run.tasks] == ["unfinished"]
+    results.write_text(kept)
+
+
+def test_a_folder_without_runs_is_one_mistake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(tmp_path)]) == EXIT_USER
+    assert "holds no run" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
