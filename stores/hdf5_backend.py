@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from .backends import FieldPlan, Located, WrittenFiles
 from .chunks import BIT_SHUFFLE, LEVEL, Layout, encode_chunks
 from .errors import BackendMismatch, CorruptStore
 from .files import Files, LocalFiles
 from .hdf5_file import writing
+from .segment_files import FieldPlan, Located, WrittenFiles
 
 _CHECKSUMS = ".crc32c"
 

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .backends import Backend, Located, backend
+from .backends import Backend, backend
 from .chunks import Layout
 from .errors import CorruptStore
 from .files import Files
 from .rows import PARTS, Manifest, Place, read_rows
 from .schema import Field
+from .segment_files import Located
 from .workers import pool
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .backends import FieldPlan, WrittenFiles, backend
+from .backends import backend
 from .checksums import BLOCK_BYTES
 from .chunks import Fetch, Layout, Pieces, fill_value
 from .errors import CorruptStore, RecordError, StoreError, WriteFailed
@@ -27,6 +27,7 @@ from .heads import publish_head, start_head, update_heads
 from .records import Encoded, Records, encode_records
 from .rows import SEGMENT, Manifest, Place, encode_rows, length_column, offset_column, pack_checksums
 from .schema import EXPONENT_SUFFIX, Field, Schema
+from .segment_files import FieldPlan, WrittenFiles
 from .store_file import read_header, require_current
 
 

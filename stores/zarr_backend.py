@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from .backends import FieldPlan, Located, WrittenFiles
 from .checksums import crc32c
 from .chunks import LEVEL, Layout, encode_chunks
 from .errors import CorruptStore
 from .files import Files
+from .segment_files import FieldPlan, Located, WrittenFiles
 
 _EMPTY = np.uint64(2**64 - 1)
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.code_counts import cycles, imports
+
 ROOT = Path(__file__).resolve().parent.parent
 # What each package may import besides itself; modules beside the packages are everybody's.
 COMMON = {"errors", "units", "quiet", "plain", "launch", "signals", "ranges", "trainer"}
@@ -51,6 +53,14 @@ def test_imports_point_one_way(package: str) -> None:
     for path in files:
         extra = _imports(path) - ALLOWED[package] - {package}
         assert not extra, f"{path} imports {extra}"
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    graph = imports(ROOT)
+    assert len(graph) > 300
+    assert graph["lit_experiments.tasks.task"] >= {"stores", "lit_experiments.tasks.reads"}
+    assert cycles(graph) == []
+    assert cycles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [["a", "b", "c"]]
 
 
 def test_experiments_never_import_each_other() -> None:

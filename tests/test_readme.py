@@ -1,15 +1,17 @@
 """What the README shows works as shown."""
 
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import stores
 from lit_experiments.cli import main
-from lit_experiments.errors import EXIT_DONE
+from lit_experiments.errors import EXIT_DONE, EXIT_USER
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -28,6 +30,10 @@ def own_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     configs = folder / "configs" / "collect"
     configs.mkdir(parents=True)
     (configs / "mine.yaml").write_text(_block("yaml", "class_path: mine.MyCollector"), encoding="utf-8")
+    (folder / "mine_norms.py").write_text(_block("python", "class MeanNorms"), encoding="utf-8")
+    configs = folder / "configs" / "analyze"
+    configs.mkdir()
+    (configs / "mine_norms.yaml").write_text(_block("yaml", "class_path: mine_norms.MeanNorms"), encoding="utf-8")
     return folder
 
 
@@ -39,6 +45,31 @@ def test_a_study_of_ones_own_is_one_file_and_one_yaml(own_study: Path) -> None:
     assert len(store) == 7
     lengths = [len(ids) for ids in store.table(["input_ids"]).column(0).to_pylist()]
     assert store["resid"].lengths().tolist() == lengths
+
+
+def test_its_analysis_is_one_file_and_one_yaml_too(own_study: Path) -> None:
+    lines = sum(len(path.read_text().splitlines()) for path in own_study.glob("**/mine_norms.*"))
+    assert lines < 120
+    command = [sys.executable, "-m", "lit_experiments.cli"]
+    collect = [*command, "collect", "--exp", "mine", "--limit", "7", "--run", "runs/mine"]
+    subprocess.run(collect, cwd=own_study, capture_output=True, check=True)
+    analyze = [*command, "analyze", "--exp", "mine_norms", "--run", "runs/mine"]
+    done = subprocess.run(analyze, cwd=own_study, capture_output=True, text=True, check=False)
+    assert done.returncode == EXIT_DONE, done.stderr
+    assert "mean norm" in done.stdout
+    out = own_study / "runs" / "mine" / "mine_norms"
+    names = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
+    assert names >= {"result.json", "RESULTS.md", "report.html", "data/norms.csv", "figures/norm_by_layer.svg"}
+    store = stores.open_store(own_study / "runs" / "mine" / "store")
+    means = [np.linalg.norm(row["resid"][:, 1:].astype(float), axis=-1).mean(-1) for row in store.iter_rows(["resid"])]
+    written = json.loads((out / "result.json").read_text())
+    assert written["layers"] == store.schema.coords["layer"]
+    assert [norm["value"] for norm in written["norm"]] == pytest.approx(np.mean(means, 0).tolist())
+    shown = subprocess.run([*analyze, "--help"], cwd=own_study, capture_output=True, text=True, check=True).stdout
+    assert "Tokens left out at the beginning of every text. (default: 1)" in " ".join(shown.split())
+    assert "Resamples of the bootstrap over groups. (default: 1000)" in " ".join(shown.split())
+    wrong = subprocess.run([*analyze, "--skip", "-1"], cwd=own_study, capture_output=True, text=True, check=False)
+    assert (wrong.returncode, wrong.stderr) == (EXIT_USER, "error: skip must be at least 0, found -1.\n")
 
 
 def test_its_options_are_in_the_help(own_study: Path) -> None:

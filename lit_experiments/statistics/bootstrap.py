@@ -61,6 +61,24 @@ class GroupBootstrap:
             summed[:, column] = np.bincount(self.unit_of_row, flat[:, column], self.units)
         return summed.reshape(self.units, *rows.shape[1:])
 
+    def mean(self, values: ArrayLike, within: Range | None = None) -> NDArray[np.object_]:
+        """Estimates [*batch] of the mean over rows of values [row, *batch]; NaN is no value.
+
+        within: as in `from_sums`.
+        """
+        numbers = np.asarray(values, np.float64)
+        known = ~np.isnan(numbers)
+        return self.ratio(np.where(known, numbers, 0.0), known, within)
+
+    def ratio(self, above: ArrayLike, below: ArrayLike, within: Range | None = None) -> NDArray[np.object_]:
+        """Estimates [*batch] of the sum of `above` over that of `below`, both [row, *batch]; NaN where that is 0."""
+        terms = np.stack([np.asarray(above, np.float64), np.asarray(below, np.float64)], axis=-1)
+        return self.from_sums(self.sums(terms), ratio_of_sums, within)
+
+    def difference(self, first: ArrayLike, second: ArrayLike, within: Range | None = None) -> NDArray[np.object_]:
+        """Estimates [*batch] of the mean of first - second over the rows that have both, [row, *batch]."""
+        return self.mean(np.asarray(first, np.float64) - np.asarray(second, np.float64), within)
+
     def from_sums(
         self, sums: ArrayLike, statistic: Callable[[Floats], Floats], within: Range | None = None
     ) -> NDArray[np.object_]:
@@ -141,6 +159,12 @@ class GroupBootstrap:
             middle = float(center[at]) if np.isfinite(center[at]) else np.nan
             out[at] = Estimate(middle, *bounds, int(n[at]), self.level)
         return out
+
+
+def ratio_of_sums(sums: Floats) -> Floats:
+    """The first of two sums [..., 2] over the second; NaN where that is 0."""
+    above, below = sums[..., 0], sums[..., 1]
+    return np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > 0)
 
 
 def _agreeing(value: float, groups: int, tail: float, within: Range) -> Range:

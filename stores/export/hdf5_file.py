@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..backends import FieldPlan
 from ..chunks import BIT_SHUFFLE, LEVEL, blosc_frame, encode_chunks
 from ..errors import ExportError
 from ..files import LocalFiles
 from ..hdf5_file import writing
 from ..reader import Store
+from ..segment_files import FieldPlan
 from .variables import Variable, attributes, field_plans, variables
 
 _GZIP_LEVEL = 4

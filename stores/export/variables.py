@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..backends import FieldPlan
 from ..errors import ExportError
 from ..field_view import FieldView
 from ..fingerprint import fingerprint_hash
 from ..reader import Store
 from ..schema import SAMPLE
+from ..segment_files import FieldPlan
 from ..writer import plan_field
 
 ROWS = "rows"

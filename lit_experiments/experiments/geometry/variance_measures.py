@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lit_experiments.statistics import Estimate, GroupBootstrap
-from lit_experiments.statistics.spread import Spread, spread
+from lit_experiments.statistics.bootstrap import ratio_of_sums
+from lit_experiments.statistics.spread import spread
 from stores import Store
 
 Floats = NDArray[np.float64]
@@ -46,38 +47,40 @@ def measure(store: Store) -> Spreads:
     reached = np.zeros((*shape[:2], checkpoints), np.int64)
     sampled = np.zeros(shape[:2], np.int64)
     for row in store.iter_rows(["latents"]):
-        at = (problems.index(row["problem_id"]), temperatures.index(row["temperature"]))
+        place = (problems.index(row["problem_id"]), temperatures.index(row["temperature"]))
         latents = row["latents"]
-        there = ~np.isnan(latents).any((0, 3))  # [C, N]
-        reached[at], sampled[at] = there.sum(1), there.shape[1]
+        reaches = ~np.isnan(latents).any((0, 3))  # [C, N]
+        reached[place], sampled[place] = reaches.sum(1), reaches.shape[1]
         for layer, checkpoint in np.ndindex(layers, checkpoints):
-            chosen = there[checkpoint]
-            _note(values, (*at, layer, checkpoint), spread(latents[layer, checkpoint, chosen]))
+            chosen = reaches[checkpoint]
+            measured = spread(latents[layer, checkpoint, chosen])
+            for name in MEASURES:
+                values[name][(*place, layer, checkpoint)] = getattr(measured, name)
             if checkpoint:
-                before[(*at, layer, checkpoint)] = spread(latents[layer, checkpoint - 1, chosen]).variance
+                before[(*place, layer, checkpoint)] = spread(latents[layer, checkpoint - 1, chosen]).variance
     return Spreads(problems, temperatures, values, before, reached, sampled)
 
 
 def over_problems(spreads: Spreads, boot: GroupBootstrap) -> dict[str, NDArray[np.object_]]:
     """{measure: Estimate [T, L, C]}: means over the problems that have a value."""
-    return {name: boot.from_sums(boot.sums(_with_count(values)), _mean) for name, values in spreads.values.items()}
+    return {name: boot.mean(values) for name, values in spreads.values.items()}
 
 
 def growth(spreads: Spreads, boot: GroupBootstrap) -> NDArray[np.object_]:
     """Estimate [T, L, C]: mean variance over that at the checkpoint before, of the same completions; C = 0 is void."""
     after = spreads.values["variance"]
     both = ~np.isnan(after) & ~np.isnan(spreads.before)
-    terms = np.stack([np.where(both, after, 0), np.where(both, spreads.before, 0)], axis=-1)
-    return boot.from_sums(boot.sums(terms), lambda sums: _ratio(sums[..., 0], sums[..., 1]))
+    return boot.ratio(np.where(both, after, 0), np.where(both, spreads.before, 0))
 
 
 def peak(values: Floats, boot: GroupBootstrap) -> Estimate:
     """The index of the layer whose mean over problems [P, L] is largest, with its interval over the resamples; without
     a value where nothing varies."""
-    sums = boot.sums(_with_count(values))
+    known = ~np.isnan(values)
+    sums = boot.sums(np.stack([np.where(known, values, 0), known], axis=-1))
 
     def largest(counts: Floats) -> float:
-        means = _mean(np.tensordot(counts, sums, 1))
+        means = ratio_of_sums(np.tensordot(counts, sums, 1))
         return float(np.nanargmax(means)) if (means > 0).any() else np.nan
 
     return boot.from_counts(largest)
@@ -88,21 +91,3 @@ def verdict(ratio: Estimate) -> str:
     if not ratio.has_interval:
         return f"not told ({ratio.no_interval})" if np.isfinite(ratio.value) else "not told"
     return {1: "grows", -1: "shrinks", 0: "no change told"}[ratio.side_of(1)]
-
-
-def _note(values: dict[str, Floats], at: tuple[int, ...], found: Spread) -> None:
-    for name in MEASURES:
-        values[name][at] = getattr(found, name)
-
-
-def _with_count(values: Floats) -> Floats:
-    there = ~np.isnan(values)
-    return np.stack([np.where(there, values, 0), there.astype(np.float64)], axis=-1)
-
-
-def _mean(sums: Floats) -> Floats:
-    return _ratio(sums[..., 0], sums[..., 1])
-
-
-def _ratio(above: Floats, below: Floats) -> Floats:
-    return np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > 0)
