@@ -5,7 +5,9 @@ Knows nothing of the classes that the files name.
 
 from __future__ import annotations
 
+from copy import deepcopy
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -70,10 +72,16 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise UserError(f"Cannot read the configuration {path}: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not valid YAML: byte {error.start} is not UTF-8 text.") from error
-    content = strict_yaml.load(text, str(path))
+    content = _parsed(text, str(path))
     if not isinstance(content, dict):
         raise UserError(f"{path} must hold a mapping (key: value lines), found {type(content).__name__}.")
-    return content
+    return deepcopy(content)
+
+
+@cache
+def _parsed(text: str, name: str) -> Any:
+    """A command reads some files several times, and parsing is what its help takes longest for."""
+    return strict_yaml.load(text, name)
 
 
 def checked(content: dict[str, Any], path: Path) -> dict[str, Any]:

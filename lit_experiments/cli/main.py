@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 from lit_experiments.errors import EXIT_DONE, EXIT_FAILED, EXIT_STOPPED, EXIT_USER, UserError
 from lit_experiments.launch import current, report_end
@@ -139,9 +140,17 @@ def _other_verb(verb: str) -> Callable[[list[str]], int]:
         from lit_experiments.cli import report_verb
 
         return report_verb.report
+    return partial(_store_verb, verb)
+
+
+def _store_verb(verb: str, rest: list[str]) -> int:
+    from lit_experiments.cli.store_parsers import PARSERS
+
+    args = PARSERS[verb](rest)
     from lit_experiments.cli import store_verbs
 
-    return {"inspect": store_verbs.inspect, "verify": store_verbs.verify, "export": store_verbs.export}[verb]
+    run = {"inspect": store_verbs.inspect, "verify": store_verbs.verify, "export": store_verbs.export}[verb]
+    return run(args)
 
 
 def _version() -> str:

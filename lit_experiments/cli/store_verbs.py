@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
 import stores
 from lit_experiments.cli import configs
 from lit_experiments.cli.places import local_folder, local_path
-from lit_experiments.cli.verb_parser import VerbParser
+from lit_experiments.cli.store_parsers import COMPRESSIONS, FORMATS
 from lit_experiments.cli.verbs import say
 from lit_experiments.errors import EXIT_DONE, EXIT_FAILED, UserError
-from stores.export import COMPRESSIONS, FORMATS
+from lit_experiments.reports.store_summary import differences, first_rows, store_summary
 from stores.files import open_files
 
 _OURS = "lit_experiments."
 _IN_OWN_LAYOUT = ("npy", "json")  # formats that a study may write in a layout of its own
 
 
-def inspect(argv: list[str]) -> int:
+def inspect(args: Namespace) -> int:
     """Prints what a store holds, what its study has to say of it, and how it differs from another one."""
-    from lit_experiments.reports.store_summary import differences, first_rows, store_summary
-
-    parser = _parser("inspect", "What a store holds: rows, fields, sizes, provenance, and its study's own numbers.")
-    parser.add_argument("--examples", type=int, default=0, metavar="N", help="also show the first N samples")
-    parser.add_argument("--compare_with", metavar="RUN", help="a second run, to be shown side by side")
-    _add_exp(parser)
-    args = parser.parse_args(argv)
     if args.examples < 0:
         raise UserError(f"--examples must be at least 0, found {args.examples}.")
     path = store_path(args.run)
@@ -46,10 +39,8 @@ def inspect(argv: list[str]) -> int:
     return EXIT_DONE
 
 
-def verify(argv: list[str]) -> int:
+def verify(args: Namespace) -> int:
     """Re-reads everything; exit code 1 and a line for each problem when something is wrong."""
-    parser = _parser("verify", "Re-read every byte of a store against its checksums.")
-    args = parser.parse_args(argv)
     path = store_path(args.run)
     problems = stores.verify(path)
     for problem in problems:
@@ -61,22 +52,9 @@ def verify(argv: list[str]) -> int:
     return EXIT_DONE
 
 
-def export(argv: list[str]) -> int:
+def export(args: Namespace) -> int:
     """Writes a store, or a trained probe, in a format that other tools read."""
-    parser = _parser("export", "Write a store (or a trained probe) in a format that other tools read.")
     known = [*FORMATS, "json", "sklearn"]
-    formats = (
-        f"{', '.join(FORMATS)}; json for runs of prefill_dynamics; sklearn for a folder with a trained probe, or the "
-        "results of tempnorm_ridge"
-    )
-    parser.add_argument("--format", required=True, metavar="NAME", help=formats)
-    parser.add_argument("--out", required=True, metavar="PATH", help="file or folder; must not exist yet")
-    packed = f"for hdf5: {', '.join(COMPRESSIONS)} ({COMPRESSIONS[0]} if left out; blosc is quick but needs a plugin)"
-    parser.add_argument("--compression", metavar="NAME", help=packed)
-    _add_exp(parser)
-    parser.add_argument("--pad", choices=("left", "right"), help="npy of study 3: the padded side (default: right)")
-    parser.add_argument("--short_names", action="store_true", help="npy of study 3: folders self_conf, other_conf")
-    args = parser.parse_args(argv)
     if args.format not in known:
         near = configs.nearest(args.format, known)
         raise UserError(f'Unknown --format "{args.format}".{near} Allowed: {", ".join(known)}.')
@@ -208,13 +186,3 @@ def _class_path(store: stores.Store) -> str | None:
     config = store.provenance.get("config")
     named = config.get("class_path") if isinstance(config, dict) else None
     return named if isinstance(named, str) else None
-
-
-def _add_exp(parser: ArgumentParser) -> None:
-    parser.add_argument("--exp", metavar="NAME", help="the store's study, where it is one of your own configs/collect")
-
-
-def _parser(verb: str, text: str) -> VerbParser:
-    parser = VerbParser(verb, text)
-    parser.add_argument("run", metavar="RUN", help="folder of a run, e.g. runs/tempnorm")
-    return parser

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 import stores
+from lit_experiments.cli import store_parsers
 from lit_experiments.cli.main import main
 from lit_experiments.errors import EXIT_DONE, EXIT_FAILED, EXIT_USER
+from stores.export import dispatch
 
 SCHEMA = stores.Schema(
     (stores.Field("x", ("sample", "hidden"), (None, 2), "float16", "1", ""),), (stores.Column("text", "string", ""),)
@@ -164,3 +166,8 @@ def test_a_url_of_a_local_folder_is_that_folder(here):
     assert (here / "local" / "store.json").exists()
     with stores.lock.exclusive(f"file://{here}/local", 0) as held:
         assert held.held
+
+
+def test_what_export_offers_is_what_the_stores_can_write() -> None:
+    assert tuple(dispatch.FORMATS) == store_parsers.FORMATS
+    assert store_parsers.COMPRESSIONS == dispatch.COMPRESSIONS

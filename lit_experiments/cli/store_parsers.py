@@ -1,0 +1,53 @@
+"""The options of `inspect`, `verify` and `export`. Loads no store code, so that their help is quick."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Callable
+
+from lit_experiments.cli.verb_parser import VerbParser
+
+FORMATS = ("jsonl", "npy", "safetensors", "parquet", "zarr", "hdf5")
+COMPRESSIONS = ("gzip", "none", "blosc")
+"""What `stores.export` offers; a test holds the two together."""
+
+
+def _inspect(argv: list[str]) -> Namespace:
+    parser = _parser("inspect", "What a store holds: rows, fields, sizes, provenance, and its study's own numbers.")
+    parser.add_argument("--examples", type=int, default=0, metavar="N", help="also show the first N samples")
+    parser.add_argument("--compare_with", metavar="RUN", help="a second run, to be shown side by side")
+    _add_exp(parser)
+    return parser.parse_args(argv)
+
+
+def _verify(argv: list[str]) -> Namespace:
+    return _parser("verify", "Re-read every byte of a store against its checksums.").parse_args(argv)
+
+
+def _export(argv: list[str]) -> Namespace:
+    parser = _parser("export", "Write a store (or a trained probe) in a format that other tools read.")
+    formats = (
+        f"{', '.join(FORMATS)}; json for runs of prefill_dynamics; sklearn for a folder with a trained probe, or the "
+        "results of tempnorm_ridge"
+    )
+    parser.add_argument("--format", required=True, metavar="NAME", help=formats)
+    parser.add_argument("--out", required=True, metavar="PATH", help="file or folder; must not exist yet")
+    packed = f"for hdf5: {', '.join(COMPRESSIONS)} ({COMPRESSIONS[0]} if left out; blosc is quick but needs a plugin)"
+    parser.add_argument("--compression", metavar="NAME", help=packed)
+    _add_exp(parser)
+    parser.add_argument("--pad", choices=("left", "right"), help="npy of study 3: the padded side (default: right)")
+    parser.add_argument("--short_names", action="store_true", help="npy of study 3: folders self_conf, other_conf")
+    return parser.parse_args(argv)
+
+
+PARSERS: dict[str, Callable[[list[str]], Namespace]] = {"inspect": _inspect, "verify": _verify, "export": _export}
+
+
+def _parser(verb: str, text: str) -> VerbParser:
+    parser = VerbParser(verb, text)
+    parser.add_argument("run", metavar="RUN", help="folder of a run, e.g. runs/tempnorm")
+    return parser
+
+
+def _add_exp(parser: VerbParser) -> None:
+    parser.add_argument("--exp", metavar="NAME", help="the store's study, where it is one of your own configs/collect")
