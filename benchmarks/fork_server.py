@@ -1,4 +1,5 @@
-"""Starts `lit-experiments` commands by forking a process that has imported everything: a start costs no seconds.
+"""Starts `lit-experiments` commands by forking a process that has imported everything: a start costs no seconds, and
+neither does that of the command's workers (forked_workers.py).
 
 Reads one JSON order a line from standard input, writes one number a line. {"start": argv, "folder": path, "env": {}}
 forks and answers the child's pid; {"wait": pid} answers its exit code, or -1000 while it runs. One thread only: forking
@@ -76,14 +77,22 @@ class Forked:
 
 def _child(argv: list[str], folder: str, env: dict[str, str]) -> None:
     from benchmarks.process_tree import MARK
-    from lit_experiments.cli import console
-    from lit_experiments.errors import EXIT_FAILED
 
     os.environ.update(env, **{MARK: folder})
     os.chdir(folder)
     with Path("log.txt").open("ab", buffering=0) as out:
         os.dup2(out.fileno(), 1)
         os.dup2(out.fileno(), 2)
+    _run(argv)
+
+
+def _run(argv: list[str]) -> None:
+    """Runs a command, whose workers will be forked too, and ends the process."""
+    from benchmarks.forked_workers import take_over
+    from lit_experiments.cli import console
+    from lit_experiments.errors import EXIT_FAILED
+
+    take_over(_run)
     code = EXIT_FAILED
     try:
         console(argv)
@@ -111,8 +120,11 @@ def serve() -> None:
     import torch
 
     import lit_experiments.cli
+    import lit_experiments.cli.learning
+    import lit_experiments.cli.pipelines
     import lit_experiments.collecting.run
     import lit_experiments.experiments.prefill_dynamics.analysis
+    import lit_experiments.experiments.prefill_dynamics.collect
     import lit_experiments.experiments.tempnorm.collect
     import lit_experiments.experiments.tempnorm.train  # noqa: F401 - imported here so that the children need not
 

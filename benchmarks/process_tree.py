@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 MARK = "KILL_POINTS_FOLDER"  # in the environment of every process that is started for a folder, and of no other
+_MEMBERS = ".members"  # beside the folder: a file for every process whose environment /proc does not show
 
 
 def family(pid: int, folder: Path) -> set[int]:
@@ -21,7 +22,21 @@ def family(pid: int, folder: Path) -> set[int]:
 def marked(folder: Path) -> set[int]:
     """All running processes that were started for a folder."""
     mark = f"{MARK}={folder}".encode()
-    return {pid for pid in _processes() if mark in _environment(pid) and is_running(pid)}
+    members = {pid for pid in _processes() if mark in _environment(pid)} | set(_enlisted(folder))
+    return {pid for pid in members if is_running(pid)}
+
+
+def enlist(folder: str, rank: str | None) -> None:
+    """Says that this process, which was forked, was started for a folder. rank: among the workers of a command."""
+    members = Path(folder + _MEMBERS)
+    members.mkdir(exist_ok=True)
+    (members / str(os.getpid())).write_text("" if rank is None else f"rank {rank}")
+
+
+def _enlisted(folder: Path) -> dict[int, str]:
+    """Process id -> "rank N", or nothing for one that is no worker."""
+    files = Path(f"{folder}{_MEMBERS}").glob("*")
+    return {int(file.name): file.read_text() for file in files}
 
 
 def workers(folder: Path) -> dict[str, int]:
@@ -31,6 +46,7 @@ def workers(folder: Path) -> dict[str, int]:
     by_rank: dict[str, int] = {}
     for pid, env in supervised.items():
         by_rank[f"rank {next((word[5:].decode() for word in env if word.startswith(b'RANK=')), '?')}"] = pid
+    by_rank |= {rank: pid for pid, rank in _enlisted(folder).items() if rank and is_running(pid)}
     return by_rank
 
 

@@ -258,7 +258,8 @@ def _number_axis(title: str, nice: bool = True) -> Spec:
 
 def _domain(bounds: tuple[float | None, float | None]) -> Spec:
     low, high = bounds
-    scale: Spec = {"zero": False, "nice": True, "clamp": False}
+    # Clamped: what lies far outside of the bounds would make the picture as large. Pointing at it shows the number.
+    scale: Spec = {"zero": False, "nice": True, "clamp": bounds != (None, None)}
     if low is not None:
         scale["domainMin"] = low
     if high is not None:

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ from lit_experiments.reports.cells import cell_text
 from lit_experiments.reports.document import Source
 from lit_experiments.reports.frames import records
 from lit_experiments.reports.markdown import markdown_page
+from lit_experiments.reports.pictures import write_pictures
 from lit_experiments.reports.terminal import terminal_text
 from lit_experiments.reports.vegalite import specification
 from lit_experiments.reports.write import write_page
@@ -162,6 +164,16 @@ def test_a_figure_is_drawn_from_the_numbers_that_are_written(figure: Curves, wri
         for key in ("value", "low", "high"):
             if record.get(key) is not None:
                 assert json.dumps(record[key]) in text
+
+
+def test_what_lies_outside_of_the_bounds_does_not_enlarge_the_picture(tmp_path: Path) -> None:
+    values = [Estimate(0.5, -3456.0, 0.75, 20, 0.95), Estimate(-900.0, -1e6, 0.75, 20, 0.95)]
+    levels = [Level("far", Estimate(-1e5, -1e6, 0.5, 20, 0.95))]
+    panel = Panel("", [Series("states", [1, 2], values)], "R2", levels, (-1, 1.05))
+    write_pictures(Curves("far", "Far.", "length", [panel]), tmp_path)
+    assert (tmp_path / "far.png").stat().st_size < 300_000
+    height = float(re.search(r'height="([\d.]+)"', (tmp_path / "far.svg").read_text())[1])
+    assert height < 600
 
 
 def test_the_page_is_one_file_that_needs_no_network(written: Path) -> None:
