@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 
 from lit_experiments.reports.blocks import Figure
@@ -45,6 +46,7 @@ def write_pictures(figure: Figure, folder: Path) -> None:
         draft.replace(path)
 
 
+@cache
 def chart_library() -> str:
     """The JavaScript that draws charts, so that a page works from disk and without a network."""
     import vl_convert
