@@ -78,7 +78,7 @@ class _Change:
         out["gains"] = {
             name: self._compared(*(self._gain(run, name) for run in range(2)))[0]
             for name in CONTROLS
-            if all(name in each["controls"] for each in self.pairs)
+            if all(each["controls"].get(name) for each in self.pairs)
         }
         return out
 
