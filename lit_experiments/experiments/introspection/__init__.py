@@ -5,7 +5,8 @@ letters    answer letters resolved to tokens in context, and the distribution ov
 collect    the collector: one prefill per question and pass
 export     .npy files per pass and layer
 analysis   what the analyses share
-probes, probe_data, probe_targets, probe_results, scoring, twin, probes_report      train --exp introspection_probes
+probes, probe_data, probe_targets, probe_evaluation, scoring, twin, probes_result, probes_page
+           train --exp introspection_probes
 probe_files, pair_blocks        what the probes left, and blocks on pairs of states and target, for the next two
 emergence                       analyze --exp introspection_probing
 surface_control                 analyze --exp introspection_surface; what can be read off a question without a model
