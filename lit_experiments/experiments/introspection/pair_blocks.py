@@ -50,9 +50,9 @@ def target_panels(
     """One panel per target, with the lines and levels of its pairs."""
     panels = []
     for target in targets_of(pairs):
-        some = [pair for pair in pairs if pair.target == target]
-        bounds = (_FLOOR if some[0].score == R2 else 0.0, _TOP)
-        panels.append(Panel(target, series(some), NAMES[some[0].score], levels(some), bounds))
+        same = [pair for pair in pairs if pair.target == target]
+        bounds = (_FLOOR if same[0].score == R2 else 0.0, _TOP)
+        panels.append(Panel(target, series(same), NAMES[same[0].score], levels(same), bounds))
     return panels
 
 

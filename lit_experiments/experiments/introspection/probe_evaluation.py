@@ -226,7 +226,7 @@ class _Held:
 
     @property
     def solution(self) -> Solution:
-        assert self.fitted.ridge is not None, "asked for targets that are numbers"
+        assert self.fitted.ridge is not None, "needed for targets that are numbers"
         return self.fitted.ridge[0]
 
 
@@ -244,9 +244,9 @@ def _probed(held: _Held, target: Target) -> _Probed:
         classes, _ = held.fitted.classes[target.key]
         penalty = classes.penalties[classes.penalty_index[:, 0]].tolist()
         return _Probed(held.classes[target.key], int(classes.layer_index[0]), penalty)
-    at, solution = held.fitted.columns.where[target.key, "hidden"], held.solution
-    penalty = solution.penalties[solution.penalty_index[:, at[0]]].tolist()
-    return _Probed(held.ridge[:, :, at], int(solution.layer_index[at[0]]), penalty)
+    columns, solution = held.fitted.columns.where[target.key, "hidden"], held.solution
+    penalty = solution.penalties[solution.penalty_index[:, columns[0]]].tolist()
+    return _Probed(held.ridge[:, :, columns], int(solution.layer_index[columns[0]]), penalty)
 
 
 def _linear(
@@ -258,9 +258,9 @@ def _linear(
     hidden = where[target.key, "hidden"]
     arrays, chosen = {"linear": held.ridge[:, :, hidden]}, {"linear": _layer_of(held.solution, hidden)}
     for name, control in controls.items():
-        at, alone = where[target.key, name], control.predicted[questions.test][:, None, :]
-        arrays |= {name: alone, f"{name}_hidden": alone + held.ridge[:, :, at]}
-        chosen[f"{name}_hidden"] = _layer_of(held.solution, at)
+        rest, alone = where[target.key, name], control.predicted[questions.test][:, None, :]
+        arrays |= {name: alone, f"{name}_hidden": alone + held.ridge[:, :, rest]}
+        chosen[f"{name}_hidden"] = _layer_of(held.solution, rest)
     return arrays, chosen
 
 
@@ -277,8 +277,8 @@ def _shuffled(held: _Held, target: Target, questions: Questions, boot: GroupBoot
     roles = [role for key, role in where if key == target.key and role.startswith("shuffle")]
     scores, chosen = np.zeros((len(roles), held.ridge.shape[1])), []
     for k, role in enumerate(roles):
-        at = where[target.key, role]
+        columns = where[target.key, role]
         true = shuffled(target, seed, k).values[questions.test][known]
-        scores[k] = Scorer(target.score, true, boot).value(held.ridge[known][:, :, at])
-        chosen.append(float(scores[k, _layer_of(held.solution, at)]))
+        scores[k] = Scorer(target.score, true, boot).value(held.ridge[known][:, :, columns])
+        chosen.append(float(scores[k, _layer_of(held.solution, columns)]))
     return scores, chosen

@@ -120,9 +120,9 @@ class IntrospectionProbing(ProbeAnalysis[EmergenceResult]):
             return Lag(Estimate.undefined(0, LEVEL), float("nan"), absent)
         index = {(pair.states, pair.target): pair.onset.index for pair in pairs}
         first, second = (np.array(index[key], np.float64) for key in (EARLIER, LATER))  # NaN where there is no onset
-        drawn = onsets[LATER] - onsets[EARLIER]
-        estimate = self.resampler(files.test).from_draws(second - first, drawn).item()
-        return Lag(estimate, float(np.isnan(drawn).mean()), [])
+        lags = onsets[LATER] - onsets[EARLIER]
+        estimate = self.resampler(files.test).from_draws(second - first, lags).item()
+        return Lag(estimate, float(np.isnan(lags).mean()), [])
 
 
 def first_above(scores: Floats, bound: Floats) -> Floats:
@@ -131,12 +131,12 @@ def first_above(scores: Floats, bound: Floats) -> Floats:
     return np.where(above.any(1), above.argmax(1).astype(np.float64), np.nan)
 
 
-def onset_of(index: float, drawn: Floats, layers: list[str], questions: int) -> Onset:
+def onset_of(index: float, resampled: Floats, layers: list[str], questions: int) -> Onset:
     """The onset by name with its percentile interval over resamples, in which "no layer" comes after the last."""
-    ordered = np.sort(np.where(np.isnan(drawn), np.inf, drawn))
+    ordered = np.sort(np.where(np.isnan(resampled), np.inf, resampled))
     bounds = [ordered[min(len(ordered) - 1, int(np.floor(q * len(ordered))))] for q in _TAILS]
     if questions < LEAST_GROUPS:
         bounds = [np.inf, np.inf]
     first, low, high = (int(place) if np.isfinite(place) else None for place in (index, *bounds))
     name, name_low, name_high = (None if place is None else layers[place] for place in (first, low, high))
-    return Onset(name, name_low, name_high, first, low, high, float(np.isnan(drawn).mean()), questions)
+    return Onset(name, name_low, name_high, first, low, high, float(np.isnan(resampled).mean()), questions)
