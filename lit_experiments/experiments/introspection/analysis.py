@@ -9,19 +9,39 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from lit_experiments.errors import UserError
 from lit_experiments.ranges import at_least, penalty_grid, seeds
+from lit_experiments.tasks.reads import Reads
 from stores import Store, open_store
 
 SELF, OTHER = "self_confidence", "other_confidence"
 CONFIDENCE_PASSES = (SELF, OTHER)
 READS = "introspection"
 _NEEDED = {"question_id", "prompt_type", SELF, OTHER}
+
+
+PASS_NAMES = {"mcq": "mcq", SELF: "self", OTHER: "other"}
+"""Short names of the passes, for tables and figures."""
+
+
+@dataclass(frozen=True)
+class WholeQuestions(Reads):
+    """A run of study 3, of which the questions are read that every pass holds."""
+
+    def open(self, run: Path) -> Store:
+        """Raises UserError as `open_introspection`."""
+        return open_introspection(run)
+
+
+WHOLE_QUESTIONS = WholeQuestions(READS, ("resid_post", *sorted(_NEEDED)))
 
 
 class NothingToCompare(ValueError):
@@ -67,6 +87,11 @@ def questions_left_out(run: Path) -> int:
 
 def _questions(store: Store) -> set[str]:
     return set(store.table(["question_id"]).column(0).to_pylist())
+
+
+def ids_of(index: pd.Index) -> NDArray[np.str_]:
+    """Question ids of rows, to resample and split by."""
+    return index.to_numpy().astype(str)
 
 
 def content(store: Store) -> dict[str, Any]:

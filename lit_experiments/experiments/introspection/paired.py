@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lit_experiments.experiments.introspection.alikeness import centered, mean_estimate
 from lit_experiments.experiments.introspection.analysis import NothingToCompare
+from lit_experiments.experiments.introspection.self_other.alikeness import centered, mean_estimate
 from lit_experiments.experiments.introspection.separation import (
     Extremes,
     Labelled,
