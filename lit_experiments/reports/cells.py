@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from lit_experiments.reports.blocks import Cell, Column
+from lit_experiments.reports.blocks import Cell, Column, Range
 from lit_experiments.statistics import Estimate
 
 NO_VALUE = "-"
@@ -20,6 +20,8 @@ def cell_text(value: Cell, column: Column) -> str:
         return NO_VALUE
     if isinstance(value, Estimate):
         return interval(value, digits_for(value.value) if column.digits is None else column.digits)
+    if isinstance(value, Range):
+        return spread(value, digits_for(value.middle) if column.digits is None else column.digits)
     if isinstance(value, str):
         return repr(value) if column.kind == "token" else value
     if isinstance(value, bool):
@@ -53,6 +55,14 @@ def interval(estimate: Estimate, digits: int = 3) -> str:
         digits += 1
     inside = f"{number(estimate.low, digits)}, {number(estimate.high, digits)}"
     return f"{number(estimate.value, digits)} [{inside}]"
+
+
+def spread(values: Range, digits: int = 3) -> str:
+    """'0.02 (-0.05 to 0.08)', mean and range; a dash for "no value"."""
+    if math.isnan(values.low):
+        return NO_VALUE
+    ends = f"{number(values.low, digits)} to {number(values.high, digits)}"
+    return ends if math.isnan(values.middle) else f"{number(values.middle, digits)} ({ends})"
 
 
 def p_value(p: float) -> str:

@@ -82,10 +82,11 @@ def _curves_panel(figure: Curves, panel: Panel, names: list[str], colors: list[s
     base = {"x": x | {"field": "x"}, "color": color}
     single = len({v["x"] for v in values}) == 1
     area: Spec = {"type": "rule", "opacity": 0.45, "strokeWidth": 4} if single else {"type": "area", "opacity": 0.18}
-    band: Spec = {"mark": area, "encoding": base | {"y": y | {"field": "low"}, "y2": {"field": "high"}}}
+    clip: Spec = {"clip": True} if panel.bounds != (None, None) else {}
+    band: Spec = {"mark": area | clip, "encoding": base | {"y": y | {"field": "low"}, "y2": {"field": "high"}}}
     band["transform"] = [{"filter": "isValid(datum.low)"}]
-    line = {"mark": {"type": "line", "strokeWidth": 1.8}, "encoding": base | {"y": y, "strokeDash": dash}}
-    dots = {"mark": {"type": "point", "filled": True, "size": 34}, "encoding": base | {"y": y, "tooltip": tip}}
+    line = {"mark": {"type": "line", "strokeWidth": 1.8} | clip, "encoding": base | {"y": y, "strokeDash": dash}}
+    dots = {"mark": {"type": "point", "filled": True, "size": 34} | clip, "encoding": base | {"y": y, "tooltip": tip}}
     layers: list[Spec] = [band, line, dots, *(_level_layer(level, color, panel.y) for level in panel.levels)]
     return _panel(panel.title, layers, _clean(values))
 
@@ -253,7 +254,7 @@ def _name_axis(title: str, names: Any) -> Spec:
 
 
 def _number_axis(title: str, nice: bool = True) -> Spec:
-    return {"type": "quantitative", "title": title, "axis": {"format": ".5~g"}, "scale": {"zero": False, "nice": nice}}
+    return {"type": "quantitative", "title": title, "scale": {"zero": False, "nice": nice}}
 
 
 def _domain(bounds: tuple[float | None, float | None]) -> Spec:

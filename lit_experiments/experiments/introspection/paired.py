@@ -13,8 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lit_experiments.experiments.introspection.analysis import NothingToCompare
-from lit_experiments.experiments.introspection.self_other.alikeness import centered, mean_estimate
-from lit_experiments.experiments.introspection.separation import (
+from lit_experiments.experiments.introspection.directions.separation import (
     Extremes,
     Labelled,
     auroc_statistic,
@@ -22,6 +21,7 @@ from lit_experiments.experiments.introspection.separation import (
     extremes,
     held_out_projections,
 )
+from lit_experiments.experiments.introspection.self_other.alikeness import centered, mean_estimate
 from lit_experiments.experiments.introspection.summary import answer_states
 from lit_experiments.statistics import GroupBootstrap
 from lit_experiments.statistics.bootstrap import GAP, SHARE

@@ -114,11 +114,12 @@ def _outcome(result: SelfOther) -> list[str]:
     if result.transfer is not None:
         lines += [_carried(result, result.transfer, *kinds) for kinds in ((SELF, OTHER), (OTHER, SELF))]
     for pair in result.pairs:
-        known = [at for at, layer in enumerate(pair.layers) if not np.isnan(layer.cosine_centered.value)]
+        known = [index for index, layer in enumerate(pair.layers) if not np.isnan(layer.cosine_centered.value)]
         if known:
-            known.sort(key=lambda at: pair.layers[at].cosine_centered.value)
+            known.sort(key=lambda index: pair.layers[index].cosine_centered.value)
             low, high = (
-                f"{interval(pair.layers[at].cosine_centered, 2)} ({result.layers[at]})" for at in (known[0], known[-1])
+                f"{interval(pair.layers[index].cosine_centered, 2)} ({result.layers[index]})"
+                for index in (known[0], known[-1])
             )
             lines.append(f"States of {_pair(pair)}, minus their pass's mean: cosine from {low} to {high}.")
     return lines
@@ -127,14 +128,14 @@ def _outcome(result: SelfOther) -> list[str]:
 def _carried(result: SelfOther, transfer: Transfer, trained: str, evaluated: str) -> str:
     """At how many layers a probe carries over, and what it loses where it does best."""
     scores = [_of(layer, trained, evaluated) for layer in transfer.layers]
-    clear = [at for at, score in enumerate(scores) if _verdict(score).tone == "for"]
+    clear = [index for index, score in enumerate(scores) if _verdict(score).tone == "for"]
     names = PASS_NAMES[trained], PASS_NAMES[evaluated]
     if not clear:
         return (
             f"A probe trained on {names[0]} is not shown to order the confidence of {names[1]} better than chance at "
             f"any of {len(scores)} layers."
         )
-    best = max(clear, key=lambda at: scores[at].spearman.value)
+    best = max(clear, key=lambda index: scores[index].spearman.value)
     gap = scores[best].gap_spearman
     assert gap is not None, "passes differ"
     return (
