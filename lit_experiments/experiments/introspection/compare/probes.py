@@ -1,27 +1,28 @@
 """The probes of two runs over the same test questions: scores layer by layer, and gains over controls, paired.
 
-Works from the held-out predictions that training left; refits nothing. Knows no report.
+Works from the held-out predictions that training left; refits nothing. Knows no page.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from lit_experiments.experiments.introspection.analysis import NothingToCompare
+from lit_experiments.experiments.introspection.compare.result import Changed, ChosenChange, ProbeChange
 from lit_experiments.experiments.introspection.probe_data import CONTROLS
 from lit_experiments.experiments.introspection.probe_files import ProbeFiles
 from lit_experiments.experiments.introspection.scoring import Scorer
 from lit_experiments.statistics import GroupBootstrap
 
 Floats = NDArray[np.float64]
+Resampler = Callable[[ArrayLike], GroupBootstrap]
 
 
-def probe_changes(
-    base: ProbeFiles, tuned: ProbeFiles, resamples: int, level: float, seed: int
-) -> tuple[list[dict[str, Any]], list[str]]:
+def probe_changes(base: ProbeFiles, tuned: ProbeFiles, resampler: Resampler) -> tuple[list[ProbeChange], list[str]]:
     """Each (states of a pass, target) that both runs probed; and a statement for each target that cannot be compared.
 
     Each run's probe predicts its own model's target (its own entropy, its own confidence).
@@ -32,55 +33,53 @@ def probe_changes(
     if base.layers != tuned.layers or not np.array_equal(base.test, tuned.test):
         raise NothingToCompare("the two runs' probes read other layers or were tested on other questions.")
     others = {(pair["states"], pair["target"]): pair for pair in tuned.metrics["pairs"]}
-    found, statements = [], []
+    changes, statements = [], []
     for pair in base.metrics["pairs"]:
         other = others.get((pair["states"], pair["target"]))
         if other is None or other["classes"] != pair["classes"]:
             why = "was not probed in both runs" if other is None else "has other classes in the finetuned run"
             statements.append(f"{pair['target']} {why}.")
             continue
-        found.append(_Change(base, tuned, pair, other, resamples, level, seed).of_pair())
-    return found, list(dict.fromkeys(statements))
+        changes.append(_Change(base, tuned, pair, other, resampler).of_pair())
+    return changes, list(dict.fromkeys(statements))
 
 
 class _Change:
     """One pair of both runs, on the test questions that have a value in both."""
 
     def __init__(
-        self,
-        base: ProbeFiles,
-        tuned: ProbeFiles,
-        pair: dict[str, Any],
-        other: dict[str, Any],
-        resamples: int,
-        level: float,
-        seed: int,
+        self, base: ProbeFiles, tuned: ProbeFiles, pair: dict[str, Any], other: dict[str, Any], resampler: Resampler
     ) -> None:
         self.files, self.pairs = (base, tuned), (pair, other)
-        known = [files.known(each) for files, each in zip(self.files, self.pairs, strict=True)]
+        known = [files.known(probed) for files, probed in zip(self.files, self.pairs, strict=True)]
         both = known[0] & known[1]
         self.rows = [both[mask] for mask in known]  # of the arrays, which hold known questions only
-        self.boot = GroupBootstrap(base.test[both], resamples=resamples, level=level, seed=seed)
+        self.boot = resampler(base.test[both])
         self.scorers = [
-            Scorer(each["score"], files.true(each)[rows], self.boot)
-            for files, each, rows in zip(self.files, self.pairs, self.rows, strict=True)
+            Scorer(probed["score"], files.true(probed)[rows], self.boot)
+            for files, probed, rows in zip(self.files, self.pairs, self.rows, strict=True)
         ]
 
-    def of_pair(self) -> dict[str, Any]:
+    def of_pair(self) -> ProbeChange:
         """Scores by layer and at each run's chosen layer; gains of the hidden states over each control."""
         pair = self.pairs[0]
-        out = {key: pair[key] for key in ("states", "target", "score", "chance")}
-        out["questions"] = self.boot.n
-        out["layers"] = self._compared(*(self._scores(run, "hidden") for run in range(2)))
-        at = [each["chosen"]["index"] for each in self.pairs]
-        picked = [self._scores(run, "hidden", at[run]) for run in range(2)]
-        out["chosen"] = self._compared(*picked)[0] | {"at": [self.files[0].layers[layer] for layer in at]}
-        out["gains"] = {
-            name: self._compared(*(self._gain(run, name) for run in range(2)))[0]
-            for name in CONTROLS
-            if all(name in each["controls"] for each in self.pairs)
-        }
-        return out
+        indices = [probed["chosen"]["index"] for probed in self.pairs]
+        chosen = self._compared(*(self._scores(run, "hidden", indices[run]) for run in range(2)))[0]
+        names = [self.files[0].layers[index] for index in indices]
+        return ProbeChange(
+            states=pair["states"],
+            target=pair["target"],
+            score=pair["score"],
+            chance=pair["chance"],
+            questions=self.boot.n,
+            layers=self._compared(*(self._scores(run, "hidden") for run in range(2))),
+            chosen=ChosenChange(chosen.base, chosen.finetuned, chosen.difference, names),
+            gains={
+                name: self._compared(*(self._gain(run, name) for run in range(2)))[0]
+                for name in CONTROLS
+                if all(probed["controls"].get(name) for probed in self.pairs)
+            },
+        )
 
     def _scores(self, run: int, role: str, layer: int | None = None) -> tuple[Floats, Floats]:
         """[M] values and [B, M] resampled ones of a run's predictions; M layers, or the one given."""
@@ -89,15 +88,13 @@ class _Change:
         return self.scorers[run].value(predicted), self.scorers[run].draws(predicted)
 
     def _gain(self, run: int, control: str) -> tuple[Floats, Floats]:
-        """Score of control and hidden states together less that of the control alone."""
+        """Score of control and hidden states together minus that of the control alone."""
         layer = self.files[run].layers.index(self.pairs[run]["controls"][control]["layer"])
         both, alone = self._scores(run, f"{control}_hidden", layer), self._scores(run, control)
         return both[0] - alone[0], both[1] - alone[1]
 
-    def _compared(self, base: tuple[Floats, Floats], tuned: tuple[Floats, Floats]) -> list[dict[str, Any]]:
+    def _compared(self, base: tuple[Floats, Floats], tuned: tuple[Floats, Floats]) -> list[Changed]:
         difference = tuned[0] - base[0], tuned[1] - base[1]
         rests_on = min(scorer.rests_on for scorer in self.scorers)
-        estimates = [self.boot.from_draws(*each, used=rests_on) for each in (base, tuned, difference)]
-        return [
-            dict(zip(("base", "finetuned", "difference"), each, strict=True)) for each in zip(*estimates, strict=True)
-        ]
+        estimates = [self.boot.from_draws(*scores, used=rests_on) for scores in (base, tuned, difference)]
+        return [Changed(*layer) for layer in zip(*estimates, strict=True)]
