@@ -10,10 +10,10 @@ probes, probe_data, probe_targets, probe_results, scoring, twin, probes_report  
 probe_files, curves     what the probes left, and figures of it, for the next two
 probing, probing_report         analyze --exp introspection_probing
 internal, internal_report       analyze --exp introspection_surface
-directions, separation, directions_report      analyze --exp introspection_directions
-patching, patching_choice, _passes, _checks, _run, _statistics, _words, _report
-           analyze --exp introspection_patching
-self_other, alikeness, transfer, self_other_report      analyze --exp introspection_self_other
+directions/     analyze --exp introspection_directions: from low to high confidence, saved for steering
+patching/       analyze --exp introspection_patching: interventions on the model
+self_other/     analyze --exp introspection_self_other: likeness of the passes, transfer of a probe
+compare/        analyze --exp introspection_compare: base against finetuned
 ridge      exact ridge on one layer's few hundred rows
 summary    what `inspect` says of one store, and of two side by side
 """

@@ -26,6 +26,8 @@ from stores import Store, open_store
 SELF, OTHER = "self_confidence", "other_confidence"
 CONFIDENCE_PASSES = (SELF, OTHER)
 READS = "introspection"
+SIGNIFICANT = 0.05
+"""Of p-values corrected over layers: below it a page says that something is there."""
 _NEEDED = {"question_id", "prompt_type", SELF, OTHER}
 
 

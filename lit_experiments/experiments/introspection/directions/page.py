@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lit_experiments.experiments.introspection.analysis import PASS_NAMES
+from lit_experiments.experiments.introspection.analysis import PASS_NAMES, SIGNIFICANT
 from lit_experiments.experiments.introspection.directions.result import DirectionLayer, Directions, PassDirections
 from lit_experiments.reports.blocks import (
     Block,
@@ -28,7 +28,6 @@ from lit_experiments.reports.blocks import (
 from lit_experiments.reports.cells import interval
 from lit_experiments.reports.document import DEMONSTRATION
 
-SIGNIFICANT = 0.05  # of p-values corrected over layers
 _LAYER = (
     Column("layer"),
     Column("AUROC", "estimate", meaning="of projections on the direction of the other folds, high versus low"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lit_experiments.experiments.introspection.analysis import PASS_NAMES
+from lit_experiments.experiments.introspection.analysis import PASS_NAMES, SIGNIFICANT
 from lit_experiments.experiments.introspection.patching.result import (
     Interventions,
     LayerEffects,
@@ -19,7 +19,6 @@ from lit_experiments.experiments.introspection.patching.statistics import PRIMAR
 from lit_experiments.experiments.introspection.patching.words import (
     DIGITS,
     NAMES,
-    SIGNIFICANT,
     UNITS,
     Effect,
     checked,
@@ -152,7 +151,7 @@ def _table(result: Interventions, name: str, kind: str, effects: PassEffects) ->
         columns += [Column("control", "estimate", DIGITS[UNITS[primary]]), Column("share of the gap", "estimate", 2)]
     else:
         columns.append(Column("random", "number", DIGITS[UNITS[primary]]))
-    columns += [Column("p (Holm)", "p"), *map(_column, others), Column("clear")]
+    columns += [Column("p (Holm)", "p"), Column("clear"), *map(_column, others)]
     rows = [
         [site, *([None] * (len(columns) - 1) if layer is None else _cells(name, layer, primary, others))]
         for site, layer in zip(result.layers, effects.layers, strict=True)
@@ -171,7 +170,7 @@ def _cells(name: str, layer: LayerEffects, primary: str, others: Sequence[str]) 
     cells.append(scores.shown)
     cells += [scores.control, scores.share] if isinstance(scores, Patching) else [scores.random.shown()]
     clear = [measure for measure, effect in by_measure.items() if is_clear(effect)]
-    return [*cells, scores.p_holm, *(by_measure[measure].shown for measure in others), ", ".join(clear) or "-"]
+    return [*cells, scores.p_holm, ", ".join(clear) or "-", *(by_measure[measure].shown for measure in others)]
 
 
 def _curves(result: Interventions, kind: str, effects: PassEffects) -> Curves:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
-from lit_experiments.experiments.introspection.analysis import CentralRange
+from lit_experiments.experiments.introspection.analysis import SIGNIFICANT, CentralRange
 from lit_experiments.experiments.introspection.patching.result import (
     Ablation,
     Interventions,
@@ -17,7 +17,6 @@ from lit_experiments.experiments.introspection.patching.statistics import PRIMAR
 from lit_experiments.reports.cells import interval, number
 from lit_experiments.statistics import Estimate
 
-SIGNIFICANT = 0.05  # of p-values corrected over layers
 NAMES = {
     "confidence": "expected confidence",
     "entropy": "entropy",

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lit_experiments.experiments.introspection.analysis import CONFIDENCE_PASSES, OTHER, PASS_NAMES, SELF
+from lit_experiments.experiments.introspection.analysis import CONFIDENCE_PASSES, OTHER, PASS_NAMES, SELF, SIGNIFICANT
 from lit_experiments.experiments.introspection.self_other.result import Carried, PassPair, SelfOther, Transfer
 from lit_experiments.reports.blocks import (
     Block,
@@ -27,7 +27,6 @@ from lit_experiments.reports.blocks import (
 from lit_experiments.reports.cells import interval
 from lit_experiments.reports.document import DEMONSTRATION
 
-SIGNIFICANT = 0.05  # of p-values corrected over layers
 _ALIKE = (
     Column("layer"),
     Column("cosine", "estimate", meaning="of the states, mean over questions"),
