@@ -87,18 +87,18 @@ def _curves_panel(figure: Curves, panel: Panel, names: list[str], colors: list[s
     band["transform"] = [{"filter": "isValid(datum.low)"}]
     line = {"mark": {"type": "line", "strokeWidth": 1.8} | clip, "encoding": base | {"y": y, "strokeDash": dash}}
     dots = {"mark": {"type": "point", "filled": True, "size": 34} | clip, "encoding": base | {"y": y, "tooltip": tip}}
-    layers: list[Spec] = [band, line, dots, *(_level_layer(level, color, panel.y) for level in panel.levels)]
+    layers: list[Spec] = [band, line, dots, *(_level_layer(level, color, panel.y, clip) for level in panel.levels)]
     return _panel(panel.title, layers, _clean(values))
 
 
-def _level_layer(level: Level, color: Spec, title: str) -> Spec:
+def _level_layer(level: Level, color: Spec, title: str, clip: Spec) -> Spec:
     value, low, high = estimate_of(level.value)
     record = {"series": level.name, "y": value, "low": low, "high": high}
     tip = [_text_tip("series"), *_interval_tips("y", title)]
-    mark = {"type": "rule", "strokeDash": _DASHES[level.role], "strokeWidth": 1.5}
+    mark = {"type": "rule", "strokeDash": _DASHES[level.role], "strokeWidth": 1.5} | clip
     line = {"mark": mark, "encoding": {"y": {"field": "y", "type": "quantitative"}, "color": color, "tooltip": tip}}
     band = {
-        "mark": {"type": "rect", "opacity": 0.14},
+        "mark": {"type": "rect", "opacity": 0.14} | clip,
         "encoding": {"y": {"field": "low", "type": "quantitative"}, "y2": {"field": "high"}, "color": color},
         "transform": [{"filter": "isValid(datum.low)"}],
     }
@@ -259,7 +259,7 @@ def _number_axis(title: str, nice: bool = True) -> Spec:
 
 def _domain(bounds: tuple[float | None, float | None]) -> Spec:
     low, high = bounds
-    scale: Spec = {"zero": False, "nice": True, "clamp": False}
+    scale: Spec = {"zero": False, "nice": None in bounds, "clamp": False}
     if low is not None:
         scale["domainMin"] = low
     if high is not None:

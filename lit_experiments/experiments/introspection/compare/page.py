@@ -55,9 +55,9 @@ _PROBES = (
     Column("states of"),
     Column("score"),
     Column("base", "estimate"),
-    Column("at"),
+    Column("chosen in base", meaning="layer that cross-validation chose in the base run"),
     Column("finetuned", "estimate"),
-    Column("at "),
+    Column("chosen in finetuned"),
     Column("finetuned - base", "estimate", meaning="paired by question"),
     Column("beyond surface", "estimate", meaning="change in what the states add to surface features"),
     Column("beyond confidence", "estimate", meaning="change in what the states add to the pass's output confidence"),
@@ -98,7 +98,7 @@ def comparison_page(result: Comparison, options: Mapping[str, Any], demonstratio
         question="What did finetuning change: the answers, the confidence in them, the states behind both?",
         done=f"Base: {result.runs.base.model}. Finetuned: {result.runs.finetuned.model}. Questions that both hold: "
         f"{counts}.",
-        outcome=[*_outcome(result), *result.statements],
+        outcome=_outcome(result),
         certainty=f"Intervals are {result.interval_level:.0%}, from a bootstrap over questions that pairs the runs. A "
         "change counts as one where the interval of the difference leaves out 0; this is not corrected for the number "
         "of comparisons, so one in twenty of those that changed nothing may look like one.",
@@ -161,6 +161,7 @@ def _sections(result: Comparison) -> list[Section]:
         Section("Directions of confidence", _direction_blocks(result)),
         Section("Likeness of self and other", _likeness_blocks(result)),
         Section("Probes", _probe_blocks(result)),
+        Section("What is missing, and why", [Note(line) for line in result.statements]),
     ]
 
 
@@ -239,7 +240,7 @@ def _probe_blocks(result: Comparison) -> list[Block]:
     if not result.probes:
         return []
     rows = [_probe_row(probe) for probe in result.probes]
-    rule = "Test score at each run's chosen layer, finetuned minus base: higher or lower where its interval is."
+    rule = "Test score at each run's chosen layer, finetuned minus base; higher or lower: its interval leaves out 0."
     table = Table("probes", "In numbers", _PROBES, rows)
     return [_probe_matrix(result), Note(rule), _probe_curves(result), table, Note(_PROBES_NOTE)]
 
