@@ -5,21 +5,26 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.introspection.analysis import made_from
+from lit_experiments.experiments.introspection.analysis import WHOLE_QUESTIONS, made_from
 from lit_experiments.experiments.introspection.probe_results import PREDICTIONS
+from lit_experiments.experiments.introspection.probes_result import Pair, ProbesResult
 from lit_experiments.experiments.introspection.scoring import Scorer
-from lit_experiments.statistics import GroupBootstrap
+from lit_experiments.tasks.reads import Reads
+from lit_experiments.tasks.result_files import structured
+from lit_experiments.tasks.task import AnalyzeTask, Opened
 from stores import Store
 
 Floats = NDArray[np.float64]
+R = TypeVar("R")
 TASK = "introspection_probes"
 
 
@@ -32,26 +37,47 @@ class ProbeFiles:
     arrays: dict[str, Floats]
     test: NDArray[np.str_]
 
+    @cached_property
+    def result(self) -> ProbesResult:
+        """The metrics as training wrote them."""
+        return structured(self.metrics, ProbesResult)
+
     @property
     def layers(self) -> list[str]:
         return list(self.metrics["layers"])
 
-    def of(self, pair: dict[str, Any], role: str) -> Floats:
+    def of(self, pair: Pair | dict[str, Any], role: str) -> Floats:
         """[test question, layer or 1, column] held-out predictions of a pair; role: hidden, linear, surface, ..."""
-        return self.arrays[f"{pair['states']}>{pair['target']}.{role}"]
+        return self.arrays[f"{_name(pair)}.{role}"]
 
-    def known(self, pair: dict[str, Any]) -> NDArray[np.bool_]:
+    def known(self, pair: Pair | dict[str, Any]) -> NDArray[np.bool_]:
         """[test question] which have a value of the pair's target; the arrays hold these alone."""
-        return self.arrays[f"{pair['states']}>{pair['target']}.known"].astype(bool)
+        return self.of(pair, "known").astype(bool)
 
-    def true(self, pair: dict[str, Any]) -> Floats:
+    def true(self, pair: Pair | dict[str, Any]) -> Floats:
         """[known test question] values or class codes of the pair's target."""
-        return self.arrays[f"{pair['states']}>{pair['target']}.true"]
+        return self.of(pair, "true")
 
-    def scorer(self, pair: dict[str, Any], bootstraps: int, level: float, seed: int) -> Scorer:
-        """Of a pair; with the same settings all pairs that score every test question share their resamples."""
-        boot = GroupBootstrap(self.test[self.known(pair)], resamples=bootstraps, level=level, seed=seed)
-        return Scorer(pair["score"], self.true(pair), boot)
+
+def _name(pair: Pair | dict[str, Any]) -> str:
+    """What the arrays of a pair are called; the comparison of two runs has pairs as JSON."""
+    states, target = (pair["states"], pair["target"]) if isinstance(pair, dict) else (pair.states, pair.target)
+    return f"{states}>{target}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeAnalysis(AnalyzeTask[R]):
+    """A task that works from what the probes of a run left, without a refit; resampled over test questions."""
+
+    reads: ClassVar[Reads] = WHOLE_QUESTIONS
+
+    def also_reads(self, data: Opened) -> dict[str, Any]:
+        """The probes."""
+        return probes_identity(data.run, data.store)
+
+    def scorer(self, files: ProbeFiles, pair: Pair) -> Scorer:
+        """Of a pair; all pairs that score every test question share their resamples."""
+        return Scorer(pair.score, files.true(pair), self.resampler(files.test[files.known(pair)]))
 
 
 def read_probe_files(run: Path, store: Store) -> ProbeFiles:

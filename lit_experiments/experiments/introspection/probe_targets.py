@@ -16,7 +16,7 @@ from lit_experiments.errors import UserError
 from lit_experiments.experiments.introspection.analysis import CONFIDENCE_PASSES, NothingToCompare
 from lit_experiments.experiments.introspection.prompts import PASSES, pass_name
 from lit_experiments.experiments.introspection.scoring import ACCURACY, AUROC, R2
-from lit_experiments.experiments.introspection.surface import QUESTION_WORDS
+from lit_experiments.experiments.introspection.surface_control.features import QUESTION_WORDS
 from lit_experiments.probes.blocks import TEST
 
 Floats = NDArray[np.float64]

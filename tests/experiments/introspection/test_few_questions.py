@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 from lit_experiments.cli import main
 from lit_experiments.errors import EXIT_DONE
 from lit_experiments.experiments.introspection.analysis import CentralRange
+from lit_experiments.experiments.introspection.emergence.page import lag_sentence
+from lit_experiments.experiments.introspection.emergence.result import Lag
 from lit_experiments.experiments.introspection.patching.result import (
     Ablation,
     Checks,
@@ -20,7 +23,6 @@ from lit_experiments.experiments.introspection.patching.result import (
     Steering,
 )
 from lit_experiments.experiments.introspection.patching.words import is_clear, outcome
-from lit_experiments.experiments.introspection.probing_report import lag_sentence
 from lit_experiments.statistics import Estimate
 from tests.experiments.introspection.planted import MCQ, SELF, noise, two_letters, unit, write_store
 from tests.intervals import check
@@ -60,8 +62,10 @@ def test_pages_of_few_held_out_questions(held_out: int, tmp_path: Path) -> None:
     for exp, options in {"introspection_probing": ["--permutations", "200"], "introspection_surface": []}.items():
         assert main(["analyze", "--exp", exp, "--run", str(run), "--bootstraps", "100", *options]) == EXIT_DONE
         check(run / exp, held_out)
+    pairs = json.loads((run / "introspection_surface" / "result.json").read_text())["pairs"]
+    assert all((pair["verdict"] == "too little data") == (held_out < 5) for pair in pairs)
     page = (run / "introspection_surface" / "RESULTS.md").read_text()
-    assert ("too few questions for intervals" in page) == (held_out < 5)
+    assert ("too few questions for intervals" in page.lower()) == (held_out < 5)
 
 
 @pytest.mark.parametrize("questions", [1, 2, 4, 5])
@@ -104,5 +108,5 @@ def test_interventions_on_few_questions_are_not_said_to_work(questions: int) -> 
 
 
 def test_the_lag_of_few_questions() -> None:
-    lag = {"estimate": Estimate(2.0, 1.0, 3.0, 3, 0.95), "undefined_share": 0.0, "absent": []}
+    lag = Lag(Estimate(2.0, 1.0, 3.0, 3, 0.95), undefined_share=0.0, absent=[])
     assert lag_sentence(lag).endswith("It has no interval: 3 groups.")

@@ -8,16 +8,15 @@ from typing import Any
 
 from lit_experiments.experiments.introspection.analysis import PASS_NAMES
 from lit_experiments.experiments.introspection.compare.result import Changed, Comparison, ProbeChange
+from lit_experiments.experiments.introspection.pair_blocks import pair_matrix, target_panels
 from lit_experiments.experiments.introspection.probe_data import CONFIDENCE, SURFACE
 from lit_experiments.experiments.introspection.scoring import NAMES as SCORE_NAMES
-from lit_experiments.experiments.introspection.scoring import R2
 from lit_experiments.reports.blocks import (
     Block,
     Cell,
     Column,
     Curves,
     Level,
-    Matrix,
     Note,
     Page,
     Panel,
@@ -30,7 +29,6 @@ from lit_experiments.reports.cells import interval
 from lit_experiments.reports.document import DEMONSTRATION
 from lit_experiments.statistics import Estimate
 
-_FLOOR = -0.35  # R2 may lie far below 0 in a bad layer; how far says nothing
 _NAMED = 4  # changes that a sentence names
 _CHANGE = (
     Column("base", "estimate"),
@@ -240,9 +238,10 @@ def _probe_blocks(result: Comparison) -> list[Block]:
     if not result.probes:
         return []
     rows = [_probe_row(probe) for probe in result.probes]
+    matrix = pair_matrix("probe_changes", result.probes, _verdict, "finetuned - base")
     rule = "Test score at each run's chosen layer, finetuned minus base; higher or lower: its interval leaves out 0."
     table = Table("probes", "In numbers", _PROBES, rows)
-    return [_probe_matrix(result), Note(rule), _probe_curves(result), table, Note(_PROBES_NOTE)]
+    return [matrix, Note(rule), _probe_curves(result), table, Note(_PROBES_NOTE)]
 
 
 def _probe_row(probe: ProbeChange) -> list[Cell]:
@@ -254,16 +253,8 @@ def _probe_row(probe: ProbeChange) -> list[Cell]:
     return [probe.target, PASS_NAMES[probe.states], SCORE_NAMES[probe.score], *scores, *beyond]
 
 
-def _probe_matrix(result: Comparison) -> Matrix:
-    targets = list(dict.fromkeys(probe.target for probe in result.probes))
-    passes = list(dict.fromkeys(probe.states for probe in result.probes))
-    verdicts = {(probe.target, probe.states): _verdict(probe.chosen.difference) for probe in result.probes}
-    cells = [[verdicts.get((target, states)) for states in passes] for target in targets]
-    names = [f"states of {PASS_NAMES[states]}" for states in passes]
-    return Matrix("probe_changes", "What finetuning did to each probe", targets, names, cells, "finetuned - base")
-
-
-def _verdict(difference: Estimate) -> Verdict:
+def _verdict(probe: ProbeChange) -> Verdict:
+    difference = probe.chosen.difference
     side = difference.side_of(0)
     if not side:
         return Verdict("no change shown", "open", difference)
@@ -271,15 +262,14 @@ def _verdict(difference: Estimate) -> Verdict:
 
 
 def _probe_curves(result: Comparison) -> Curves:
-    panels = []
-    for target in dict.fromkeys(probe.target for probe in result.probes):
-        probes = [probe for probe in result.probes if probe.target == target]
-        series = []
+    def series(probes: list[ProbeChange]) -> list[Series]:
+        lines = []
         for probe in probes:
             base, tuned = _both_runs(f"states of {PASS_NAMES[probe.states]}", result.layers, probe.layers)
-            series += [replace(base, y=[layer.base.value for layer in probe.layers]), tuned]
-        bounds = (_FLOOR if probes[0].score == R2 else 0.0, 1.04)
-        panels.append(Panel(target, series, SCORE_NAMES[probes[0].score], [Level("chance", probes[0].chance)], bounds))
+            lines += [replace(base, y=[layer.base.value for layer in probe.layers]), tuned]
+        return lines
+
+    panels = target_panels(result.probes, series, lambda probes: [Level("chance", probes[0].chance)])
     caption = (
         "Test scores of the probes by layer, one panel per target, one colour per pass whose states are read; base "
         "grey and dashed, without its intervals, which the table holds at the chosen layer."

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lit_experiments.experiments.introspection.probes_result import Pair
 from lit_experiments.statistics import Estimate
 
 
@@ -54,14 +55,10 @@ class ChosenChange(Changed):
 
 
 @dataclass(frozen=True)
-class ProbeChange:
+class ProbeChange(Pair):
     """Test scores of the probes of a target in the states of a pass. layers: [L]; gains: control -> what the hidden
     states add to it."""
 
-    states: str
-    target: str
-    score: str
-    chance: float
     questions: int
     layers: list[Changed]
     chosen: ChosenChange
