@@ -12,6 +12,7 @@ NO_VALUE = "-"
 _MOST_DIGITS = 12
 _LARGE = 10**4
 _SMALLEST_P = 1e-4
+_SMALL = 1e-4
 
 
 def cell_text(value: Cell, column: Column) -> str:
@@ -32,7 +33,7 @@ def cell_text(value: Cell, column: Column) -> str:
         return p_value(float(value))
     if column.kind == "share":
         return NO_VALUE if math.isnan(value) else f"{value:.{_percent_digits(column)}%}"
-    return number(float(value), digits_for(value) if column.digits is None else column.digits)
+    return significant(float(value)) if column.digits is None else number(float(value), column.digits)
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -40,6 +41,13 @@ def number(value: float, digits: int = 3) -> str:
     if math.isnan(value):
         return NO_VALUE
     return f"{value:.{digits}f}" if abs(value) < _LARGE else f"{value:.{max(2, digits - 1)}e}"
+
+
+def significant(value: float) -> str:
+    """A number with about three significant figures; 0 is told apart from what is merely small."""
+    if value == 0:
+        return "0"
+    return f"{value:.2e}" if abs(value) < _SMALL else number(value, digits_for(value))
 
 
 def interval(estimate: Estimate, digits: int = 3) -> str:

@@ -19,12 +19,15 @@ from numpy.typing import NDArray
 
 from lit_experiments.errors import UserError
 from lit_experiments.ranges import at_least, penalty_grid, seeds
+from lit_experiments.reports.blocks import Range
 from lit_experiments.tasks.reads import Reads
 from stores import Store, open_store
 
 SELF, OTHER = "self_confidence", "other_confidence"
 CONFIDENCE_PASSES = (SELF, OTHER)
 READS = "introspection"
+SIGNIFICANT = 0.05
+"""Of p-values corrected over layers: below it a page says that something is there."""
 _NEEDED = {"question_id", "prompt_type", SELF, OTHER}
 
 
@@ -87,6 +90,25 @@ def questions_left_out(run: Path) -> int:
 
 def _questions(store: Store) -> set[str]:
     return set(store.table(["question_id"]).column(0).to_pylist())
+
+
+@dataclass(frozen=True)
+class CentralRange:
+    """Mean of a control's values, and the central range that holds a share (the level) of them."""
+
+    mean: float
+    low: float
+    high: float
+
+    def shown(self) -> Range:
+        """For tables and figures."""
+        return Range(self.low, self.high, self.mean)
+
+
+def central_range(values: NDArray[np.float64], level: float) -> CentralRange:
+    """Of the values [R] of a control."""
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return CentralRange(float(values.mean()), float(low), float(high))
 
 
 def ids_of(index: pd.Index) -> NDArray[np.str_]:

@@ -141,8 +141,10 @@ def cohens_d(scores: Floats, high: Bools, fold: Ints, boot: GroupBootstrap) -> E
         return Estimate.undefined(boot.n, boot.level)
     n_folds = int(fold.max()) + 1
     terms = np.zeros((len(scores), n_folds, 2, 3))
-    about = scores - scores.mean()
-    terms[np.arange(len(scores)), fold, high.astype(int)] = np.stack([np.ones_like(about), about, about**2], -1)
+    relative = scores - scores.mean()
+    terms[np.arange(len(scores)), fold, high.astype(int)] = np.stack(
+        [np.ones_like(relative), relative, relative**2], -1
+    )
     return boot.from_sums(boot.sums(terms.reshape(len(terms), -1)), _d_from_sums).item()
 
 
@@ -188,15 +190,15 @@ def corrected_cosine(a: Labelled, b: Labelled, boot: GroupBootstrap) -> Estimate
             return float("nan")
         return _inner(ab, first, second) / float(np.sqrt(lengths[0] * lengths[1]))
 
-    found = boot.from_rows(cosine)
-    return found if found.has_interval or found.unanimous else Estimate.undefined(boot.n, boot.level)
+    estimate = boot.from_rows(cosine)
+    return estimate if estimate.has_interval or estimate.unanimous else Estimate.undefined(boot.n, boot.level)
 
 
 def _products(x: Floats, y: Floats) -> Floats:
     """[question, question] inner products, 0 for a question with itself."""
-    found = x @ y.T
-    np.fill_diagonal(found, 0.0)
-    return found
+    products = x @ y.T
+    np.fill_diagonal(products, 0.0)
+    return products
 
 
 def _inner(products: Floats, a: tuple[Floats, Floats], b: tuple[Floats, Floats]) -> float:

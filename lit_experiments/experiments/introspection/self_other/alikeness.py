@@ -1,4 +1,4 @@
-"""How alike the states of two passes are for the same questions, beside what unrelated questions would give.
+"""How alike the states of two passes are for the same questions, next to what unrelated questions would give.
 
 Pure functions on arrays; Q questions, D hidden. Without such controls the numbers say little: states of one model share
 a large mean, and linear CKA of fewer rows than dims is high for any two sets.
@@ -11,36 +11,38 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lit_experiments.experiments.introspection.self_other.result import Alikeness
 from lit_experiments.statistics import Estimate, GroupBootstrap
 from lit_experiments.statistics.similarity import linear_cka, principal_angles, row_cosines
 
 Floats = NDArray[np.float64]
 
 
-def alikeness(x: Floats, y: Floats, boot: GroupBootstrap, rank: int, shuffles: int, seed: int) -> dict[str, Any]:
-    """Cosine by question, linear CKA and principal angles of two passes; x, y: [Q, D], the same questions.
-
-    Returns:
-        cosine, cosine_centered (each pass's mean state taken away): Estimates of the mean over questions, and
-        the same with `_shuffled`, the mean for pairs of different questions; cka, cka_shuffled: of the same and of
-        permuted questions; angles [rank] in degrees, of the leading principal components; angle_halves: the mean
-        angle between x of one half of the questions and y of the other; angle_within: between x of both halves.
-    """
+def alikeness(x: Floats, y: Floats, boot: GroupBootstrap, rank: int, shuffles: int, seed: int) -> Alikeness:
+    """Cosine by question, linear CKA and principal angles of two passes; x, y: [Q, D], the same questions."""
     rng = np.random.default_rng(seed)
-    # About their first row, states that are all the same are exactly 0, and not what rounding leaves of a mean.
-    about_x, about_y = x - x[:1], y - y[:1]
+    # Relative to their first row, states that are all the same are exactly 0, and not what rounding leaves of a mean.
+    moved_x, moved_y = x - x[:1], y - y[:1]
     orders = [_moved(len(x), rng) for _ in range(shuffles)]
-    out: dict[str, Any] = {}
-    for name, a, b in (("cosine", x, y), ("cosine_centered", centered(about_x), centered(about_y))):
-        out[name] = mean_estimate(row_cosines(a, b), boot)
-        out[f"{name}_shuffled"] = float(np.mean([row_cosines(a, b[order]).mean() for order in orders]))
-    out["cka"] = linear_cka(about_x, about_y)
-    out["cka_shuffled"] = float(np.mean([linear_cka(about_x, about_y[order]) for order in orders]))
-    return out | _angles(about_x, about_y, rank, rng)
+    centered_x, centered_y = centered(moved_x), centered(moved_y)
+    angles = _angles(moved_x, moved_y, rank, rng)
+    return Alikeness(
+        cosine=mean_estimate(row_cosines(x, y), boot),
+        cosine_shuffled=_unrelated_cosine(x, y, orders),
+        cosine_centered=mean_estimate(row_cosines(centered_x, centered_y), boot),
+        cosine_centered_shuffled=_unrelated_cosine(centered_x, centered_y, orders),
+        cka=linear_cka(moved_x, moved_y),
+        cka_shuffled=float(np.mean([linear_cka(moved_x, moved_y[order]) for order in orders])),
+        **angles,
+    )
+
+
+def _unrelated_cosine(x: Floats, y: Floats, orders: list[NDArray[np.int64]]) -> float:
+    return float(np.mean([row_cosines(x, y[order]).mean() for order in orders]))
 
 
 def centered(rows: Floats) -> Floats:
-    """Rows less their mean."""
+    """Rows minus their mean."""
     return rows - rows.mean(0)
 
 
@@ -63,7 +65,7 @@ def _angles(x: Floats, y: Floats, rank: int, rng: np.random.Generator) -> dict[s
     half = rng.permutation(len(x))
     one, two = half[: len(x) // 2], half[len(x) // 2 :]
     return {
-        "angles": _angles_of(x, y, rank),
+        "angles": _angles_of(x, y, rank).tolist(),
         "angle_halves": float(np.mean(_angles_of(x[one], y[two], rank))),
         "angle_within": float(np.mean(_angles_of(x[one], x[two], rank))),
     }
@@ -80,6 +82,6 @@ def _spans(rows: Floats, rank: int) -> bool:
     """Whether there are `rank` principal components with any variance."""
     if min(len(rows) - 1, rows.shape[1]) < rank:
         return False
-    about = centered(rows)
-    variances = np.linalg.eigvalsh(about @ about.T if len(about) < about.shape[1] else about.T @ about)
+    z = centered(rows)
+    variances = np.linalg.eigvalsh(z @ z.T if len(z) < z.shape[1] else z.T @ z)
     return bool(variances[-rank] > 1e-12 * variances[-1])

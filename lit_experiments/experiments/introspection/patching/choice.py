@@ -43,7 +43,7 @@ class Directions:
 
 
 @dataclass(frozen=True)
-class Asked:
+class Prompts:
     """Prompts of one pass, as the model read them, one question each.
 
     ids: token ids; spellings: each letter's tokens; key: [N] index of the right letter, -1 where there is none;
@@ -62,10 +62,10 @@ class Asked:
 class Choice:
     """Of one pass: a sample of questions to steer, and pairs to patch: low confidence, high, and low again."""
 
-    sample: Asked
-    recipients: Asked
-    donors: Asked
-    controls: Asked
+    sample: Prompts
+    recipients: Prompts
+    donors: Prompts
+    controls: Prompts
 
 
 def open_directions(run: Path, store: Store) -> tuple[Directions, str]:
@@ -139,29 +139,29 @@ def choose(
     """
     rows = passes(store)
     texts = store.to_pandas(["prompt_text", "input_ids", "logits"])
-    common = sorted(set.intersection(*(set(each.index) for each in rows.values())))
+    common = sorted(set.intersection(*(set(of_pass.index) for of_pass in rows.values())))
     rng = np.random.default_rng(seed)
     picked = sorted(rng.choice(common, min(questions, len(common)), replace=False)) if common else []
-    found, statements = {}, []
-    for kind, each in rows.items():
+    choices, statements = {}, []
+    for kind, of_pass in rows.items():
         try:
             low, high = _pairs(kind, rows, pairs, np.random.default_rng([seed, 1]))
         except NothingToCompare as reason:
             statements.append(f"{kind}: {reason}")
             continue
-        asked = [_asked(lm, kind, each.loc[list(ids)], texts) for ids in (picked, low, high, np.roll(low, -1))]
-        found[kind] = Choice(*asked)
-    return found, statements
+        sides = [_prompts(lm, kind, of_pass.loc[list(ids)], texts) for ids in (picked, low, high, np.roll(low, -1))]
+        choices[kind] = Choice(*sides)
+    return choices, statements
 
 
 def _pairs(
     kind: str, rows: dict[str, pd.DataFrame], pairs: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
     """Question ids of least confidence, in order, and as many of most, each low one's partner by chance."""
-    told = DIRECTION_OF[kind]
-    if told not in rows:
-        raise NothingToCompare(f"the store holds no {told} pass, so no question is of high or low confidence.")
-    confidence = rows[told][told].loc[rows[told].index.intersection(rows[kind].index)].sort_values(kind="stable")
+    stated = DIRECTION_OF[kind]
+    if stated not in rows:
+        raise NothingToCompare(f"the store holds no {stated} pass, so no question is of high or low confidence.")
+    confidence = rows[stated][stated].loc[rows[stated].index.intersection(rows[kind].index)].sort_values(kind="stable")
     n = min(pairs, len(confidence) // 3)
     if n < _FEWEST:
         raise NothingToCompare(
@@ -176,19 +176,19 @@ def _pairs(
     return index[:n], rng.permutation(index[-n:])
 
 
-def _asked(lm: LanguageModel, kind: str, rows: pd.DataFrame, texts: pd.DataFrame) -> Asked:
-    about = texts.iloc[rows["row"].to_numpy()]
-    ids = [[int(token) for token in row] for row in about.input_ids]
+def _prompts(lm: LanguageModel, kind: str, rows: pd.DataFrame, texts: pd.DataFrame) -> Prompts:
+    texts_of = texts.iloc[rows["row"].to_numpy()]
+    ids = [[int(token) for token in row] for row in texts_of.input_ids]
     letters = letters_of(kind)
     keys = [letters.find(letter) if kind == "mcq" else -1 for letter in rows.correct_answer_letter]
-    return Asked(
+    return Prompts(
         kind=kind,
         questions=rows.index.to_numpy().astype(str),
         ids=ids,
         spellings=[
             resolve_letters(lm.info.tokens, text, row, letters)
-            for text, row in zip(about.prompt_text, ids, strict=True)
+            for text, row in zip(texts_of.prompt_text, ids, strict=True)
         ],
         key=np.array(keys, np.int64),
-        logits=np.stack([np.asarray(row, np.float64) for row in about.logits]),
+        logits=np.stack([np.asarray(row, np.float64) for row in texts_of.logits]),
     )

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 from lit_experiments.errors import RunFailed
-from lit_experiments.experiments.introspection.patching_choice import Asked
-from lit_experiments.experiments.introspection.patching_passes import Bench
+from lit_experiments.experiments.introspection.patching.choice import Prompts
+from lit_experiments.experiments.introspection.patching.passes import Bench
 from lit_experiments.lm.capture import exact_states
 from lit_experiments.lm.intervene import Patch, intervened
 from lit_experiments.lm.last_token import ROUNDING
@@ -26,13 +26,13 @@ from lit_experiments.lm.score import next_token_logits
 
 def check_collected(lm: LanguageModel, benches: Sequence[Bench]) -> float:
     """Largest relative difference of the letters' logits from the store's. Raises RunFailed if it is no rounding."""
-    found = max(bench.collected_difference for bench in benches)
-    if not found <= ROUNDING[lm.dtype]:
+    difference = max(bench.collected_difference for bench in benches)
+    if not difference <= ROUNDING[lm.dtype]:
         raise RunFailed(
-            f"{lm.info.name} does not give the letters' logits that were collected: they differ by {found:.2g} of "
+            f"{lm.info.name} does not give the letters' logits that were collected: they differ by {difference:.2g} of "
             f"their size, rounding explains {ROUNDING[lm.dtype]:.2g}. Nothing was intervened on."
         )
-    return found
+    return difference
 
 
 def check_identity(bench: Bench, site: str) -> int:
@@ -42,9 +42,9 @@ def check_identity(bench: Bench, site: str) -> int:
         RunFailed: a logit moved.
     """
     compared = 0
-    for each in bench.passes:
-        own = [Patch(site, states, "last") for states in each.states(site)]
-        for before, (_, after) in zip(each.clean(), each.logits(own), strict=True):
+    for batch in bench.passes:
+        patches = [Patch(site, states, "last") for states in batch.states(site)]
+        for before, (_, after) in zip(batch.clean(), batch.logits(patches), strict=True):
             if not torch.equal(before, after):
                 gap = float((before - after).abs().max())
                 raise RunFailed(f"Putting a state back at {site} moved a logit by {gap:.3g}; it must change nothing.")
@@ -59,30 +59,30 @@ def check_last_replacement(lm: LanguageModel, recipients: Bench, donors: Bench) 
         RunFailed: more than rounding.
     """
     site, worst = f"resid_post.{lm.info.n_layers - 1}", 0.0
-    for one, other in zip(recipients.passes, donors.passes, strict=True):
-        states = other.states(site)
-        wanted = next(iter(other.clean()))
-        ((_, logits),) = one.logits([Patch(site, states[0], "last")])
+    for recipient, donor in zip(recipients.passes, donors.passes, strict=True):
+        states = donor.states(site)
+        wanted = next(iter(donor.clean()))
+        ((_, logits),) = recipient.logits([Patch(site, states[0], "last")])
         worst = max(worst, float((logits - wanted).abs().max() / wanted.abs().max()))
     return _within(lm, worst, f"the donor's state at {site}, answer position,")
 
 
-def equal_lengths(asked: Asked, most: int) -> tuple[list[int], list[int]]:
+def equal_lengths(prompts: Prompts, most: int) -> tuple[list[int], list[int]]:
     """Up to `most` pairs (recipient, donor) of different questions whose prompts are equally long."""
     by_length: dict[int, list[int]] = {}
-    for at, ids in enumerate(asked.ids):
-        by_length.setdefault(len(ids), []).append(at)
+    for index, ids in enumerate(prompts.ids):
+        by_length.setdefault(len(ids), []).append(index)
     pairs = [pair for same in by_length.values() for pair in zip(same[::2], same[1::2], strict=False)]
     return [a for a, _ in pairs[:most]], [b for _, b in pairs[:most]]
 
 
-def check_whole_replacement(lm: LanguageModel, asked: Asked, pairs: tuple[list[int], list[int]], site: str) -> Any:
+def check_whole_replacement(lm: LanguageModel, prompts: Prompts, pairs: tuple[list[int], list[int]], site: str) -> Any:
     """Patches every position of whole prompts; largest relative difference from the donors' logits, or None.
 
     Raises:
         RunFailed: more than rounding.
     """
-    mine, theirs = ([asked.ids[i] for i in side] for side in pairs)
+    mine, theirs = ([prompts.ids[i] for i in side] for side in pairs)
     if not mine:
         return None
     (states,) = exact_states(lm, theirs, [site], "all").values()

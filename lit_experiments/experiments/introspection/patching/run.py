@@ -1,6 +1,6 @@
 """The interventions of one pass, layer by layer, kept on disk as they are done. Knows no intervals.
 
-A layer's numbers (`interventions`) are plain arrays in a JSON file of their own, written whole; a second start reads
+A layer's numbers (`LayerRun`) are plain arrays in a JSON file of their own, written whole; a second start reads
 those that belong to the same data and settings and computes the rest.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,21 +17,51 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lit_experiments.experiments.introspection.patching_checks import (
+from lit_experiments.experiments.introspection.patching.checks import (
     check_collected,
     check_identity,
     check_last_replacement,
     check_whole_replacement,
     equal_lengths,
 )
-from lit_experiments.experiments.introspection.patching_choice import DIRECTION_OF, Asked, Choice, Directions
-from lit_experiments.experiments.introspection.patching_passes import Bench, Make, groups
+from lit_experiments.experiments.introspection.patching.choice import DIRECTION_OF, Choice, Directions, Prompts
+from lit_experiments.experiments.introspection.patching.passes import Bench, Make, groups
 from lit_experiments.lm.intervene import Ablate, Patch, Steer
 from lit_experiments.lm.model import LanguageModel
 from lit_experiments.plain import write_json
 
 Floats = NDArray[np.float64]
-_ARRAYS = ("clean", "steer", "ablate", "random_steer", "random_ablate", "low", "high", "again", "patch", "control")
+
+
+@dataclass(frozen=True)
+class LayerRun:
+    """What everything done at one layer of a pass changed: N questions, P pairs, R random directions, M measures.
+
+    Of the sample: clean [N, M] the model left alone; steer [multiple, N, M], ablate [N, M]; random_steer
+    [R, multiple, M], random_ablate [R, M] means over the questions. Of the pairs, [P, M]: low, high, again: recipients,
+    donors, and the low donors of the control, left alone; patch, control. The rest: what the checks measured.
+    """
+
+    clean: Floats
+    steer: Floats
+    ablate: Floats
+    random_steer: Floats
+    random_ablate: Floats
+    low: Floats
+    high: Floats
+    again: Floats
+    patch: Floats
+    control: Floats
+    identity: int
+    whole_replacement: float | None
+    whole_replacements: int
+    collected: float
+    last_replacement: float
+    cached: bool
+    spread: float
+
+
+_ARRAYS = [f.name for f in fields(LayerRun) if f.type == "Floats"]
 
 
 @dataclass(frozen=True)
@@ -59,49 +89,54 @@ class PassRunner:
         sides = (choice.recipients, choice.donors, choice.controls)
         shared = self._batches(*sides)  # recipient and donor in the same place of the same batch
         self.low, self.high, self.again = (Bench(lm, side, shared, 2) for side in sides)
-        self.about = {
+        self.checks: dict[str, Any] = {
             "collected": check_collected(lm, (self.sample, self.low, self.high)),
             "last_replacement": check_last_replacement(lm, self.low, self.high),
             "cached": self.sample.cached,
         }
 
-    def interventions(self, site: str, vector: Floats, spread: float, done: Callable[[int], object]) -> dict[str, Any]:
-        """What everything done at one layer changes; means over questions for random directions.
-
-        Keys: steer [multiple, N, M], ablate [N, M], random_steer [R, multiple, M], random_ablate [R, M] for the sample
-        (clean [N, M]); patch, control [P, M] for the pairs (low, high, again [P, M]: recipients, donors, and the low
-        donors of the control); and what the checks measured.
+    def interventions(self, site: str, vector: Floats, spread: float, done: Callable[[int], object]) -> LayerRun:
+        """Steers, ablates and patches at one layer; `done` counts what was done.
 
         Raises:
             RunFailed: a check failed.
         """
         pairs = equal_lengths(self.choice.sample, self.plan.replacements)
-        found: dict[str, Any] = {
-            "identity": check_identity(self.low, site) + check_identity(self.high, site),
-            "whole_replacement": check_whole_replacement(self.lm, self.choice.sample, pairs, site),
-            "whole_replacements": len(pairs[0]),
-        }
+        identity = check_identity(self.low, site) + check_identity(self.high, site)
+        whole = check_whole_replacement(self.lm, self.choice.sample, pairs, site)
         moved = self._moved(site, vector, spread, done)
-        found |= {"clean": self.sample.clean[0], "steer": moved[0, :-1], "ablate": moved[0, -1]}
         random = moved[1:].mean(2)
-        found |= {"random_steer": random[:, :-1], "random_ablate": random[:, -1]}
-        states = [self.high.states(site), self.again.states(site)]
-        patches: list[Make] = [_patch(site, each) for each in states]
+        patches: list[Make] = [_patch(site, donors.states(site)) for donors in (self.high, self.again)]
         patched = self.low.changes(patches, done)
-        found |= {"low": self.low.clean[0], "high": self.high.clean[0], "again": self.again.clean[0]}
-        return found | {"patch": patched[0], "control": patched[1]}
+        return LayerRun(
+            clean=self.sample.clean[0],
+            steer=moved[0, :-1],
+            ablate=moved[0, -1],
+            random_steer=random[:, :-1],
+            random_ablate=random[:, -1],
+            low=self.low.clean[0],
+            high=self.high.clean[0],
+            again=self.again.clean[0],
+            patch=patched[0],
+            control=patched[1],
+            identity=identity,
+            whole_replacement=whole,
+            whole_replacements=len(pairs[0]),
+            spread=spread,
+            **self.checks,
+        )
 
     def _moved(self, site: str, vector: Floats, spread: float, done: Callable[[int], object]) -> Floats:
         """[1 + R, multiple + 1, N, M] of the direction and R random ones: steered by each multiple, ablated."""
         made: list[Make] = []
         for unit in (vector, *random_directions(self.plan.randoms, len(vector), self.plan.seed, site)):
-            given = torch.tensor(unit, dtype=torch.float32)
-            made += [_same(Steer(site, given, spread * multiple, "last")) for multiple in self.plan.multiples]
-            made.append(_same(Ablate(site, given, "last")))
+            tensor = torch.tensor(unit, dtype=torch.float32)
+            made += [_same(Steer(site, tensor, spread * multiple, "last")) for multiple in self.plan.multiples]
+            made.append(_same(Ablate(site, tensor, "last")))
         changes = self.sample.changes(made, done)
         return changes.reshape(1 + self.plan.randoms, -1, *changes.shape[1:])
 
-    def _batches(self, *sides: Asked) -> list[NDArray[np.int64]]:
+    def _batches(self, *sides: Prompts) -> list[NDArray[np.int64]]:
         lengths = [max(map(len, ids)) for ids in zip(*(side.ids for side in sides), strict=True)]
         return groups(lengths, self.plan.batch_tokens)
 
@@ -127,26 +162,25 @@ def run_pass(
     sites: Sequence[str],
     parts: Parts,
     done: Callable[[str, int], object],
-) -> dict[str, dict[str, Any]]:
-    """site -> the arrays of one pass, as kept or new; `runner` is made only if a layer is left to do.
+) -> dict[str, LayerRun]:
+    """site -> the numbers of one pass, as kept or new; `runner` is made only if a layer is left to do.
 
     A site without a direction (states that do not vary) has no entry.
     """
     out, ready = {}, None
-    told = DIRECTION_OF[kind]
+    confidence = DIRECTION_OF[kind]
     for site in sites:
-        at = directions.sites.index(site)
-        vector, spread = directions.vectors[told][at], float(directions.spread[told][at])
+        index = directions.sites.index(site)
+        vector, spread = directions.vectors[confidence][index], float(directions.spread[confidence][index])
         if not (np.isfinite(vector).all() and spread > 0):
             continue
-        found = parts.read(kind, site)
-        if found is None:
+        kept = parts.read(kind, site)
+        if kept is None:
             ready = ready or runner()
-            fresh = ready.interventions(site, vector, spread, partial(done, f"{kind} {site}"))
-            parts.write(kind, site, fresh | ready.about | {"spread": spread})
-            found = parts.read(kind, site)
-            assert found is not None, "just written"
-        out[site] = found
+            parts.write(kind, site, ready.interventions(site, vector, spread, partial(done, f"{kind} {site}")))
+            kept = parts.read(kind, site)
+            assert kept is not None, "just written"
+        out[site] = kept
     return out
 
 
@@ -157,7 +191,7 @@ class Parts:
         folder.mkdir(exist_ok=True)
         self.folder, self.identity = folder, identity
 
-    def read(self, kind: str, site: str) -> dict[str, Any] | None:
+    def read(self, kind: str, site: str) -> LayerRun | None:
         """What is kept of one pass and layer, None if there is nothing or it is of other data or settings."""
         file = self._file(kind, site)
         if not file.exists():
@@ -165,12 +199,12 @@ class Parts:
         kept = json.loads(file.read_text(encoding="utf-8"))
         if kept["identity"] != self.identity:
             return None
-        found: dict[str, Any] = kept["found"]
-        return found | {name: np.array(found[name], np.float64) for name in _ARRAYS}  # null becomes NaN
+        numbers = kept["found"]
+        return LayerRun(**numbers | {name: np.array(numbers[name], np.float64) for name in _ARRAYS})  # null becomes NaN
 
-    def write(self, kind: str, site: str, found: dict[str, Any]) -> None:
+    def write(self, kind: str, site: str, layer: LayerRun) -> None:
         """Keeps it; a reader never sees half of it."""
-        write_json(self._file(kind, site), {"identity": self.identity, "found": found})
+        write_json(self._file(kind, site), {"identity": self.identity, "found": layer})
 
     def _file(self, kind: str, site: str) -> Path:
         return self.folder / f"{kind}.{site}.json"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lit_experiments.experiments.introspection.letters import LetterTable
-from lit_experiments.experiments.introspection.patching_choice import Asked
+from lit_experiments.experiments.introspection.patching.choice import Prompts
 from lit_experiments.experiments.introspection.prompts import MIDPOINTS
 from lit_experiments.lm.intervene import Intervention
 from lit_experiments.lm.last_token import LastTokenPasses, last_token_passes
@@ -32,10 +32,10 @@ def groups(lengths: Sequence[int], batch_tokens: int) -> list[Rows]:
     """Places of the questions in batches of at most `batch_tokens` tokens, padding counted, by length."""
     order = np.argsort(lengths, kind="stable")[::-1]
     out: list[list[int]] = []
-    for at in order:
+    for index in order:
         if not out or lengths[out[-1][0]] * (len(out[-1]) + 1) > batch_tokens:
             out.append([])
-        out[-1].append(int(at))
+        out[-1].append(int(index))
     return [np.array(group, np.int64) for group in out]
 
 
@@ -45,18 +45,18 @@ class Bench:
     clean: [slot, N, M] measures of the model as it is. cached: whether prompts are read only once.
     """
 
-    def __init__(self, lm: LanguageModel, asked: Asked, batches: list[Rows], together: int) -> None:
-        self.asked, self.batches = asked, batches
-        self.tables = [LetterTable([asked.spellings[i] for i in rows], lm.device) for rows in batches]
+    def __init__(self, lm: LanguageModel, prompts: Prompts, batches: list[Rows], together: int) -> None:
+        self.prompts, self.batches = prompts, batches
+        self.tables = [LetterTable([prompts.spellings[i] for i in rows], lm.device) for rows in batches]
         self.passes: list[LastTokenPasses] = [
-            last_token_passes(lm, [asked.ids[i] for i in rows], together) for rows in batches
+            last_token_passes(lm, [prompts.ids[i] for i in rows], together) for rows in batches
         ]
-        self.cached = all(each.cached for each in self.passes)
-        slots = max(each.slots for each in self.passes)
-        self.clean = np.full((slots, len(asked.ids), len(MEASURES)), np.nan)
+        self.cached = all(batch.cached for batch in self.passes)
+        slots = max(batch.slots for batch in self.passes)
+        self.clean = np.full((slots, len(prompts.ids), len(MEASURES)), np.nan)
         self.collected_difference = 0.0
-        for rows, table, each in zip(batches, self.tables, self.passes, strict=True):
-            for slot, logits in enumerate(each.clean()):
+        for rows, table, batch in zip(batches, self.tables, self.passes, strict=True):
+            for slot, logits in enumerate(batch.clean()):
                 self.clean[slot, rows] = self._measure(logits, table, rows)
                 if slot == 0:
                     self._compare_with_store(logits, table, rows)
@@ -64,19 +64,21 @@ class Bench:
     def changes(self, interventions: Sequence[Make], done: Callable[[int], object]) -> Floats:
         """[C, N, M] measures under each intervention, minus those of the model as it is; `done` counts them."""
         out = np.full((len(interventions), *self.clean.shape[1:]), np.nan)
-        for rows, table, each in zip(self.batches, self.tables, self.passes, strict=True):
+        for rows, table, batch in zip(self.batches, self.tables, self.passes, strict=True):
             made = [make(rows) for make in interventions]
-            for at, (slot, logits) in enumerate(each.logits(made)):
-                out[at, rows] = self._measure(logits, table, rows) - self.clean[slot, rows]
+            for index, (slot, logits) in enumerate(batch.logits(made)):
+                out[index, rows] = self._measure(logits, table, rows) - self.clean[slot, rows]
                 if rows is self.batches[-1]:
                     done(1)
         return out
 
     def states(self, site: str) -> Tensor:
         """[N, hidden] at the answer positions, unrounded."""
-        found = [each.states(site)[0] for each in self.passes]
-        out = torch.empty(len(self.asked.ids), found[0].shape[-1], dtype=found[0].dtype, device=found[0].device)
-        for rows, states in zip(self.batches, found, strict=True):
+        by_batch = [batch.states(site)[0] for batch in self.passes]
+        out = torch.empty(
+            len(self.prompts.ids), by_batch[0].shape[-1], dtype=by_batch[0].dtype, device=by_batch[0].device
+        )
+        for rows, states in zip(self.batches, by_batch, strict=True):
             out[torch.as_tensor(rows, device=out.device)] = states
         return out
 
@@ -89,8 +91,8 @@ class Bench:
         entropy = -(probs * log_probs).sum(-1)
         outside = -100 * torch.expm1((among - everything).clamp(max=0))
         unknown = torch.full_like(entropy, torch.nan)
-        if self.asked.kind == "mcq":
-            key = torch.as_tensor(self.asked.key[rows], device=logits.device)
+        if self.prompts.kind == "mcq":
+            key = torch.as_tensor(self.prompts.key[rows], device=logits.device)
             right = 100 * (probs.argmax(-1) == key).double()
             columns = [unknown, entropy, outside, right, 100 * probs.gather(1, key[:, None])[:, 0]]
         else:
@@ -99,6 +101,6 @@ class Bench:
         return torch.stack(columns, -1).cpu().numpy()
 
     def _compare_with_store(self, logits: Tensor, table: LetterTable, rows: Rows) -> None:
-        then = self.asked.logits[rows]
+        then = self.prompts.logits[rows]
         difference = np.abs(table.letter_logits(logits)[0].cpu().numpy() - then).max() / np.abs(then).max()
         self.collected_difference = max(self.collected_difference, float(difference))

@@ -1,20 +1,19 @@
 """One pass of two runs over the same questions: how states, directions and likeness differ, layer by layer.
 
-Owns the pairing: every difference is computed on resamples of questions that both sides share. Knows no report.
+Owns the pairing: every difference is computed on resamples of questions that both sides share. Knows no page.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lit_experiments.experiments.introspection.alikeness import centered, mean_estimate
-from lit_experiments.experiments.introspection.analysis import NothingToCompare
-from lit_experiments.experiments.introspection.separation import (
+from lit_experiments.experiments.introspection.analysis import NothingToCompare, ids_of
+from lit_experiments.experiments.introspection.compare.result import Changed, DirectionChange, StateChange
+from lit_experiments.experiments.introspection.directions.separation import (
     Extremes,
     Labelled,
     auroc_statistic,
@@ -22,6 +21,7 @@ from lit_experiments.experiments.introspection.separation import (
     extremes,
     held_out_projections,
 )
+from lit_experiments.experiments.introspection.self_other.alikeness import centered, mean_estimate
 from lit_experiments.experiments.introspection.summary import answer_states
 from lit_experiments.statistics import GroupBootstrap
 from lit_experiments.statistics.bootstrap import GAP, SHARE
@@ -51,45 +51,42 @@ class Pair:
         Raises:
             NothingToCompare: one of the runs has none; the message names it.
         """
-        found = []
+        both = []
         for name, rows in zip(NAMES, self.rows, strict=True):
-            ids = rows.index.to_numpy().astype(str)
             try:
-                found.append(extremes(rows[kind].to_numpy(np.float64), ids, share, folds, seed))
+                both.append(extremes(rows[kind].to_numpy(np.float64), ids_of(rows.index), share, folds, seed))
             except NothingToCompare as reason:
                 raise NothingToCompare(f"of the {name} run, {reason}") from reason
-        return found[0], found[1]
+        return both[0], both[1]
 
 
-def state_change(pair: Pair, layer: int) -> dict[str, Any]:
-    """How far finetuning moved the states: cosine by question (mean, interval), linear CKA, the largest difference of
-    any number (0 where nothing changed), and the mean length of the change over the mean length of the state."""
+def state_change(pair: Pair, layer: int) -> StateChange:
+    """How far finetuning moved the states of one layer."""
     base, tuned = pair.states(layer)
     lengths = np.stack([np.linalg.norm(tuned - base, axis=1), np.linalg.norm(base, axis=1)], -1)
-    return {
-        "cosine": mean_estimate(row_cosines(base, tuned), pair.boot),
-        "cka": linear_cka(base - base[:1], tuned - tuned[:1]),
-        "largest_difference": float(np.abs(tuned - base).max()),
-        "relative_change": pair.boot.from_sums(pair.boot.sums(lengths), lambda s: s[..., 0] / s[..., 1]).item(),
-    }
+    return StateChange(
+        cosine=mean_estimate(row_cosines(base, tuned), pair.boot),
+        cka=linear_cka(base - base[:1], tuned - tuned[:1]),
+        largest_difference=float(np.abs(tuned - base).max()),
+        relative_change=pair.boot.from_sums(pair.boot.sums(lengths), lambda s: s[..., 0] / s[..., 1]).item(),
+    )
 
 
-def direction_change(pair: Pair, chosen: tuple[Extremes, Extremes], layer: int) -> dict[str, Any]:
+def direction_change(pair: Pair, chosen: tuple[Extremes, Extremes], layer: int) -> DirectionChange:
     """Held-out separation of high and low confidence in each run, the difference, and the cosine of the two directions.
 
     Each run has its own high and low questions; the difference resamples all questions at once. Cosine: noise removed,
     as in `corrected_cosine`.
     """
-    parts = [_Separation(x - x[:1], each) for x, each in zip(pair.states(layer), chosen, strict=True)]
-    base, tuned = parts
-    return {
-        "base": pair.boot.from_rows(base.auroc, SHARE, base.rests_on),
-        "finetuned": pair.boot.from_rows(tuned.auroc, SHARE, tuned.rests_on),
-        "difference": pair.boot.from_rows(
+    base, tuned = (_Separation(x - x[:1], side) for x, side in zip(pair.states(layer), chosen, strict=True))
+    return DirectionChange(
+        base=pair.boot.from_rows(base.auroc, SHARE, base.rests_on),
+        finetuned=pair.boot.from_rows(tuned.auroc, SHARE, tuned.rests_on),
+        difference=pair.boot.from_rows(
             lambda w: tuned.auroc(w) - base.auroc(w), GAP, min(base.rests_on, tuned.rests_on)
         ),
-        "cosine": corrected_cosine(base.labelled(), tuned.labelled(), pair.boot),
-    }
+        cosine=corrected_cosine(base.labelled(), tuned.labelled(), pair.boot),
+    )
 
 
 class _Separation:
@@ -116,17 +113,13 @@ class _Separation:
         return Labelled(self.x, high, low)
 
 
-def likeness_change(first: Pair, second: Pair, common: pd.Index, boot: GroupBootstrap, layer: int) -> dict[str, Any]:
+def likeness_change(first: Pair, second: Pair, common: pd.Index, boot: GroupBootstrap, layer: int) -> Changed:
     """Likeness of two passes in each run, and its paired difference: the cosine of the two passes' states of a question
-    less their pass's mean, averaged over the `common` questions, which boot resamples."""
+    minus their pass's mean, averaged over the `common` questions, which boot resamples."""
     places = [pair.rows[0].index.get_indexer(common) for pair in (first, second)]
     cosines = []
     for run in range(2):
-        x, y = (pair.states(layer)[run][at] for pair, at in zip((first, second), places, strict=True))
+        x, y = (pair.states(layer)[run][rows] for pair, rows in zip((first, second), places, strict=True))
         cosines.append(row_cosines(centered(x - x[:1]), centered(y - y[:1])))
     base, tuned = cosines
-    return {
-        "base": mean_estimate(base, boot),
-        "finetuned": mean_estimate(tuned, boot),
-        "difference": mean_estimate(tuned - base, boot),
-    }
+    return Changed(mean_estimate(base, boot), mean_estimate(tuned, boot), mean_estimate(tuned - base, boot))
