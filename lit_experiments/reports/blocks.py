@@ -6,6 +6,7 @@ Does not know: how anything is drawn or written; where the numbers come from.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -14,11 +15,24 @@ from lit_experiments.statistics import Estimate
 
 Kind = Literal["text", "token", "count", "number", "share", "estimate", "p"]
 """What a column holds: words; a piece of a tokenised text; whole numbers; a number without an interval; a number that
-is shown in percent; an Estimate; a p-value."""
-Cell = str | int | float | bool | Estimate | None
+is shown in percent; an Estimate (or a Range); a p-value."""
 Role = Literal["data", "control", "reference"]
 """data: what the study measured; control: the same without what is studied; reference: a bound, ceiling or baseline."""
 Scale = Literal["linear", "log", "diverging"]
+Tone = Literal["for", "against", "open", "void"]
+
+
+@dataclass(frozen=True)
+class Range:
+    """Lowest and highest of several values, such as those of a repeated control: a spread, no interval of an estimate.
+    middle: their mean; NaN where none is shown."""
+
+    low: float
+    high: float
+    middle: float = math.nan
+
+
+Cell = str | int | float | bool | Estimate | Range | None
 
 
 @dataclass(frozen=True)
@@ -71,7 +85,7 @@ class Verdict:
     """One cell of a matrix of verdicts. word: the verdict; tone: what colour it has; value: the number behind it."""
 
     word: str
-    tone: Literal["for", "against", "open", "void"]
+    tone: Tone
     value: Estimate | float | None = None
 
 
@@ -90,11 +104,12 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Series:
-    """A line: y over x. x: numbers, or the names of layers in order. y: Estimates, or numbers without an interval."""
+    """A line: y over x. x: numbers, or the names of layers in order. y: numbers, Estimates (a line with a band), or
+    Ranges (a band, with a line where they have a middle)."""
 
     name: str
     x: Sequence[float | str]
-    y: Sequence[Estimate | float]
+    y: Sequence[Estimate | Range | float]
     role: Role = "data"
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from lit_experiments.reports.blocks import Cell, Column
+from lit_experiments.reports.blocks import Cell, Column, Range
 from lit_experiments.statistics import Estimate
 
 NO_VALUE = "-"
 _MOST_DIGITS = 12
 _LARGE = 10**4
 _SMALLEST_P = 1e-4
+_SMALL = 1e-4
 
 
 def cell_text(value: Cell, column: Column) -> str:
@@ -20,6 +21,8 @@ def cell_text(value: Cell, column: Column) -> str:
         return NO_VALUE
     if isinstance(value, Estimate):
         return interval(value, digits_for(value.value) if column.digits is None else column.digits)
+    if isinstance(value, Range):
+        return spread(value, digits_for(value.middle) if column.digits is None else column.digits)
     if isinstance(value, str):
         return repr(value) if column.kind == "token" else value
     if isinstance(value, bool):
@@ -30,7 +33,7 @@ def cell_text(value: Cell, column: Column) -> str:
         return p_value(float(value))
     if column.kind == "share":
         return NO_VALUE if math.isnan(value) else f"{value:.{_percent_digits(column)}%}"
-    return number(float(value), digits_for(value) if column.digits is None else column.digits)
+    return significant(float(value)) if column.digits is None else number(float(value), column.digits)
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -38,6 +41,13 @@ def number(value: float, digits: int = 3) -> str:
     if math.isnan(value):
         return NO_VALUE
     return f"{value:.{digits}f}" if abs(value) < _LARGE else f"{value:.{max(2, digits - 1)}e}"
+
+
+def significant(value: float) -> str:
+    """A number with about three significant figures; 0 is told apart from what is merely small."""
+    if value == 0:
+        return "0"
+    return f"{value:.2e}" if abs(value) < _SMALL else number(value, digits_for(value))
 
 
 def interval(estimate: Estimate, digits: int = 3) -> str:
@@ -55,6 +65,14 @@ def interval(estimate: Estimate, digits: int = 3) -> str:
     if low == high:  # too small for decimals
         value, low, high = (f"{part:.{_MOST_DIGITS}g}" for part in (estimate.value, estimate.low, estimate.high))
     return f"{value} [{low}, {high}]"
+
+
+def spread(values: Range, digits: int = 3) -> str:
+    """'0.02 (-0.05 to 0.08)', mean and range; a dash for "no value"."""
+    if math.isnan(values.low):
+        return NO_VALUE
+    ends = f"{number(values.low, digits)} to {number(values.high, digits)}"
+    return ends if math.isnan(values.middle) else f"{number(values.middle, digits)} ({ends})"
 
 
 def p_value(p: float) -> str:

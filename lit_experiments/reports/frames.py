@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lit_experiments.reports.blocks import Bars, Block, Curves, Heatmap, Matrix, Scatter, Table, TokenStrip
+from lit_experiments.reports.blocks import Bars, Block, Curves, Heatmap, Matrix, Range, Scatter, Table, TokenStrip
 from lit_experiments.statistics import Estimate
 
 Record = dict[str, Any]
@@ -20,7 +20,7 @@ _ESTIMATE = ("low", "high", "n")
 def records(block: Block) -> list[Record]:
     """One record for every row, point or cell; all records of a block have the same keys. NaN is None.
 
-    An Estimate becomes four columns: NAME, NAME low, NAME high, NAME n.
+    An Estimate becomes four columns: NAME, NAME low, NAME high, NAME n; so does a Range, without n.
     """
     raise TypeError(f"{type(block).__name__} holds no data")
 
@@ -32,7 +32,7 @@ def has_data(block: Block) -> bool:
 
 @records.register
 def _(block: Table) -> list[Record]:
-    wide = [_has_estimate(block, index) for index in range(len(block.columns))]
+    wide = [_has_bounds(block, index) for index in range(len(block.columns))]
     out = []
     for row in block.rows:
         record: Record = {}
@@ -97,10 +97,12 @@ def _(block: TokenStrip) -> list[Record]:
     return [{"token": token, block.value: None if value is None else _plain(value)} for token, value in pairs]
 
 
-def estimate_of(value: Estimate | float) -> tuple[float, float, float]:
+def estimate_of(value: Estimate | Range | float) -> tuple[float, float, float]:
     """Value and bounds; a number has none."""
     if isinstance(value, Estimate):
         return value.value, value.low, value.high
+    if isinstance(value, Range):
+        return value.middle, value.low, value.high
     return float(value), math.nan, math.nan
 
 
@@ -110,14 +112,14 @@ def _filled(block: Scatter, given: Record) -> Record:
     return {name: _plain(given.get(name)) for name in used}
 
 
-def _has_estimate(block: Table, index: int) -> bool:
-    return any(isinstance(row[index], Estimate) for row in block.rows)
+def _has_bounds(block: Table, index: int) -> bool:
+    return any(isinstance(row[index], Estimate | Range) for row in block.rows)
 
 
 def _spread(name: str, value: Any) -> Record:
     numbers: tuple[Any, ...] = (value, None, None, None)
-    if isinstance(value, Estimate):
-        numbers = (value.value, value.low, value.high, value.n)
+    if isinstance(value, Estimate | Range):
+        numbers = (*estimate_of(value), value.n if isinstance(value, Estimate) else None)
     keys = (name, *(f"{name} {part}" if name != "value" else part for part in _ESTIMATE))
     return {key: _plain(number) for key, number in zip(keys, numbers, strict=True)}
 

@@ -25,8 +25,9 @@ from lit_experiments.reports.matrix import verdict_text
 
 def markdown_page(page: Page) -> str:
     """The whole page."""
-    parts = [f"# {page.title}", f"**Question.** {page.question}", *(f"**{line}**" for line in page.outcome)]
-    parts += [f"**What was done.** {page.done}", f"**How sure.** {page.certainty}", *page.cautions]
+    parts = [f"# {page.title}", *page.cautions, f"**Question.** {page.question}"]
+    parts += [f"**{line}**" for line in page.outcome]
+    parts += [f"**What was done.** {page.done}", f"**How sure.** {page.certainty}"]
     for section in page.sections:
         parts += [f"## {section.title}", *map(markdown_block, section.blocks)]
     if page.methods:

@@ -15,7 +15,7 @@ from lit_experiments.reports.frames import estimate_of, ordered, records
 Spec = dict[str, Any]
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 DATA_COLORS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7d6608", "#6c3483"]
-GREYS = ["#717d88", "#a0763a", "#5d6d5f", "#8a6d8f"]
+GREYS = ["#717d88", "#a0763a", "#5d6d5f", "#8a6d8f", "#995f5f"]
 _WIDTHS = {1: 560, 2: 440}  # pixels of a panel, by the number of panels
 _WIDTH, _HEIGHT, _PER_ROW = 310, 230, 3
 _MOST_NAMES = 16  # of layers along an axis; more are thinned out
@@ -82,22 +82,23 @@ def _curves_panel(figure: Curves, panel: Panel, names: list[str], colors: list[s
     base = {"x": x | {"field": "x"}, "color": color}
     single = len({v["x"] for v in values}) == 1
     area: Spec = {"type": "rule", "opacity": 0.45, "strokeWidth": 4} if single else {"type": "area", "opacity": 0.18}
-    band: Spec = {"mark": area, "encoding": base | {"y": y | {"field": "low"}, "y2": {"field": "high"}}}
+    clip: Spec = {"clip": True} if panel.bounds != (None, None) else {}
+    band: Spec = {"mark": area | clip, "encoding": base | {"y": y | {"field": "low"}, "y2": {"field": "high"}}}
     band["transform"] = [{"filter": "isValid(datum.low)"}]
-    line = {"mark": {"type": "line", "strokeWidth": 1.8}, "encoding": base | {"y": y, "strokeDash": dash}}
-    dots = {"mark": {"type": "point", "filled": True, "size": 34}, "encoding": base | {"y": y, "tooltip": tip}}
-    layers: list[Spec] = [band, line, dots, *(_level_layer(level, color, panel.y) for level in panel.levels)]
+    line = {"mark": {"type": "line", "strokeWidth": 1.8} | clip, "encoding": base | {"y": y, "strokeDash": dash}}
+    dots = {"mark": {"type": "point", "filled": True, "size": 34} | clip, "encoding": base | {"y": y, "tooltip": tip}}
+    layers: list[Spec] = [band, line, dots, *(_level_layer(level, color, panel.y, clip) for level in panel.levels)]
     return _panel(panel.title, layers, _clean(values))
 
 
-def _level_layer(level: Level, color: Spec, title: str) -> Spec:
+def _level_layer(level: Level, color: Spec, title: str, clip: Spec) -> Spec:
     value, low, high = estimate_of(level.value)
     record = {"series": level.name, "y": value, "low": low, "high": high}
     tip = [_text_tip("series"), *_interval_tips("y", title)]
-    mark = {"type": "rule", "strokeDash": _DASHES[level.role], "strokeWidth": 1.5}
+    mark = {"type": "rule", "strokeDash": _DASHES[level.role], "strokeWidth": 1.5} | clip
     line = {"mark": mark, "encoding": {"y": {"field": "y", "type": "quantitative"}, "color": color, "tooltip": tip}}
     band = {
-        "mark": {"type": "rect", "opacity": 0.14},
+        "mark": {"type": "rect", "opacity": 0.14} | clip,
         "encoding": {"y": {"field": "low", "type": "quantitative"}, "y2": {"field": "high"}, "color": color},
         "transform": [{"filter": "isValid(datum.low)"}],
     }
@@ -110,7 +111,8 @@ def _(figure: Heatmap) -> Spec:
     if figure.scale == "log":
         scale["type"] = "log"
     if figure.scale == "diverging":
-        scale = {"scheme": "blueorange", "domainMid": 0}
+        largest = max((abs(r[figure.value]) for r in records(figure) if r[figure.value] is not None), default=0) or 1
+        scale = {"scheme": "blueorange", "domain": [-largest, largest]}  # equal colours on both sides are equal sizes
     panels = []
     for title in figure.panels:
         values = [r for r in records(figure) if r["panel"] == title]
@@ -189,7 +191,8 @@ def _identity(values: list[Spec]) -> Spec:
 @specification.register
 def _(figure: Bars) -> Spec:
     groups = ordered(bar.group for bar in figure.bars)
-    return _page([_bars_panel(figure, panel, groups) for panel in ordered(bar.panel for bar in figure.bars)])
+    panels = [_bars_panel(figure, panel, groups) for panel in ordered(bar.panel for bar in figure.bars)]
+    return _page(panels, per_row=2)  # labels take the place of a third
 
 
 def _bars_panel(figure: Bars, panel: str, groups: list[str]) -> Spec:
@@ -203,7 +206,9 @@ def _bars_panel(figure: Bars, panel: str, groups: list[str]) -> Spec:
         scale = {"domain": groups, "range": [DATA_COLORS[i % len(DATA_COLORS)] for i in range(len(groups))]}
         color = {"field": "group", "type": "nominal", "title": None, "scale": scale, "legend": {"orient": "bottom"}}
         y["scale"] = {"paddingInner": 0.25}
-    offset = {"yOffset": {"field": "group", "sort": None}} if len(groups) > 1 else {}
+    lines = len({r["label"] for r in values})
+    shared = len({(r["label"], r["group"]) for r in values}) > lines  # several groups have a bar of one label
+    offset = {"yOffset": {"field": "group", "sort": None}} if shared else {}
     rule = {
         "mark": {"type": "rule", "strokeWidth": 2.4, "opacity": 0.55},
         "encoding": {"y": y, "x": x | {"field": "low"}, "x2": {"field": "high"}, "color": color, **offset},
@@ -218,18 +223,18 @@ def _bars_panel(figure: Bars, panel: str, groups: list[str]) -> Spec:
         mark = {"type": "rule", "strokeWidth": 1, "strokeDash": [4, 3], "color": GREYS[0]}
         layers.insert(0, {"mark": mark, "encoding": {"x": {"datum": figure.reference}}})
     spec = _panel(panel, layers, values)
-    spec["height"] = _ROW * max(2, len({r["label"] for r in values})) * max(1, len(groups) / 2)
+    spec["height"] = _ROW * max(2, lines) * (max(1, len(groups) / 2) if shared else 1)
     return spec
 
 
-def _page(panels: list[Spec], shared: dict[str, str] | None = None) -> Spec:
+def _page(panels: list[Spec], shared: dict[str, str] | None = None, per_row: int = _PER_ROW) -> Spec:
     for panel in panels:
         panel.setdefault("width", _WIDTHS.get(len(panels), _WIDTH))
     top: Spec = {"$schema": SCHEMA, "spacing": 28}
     top["resolve"] = {"scale": shared or {"color": "shared"}, "legend": {"color": "shared"}}
     if len(panels) == 1:
         return {"$schema": SCHEMA, **panels[0]}
-    return top | {"concat": panels, "columns": _PER_ROW}
+    return top | {"concat": panels, "columns": per_row}
 
 
 def _panel(title: str, layers: list[Spec], values: list[Spec]) -> Spec:
@@ -259,7 +264,7 @@ def _number_axis(title: str, nice: bool = True) -> Spec:
 def _domain(bounds: tuple[float | None, float | None]) -> Spec:
     low, high = bounds
     # Clamped: what lies far outside of the bounds would make the picture as large. Pointing at it shows the number.
-    scale: Spec = {"zero": False, "nice": True, "clamp": bounds != (None, None)}
+    scale: Spec = {"zero": False, "nice": None in bounds, "clamp": bounds != (None, None)}
     if low is not None:
         scale["domainMin"] = low
     if high is not None:

@@ -31,17 +31,26 @@ def read_result(folder: Path, kind: type[R]) -> R:
     Raises:
         OSError: there is none. ValueError: it is no result of this type.
     """
+    path = folder / RESULT
+    content = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        return structured(content, kind)
+    except ValueError as error:
+        raise ValueError(f"{path} holds no {kind.__name__}: {error}") from error
+
+
+def structured(content: Any, kind: type[R]) -> R:
+    """A result from its JSON. Raises ValueError where it is no result of this type."""
     from cattrs import Converter
     from cattrs.errors import BaseValidationError
 
     converter = Converter(prefer_attrib_converters=False)
     converter.register_structure_hook(float, lambda value, _: math.nan if value is None else float(value))
     converter.register_structure_hook(Estimate, lambda value, _: Estimate.from_dict(value))
-    path = folder / RESULT
     try:
-        return converter.structure(json.loads(path.read_text(encoding="utf-8")), kind)
+        return converter.structure(content, kind)
     except (BaseValidationError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} holds no {kind.__name__}: {error}") from error
+        raise ValueError(str(error)) from error
 
 
 def schema(kind: type) -> dict[str, Any]:

@@ -2,18 +2,18 @@
 
 prompts    the three passes' templates, rendered
 letters    answer letters resolved to tokens in context, and the distribution over them
-surface    what can be read off a question without a model
 collect    the collector: one prefill per question and pass
 export     .npy files per pass and layer
 analysis   what the analyses share
-probes, probe_data, probe_targets, probe_results, scoring, twin, probes_report      train --exp introspection_probes
-probe_files, curves     what the probes left, and figures of it, for the next two
-probing, probing_report         analyze --exp introspection_probing
-internal, internal_report       analyze --exp introspection_surface
-directions, separation, directions_report      analyze --exp introspection_directions
-patching, patching_choice, _passes, _checks, _run, _statistics, _words, _report
-           analyze --exp introspection_patching
-self_other, alikeness, transfer, self_other_report      analyze --exp introspection_self_other
+probes, probe_data, probe_targets, probe_evaluation, scoring, twin, probes_result, probes_page
+           train --exp introspection_probes
+probe_files, pair_blocks        what the probes left, and blocks on pairs of states and target, for the next two
+emergence/      analyze --exp introspection_probing: where in the model a target becomes readable
+surface_control/        analyze --exp introspection_surface; what can be read off a question without a model
+directions/     analyze --exp introspection_directions: from low to high confidence, saved for steering
+patching/       analyze --exp introspection_patching: interventions on the model
+self_other/     analyze --exp introspection_self_other: likeness of the passes, transfer of a probe
+compare/        analyze --exp introspection_compare: base against finetuned
 ridge      exact ridge on one layer's few hundred rows
 summary    what `inspect` says of one store, and of two side by side
 """

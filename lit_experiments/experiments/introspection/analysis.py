@@ -9,19 +9,42 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from lit_experiments.errors import UserError
 from lit_experiments.ranges import at_least, penalty_grid, seeds
+from lit_experiments.reports.blocks import Range
+from lit_experiments.tasks.reads import Reads
 from stores import Store, open_store
 
 SELF, OTHER = "self_confidence", "other_confidence"
 CONFIDENCE_PASSES = (SELF, OTHER)
 READS = "introspection"
+SIGNIFICANT = 0.05
+"""Of p-values corrected over layers: below it a page says that something is there."""
 _NEEDED = {"question_id", "prompt_type", SELF, OTHER}
+
+
+PASS_NAMES = {"mcq": "mcq", SELF: "self", OTHER: "other"}
+"""Short names of the passes, for tables and figures."""
+
+
+@dataclass(frozen=True)
+class WholeQuestions(Reads):
+    """A run of study 3, of which the questions are read that every pass holds."""
+
+    def open(self, run: Path) -> Store:
+        """Raises UserError as `open_introspection`."""
+        return open_introspection(run)
+
+
+WHOLE_QUESTIONS = WholeQuestions(READS, ("resid_post", *sorted(_NEEDED)))
 
 
 class NothingToCompare(ValueError):
@@ -67,6 +90,30 @@ def questions_left_out(run: Path) -> int:
 
 def _questions(store: Store) -> set[str]:
     return set(store.table(["question_id"]).column(0).to_pylist())
+
+
+@dataclass(frozen=True)
+class CentralRange:
+    """Mean of a control's values, and the central range that holds a share (the level) of them."""
+
+    mean: float
+    low: float
+    high: float
+
+    def shown(self) -> Range:
+        """For tables and figures."""
+        return Range(self.low, self.high, self.mean)
+
+
+def central_range(values: NDArray[np.float64], level: float) -> CentralRange:
+    """Of the values [R] of a control."""
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return CentralRange(float(values.mean()), float(low), float(high))
+
+
+def ids_of(index: pd.Index) -> NDArray[np.str_]:
+    """Question ids of rows, to resample and split by."""
+    return index.to_numpy().astype(str)
 
 
 def content(store: Store) -> dict[str, Any]:

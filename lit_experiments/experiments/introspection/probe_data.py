@@ -58,11 +58,11 @@ def read_questions_of(store: Store, test_fraction: float, folds: int, seed: int,
     table = store.to_pandas(_COLUMNS)
     table["row"] = np.arange(len(table))
     by_pass = {kind: table[table.prompt_type == kind].set_index("question_id") for kind in PASSES}
-    rows = {kind: each for kind, each in by_pass.items() if len(each)}
+    rows = {kind: table for kind, table in by_pass.items() if len(table)}
     first, *others = rows.values()
     common = first.index
-    for each in others:
-        common = common.intersection(each.index, sort=False)
+    for other in others:
+        common = common.intersection(other.index, sort=False)
     least = 4 * (folds + 1)
     if len(common) < least:
         raise UserError(
@@ -71,7 +71,7 @@ def read_questions_of(store: Store, test_fraction: float, folds: int, seed: int,
         )
     ids = common.to_numpy().astype(str)
     part = group_split(ids, test_fraction, folds, seed)
-    return Questions(ids, part, {kind: each.loc[common] for kind, each in rows.items()}, left_out)
+    return Questions(ids, part, {kind: table.loc[common] for kind, table in rows.items()}, left_out)
 
 
 @dataclass(frozen=True)
@@ -145,16 +145,16 @@ def controls_of(
     targets: list[Target], questions: Questions, kind: str, penalties: list[float]
 ) -> tuple[dict[tuple[str, str], Control], list[str]]:
     """(target key, control name) -> Control for the states of pass `kind`, and statements on what there is not."""
-    found, statements = {}, []
+    controls, statements = {}, []
     rows = questions.rows[kind]
     for target in targets:
         features = {SURFACE: surface_features(rows), CONFIDENCE: confidence_features(rows, kind, target.key)}
-        for name, each in features.items():
+        for name, named_columns in features.items():
             try:
-                found[target.key, name] = control(each, target, questions.part, penalties)
+                controls[target.key, name] = control(named_columns, target, questions.part, penalties)
             except NothingToCompare as reason:
                 statements.append(f"{name} of {kind} as a control of {target.key}: {reason}")
-    return found, statements
+    return controls, statements
 
 
 def columns_of(targets: list[Target], controls: dict[tuple[str, str], Control], shuffles: int, seed: int) -> Columns:

@@ -1,26 +1,60 @@
-"""What `train --exp introspection_probes` left behind, for the analyses that work from it without a refit."""
+"""The files of `train --exp introspection_probes`: written, and read by the analyses that work from them without a
+refit."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save
 
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.introspection.analysis import made_from
-from lit_experiments.experiments.introspection.probe_results import PREDICTIONS
+from lit_experiments.experiments.introspection.analysis import WHOLE_QUESTIONS, made_from
+from lit_experiments.experiments.introspection.probe_data import Questions, States
+from lit_experiments.experiments.introspection.probes_result import Pair, ProbedPair, ProbesResult
 from lit_experiments.experiments.introspection.scoring import Scorer
-from lit_experiments.statistics import GroupBootstrap
+from lit_experiments.plain import write_json
+from lit_experiments.probes.class_probe import ClassProbe, save_class_probe
+from lit_experiments.probes.linear import LinearProbe
+from lit_experiments.probes.save import save_probe
+from lit_experiments.tasks.reads import Reads
+from lit_experiments.tasks.result_files import structured
+from lit_experiments.tasks.task import AnalyzeTask, Opened
 from stores import Store
 
 Floats = NDArray[np.float64]
+R = TypeVar("R")
 TASK = "introspection_probes"
+METRICS, PREDICTIONS, SPLIT = "metrics.json", "predictions.safetensors", "split.json"
+
+
+def save_fits(out: Path, store: Store, fits: Sequence[States], pairs: Sequence[ProbedPair]) -> None:
+    """Writes the probe of every pass and target into `out`."""
+    for states in fits:
+        assert states.fitted.ridge is not None, "the model's own states have columns for every target"
+        probe = LinearProbe.of(*states.fitted.ridge)
+        for pair in (pair for pair in pairs if pair.states == states.kind and not pair.classes):
+            save_probe(probe.only(f"{pair.target}|hidden"), out / "probes" / states.kind / pair.target)
+        for key, (classes, coded) in states.fitted.classes.items():
+            kept = ClassProbe.of(classes, coded, store.fingerprint.get("model", {}), {"pass": states.kind})
+            save_class_probe(kept, out / "probes" / states.kind / key)
+
+
+def save_predictions(out: Path, questions: Questions, arrays: dict[str, Floats]) -> None:
+    """Writes the split and the held-out predictions into `out`."""
+    parts = {"train": questions.ids[~questions.test], "test": questions.ids[questions.test]}
+    parts |= {f"fold{f}": questions.ids[questions.part == f] for f in np.unique(questions.part[~questions.test])}
+    write_json(out / SPLIT, {name: ids.tolist() for name, ids in parts.items()})
+    draft = out / f"{PREDICTIONS}.tmp"
+    draft.write_bytes(save(arrays))
+    draft.replace(out / PREDICTIONS)
 
 
 @dataclass(frozen=True)
@@ -32,26 +66,47 @@ class ProbeFiles:
     arrays: dict[str, Floats]
     test: NDArray[np.str_]
 
+    @cached_property
+    def result(self) -> ProbesResult:
+        """The metrics as training wrote them."""
+        return structured(self.metrics, ProbesResult)
+
     @property
     def layers(self) -> list[str]:
         return list(self.metrics["layers"])
 
-    def of(self, pair: dict[str, Any], role: str) -> Floats:
+    def of(self, pair: Pair | dict[str, Any], role: str) -> Floats:
         """[test question, layer or 1, column] held-out predictions of a pair; role: hidden, linear, surface, ..."""
-        return self.arrays[f"{pair['states']}>{pair['target']}.{role}"]
+        return self.arrays[f"{_name(pair)}.{role}"]
 
-    def known(self, pair: dict[str, Any]) -> NDArray[np.bool_]:
+    def known(self, pair: Pair | dict[str, Any]) -> NDArray[np.bool_]:
         """[test question] which have a value of the pair's target; the arrays hold these alone."""
-        return self.arrays[f"{pair['states']}>{pair['target']}.known"].astype(bool)
+        return self.of(pair, "known").astype(bool)
 
-    def true(self, pair: dict[str, Any]) -> Floats:
+    def true(self, pair: Pair | dict[str, Any]) -> Floats:
         """[known test question] values or class codes of the pair's target."""
-        return self.arrays[f"{pair['states']}>{pair['target']}.true"]
+        return self.of(pair, "true")
 
-    def scorer(self, pair: dict[str, Any], bootstraps: int, level: float, seed: int) -> Scorer:
-        """Of a pair; with the same settings all pairs that score every test question share their resamples."""
-        boot = GroupBootstrap(self.test[self.known(pair)], resamples=bootstraps, level=level, seed=seed)
-        return Scorer(pair["score"], self.true(pair), boot)
+
+def _name(pair: Pair | dict[str, Any]) -> str:
+    """What the arrays of a pair are called; the comparison of two runs has pairs as JSON."""
+    states, target = (pair["states"], pair["target"]) if isinstance(pair, dict) else (pair.states, pair.target)
+    return f"{states}>{target}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeAnalysis(AnalyzeTask[R]):
+    """A task that works from what the probes of a run left, without a refit; resampled over test questions."""
+
+    reads: ClassVar[Reads] = WHOLE_QUESTIONS
+
+    def also_reads(self, data: Opened) -> dict[str, Any]:
+        """The probes."""
+        return probes_identity(data.run, data.store)
+
+    def scorer(self, files: ProbeFiles, pair: Pair) -> Scorer:
+        """Of a pair; all pairs that score every test question share their resamples."""
+        return Scorer(pair.score, files.true(pair), self.resampler(files.test[files.known(pair)]))
 
 
 def read_probe_files(run: Path, store: Store) -> ProbeFiles:
@@ -62,20 +117,20 @@ def read_probe_files(run: Path, store: Store) -> ProbeFiles:
     """
     folder = run / TASK
     again = f"\nNext: python train.py --exp {TASK} --run {run}"
-    names = ("results.json", "metrics.json", "split.json", PREDICTIONS)
+    names = ("results.json", METRICS, SPLIT, PREDICTIONS)
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
         raise UserError(f"{folder} holds no finished probes ({', '.join(missing)} is missing).{again}")
     if not made_from(store, _json(folder / "results.json")["identity"]):
         raise UserError(f"{store.path} has changed since its probes in {folder} were trained.{again}")
-    test = np.array(_json(folder / "split.json")["test"])
-    return ProbeFiles(_json(folder / "metrics.json"), load_file(folder / PREDICTIONS), test)
+    test = np.array(_json(folder / SPLIT)["test"])
+    return ProbeFiles(_json(folder / METRICS), load_file(folder / PREDICTIONS), test)
 
 
 def probes_identity(run: Path, store: Store) -> dict[str, Any]:
     """What an analysis of the probes follows from, beside its settings. Raises UserError as `read_probe_files`."""
     read_probe_files(run, store)
-    content = (run / TASK / PREDICTIONS).read_bytes() + (run / TASK / "metrics.json").read_bytes()
+    content = (run / TASK / PREDICTIONS).read_bytes() + (run / TASK / METRICS).read_bytes()
     return {"probes": hashlib.sha256(content).hexdigest()}
 
 

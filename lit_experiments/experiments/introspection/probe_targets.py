@@ -16,7 +16,7 @@ from lit_experiments.errors import UserError
 from lit_experiments.experiments.introspection.analysis import CONFIDENCE_PASSES, NothingToCompare
 from lit_experiments.experiments.introspection.prompts import PASSES, pass_name
 from lit_experiments.experiments.introspection.scoring import ACCURACY, AUROC, R2
-from lit_experiments.experiments.introspection.surface import QUESTION_WORDS
+from lit_experiments.experiments.introspection.surface_control.features import QUESTION_WORDS
 from lit_experiments.probes.blocks import TEST
 
 Floats = NDArray[np.float64]
@@ -85,19 +85,19 @@ def read_targets(
     rows: pass -> rows by question, all with the same questions. part: [question] TEST or the training fold. fewest: a
     class with fewer questions than this in the training part, or with none in the test part, is left out.
     """
-    found, statements = [], []
+    targets, statements = [], []
     for key in wanted:
         kind, name = key.split(".")
         try:
             if kind not in rows:
                 raise NothingToCompare(f"the store holds no {kind} pass.")
             make = _classes if name in ("correctness", "parsed_answer") else _numbers
-            target, said = make(key, rows[kind], part, fewest)
-            found.append(target)
-            statements += [f"{key}: {said}"] if said else []
+            target, without = make(key, rows[kind], part, fewest)
+            targets.append(target)
+            statements += [f"{key}: {without}"] if without else []
         except NothingToCompare as reason:
             statements.append(f"{key}: no probe; {reason}")
-    return found, statements
+    return targets, statements
 
 
 def _numbers(key: str, rows: pd.DataFrame, part: Ints, fewest: int) -> tuple[Target, str]:
@@ -123,17 +123,17 @@ def _classes(key: str, rows: pd.DataFrame, part: Ints, fewest: int) -> tuple[Tar
     train, test = labels[part != TEST], labels[part == TEST]
     enough = [name for name in every if (train == name).sum() >= fewest and (test == name).any()]
     counts = {name: int((labels == name).sum()) for name in every}
-    told = ", ".join(f"{name} {count}" for name, count in counts.items())
+    shown = ", ".join(f"{name} {count}" for name, count in counts.items())
     if len(enough) < 2:
-        raise NothingToCompare(f"fewer than two classes have {fewest} questions to train on and one to test ({told}).")
+        raise NothingToCompare(f"fewer than two classes have {fewest} questions to train on and one to test ({shown}).")
     codes = np.array([enough.index(name) if name in enough else np.nan for name in labels])
     few = [f"{name} {counts[name]}" for name in every if name not in enough]
-    said = f"classes with too few questions are left out ({', '.join(few)})." if few else ""
+    without = f"classes with too few questions are left out ({', '.join(few)})." if few else ""
     if len(enough) == 2:
-        return Target(key, codes, tuple(enough), AUROC, 0.5), said
+        return Target(key, codes, tuple(enough), AUROC, 0.5), without
     commonest = np.bincount(codes[(part != TEST) & ~np.isnan(codes)].astype(int)).argmax()
     chance = float((codes[(part == TEST) & ~np.isnan(codes)] == commonest).mean())
-    return Target(key, codes, tuple(enough), ACCURACY, chance), said
+    return Target(key, codes, tuple(enough), ACCURACY, chance), without
 
 
 def surface_features(rows: pd.DataFrame) -> tuple[list[str], Floats]:
@@ -152,7 +152,7 @@ def confidence_features(rows: pd.DataFrame, kind: str, target: str) -> tuple[lis
     """What the pass itself puts out, [question, F]: the confidence that anyone who sees the output has in it.
 
     The top letter's probability, the gap between the two most probable letters (nats), the entropy over letters, and
-    in a confidence pass the expected confidence; less whichever of these is the target itself.
+    in a confidence pass the expected confidence; without whichever of these is the target itself.
     """
     probs = [np.sort(np.asarray(p, np.float64)) for p in rows["probs"]]
     columns: dict[str, Any] = {

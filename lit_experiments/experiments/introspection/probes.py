@@ -7,28 +7,22 @@ chosen inside its training part.
 
     python train.py --exp introspection_probes --run runs/introspection
 
-Writes metrics.json, predictions.safetensors (held-out predictions of every layer, from which the analyses work),
-probes, split, figures and a report.
+Also writes metrics.json and predictions.safetensors (held-out predictions of every layer), from which the analyses
+work, the split, and the probes.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.introspection.analysis import (
-    READS,
-    check_settings,
-    identity,
-    open_introspection,
-    questions_left_out,
-)
+from lit_experiments.experiments.introspection.analysis import WHOLE_QUESTIONS, questions_left_out
 from lit_experiments.experiments.introspection.probe_data import (
     Columns,
     Fitted,
@@ -38,186 +32,185 @@ from lit_experiments.experiments.introspection.probe_data import (
     controls_of,
     read_questions_of,
 )
-from lit_experiments.experiments.introspection.probe_results import evaluate, save_all
+from lit_experiments.experiments.introspection.probe_evaluation import ALPHA, Chance, evaluate, layers_of
+from lit_experiments.experiments.introspection.probe_files import METRICS, save_fits, save_predictions
 from lit_experiments.experiments.introspection.probe_targets import Target, check_targets, read_targets, target_name
-from lit_experiments.experiments.introspection.probes_report import write_report
+from lit_experiments.experiments.introspection.probes_page import probes_page
+from lit_experiments.experiments.introspection.probes_result import ProbesResult, QuestionCounts
 from lit_experiments.experiments.introspection.prompts import PASSES, pass_name
 from lit_experiments.experiments.introspection.twin import forget_states, model_of, twin_states
 from lit_experiments.launch import is_rank_zero
+from lit_experiments.plain import write_json
 from lit_experiments.probes.data import ArrayDataModule, BlockDataModule
 from lit_experiments.probes.examples import last_entries
 from lit_experiments.probes.logistic import LogisticProbe
 from lit_experiments.probes.ridge import RidgeProbe
 from lit_experiments.probes.store_data import StoreDataModule
-from lit_experiments.probes.training import fit
 from lit_experiments.ranges import above, at_least, between, penalty_grid
+from lit_experiments.reports.blocks import Page
+from lit_experiments.statistics import LEVEL
+from lit_experiments.tasks.reads import Reads
+from lit_experiments.tasks.source import is_demonstration
+from lit_experiments.tasks.task import Opened, TrainTask
+from lit_experiments.tasks.training import Trainer
 from stores import Store
 
 Make = Callable[[NDArray[np.float64], list[str]], BlockDataModule]
 
 
-class IntrospectionProbes:
-    """Reads a store of study 3; writes probes, their controls and a report into the run's results folder."""
+@dataclass(frozen=True, kw_only=True)
+class IntrospectionProbes(TrainTask[ProbesResult]):
+    """Layerwise probes of answer, uncertainty and confidence, with their controls.
 
-    reads: ClassVar[str] = READS
+    Args:
+        passes: The passes whose states are read, of mcq, self_confidence (or self_conf), other_confidence (or
+            other_conf).
+        targets: What is predicted from each of them, as pass.name.
+        position: Whose states are read: answer, or -k for the k-th stored token from the end.
+        layers: The sites to read, by name; null reads all that are stored.
+        penalties: Ridge penalties to choose from, by cross-validation inside the training part.
+        class_penalties: Penalties of the logistic probes to choose from, per training row, in the same way.
+        test_fraction: Share of the questions held out for the test part.
+        folds: Folds of the cross-validation, by question.
+        fewest: Fewest training questions of a class; those of rarer classes are left out.
+        shuffles: Ridges retrained on targets permuted between questions, as a control.
+        permutations: Permutations of the test questions behind each p-value.
+        twin: Probe a random-weights twin of the model too.
+        twin_tokens: Tokens that the twin reads at a time, with padding.
+        tolerance: Relative distance to the minimum at which a logistic fit has converged.
+        max_iterations: Steps of a logistic fit.
+        memory_mb: Training rows of the logistic probes stay in memory if they fit, in megabytes.
+        block_mb: Features read at a time, in megabytes.
+    """
+
+    passes: list[str]
+    targets: list[str]
+    position: str
+    layers: list[str] | None
+    penalties: list[float]
+    class_penalties: list[float]
+    test_fraction: float
+    folds: int
+    fewest: int
+    shuffles: int
+    permutations: int
+    twin: bool
+    twin_tokens: int
+    tolerance: float
+    max_iterations: int
+    memory_mb: float
+    block_mb: float
+
+    reads: ClassVar[Reads] = WHOLE_QUESTIONS
+    result_type: ClassVar[type] = ProbesResult
     version: ClassVar[int] = 1  # of what the files hold: analyses work from them
+    shapes_nothing: ClassVar[frozenset[str]] = frozenset({"memory_mb", "block_mb", "twin_tokens"})
 
-    def __init__(
-        self,
-        passes: list[str],
-        targets: list[str],
-        position: str,
-        layers: list[str] | None,
-        penalties: list[float],
-        class_penalties: list[float],
-        test_fraction: float,
-        folds: int,
-        fewest: int,
-        shuffles: int,
-        permutations: int,
-        bootstraps: int,
-        twin: bool,
-        twin_tokens: int,
-        tolerance: float,
-        max_iterations: int,
-        memory_mb: float,
-        block_mb: float,
-        seed: int,
-    ) -> None:
-        """Checks the settings.
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "passes", [pass_name(kind) for kind in self.passes])
+        object.__setattr__(self, "targets", [target_name(key) for key in self.targets])
+        super().__post_init__()
 
-        Args:
-            passes: The passes whose states are read, of mcq, self_confidence (or self_conf), other_confidence (or
-                other_conf).
-            targets: What is predicted from each of them, as pass.name.
-            position: Whose states are read: answer, or -k for the k-th stored token from the end.
-            layers: The sites to read, by name; null reads all that are stored.
-            penalties: Ridge penalties to choose from, by cross-validation inside the training part.
-            class_penalties: Penalties of the logistic probes to choose from, per training row, in the same way.
-            test_fraction: Share of the questions held out for the test part.
-            folds: Folds of the cross-validation, by question.
-            fewest: Fewest training questions of a class; those of rarer classes are left out.
-            shuffles: Ridges retrained on targets permuted between questions, as a control.
-            permutations: Permutations of the test questions behind each p-value.
-            bootstraps: Resamples of the bootstrap over questions.
-            twin: Probe a random-weights twin of the model too.
-            twin_tokens: Tokens that the twin reads at a time, with padding.
-            tolerance: Relative distance to the minimum at which a logistic fit has converged.
-            max_iterations: Steps of a logistic fit.
-            memory_mb: Training rows of the logistic probes stay in memory if they fit, in megabytes.
-            block_mb: Features read at a time, in megabytes.
-            seed: Seed of the split, the shuffles, the twin's weights, the permutations and the bootstrap.
-        """
-        check_settings(folds, bootstraps, seed, penalties)
-        penalty_grid(class_penalties=class_penalties)
-        passes = [pass_name(kind) for kind in passes]
-        targets = [target_name(key) for key in targets]
-        check_targets(targets)
-        unknown = [kind for kind in passes if kind not in PASSES]
-        if unknown or not passes:
+    def check(self) -> None:
+        """Names of passes, targets and the position; ranges."""
+        check_targets(self.targets)
+        unknown = [kind for kind in self.passes if kind not in PASSES]
+        if unknown or not self.passes:
             raise UserError(f"passes must be some of {', '.join(PASSES)}; found {', '.join(unknown) or 'none'}.")
-        between(0, 1, test_fraction=test_fraction, tolerance=tolerance)
-        at_least(1, permutations=permutations, fewest=fewest, max_iterations=max_iterations, twin_tokens=twin_tokens)
-        at_least(0, shuffles=shuffles)
-        above(0, memory_mb=memory_mb, block_mb=block_mb)
-        self.back = _back(position)
-        self.passes, self.targets, self.layers = passes, targets, layers
-        self.penalties, self.class_penalties = penalties, class_penalties
-        self.test_fraction, self.folds, self.fewest = test_fraction, folds, fewest
-        self.shuffles, self.permutations = shuffles, permutations
-        self.bootstraps, self.twin, self.twin_tokens = bootstraps, twin, twin_tokens
-        self.tolerance, self.max_iterations = tolerance, max_iterations
-        self.memory_mb, self.block_mb, self.seed = memory_mb, block_mb, seed
+        at_least(2, folds=self.folds)
+        at_least(1, permutations=self.permutations, fewest=self.fewest)
+        at_least(1, max_iterations=self.max_iterations, twin_tokens=self.twin_tokens)
+        at_least(0, shuffles=self.shuffles)
+        penalty_grid(penalties=self.penalties, class_penalties=self.class_penalties)
+        between(0, 1, test_fraction=self.test_fraction, tolerance=self.tolerance)
+        above(0, memory_mb=self.memory_mb, block_mb=self.block_mb)
+        _back(self.position)
 
-    def identity(self, run: Path) -> dict[str, Any]:
-        """What the results follow from: the store's content and the settings.
-
-        Raises:
-            UserError: the store is none of study 3, has too few questions, or does not tell of its model.
-        """
-        store = open_introspection(run)
-        read_questions_of(store, self.test_fraction, self.folds, self.seed)
+    def check_data(self, data: Opened) -> None:
+        """Whether there are enough questions, and the store says which model to make a twin of."""
+        read_questions_of(data.store, self.test_fraction, self.folds, self.seed)
         if self.twin:
-            model_of(store)
-        aside = ("memory_mb", "block_mb", "twin_tokens")
-        settings = {key: value for key, value in vars(self).items() if key not in aside}
-        return identity(store, settings) | {"version": self.version}
+            model_of(data.store)
 
-    def run(self, run: Path, out: Path, trainer: dict[str, Any], checkpoint: str | None) -> str:
-        """Trains, evaluates, writes everything into `out`; returns the result tables and where the page is."""
-        store = open_introspection(run)
-        left_out = questions_left_out(run)
-        questions = read_questions_of(store, self.test_fraction, self.folds, self.seed, left_out)
+    def also_reads(self, data: Opened) -> dict[str, Any]:
+        """The version of what the files hold."""
+        return {"version": self.version}
+
+    def result(self, data: Opened, trainer: Trainer) -> ProbesResult | None:
+        """Trains and evaluates; writes probes, split and held-out predictions."""
+        left_out = questions_left_out(data.run)
+        questions = read_questions_of(data.store, self.test_fraction, self.folds, self.seed, left_out)
         targets, statements = read_targets(questions.rows, self.targets, questions.part, self.fewest)
-        if questions.left_out:
-            statements.append(f"{questions.left_out} questions are left out: some pass of the store lacks them.")
+        if left_out:
+            statements.append(f"{left_out} questions are left out: some pass of the store lacks them.")
         if not targets:
             raise UserError("There is nothing to probe:\n  " + "\n  ".join(statements))
         kinds = [kind for kind in self.passes if kind in questions.rows]
         statements += [f"states of {kind}: the store holds no such pass." for kind in self.passes if kind not in kinds]
-        found = self._fit_all(store, questions, targets, kinds, statements, out, trainer, checkpoint)
+        fits, without = self._fit_all(data, questions, targets, kinds, trainer)
         if not is_rank_zero():
-            return ""
-        result, arrays = evaluate(found, targets, questions, self.bootstraps, self.permutations, self.seed)
-        result |= {"statements": statements, "position": "answer" if self.back == 1 else f"-{self.back}"}
-        result |= {"shuffles": self.shuffles, "permutations": self.permutations, "folds": self.folds}
-        text = write_report(out, result, store)
-        save_all(out, store, found, questions, result, arrays)
-        forget_states(out)
-        return text
+            return None
+        pairs, arrays = evaluate(fits, targets, questions, Chance(self.resampler, self.permutations, self.seed))
+        save_fits(data.out, data.store, fits, pairs)
+        save_predictions(data.out, questions, arrays)
+        forget_states(data.out)
+        return ProbesResult(
+            questions=QuestionCounts(len(questions.ids), int(questions.test.sum()), left_out),
+            layers=layers_of(fits),
+            pairs=pairs,
+            interval_level=LEVEL,
+            alpha=ALPHA,
+            twin=self.twin,
+            statements=statements + without,
+            position="answer" if _back(self.position) == 1 else self.position,
+            shuffles=self.shuffles,
+            permutations=self.permutations,
+            folds=self.folds,
+        )
+
+    def write(self, result: ProbesResult, data: Opened) -> None:
+        """metrics.json, which the analyses of the probes read."""
+        write_json(data.out / METRICS, result)
+
+    def page(self, result: ProbesResult, data: Opened) -> Page:
+        """What is readable, and what the controls leave of it."""
+        return probes_page(result, is_demonstration(data.store))
 
     def _fit_all(
-        self,
-        store: Store,
-        questions: Questions,
-        targets: list[Target],
-        kinds: list[str],
-        statements: list[str],
-        out: Path,
-        trainer: dict[str, Any],
-        checkpoint: str | None,
-    ) -> list[States]:
-        """Every process takes part in every fit."""
-        twins: dict[str, Any] = {}
+        self, data: Opened, questions: Questions, targets: list[Target], kinds: list[str], trainer: Trainer
+    ) -> tuple[list[States], list[str]]:
+        """Every process takes part in every fit. Also says which controls there are not, and why."""
+        store, twins = data.store, {}
         if self.twin:
-            accelerator = str(trainer.get("accelerator", "auto"))
+            accelerator = str(trainer.flags.get("accelerator", "auto"))
             rows = {kind: questions.rows[kind] for kind in kinds}
-            about = (self.back, self.seed, self.twin_tokens, accelerator, out)
-            twins = twin_states(store, rows, *about)
-        found = []
+            twins = twin_states(store, rows, _back(self.position), self.seed, self.twin_tokens, accelerator, data.out)
+        fits, statements = [], []
         for kind in kinds:
-            controls, said = controls_of(targets, questions, kind, self.penalties)
-            statements += said
+            controls, without = controls_of(targets, questions, kind, self.penalties)
+            statements += without
             columns = columns_of(targets, controls, self.shuffles, self.seed)
-            folder = out / "checkpoints" / kind
-            fitted = self._fit(self._stored(store, questions, kind), targets, columns, trainer, folder, checkpoint)
+            fitted = self._fit(self._stored(store, questions, kind), targets, columns, trainer, kind)
             twin = None
             if kind in twins:
                 plain = columns_of([t for t in targets if not t.classes], {}, 0, self.seed)
                 make = self._twin(twins[kind], store, questions)
-                twin = self._fit(make, targets, plain, trainer, out / "checkpoints" / f"{kind}-twin", checkpoint)
-            found.append(States(kind, controls, fitted, twin))
-        return found
+                twin = self._fit(make, targets, plain, trainer, f"{kind}-twin")
+            fits.append(States(kind, controls, fitted, twin))
+        return fits, statements
 
-    def _fit(
-        self,
-        make: Make,
-        targets: list[Target],
-        columns: Columns,
-        trainer: dict[str, Any],
-        folder: Path,
-        checkpoint: str | None,
-    ) -> Fitted:
+    def _fit(self, make: Make, targets: list[Target], columns: Columns, trainer: Trainer, name: str) -> Fitted:
+        """name: of the folder of checkpoints."""
         ridge, classes = None, {}
         if columns.names:
             probe, data = RidgeProbe(self.penalties), make(columns.matrix(), columns.names)
-            fit(probe, data, trainer, folder / "ridge", checkpoint)
+            trainer.fit(probe, data, f"checkpoints/{name}/ridge")
             ridge = (probe.solution, data)
         for target in (target for target in targets if target.classes):
-            about = (self.class_penalties, self.tolerance, self.max_iterations, int(self.memory_mb * 1e6))
-            logistic = LogisticProbe(list(target.classes), *about)
+            limits = (self.class_penalties, self.tolerance, self.max_iterations, int(self.memory_mb * 1e6))
+            logistic = LogisticProbe(list(target.classes), *limits)
             coded = make(target.values[:, None], [target.key])
-            fit(logistic, coded, trainer, folder / target.key, checkpoint)
+            trainer.fit(logistic, coded, f"checkpoints/{name}/{target.key}")
             classes[target.key] = (logistic.solution, coded)
         return Fitted(columns, ridge, classes)
 
@@ -234,11 +227,11 @@ class IntrospectionProbes:
     def _stored(self, store: Store, questions: Questions, kind: str) -> Make:
         """Data modules on the stored states of a pass, which know pass and model."""
         rows = store.select(questions.rows[kind]["row"].to_numpy())
-        examples = last_entries(rows, "resid_post", self.back)
+        examples = last_entries(rows, "resid_post", _back(self.position))
 
         def make(y: NDArray[np.float64], names: list[str]) -> BlockDataModule:
-            about: dict[str, Any] = {"examples": examples, "layers": self.layers, **self._split()}
-            data = StoreDataModule(rows, "resid_post", y, names, questions.ids, **about)
+            settings: dict[str, Any] = {"examples": examples, "layers": self.layers, **self._split()}
+            data = StoreDataModule(rows, "resid_post", y, names, questions.ids, **settings)
             data.setup()
             data.fingerprint |= {"pass": kind, "model": store.fingerprint.get("model")}
             return data
@@ -252,8 +245,8 @@ class IntrospectionProbes:
         x = states[:, [names.index(name) for name in wanted]]
 
         def make(y: NDArray[np.float64], columns: list[str]) -> BlockDataModule:
-            about: dict[str, Any] = {"layers": wanted, "targets": columns, **self._split()}
-            return ArrayDataModule(x, y, questions.ids, **about)
+            settings: dict[str, Any] = {"layers": wanted, "targets": columns, **self._split()}
+            return ArrayDataModule(x, y, questions.ids, **settings)
 
         return make
 

@@ -14,7 +14,7 @@ from typing import Any
 from lit_experiments.collecting.plan import Sample
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.introspection.prompts import letters_of, render
-from lit_experiments.experiments.introspection.surface import surface
+from lit_experiments.experiments.introspection.surface_control.features import surface
 from lit_experiments.lm.chat import Chat
 from lit_experiments.lm.info import ModelInfo
 from lit_experiments.lm.letters import resolve_letters

@@ -49,7 +49,7 @@ class Scorer:
         return list(self.boot.from_draws(self.value(predicted), self.draws(predicted), within, self.rests_on))
 
     def gains(self, predicted: Floats, over: Floats) -> list[Estimate]:
-        """[M] score of `predicted` less that of `over` [Q, M or 1, C], on the same resamples."""
+        """[M] score of `predicted` minus that of `over` [Q, M or 1, C], on the same resamples."""
         value = self.value(predicted) - self.value(over)
         within = None if self.kind == R2 else GAP
         return list(self.boot.from_draws(value, self.draws(predicted) - self.draws(over), within, self.rests_on))
@@ -68,11 +68,11 @@ class Scorer:
         pairing is as likely as the real one.
         """
         rng, chunk = np.random.default_rng(seed), max(1, _CELLS // max(1, len(self.true) * predicted.shape[1]))
-        found = []
+        scores = []
         for start in range(0, permutations, chunk):
             count = min(chunk, permutations - start)
-            found.append(self._permuted(predicted, rng.permuted(np.tile(self.true, (count, 1)), axis=1)))
-        return np.concatenate(found)
+            scores.append(self._permuted(predicted, rng.permuted(np.tile(self.true, (count, 1)), axis=1)))
+        return np.concatenate(scores)
 
     def _on(self, predicted: Floats, weights: Floats) -> Floats:
         """[B, M] scores of rows counted weights [B, Q] times."""

@@ -45,10 +45,10 @@ def model_of(store: Store) -> ModelSpec:
         )
     spec = ModelSpec(options["model"], None, options["revision"], known["dtype"], known["attn"])
     try:
-        found = read_info(spec).fingerprint()["model"]
+        model = read_info(spec).fingerprint()["model"]
     except ModelError as error:
         raise UserError(f"The random twin needs the configuration of {spec.model!r}: {error}\n{_WITHOUT}") from error
-    if found != known["model"]:
+    if model != known["model"]:
         raise UserError(f"What {spec.model!r} names now is not the model that filled {store.path}.\n{_WITHOUT}")
     return spec
 
@@ -66,9 +66,9 @@ def twin_states(
         device = "cuda" if accelerator != "cpu" and torch.cuda.is_available() else "cpu"
         lm = load_untrained(model_of(store), device, seed)
         sites = [str(name) for name in store.schema.coords["layer"]]
-        found = {kind: _read(lm, each, sites, back, batch_tokens) for kind, each in rows.items()}
+        states = {kind: _read(lm, table, sites, back, batch_tokens) for kind, table in rows.items()}
         draft = kept.with_name(f"{kept.name}.{os.getpid()}")
-        save_file(found, draft)
+        save_file(states, draft)
         draft.replace(kept)
     return dict(load_file(kept))
 
@@ -80,17 +80,19 @@ def forget_states(folder: Path) -> None:
 
 
 def _digest(store: Store, rows: dict[str, pd.DataFrame], back: int, seed: int) -> str:
-    about = {kind: each.index.tolist() for kind, each in rows.items()}
-    return fingerprint_hash({"store": store.fingerprint, "rows": about, "back": back, "seed": seed})[:16]
+    ids = {kind: table.index.tolist() for kind, table in rows.items()}
+    return fingerprint_hash({"store": store.fingerprint, "rows": ids, "back": back, "seed": seed})[:16]
 
 
 def _read(lm: Any, rows: pd.DataFrame, sites: list[str], back: int, batch_tokens: int) -> Floats32:
     ids = [np.asarray(row).tolist() for row in rows["input_ids"]]
-    at = [int(np.asarray(row)[-back]) for row in rows["positions"]]
+    places = [int(np.asarray(row)[-back]) for row in rows["positions"]]
     out = np.empty((len(ids), len(sites), lm.info.d_model), np.float32)
     for batch in _batches([len(row) for row in ids], batch_tokens):
-        found = capture(lm, [ids[i] for i in batch], sites, [[at[i]] for i in batch])
-        values = found.values.numpy().astype(np.float32) * np.exp2(found.exponents.numpy()[..., None], dtype=np.float32)
+        states = capture(lm, [ids[i] for i in batch], sites, [[places[i]] for i in batch])
+        values = states.values.numpy().astype(np.float32) * np.exp2(
+            states.exponents.numpy()[..., None], dtype=np.float32
+        )
         out[batch] = values.swapaxes(0, 1)
     return out
 

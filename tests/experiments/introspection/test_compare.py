@@ -48,7 +48,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def result(runs: Path) -> dict[str, Any]:
     assert main([*COMPARE, "--run", str(runs / "run")]) == EXIT_DONE
-    return json.loads((runs / "run" / "introspection_compare" / "comparison.json").read_text())
+    return json.loads((runs / "run" / "introspection_compare" / "result.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def probed(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, An
         few = ["--shuffles", "1", "--bootstraps", "20", "--permutations", "20", "--accelerator", "cpu"]
         assert main([*train, *few]) == EXIT_DONE
     assert main([*COMPARE, "--run", str(folder / "run")]) == EXIT_DONE
-    return json.loads((folder / "run" / "introspection_compare" / "comparison.json").read_text())
+    return json.loads((folder / "run" / "introspection_compare" / "result.json").read_text())
 
 
 def test_layers_that_finetuning_left_alone_differ_by_exactly_nothing(result: dict[str, Any]) -> None:
@@ -92,7 +92,7 @@ def test_likeness_changes_only_where_states_do(result: dict[str, Any]) -> None:
 def test_the_report_says_up_to_where_nothing_changed(runs: Path, result: dict[str, Any]) -> None:
     page = (runs / "run" / "introspection_compare" / "RESULTS.md").read_text()
     assert "Up to resid_post.1 the states are the same bit for bit; resid_post.2 differs." in page
-    assert (runs / "run" / "introspection_compare" / "comparison.png").exists()
+    assert (runs / "run" / "introspection_compare" / "figures" / "over_layers.png").exists()
 
 
 def test_the_auroc_is_that_of_pairs_within_folds(result: dict[str, Any]) -> None:
@@ -135,7 +135,7 @@ def test_confidence_that_does_not_vary_in_one_run_is_a_statement(tmp_path: Path)
     flat = np.full(QUESTIONS, 50.0)
     write_store(tmp_path / "run-finetuned", {"self_confidence": values}, {"self_confidence": flat})
     assert main([*COMPARE, "--run", str(tmp_path / "run")]) == EXIT_DONE
-    found = json.loads((tmp_path / "run" / "introspection_compare" / "comparison.json").read_text())
+    found = json.loads((tmp_path / "run" / "introspection_compare" / "result.json").read_text())
     assert found["directions"] == {}
     assert "of the finetuned run, confidence hardly varies" in found["statements"][0]
 

@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 from lit_experiments.cli import main
 from lit_experiments.errors import EXIT_DONE, EXIT_USER
 from lit_experiments.experiments.introspection.analysis import NothingToCompare
-from lit_experiments.experiments.introspection.separation import (
+from lit_experiments.experiments.introspection.directions.separation import (
     Labelled,
     auroc_estimate,
     auroc_within_folds,
@@ -34,7 +34,7 @@ def analyze(run: Path, *options: str) -> int:
 
 
 def result(run: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((run / "introspection_directions" / "directions.json").read_text())
+    found: dict[str, Any] = json.loads((run / "introspection_directions" / "result.json").read_text())
     return found
 
 
@@ -59,7 +59,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_output_is_there_and_the_first_line_says_what_it_is(planted: Path) -> None:
     out = planted / "introspection_directions"
-    names = {"config.yaml", "directions.json", "directions.png", "directions.safetensors", "RESULTS.md", "report.html"}
+    names = {"config.yaml", "result.json", "figures", "directions.safetensors", "RESULTS.md", "report.html"}
     assert names <= {p.name for p in out.iterdir()}
     assert "demonstration" in (out / "RESULTS.md").read_text().splitlines()[2]
     assert json.loads((out / "results.json").read_text())["summary"].startswith("The embedded model is a demonstration")
@@ -139,10 +139,10 @@ def layer_n(run: Path) -> int:
 def test_results_are_shown_again_and_made_again_for_other_settings(
     planted: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = (planted / "introspection_directions" / "directions.json").stat().st_mtime_ns
+    before = (planted / "introspection_directions" / "result.json").stat().st_mtime_ns
     assert analyze(planted) == EXIT_DONE
     assert "is up to date" in capsys.readouterr().out
-    assert (planted / "introspection_directions" / "directions.json").stat().st_mtime_ns == before
+    assert (planted / "introspection_directions" / "result.json").stat().st_mtime_ns == before
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_too_little_is_said_not_computed(
     assert f"{OTHER}: the store holds no such pass" in shown
     found = result(tmp_path)
     assert found["passes"] == {}
-    assert "self_other" not in found
+    assert found["self_other"] is None
     assert said in (tmp_path / "introspection_directions" / "RESULTS.md").read_text()
 
 

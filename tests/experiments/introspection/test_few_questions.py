@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,19 @@ import pytest
 
 from lit_experiments.cli import main
 from lit_experiments.errors import EXIT_DONE
-from lit_experiments.experiments.introspection.patching_words import is_clear, outcome
-from lit_experiments.experiments.introspection.probing_report import lag_sentence
+from lit_experiments.experiments.introspection.analysis import CentralRange
+from lit_experiments.experiments.introspection.emergence.page import lag_sentence
+from lit_experiments.experiments.introspection.emergence.result import Lag
+from lit_experiments.experiments.introspection.patching.result import (
+    Ablation,
+    Checks,
+    Interventions,
+    LayerEffects,
+    PassEffects,
+    Patching,
+    Steering,
+)
+from lit_experiments.experiments.introspection.patching.words import is_clear, outcome
 from lit_experiments.statistics import Estimate
 from tests.experiments.introspection.planted import MCQ, SELF, noise, two_letters, unit, write_store
 from tests.intervals import check
@@ -50,8 +62,10 @@ def test_pages_of_few_held_out_questions(held_out: int, tmp_path: Path) -> None:
     for exp, options in {"introspection_probing": ["--permutations", "200"], "introspection_surface": []}.items():
         assert main(["analyze", "--exp", exp, "--run", str(run), "--bootstraps", "100", *options]) == EXIT_DONE
         check(run / exp, held_out)
+    pairs = json.loads((run / "introspection_surface" / "result.json").read_text())["pairs"]
+    assert all((pair["verdict"] == "too little data") == (held_out < 5) for pair in pairs)
     page = (run / "introspection_surface" / "RESULTS.md").read_text()
-    assert ("too few questions for intervals" in page) == (held_out < 5)
+    assert ("too few questions for intervals" in page.lower()) == (held_out < 5)
 
 
 @pytest.mark.parametrize("questions", [1, 2, 4, 5])
@@ -73,26 +87,26 @@ def test_directions_rest_on_the_fewer_of_high_and_low_questions(tmp_path: Path) 
     assert "1.000 (no interval: 4 groups)" in row
 
 
-def intervention(n: int) -> dict[str, object]:
-    effect = Estimate(3.0, 2.0, 4.0, n, 0.95)
-    random = {"mean": 0.0, "low": -0.1, "high": 0.1}
-    none = Estimate.undefined(n, 0.95)
-    steer = {"slope": effect, "random": random, "p_holm": 0.001}
-    ablate = {"change": effect, "random": random, "p_holm": 0.001}
-    patch = {"change": effect, "control": none, "difference": effect, "share": none, "p_holm": 0.001}
-    return {kind: {"confidence": scores} for kind, scores in (("steer", steer), ("ablate", ablate), ("patch", patch))}
+def intervention(n: int) -> LayerEffects:
+    effect, none = Estimate(3.0, 2.0, 4.0, n, 0.95), Estimate.undefined(n, 0.95)
+    random = CentralRange(0.0, -0.1, 0.1)
+    steer = Steering([effect], [random], effect, random, p=0.001, p_holm=0.001)
+    ablate = Ablation(effect, random, p=0.001, p_holm=0.001)
+    patch = Patching(effect, none, effect, gap=none, share=none, p=0.001, p_holm=0.001)
+    return LayerEffects(1.0, {}, {"confidence": steer}, {"confidence": ablate}, {"confidence": patch})
 
 
 @pytest.mark.parametrize("questions", [1, 2, 4, 5])
 def test_interventions_on_few_questions_are_not_said_to_work(questions: int) -> None:
     layer = intervention(questions)
-    result = {"passes": {SELF: {"layers": [layer]}}, "layers": ["resid_post.0"], "random_directions": 500}
-    (said,) = outcome(result)
-    assert ("moves it at 1 of 1 layers" in said) == (questions == 5)
-    assert (f"cannot be told from {questions} group" in said) == (questions < 5)
-    assert is_clear("steer", layer["steer"]["confidence"]) == (questions == 5)  # type: ignore[index]
+    passes = {SELF: PassEffects(questions, questions, [layer], Checks(0, 0.0, None, 0, 0.0, cached=True))}
+    result = Interventions(["resid_post.0"], ["confidence"], [1.0], 500, 500, 0.95, passes, [])
+    (sentences,) = outcome(result)
+    assert ("moves it at 1 of 1 layers" in sentences) == (questions == 5)
+    assert (f"cannot be told from {questions} group" in sentences) == (questions < 5)
+    assert is_clear(layer.steer["confidence"]) == (questions == 5)
 
 
 def test_the_lag_of_few_questions() -> None:
-    lag = {"estimate": Estimate(2.0, 1.0, 3.0, 3, 0.95), "undefined_share": 0.0, "absent": []}
+    lag = Lag(Estimate(2.0, 1.0, 3.0, 3, 0.95), undefined_share=0.0, absent=[])
     assert lag_sentence(lag).endswith("It has no interval: 3 groups.")

@@ -9,8 +9,11 @@ import pytest
 
 from lit_experiments.cli import main
 from lit_experiments.errors import EXIT_DONE
-from lit_experiments.experiments.introspection.internal import feature_weights, verdict
+from lit_experiments.experiments.introspection.probes_result import ControlScore
+from lit_experiments.experiments.introspection.surface_control.result import SurfaceResult
+from lit_experiments.experiments.introspection.surface_control.task import feature_weights, verdict
 from lit_experiments.statistics import Estimate
+from lit_experiments.tasks.result_files import read_result
 from tests.experiments.introspection.planted import LAYERS, MCQ, SELF, noise, plant, write_store
 
 
@@ -29,7 +32,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def result(run: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((run / "introspection_surface" / "surface.json").read_text())
+    found: dict[str, Any] = json.loads((run / "introspection_surface" / "result.json").read_text())
     return found
 
 
@@ -39,8 +42,12 @@ def pair(run: Path, states: str, target: str) -> dict[str, Any]:
 
 
 def test_every_output_is_there(planted: Path) -> None:
-    names = {"config.yaml", "surface.json", "results.json", "RESULTS.md", "report.html", "layers.png", "features.png"}
-    assert names <= {p.name for p in (planted / "introspection_surface").iterdir()}
+    out = planted / "introspection_surface"
+    assert {"config.yaml", "result.json", "results.json", "RESULTS.md", "report.html"} <= {
+        p.name for p in out.iterdir()
+    }
+    assert {"curves.png", "features.png"} <= {p.name for p in (out / "figures").iterdir()}
+    assert read_result(out, SurfaceResult).pairs
 
 
 @pytest.mark.parametrize(
@@ -78,11 +85,13 @@ def test_the_surface_feature_that_carries_it_is_named(planted: Path) -> None:
 
 
 def test_weights_of_several_classes_are_root_mean_squares_and_ordered() -> None:
-    one = {"controls": {"surface": {"features": ["a", "b"], "weights": [[0.1], [-0.5]]}}}
-    assert feature_weights(one) == {"b": -0.5, "a": 0.1}
-    assert list(feature_weights(one)) == ["b", "a"]
-    three = {"controls": {"surface": {"features": ["a", "b"], "weights": [[3.0, 4.0, 0.0], [0.0, 1.0, 0.0]]}}}
-    assert feature_weights(three)["a"] == pytest.approx(5 / np.sqrt(3))
+    def control(weights: list[list[float]]) -> ControlScore:
+        return ControlScore(["a", "b"], weights, *[Estimate.undefined(50, 0.95)] * 3, "resid_post.0")
+
+    one = feature_weights(control([[0.1], [-0.5]]))
+    assert one == {"b": -0.5, "a": 0.1}
+    assert list(one) == ["b", "a"]
+    assert feature_weights(control([[3.0, 4.0, 0.0], [0.0, 1.0, 0.0]]))["a"] == pytest.approx(5 / np.sqrt(3))
 
 
 @pytest.mark.parametrize(

@@ -19,16 +19,16 @@ from safetensors.numpy import load_file, save_file
 import stores
 from lit_experiments.cli import main
 from lit_experiments.errors import EXIT_DONE, EXIT_STOPPED, EXIT_USER, RunFailed
-from lit_experiments.experiments.introspection.patching_checks import (
+from lit_experiments.experiments.introspection.patching.checks import (
     check_collected,
     check_identity,
     check_last_replacement,
     check_whole_replacement,
     equal_lengths,
 )
-from lit_experiments.experiments.introspection.patching_choice import Choice, choose, load_model
-from lit_experiments.experiments.introspection.patching_passes import MEASURES, Bench, groups
-from lit_experiments.experiments.introspection.patching_run import Parts
+from lit_experiments.experiments.introspection.patching.choice import Choice, choose, load_model
+from lit_experiments.experiments.introspection.patching.passes import MEASURES, Bench, groups
+from lit_experiments.experiments.introspection.patching.run import Parts
 from lit_experiments.experiments.introspection.prompts import MIDPOINTS
 from lit_experiments.experiments.introspection.ridge import choose_ridge
 from lit_experiments.experiments.introspection.summary import answer_states, passes
@@ -61,7 +61,7 @@ def analyze(run: Path, *options: str, randoms: str = ENOUGH) -> int:
 
 
 def result(run: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((run / "introspection_patching" / "patching.json").read_text())
+    found: dict[str, Any] = json.loads((run / "introspection_patching" / "result.json").read_text())
     return found
 
 
@@ -222,8 +222,10 @@ def summary(run: Path) -> str:
 
 def test_every_output_is_there_and_the_checks_state_their_numbers(patched: Path) -> None:
     out = patched / "introspection_patching"
-    files = {"config.yaml", "patching.json", "results.json", "report.html", "RESULTS.md", "parts"}
-    assert files | {f"patching_{kind}.png" for kind in TEMPLATES} == {p.name for p in out.iterdir()}
+    files = {"config.yaml", "result.json", "results.json", "report.html", "RESULTS.md", "parts", "figures", "data"}
+    assert files <= {p.name for p in out.iterdir()}
+    assert not list(out.rglob("*.tmp"))
+    assert {f"patching_{kind}.png" for kind in TEMPLATES} <= {p.name for p in (out / "figures").iterdir()}
     for about in result(patched)["passes"].values():
         # 3 layers, 2 slots, 8 recipients and 8 donors, 256 tokens
         assert about["checks"]["identity_logits"] == 3 * 2 * 16 * 256
@@ -359,14 +361,14 @@ def test_an_analysis_that_was_cut_short_goes_on_and_ends_the_same(
 ) -> None:
     run = copied(patched, tmp_path)
     out = run / "introspection_patching"
-    whole = (out / "patching.json").read_bytes()
+    whole = (out / "result.json").read_bytes()
     (out / "results.json").unlink()
     (out / "parts" / f"{SELF}.resid_post.1.json").unlink()
     (out / "parts" / f"{SELF}.resid_post.1.json.tmp").write_text('{"identity": "half')
     kept = (out / "parts" / "mcq.resid_post.0.json").stat().st_mtime_ns
     assert analyze(run) == EXIT_DONE
     assert "Going on: 8 of 9 layers and passes were done before." in capsys.readouterr().err
-    assert (out / "patching.json").read_bytes() == whole
+    assert (out / "result.json").read_bytes() == whole
     assert (out / "parts" / "mcq.resid_post.0.json").stat().st_mtime_ns == kept
     (out / "results.json").unlink()
     assert analyze(run, "--seed", "1", "--layers", "[resid_post.1]", randoms="5") == EXIT_DONE
@@ -436,4 +438,4 @@ def test_a_model_that_has_changed_since_is_refused(
     save_file(tensors | {"lm_head.weight": tensors["lm_head.weight"] * 1.01}, weights, metadata={"format": "pt"})
     assert same() == EXIT_USER
     assert "is not the model that" in capsys.readouterr().err
-    assert not (collected / "introspection_patching" / "patching.json").exists()
+    assert not (collected / "introspection_patching" / "result.json").exists()

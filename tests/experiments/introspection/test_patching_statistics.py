@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,10 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import permutation_test
 
-from lit_experiments.experiments.introspection.patching_passes import MEASURES
-from lit_experiments.experiments.introspection.patching_run import random_directions
-from lit_experiments.experiments.introspection.patching_statistics import (
+from lit_experiments.experiments.introspection.patching.passes import MEASURES
+from lit_experiments.experiments.introspection.patching.result import Checks, Interventions, PassEffects
+from lit_experiments.experiments.introspection.patching.run import LayerRun, random_directions
+from lit_experiments.experiments.introspection.patching.statistics import (
     Settings,
     pass_statistics,
     patching,
@@ -19,15 +21,18 @@ from lit_experiments.experiments.introspection.patching_statistics import (
     sign_flip_p,
     steering,
 )
-from lit_experiments.experiments.introspection.patching_words import outcome
-from lit_experiments.statistics import holm
+from lit_experiments.experiments.introspection.patching.words import outcome
+from lit_experiments.statistics import GroupBootstrap, holm
 
 Floats = NDArray[np.float64]
 N, R, P = 12, 80, 8
-SETTINGS = Settings(np.array([-2.0, 1.0, 4.0]), bootstraps=200, flips=2000, level=0.95, seed=0)
+RESAMPLER = partial(GroupBootstrap, resamples=200, level=0.95, seed=0)
+SETTINGS = Settings(np.array([-2.0, 1.0, 4.0]), flips=2000, seed=0, resampler=RESAMPLER)
+CHECKS: dict[str, Any] = {"identity": 0, "whole_replacement": None, "whole_replacements": 0, "collected": 0.0}
+CHECKS |= {"last_replacement": 0.0, "cached": True, "spread": 2.0}
 
 
-def layer(effect: float, seed: int = 0) -> dict[str, Any]:
+def layer(effect: float, seed: int = 0) -> LayerRun:
     """Arrays of one layer of a confidence pass: everything moves by about `effect`, controls by about 0."""
     rng = np.random.default_rng(seed)
     nothing = {
@@ -40,12 +45,13 @@ def layer(effect: float, seed: int = 0) -> dict[str, Any]:
         "high": rng.normal(30, 1, (P, 5)),
         "patch": rng.normal(0, 0.1, (P, 5)),
         "control": rng.normal(0, 0.1, (P, 5)),
+        "again": rng.normal(20, 1, (P, 5)),
     }
     for name, steps in (("steer", SETTINGS.multiples[:, None, None]), ("ablate", -1.0), ("patch", 1.0)):
         nothing[name] = nothing[name] + effect * steps
     for name in ("clean", "steer", "ablate", "patch", "control", "low", "high"):
         nothing[name][..., 3:] = np.nan  # no accuracy in a confidence pass
-    return nothing | {"spread": 2.0}
+    return LayerRun(**nothing, **CHECKS)
 
 
 def test_the_slope_is_that_of_least_squares_through_no_change() -> None:
@@ -53,11 +59,11 @@ def test_the_slope_is_that_of_least_squares_through_no_change() -> None:
     changes, random = rng.normal(size=(3, N)), rng.normal(size=(R, 3))
     found = steering(changes, random, SETTINGS, SETTINGS.boot(N))
     wanted = np.linalg.lstsq(SETTINGS.multiples[:, None], changes.mean(1), rcond=None)[0][0]
-    assert found["slope"].value == pytest.approx(wanted)
+    assert found.slope.value == pytest.approx(wanted)
     slopes = np.linalg.lstsq(SETTINGS.multiples[:, None], random.T, rcond=None)[0][0]
-    assert found["p"] == (1 + (np.abs(slopes) >= abs(wanted)).sum()) / (1 + R)
-    assert found["random"]["low"] == pytest.approx(np.quantile(slopes, 0.025))
-    assert [change.value for change in found["changes"]] == pytest.approx(changes.mean(1))
+    assert found.p == (1 + (np.abs(slopes) >= abs(wanted)).sum()) / (1 + R)
+    assert found.random.low == pytest.approx(np.quantile(slopes, 0.025))
+    assert [change.value for change in found.changes] == pytest.approx(changes.mean(1))
 
 
 def test_rank_p_is_two_sided_and_never_0() -> None:
@@ -77,29 +83,29 @@ def test_the_share_of_a_gap_is_a_ratio_of_sums_and_none_without_a_gap() -> None:
     rng = np.random.default_rng(2)
     gaps, control = rng.uniform(5, 10, P), np.zeros(P)
     found = patching(0.4 * gaps, control, gaps, SETTINGS, SETTINGS.boot(P))
-    assert (found["share"].value, found["share"].unanimous) == (pytest.approx(0.4), True)
-    assert found["difference"].value == pytest.approx(0.4 * gaps.mean())
+    assert (found.share.value, found.share.unanimous) == (pytest.approx(0.4), True)
+    assert found.difference.value == pytest.approx(0.4 * gaps.mean())
     around_0 = gaps - gaps.mean()
-    assert np.isnan(patching(gaps, control, around_0, SETTINGS, SETTINGS.boot(P))["share"].value)
-    assert np.isnan(patching(gaps, control, None, SETTINGS, SETTINGS.boot(P))["gap"].value)
+    assert np.isnan(patching(gaps, control, around_0, SETTINGS, SETTINGS.boot(P)).share.value)
+    assert np.isnan(patching(gaps, control, None, SETTINGS, SETTINGS.boot(P)).gap.value)
 
 
 def test_p_values_are_corrected_over_the_layers_there_are() -> None:
-    found = pass_statistics("self_confidence", [layer(3.0), None, layer(0.0, seed=1)], SETTINGS)
+    found = pass_statistics([layer(3.0), None, layer(0.0, seed=1)], SETTINGS)
     assert found[1] is None
     both = [each for each in found if each is not None]
-    assert set(both[0]["steer"]) == {"confidence", "entropy", "outside"} < set(MEASURES)
+    assert set(both[0].steer) == {"confidence", "entropy", "outside"} < set(MEASURES)
     for what in ("steer", "ablate", "patch"):
-        scores = [each[what]["confidence"] for each in both]
-        assert [s["p_holm"] for s in scores] == pytest.approx(holm([s["p"] for s in scores]))
-        assert scores[0]["p_holm"] < 0.05 < scores[1]["p_holm"]
+        scores = [getattr(each, what)["confidence"] for each in both]
+        assert [s.p_holm for s in scores] == pytest.approx(holm([s.p for s in scores]))
+        assert scores[0].p_holm < 0.05 < scores[1].p_holm
 
 
 def words(*effects: float, randoms: int = R) -> list[str]:
-    layers = pass_statistics("self_confidence", [layer(e, i + 5) for i, e in enumerate(effects)], SETTINGS)
+    layers = pass_statistics([layer(e, i + 5) for i, e in enumerate(effects)], SETTINGS)
     names = [f"resid_post.{i}" for i in range(len(effects))]
-    passes = {"self_confidence": {"layers": layers}}
-    return outcome({"passes": passes, "layers": names, "random_directions": randoms})
+    passes = {"self_confidence": PassEffects(N, P, layers, Checks(0, 0.0, None, 0, 0.0, cached=True))}
+    return outcome(Interventions(names, list(MEASURES), [1.0], randoms, 2000, 0.95, passes, []))
 
 
 def test_sentences_are_chosen_by_the_numbers() -> None:

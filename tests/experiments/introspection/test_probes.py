@@ -13,9 +13,11 @@ from safetensors.numpy import load_file
 from lit_experiments.cli import main
 from lit_experiments.errors import EXIT_DONE, EXIT_USER
 from lit_experiments.experiments.introspection.analysis import open_introspection
+from lit_experiments.experiments.introspection.probes_result import ProbesResult
 from lit_experiments.experiments.introspection.summary import answer_states, passes
 from lit_experiments.probes.class_probe import load_class_probe
 from lit_experiments.probes.save import load_probe
+from lit_experiments.tasks.result_files import read_result
 from tests.experiments.introspection.planted import (
     LAYERS,
     MCQ,
@@ -55,7 +57,9 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_output_is_there(planted: Path) -> None:
     out = planted / "introspection_probes"
     names = {"config.yaml", "metrics.json", "predictions.safetensors", "split.json", "RESULTS.md", "report.html"}
-    assert names | {"layers.png", "controls.png", "probes"} <= {p.name for p in out.iterdir()}
+    assert names | {"result.json", "probes"} <= {p.name for p in out.iterdir()}
+    assert {"layers.png", "gain_intervals.png"} <= {p.name for p in (out / "figures").iterdir()}
+    assert len(read_result(out, ProbesResult).pairs) == len(metrics(planted)["pairs"])
     split = json.loads((out / "split.json").read_text())
     assert sorted(split["train"] + split["test"]) == sorted(f"q{i}" for i in range(QUESTIONS))
     assert len(split["test"]) == 72
@@ -118,7 +122,7 @@ def test_what_repeats_the_output_confidence_adds_nothing_to_it(planted: Path) ->
 
 def test_the_target_itself_is_never_its_own_control(planted: Path) -> None:
     features = {
-        (p["states"], p["target"]): p["controls"].get("confidence", {}).get("features", [])
+        (p["states"], p["target"]): (p["controls"]["confidence"] or {"features": []})["features"]
         for p in metrics(planted)["pairs"]
     }
     assert "entropy" not in features[MCQ, "mcq.entropy"]

@@ -9,9 +9,11 @@ import pytest
 
 from lit_experiments.cli import main
 from lit_experiments.errors import EXIT_DONE, EXIT_USER
-from lit_experiments.experiments.introspection.probing import first_above, onset_of
-from lit_experiments.experiments.introspection.probing_report import lag_sentence
+from lit_experiments.experiments.introspection.emergence.page import lag_sentence
+from lit_experiments.experiments.introspection.emergence.result import EmergenceResult, Lag
+from lit_experiments.experiments.introspection.emergence.task import first_above, onset_of
 from lit_experiments.statistics import Estimate
+from lit_experiments.tasks.result_files import read_result
 from tests.experiments.introspection.planted import LAYERS, MCQ, QUESTIONS, SELF, noise, unit, write_store
 
 CONFIDENCE = f"{SELF}.{SELF}"
@@ -48,7 +50,7 @@ def late(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def result(run: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((run / "introspection_probing" / "probing.json").read_text())
+    found: dict[str, Any] = json.loads((run / "introspection_probing" / "result.json").read_text())
     return found
 
 
@@ -58,9 +60,13 @@ def pair(run: Path, states: str, target: str) -> dict[str, Any]:
 
 
 def test_every_output_is_there(late: Path) -> None:
-    names = {"config.yaml", "probing.json", "results.json", "RESULTS.md", "report.html", "emergence.png", "onsets.png"}
-    assert names <= {p.name for p in (late / "introspection_probing").iterdir()}
-    assert "demonstration" in (late / "introspection_probing" / "RESULTS.md").read_text().splitlines()[2]
+    out = late / "introspection_probing"
+    assert {"config.yaml", "result.json", "results.json", "RESULTS.md", "report.html"} <= {
+        p.name for p in out.iterdir()
+    }
+    assert {"emergence.png", "onset_intervals.png"} <= {p.name for p in (out / "figures").iterdir()}
+    assert "demonstration" in (out / "RESULTS.md").read_text().splitlines()[2]
+    assert read_result(out, EmergenceResult).pairs
 
 
 def test_planted_onsets_are_found(late: Path) -> None:
@@ -102,10 +108,13 @@ def test_first_above_and_its_interval() -> None:
     found = first_above(scores, np.array([0.5, 0.5, 0.5]))
     np.testing.assert_array_equal(found, [1, np.nan, 0, 2])
     drawn = np.array([0.0] * 10 + [1.0] * 80 + [np.nan] * 10)
-    onset = onset_of(1.0, drawn, ["a", "b", "c"])
-    assert (onset["layer"], onset["low"], onset["high"], onset["none_share"]) == ("b", "a", None, 0.1)
-    onset = onset_of(1.0, np.array([0.0] * 2 + [1.0] * 96 + [2.0] * 2), ["a", "b", "c"])
-    assert (onset["low"], onset["high"]) == ("b", "b")
+    onset = onset_of(1.0, drawn, ["a", "b", "c"], questions=50)
+    assert (onset.layer, onset.low, onset.high, onset.none_share) == ("b", "a", None, 0.1)
+    drawn = np.array([0.0] * 2 + [1.0] * 96 + [2.0] * 2)
+    onset = onset_of(1.0, drawn, ["a", "b", "c"], questions=50)
+    assert (onset.low, onset.high, onset.index_low) == ("b", "b", 1)
+    few = onset_of(1.0, drawn, ["a", "b", "c"], questions=4)
+    assert (few.layer, few.low, few.index_high) == ("b", None, None)
 
 
 @pytest.mark.parametrize(
@@ -119,8 +128,7 @@ def test_first_above_and_its_interval() -> None:
     ],
 )
 def test_the_lag_in_words(estimate: tuple[float, float, float], said: str) -> None:
-    lag = {"estimate": Estimate(*estimate, 72, 0.95), "undefined_share": 0.4, "absent": []}
-    assert said in lag_sentence(lag)
+    assert said in lag_sentence(Lag(Estimate(*estimate, 72, 0.95), undefined_share=0.4, absent=[]))
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ from sklearn.preprocessing import StandardScaler
 
 from lit_experiments.cli import main
 from lit_experiments.errors import EXIT_DONE, EXIT_USER
-from lit_experiments.experiments.introspection.alikeness import alikeness
 from lit_experiments.experiments.introspection.ridge import choose_ridge, fit_ridges
-from lit_experiments.experiments.introspection.transfer import permutation_p
+from lit_experiments.experiments.introspection.self_other.alikeness import alikeness
+from lit_experiments.experiments.introspection.self_other.transfer import permutation_p
 from lit_experiments.statistics import GroupBootstrap
 from tests.experiments.introspection.planted import noise, unit, write_store
 
@@ -29,7 +29,7 @@ def analyze(run: Path, *options: str) -> int:
 
 
 def result(run: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((run / "introspection_self_other" / "self_other.json").read_text())
+    found: dict[str, Any] = json.loads((run / "introspection_self_other" / "result.json").read_text())
     return found
 
 
@@ -62,8 +62,8 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_output_is_there_and_the_first_line_says_what_it_is(planted: Path) -> None:
     out = planted / "introspection_self_other"
-    names = {"config.yaml", "self_other.json", "similarity.png", "transfer.png", "RESULTS.md", "report.html"}
-    assert names <= {p.name for p in out.iterdir()}
+    assert {"config.yaml", "result.json", "RESULTS.md", "report.html"} <= {p.name for p in out.iterdir()}
+    assert {"likeness.png", "transfer_layers.png"} <= {p.name for p in (out / "figures").iterdir()}
     assert "demonstration" in (out / "RESULTS.md").read_text().splitlines()[2]
 
 
@@ -140,7 +140,7 @@ def test_too_little_is_said_not_computed(
     write_store(tmp_path, states, told)
     assert analyze(tmp_path) == EXIT_DONE
     assert said in capsys.readouterr().out
-    assert "transfer" not in result(tmp_path)
+    assert result(tmp_path)["transfer"] is None
     assert said in (tmp_path / "introspection_self_other" / "RESULTS.md").read_text()
 
 
@@ -176,9 +176,9 @@ def test_cosine_and_cka_of_a_rotated_copy() -> None:
     turn = np.roll(np.eye(6), 3, axis=0)
     boot = GroupBootstrap(np.arange(50), resamples=100, level=0.95, seed=0)
     found = alikeness(x, x @ turn, boot, 3, 20, 0)
-    assert found["cka"] == pytest.approx(1)
-    assert found["cosine"].low < 0 < found["cosine"].high
-    assert found["cka_shuffled"] < 0.4
+    assert found.cka == pytest.approx(1)
+    assert found.cosine.low < 0 < found.cosine.high
+    assert found.cka_shuffled < 0.4
 
 
 def test_states_that_are_all_the_same_are_like_nothing_but_in_cosine() -> None:
@@ -186,8 +186,8 @@ def test_states_that_are_all_the_same_are_like_nothing_but_in_cosine() -> None:
     assert np.any(x - x.mean(0))  # rounding, which must not count
     boot = GroupBootstrap(np.arange(49), resamples=100, level=0.95, seed=0)
     found = alikeness(x, x, boot, 3, 5, 0)
-    assert found["cosine"].value == pytest.approx(1)
-    for nothing in (found["cka"], found["cosine_centered"].value, found["angle_within"], *found["angles"]):
+    assert found.cosine.value == pytest.approx(1)
+    for nothing in (found.cka, found.cosine_centered.value, found.angle_within, *found.angles):
         assert np.isnan(nothing)
 
 

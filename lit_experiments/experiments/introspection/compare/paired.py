@@ -1,0 +1,125 @@
+"""One pass of two runs over the same questions: how states, directions and likeness differ, layer by layer.
+
+Owns the pairing: every difference is computed on resamples of questions that both sides share. Knows no page.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lit_experiments.experiments.introspection.analysis import NothingToCompare, ids_of
+from lit_experiments.experiments.introspection.compare.result import Changed, DirectionChange, StateChange
+from lit_experiments.experiments.introspection.directions.separation import (
+    Extremes,
+    Labelled,
+    auroc_statistic,
+    corrected_cosine,
+    extremes,
+    held_out_projections,
+)
+from lit_experiments.experiments.introspection.self_other.alikeness import centered, mean_estimate
+from lit_experiments.experiments.introspection.summary import answer_states
+from lit_experiments.statistics import GroupBootstrap
+from lit_experiments.statistics.bootstrap import GAP, SHARE
+from lit_experiments.statistics.similarity import linear_cka, row_cosines
+from stores import Store
+
+Floats = NDArray[np.float64]
+NAMES = ("base", "finetuned")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One pass of both runs: their stores, their rows (the same questions in the same order), resamples of these."""
+
+    stores: tuple[Store, Store]
+    rows: tuple[pd.DataFrame, pd.DataFrame]
+    boot: GroupBootstrap
+
+    def states(self, layer: int) -> tuple[Floats, Floats]:
+        """Answer-position states [question, hidden] of both."""
+        base, tuned = (answer_states(s, r, layer) for s, r in zip(self.stores, self.rows, strict=True))
+        return base, tuned
+
+    def extremes(self, kind: str, share: float, folds: int, seed: int) -> tuple[Extremes, Extremes]:
+        """Each run's questions of high and low confidence.
+
+        Raises:
+            NothingToCompare: one of the runs has none; the message names it.
+        """
+        both = []
+        for name, rows in zip(NAMES, self.rows, strict=True):
+            try:
+                both.append(extremes(rows[kind].to_numpy(np.float64), ids_of(rows.index), share, folds, seed))
+            except NothingToCompare as reason:
+                raise NothingToCompare(f"of the {name} run, {reason}") from reason
+        return both[0], both[1]
+
+
+def state_change(pair: Pair, layer: int) -> StateChange:
+    """How far finetuning moved the states of one layer."""
+    base, tuned = pair.states(layer)
+    lengths = np.stack([np.linalg.norm(tuned - base, axis=1), np.linalg.norm(base, axis=1)], -1)
+    return StateChange(
+        cosine=mean_estimate(row_cosines(base, tuned), pair.boot),
+        cka=linear_cka(base - base[:1], tuned - tuned[:1]),
+        largest_difference=float(np.abs(tuned - base).max()),
+        relative_change=pair.boot.from_sums(pair.boot.sums(lengths), lambda s: s[..., 0] / s[..., 1]).item(),
+    )
+
+
+def direction_change(pair: Pair, chosen: tuple[Extremes, Extremes], layer: int) -> DirectionChange:
+    """Held-out separation of high and low confidence in each run, the difference, and the cosine of the two directions.
+
+    Each run has its own high and low questions; the difference resamples all questions at once. Cosine: noise removed,
+    as in `corrected_cosine`.
+    """
+    base, tuned = (_Separation(x - x[:1], side) for x, side in zip(pair.states(layer), chosen, strict=True))
+    return DirectionChange(
+        base=pair.boot.from_rows(base.auroc, SHARE, base.rests_on),
+        finetuned=pair.boot.from_rows(tuned.auroc, SHARE, tuned.rests_on),
+        difference=pair.boot.from_rows(
+            lambda w: tuned.auroc(w) - base.auroc(w), GAP, min(base.rests_on, tuned.rests_on)
+        ),
+        cosine=corrected_cosine(base.labelled(), tuned.labelled(), pair.boot),
+    )
+
+
+class _Separation:
+    """States [question, hidden] of one run with its high and low questions."""
+
+    def __init__(self, x: Floats, chosen: Extremes) -> None:
+        self.x, self.chosen = x, chosen
+        scores = held_out_projections(x[chosen.rows], chosen.high[:, None], chosen.fold)[:, 0]
+        self._won = auroc_statistic(scores, chosen.high, chosen.fold)
+
+    @property
+    def rests_on(self) -> int:
+        """Questions of high or of low confidence, whichever are fewer."""
+        return int(min(self.chosen.high.sum(), (~self.chosen.high).sum()))
+
+    def auroc(self, weights: Floats) -> float:
+        """Of all questions' weights."""
+        return self._won(weights[self.chosen.rows])
+
+    def labelled(self) -> Labelled:
+        high, low = np.zeros(len(self.x)), np.zeros(len(self.x))
+        high[self.chosen.rows[self.chosen.high]] = 1
+        low[self.chosen.rows[~self.chosen.high]] = 1
+        return Labelled(self.x, high, low)
+
+
+def likeness_change(first: Pair, second: Pair, common: pd.Index, boot: GroupBootstrap, layer: int) -> Changed:
+    """Likeness of two passes in each run, and its paired difference: the cosine of the two passes' states of a question
+    minus their pass's mean, averaged over the `common` questions, which boot resamples."""
+    places = [pair.rows[0].index.get_indexer(common) for pair in (first, second)]
+    cosines = []
+    for run in range(2):
+        x, y = (pair.states(layer)[run][rows] for pair, rows in zip((first, second), places, strict=True))
+        cosines.append(row_cosines(centered(x - x[:1]), centered(y - y[:1])))
+    base, tuned = cosines
+    return Changed(mean_estimate(base, boot), mean_estimate(tuned, boot), mean_estimate(tuned - base, boot))

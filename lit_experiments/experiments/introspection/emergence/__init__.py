@@ -1,0 +1,1 @@
+"""Where in the model does each quantity become readable?"""

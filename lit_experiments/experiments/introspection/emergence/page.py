@@ -1,0 +1,204 @@
+"""The page of emergence over layers, as blocks."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from lit_experiments.experiments.introspection.analysis import PASS_NAMES
+from lit_experiments.experiments.introspection.emergence.result import EmergencePair, EmergenceResult, Lag, Onset
+from lit_experiments.experiments.introspection.pair_blocks import (
+    by_target,
+    left_out,
+    pair_matrix,
+    states_of,
+    target_panels,
+)
+from lit_experiments.experiments.introspection.scoring import NAMES
+from lit_experiments.reports.blocks import (
+    Bar,
+    Bars,
+    Cell,
+    Column,
+    Curves,
+    Note,
+    Page,
+    Range,
+    Section,
+    Series,
+    Table,
+    Tone,
+    Verdict,
+)
+from lit_experiments.reports.document import DEMONSTRATION
+from lit_experiments.statistics import LEAST_GROUPS, Estimate
+
+_COLUMNS = (
+    Column("target"),
+    Column("states of"),
+    Column("score"),
+    Column("onset", meaning="first layer whose score exceeds its control and chance"),
+    Column("interval", meaning="layers, over resampled test questions; none: after the last layer"),
+    Column("no onset", "share", 2, "share of the resamples without one"),
+    Column("score at onset", "estimate", 2),
+    Column("best layer", meaning="by its value here, for orientation"),
+    Column("its score", "estimate", 2),
+)
+_MATRIX = (
+    "The first layer above its control, with the score there; where there is none, with the best layer's score. Open: "
+    "the interval of the onset reaches to no layer at all, or that of the score to chance. Void: too few questions."
+)
+_CURVES = (
+    "Held-out score of each layer's probe with its interval over questions, one line per pass whose states are read; "
+    "dashed: the bound that each must exceed; grey band: the control of all of them, targets permuted between "
+    "questions."
+)
+_ONSETS = "The first layer above its control, by its number, with its interval over questions; {last}: no layer at all."
+_METHODS = (
+    "Onset: the first layer whose held-out score exceeds its control and chance. The control of a layer is its own "
+    "predictions against targets permuted between the test questions ({permutations} times); the bound is its 1 - "
+    "{alpha:g} / {layers} quantile (Bonferroni over layers: a curve without signal has an onset with probability "
+    "{alpha:g} at most). Intervals: {level:.0%}, over resampled test questions with probes and bounds held fixed, so "
+    "not over other training sets; they reach towards the front, where a resample can lift a score of about nothing "
+    "over a bound of about nothing. No onset: share of the resamples without one, which count as after the last layer. "
+    "Best layer: by its value here, for orientation; the layer that training chose is in the probes' own report."
+)
+_LAG = "the onset of the self pass's confidence minus that of the mcq pass's entropy, each in its own pass's states"
+
+
+def emergence_page(result: EmergenceResult, demonstration: bool) -> Page:
+    """The page; demonstration: the data are the embedded model's."""
+    counts, layers = result.questions, len(result.layers)
+    return Page(
+        title="Introspection: where in the model it becomes readable",
+        question="In which layer do answer, uncertainty and confidence become readable, and does confidence come after "
+        "uncertainty?",
+        done=f"The trained probes of {layers} layers were scored on {counts.test} held-out questions of {counts.all}, "
+        "and compared with the same predictions against permuted targets.",
+        outcome=[_outcome(result), lag_sentence(result.lag)],
+        certainty=f"A curve without signal has an onset with probability {result.alpha:g} at most, not corrected for "
+        f"the number of curves; intervals are {result.interval_level:.0%}, from a bootstrap over the {counts.test} "
+        "held-out questions.",
+        sections=[
+            Section("Onsets", [pair_matrix("onsets", result.pairs, _verdict, "score"), Note(_MATRIX), _table(result)]),
+            Section("Emergence", [_curves(result), _bars(result)]),
+            *left_out(result.statements),
+        ],
+        methods=[
+            _METHODS.format(
+                permutations=result.permutations, alpha=result.alpha, layers=layers, level=result.interval_level
+            )
+        ],
+        cautions=[DEMONSTRATION] if demonstration else [],
+    )
+
+
+def _outcome(result: EmergenceResult) -> str:
+    onsets = [pair.onset for pair in result.pairs if pair.onset.layer is not None]
+    count = f"{len(onsets)} of {len(result.pairs)} pairs of states and target have a layer above their control"
+    if not onsets:
+        return f"{count}."
+    places = [onset.index for onset in onsets if onset.index is not None]
+    first, last = result.layers[min(places)], result.layers[max(places)]
+    where = f"the first such layer is {first if first == last else f'between {first} and {last}'}"
+    clear = sum(_tone(pair) == "for" for pair in result.pairs)
+    return f"{count}; {where}. In {clear} of them that is clear: intervals reach neither to no layer nor to chance."
+
+
+def onset_interval(onset: Onset) -> str:
+    """'1 to none', the layers by their numbers; or why there is no interval."""
+    if onset.questions < LEAST_GROUPS:
+        return f"no interval: {onset.questions} groups"
+    low, high = ((name or "none").rpartition(".")[2] for name in (onset.low, onset.high))
+    return f"{low} to {high}"
+
+
+def lag_sentence(lag: Lag) -> str:
+    """The lag in words, by its interval."""
+    if lag.absent:
+        return f"No lag: there is no probe of {' or of '.join(lag.absent)}."
+    estimate, share = lag.estimate, f"{lag.undefined_share:.0%} of the resamples leave one of the two without an onset"
+    if np.isnan(estimate.value):
+        return f"The lag ({_LAG}) is undefined: one of the two has no onset ({share})."
+    value = f"The lag is {estimate.value:+.0f} layers: {_LAG}"
+    if not (estimate.has_interval or estimate.unanimous):
+        return f"{value}. It has no interval: {estimate.no_interval if estimate.too_few else share}."
+    if estimate.unanimous:
+        bounds, side = f"the same in all resamples of {estimate.n} questions", int(np.sign(estimate.value))
+    else:
+        bounds = f"{estimate.level:.0%} interval {estimate.low:+.0f} to {estimate.high:+.0f}, paired over questions"
+        side = estimate.side_of(0)
+    same = "both become readable in the same layer"
+    verdict = {
+        1: "confidence becomes readable later than entropy",
+        -1: "confidence becomes readable earlier than entropy",
+        0: same if estimate.unanimous else "these questions do not tell which comes first",
+    }[side]
+    return f"{value} ({bounds}; {share}): {verdict}."
+
+
+def _best(pair: EmergencePair) -> int | None:
+    values = [point.score.value for point in pair.curve]
+    return int(np.nanargmax(values)) if np.isfinite(values).any() else None
+
+
+def _verdict(pair: EmergencePair) -> Verdict:
+    onset, best = pair.onset, _best(pair)
+    shown = best if onset.index is None else onset.index
+    score = None if shown is None else pair.curve[shown].score
+    word = f"from {onset.layer}" if onset.layer else "no onset"
+    return Verdict(word, _tone(pair), score)
+
+
+def _tone(pair: EmergencePair) -> Tone:
+    onset = pair.onset
+    if onset.questions < LEAST_GROUPS:
+        return "void"
+    if onset.index is None:
+        return "against"
+    clear = onset.high is not None and pair.curve[onset.index].score.side_of(pair.chance) > 0
+    return "for" if clear else "open"
+
+
+def _table(result: EmergenceResult) -> Table:
+    rows: list[list[Cell]] = []
+    for pair in by_target(result.pairs):
+        onset, best = pair.onset, _best(pair)
+        row: list[Cell] = [pair.target, PASS_NAMES[pair.states], NAMES[pair.score], onset.layer or "none"]
+        row += [onset_interval(onset), onset.none_share, None if onset.index is None else pair.curve[onset.index].score]
+        row += [None, None] if best is None else [pair.curve[best].layer, pair.curve[best].score]
+        rows.append(row)
+    return Table("onset_scores", "", _COLUMNS, rows, most=40)
+
+
+def _curves(result: EmergenceResult) -> Curves:
+    def series(pairs: list[EmergencePair]) -> list[Series]:
+        scores = [Series(states_of(p.states), result.layers, [point.score for point in p.curve]) for p in pairs]
+        bounds = [
+            Series(f"bound, {PASS_NAMES[p.states]}", result.layers, [point.threshold for point in p.curve], "control")
+            for p in pairs
+        ]
+        points = list(zip(*(pair.curve for pair in pairs), strict=True))
+        control = [Range(min(p.control_low for p in layer), max(p.control_high for p in layer)) for layer in points]
+        return [*scores, Series("permuted targets", result.layers, control, "control"), *bounds]
+
+    return Curves("emergence", _CURVES, "layer", target_panels(result.pairs, series, lambda pairs: []))
+
+
+def _bars(result: EmergenceResult) -> Bars:
+    last = len(result.layers)
+    bars = [
+        Bar(pair.target, _place(pair.onset, last, result.interval_level), states_of(pair.states))
+        for pair in by_target(result.pairs)
+    ]
+    return Bars("onset_intervals", _ONSETS.format(last=last), "layer, by its number", bars, reference=None)
+
+
+def _place(onset: Onset, last: int, level: float) -> Estimate:
+    """The onset as a number, `last` where there is none."""
+    index, low, high = (
+        float(last if place is None else place) for place in (onset.index, onset.index_low, onset.index_high)
+    )
+    few = onset.questions < LEAST_GROUPS
+    return Estimate(index, *((math.nan, math.nan) if few else (low, high)), onset.questions, level)

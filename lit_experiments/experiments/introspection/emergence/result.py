@@ -1,0 +1,74 @@
+"""What the study of emergence over layers finds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lit_experiments.experiments.introspection.probes_result import Pair, QuestionCounts
+from lit_experiments.statistics import Estimate
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """One layer. control_low, control_high: the interval's quantiles of the scores of permuted targets; threshold: what
+    the score must exceed to lie above them."""
+
+    layer: str
+    score: Estimate
+    control_low: float
+    control_high: float
+    threshold: float
+
+
+@dataclass(frozen=True)
+class Onset:
+    """The first layer above its control, by name and by place, with the bounds of its interval over `questions`; None:
+    no layer, or, of bounds, no interval because of too few questions.
+
+    An interval from a layer to itself is one: all resamples have their onset in that layer. none_share: share of the
+    resamples in which no layer is above its control.
+    """
+
+    layer: str | None
+    low: str | None
+    high: str | None
+    index: int | None
+    index_low: int | None
+    index_high: int | None
+    none_share: float
+    questions: int
+
+
+@dataclass(frozen=True)
+class EmergencePair(Pair):
+    """curve: over layers, from the front."""
+
+    curve: list[CurvePoint]
+    onset: Onset
+
+
+@dataclass(frozen=True)
+class Lag:
+    """Layers from the onset of entropy in the mcq pass to that of confidence in the self pass.
+
+    undefined_share: of the resamples that leave one of the two without an onset; absent: which of the two there is no
+    probe of.
+    """
+
+    estimate: Estimate
+    undefined_share: float
+    absent: list[str]
+
+
+@dataclass(frozen=True)
+class EmergenceResult:
+    """alpha: probability that a curve without any signal has an onset; permutations: behind each control."""
+
+    layers: list[str]
+    questions: QuestionCounts
+    pairs: list[EmergencePair]
+    alpha: float
+    interval_level: float
+    permutations: int
+    statements: list[str]
+    lag: Lag

@@ -1,0 +1,142 @@
+"""Where in the model does each quantity become readable? Emergence over layers, onsets, and the lag of confidence.
+
+Works from the held-out predictions that `train --exp introspection_probes` left; fits nothing. The control is the same
+predictions against targets permuted between the test questions. A layer is above it if its score exceeds the 1 - alpha
+/ layers quantile of its own control (Bonferroni over the layers of a curve) and chance; the onset is the first such
+layer.
+
+    lit-experiments analyze --exp introspection_probing --run runs/introspection
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lit_experiments.errors import UserError
+from lit_experiments.experiments.introspection.analysis import SELF
+from lit_experiments.experiments.introspection.emergence.page import emergence_page
+from lit_experiments.experiments.introspection.emergence.result import (
+    CurvePoint,
+    EmergencePair,
+    EmergenceResult,
+    Lag,
+    Onset,
+)
+from lit_experiments.experiments.introspection.probe_files import ProbeAnalysis, ProbeFiles, read_probe_files
+from lit_experiments.experiments.introspection.probes_result import ProbedPair
+from lit_experiments.experiments.introspection.scoring import threshold
+from lit_experiments.ranges import at_least, between
+from lit_experiments.reports.blocks import Page
+from lit_experiments.statistics import LEAST_GROUPS, LEVEL, Estimate
+from lit_experiments.tasks.source import is_demonstration
+from lit_experiments.tasks.task import Opened
+
+Floats = NDArray[np.float64]
+Key = tuple[str, str]
+EARLIER: Key = ("mcq", "mcq.entropy")
+LATER: Key = (SELF, f"{SELF}.{SELF}")
+_TAILS = ((1 - LEVEL) / 2, 1 - (1 - LEVEL) / 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntrospectionProbing(ProbeAnalysis[EmergenceResult]):
+    """Emergence over layers, from a run's probes; resampled over test questions.
+
+    Args:
+        alpha: Probability that a curve without any signal has a layer that counts as above its control.
+        permutations: Permutations of the test questions that make the control.
+    """
+
+    alpha: float
+    permutations: int
+
+    result_type: ClassVar[type] = EmergenceResult
+
+    def check(self) -> None:
+        """Alpha and the number of permutations."""
+        between(0, 1, alpha=self.alpha)
+        at_least(1, permutations=self.permutations)
+
+    def check_data(self, data: Opened) -> None:
+        """Whether the permutations suffice for the control's quantile."""
+        layers = len(read_probe_files(data.run, data.store).layers)
+        needed = layers / self.alpha
+        if self.permutations < needed:
+            raise UserError(
+                f"{self.permutations} permutations cannot tell the 1 - {self.alpha:g} / {layers} quantile.\n"
+                f"Next: --permutations {int(np.ceil(needed)) * 2}"
+            )
+
+    def result(self, data: Opened) -> EmergenceResult:
+        """The curve of every pair with its onset, and the lag between two of them."""
+        files = read_probe_files(data.run, data.store)
+        pairs, onsets = [], {}
+        for probed in files.result.pairs:
+            pair, onsets[probed.states, probed.target] = self._pair(files, probed)
+            pairs.append(pair)
+        return EmergenceResult(
+            layers=files.layers,
+            questions=files.result.questions,
+            pairs=pairs,
+            alpha=self.alpha,
+            interval_level=LEVEL,
+            permutations=self.permutations,
+            statements=files.result.statements,
+            lag=self._lag(files, onsets, pairs),
+        )
+
+    def page(self, result: EmergenceResult, data: Opened) -> Page:
+        """Onsets, the lag, and the curves behind them."""
+        return emergence_page(result, is_demonstration(data.store))
+
+    def _pair(self, files: ProbeFiles, pair: ProbedPair) -> tuple[EmergencePair, Floats]:
+        """The curve of a pair with its control and onset; and the onset on each resample, NaN where there is none."""
+        scorer, predicted = self.scorer(files, pair), files.of(pair, "hidden")
+        null = scorer.null(predicted, self.permutations, self.seed)
+        bound = threshold(null, pair.chance, self.alpha)
+        value, draws = scorer.value(predicted), scorer.draws(predicted)
+        low, high = np.quantile(null, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+        columns = (scorer.boot.from_draws(value, draws), *(v.tolist() for v in (low, high, bound)))
+        curve = [CurvePoint(*point) for point in zip(files.layers, *columns, strict=True)]
+        resampled = first_above(draws, bound)
+        onset = onset_of(first_above(value[None], bound)[0], resampled, files.layers, scorer.boot.n)
+        return EmergencePair(pair.states, pair.target, pair.score, pair.chance, curve, onset), resampled
+
+    def _lag(self, files: ProbeFiles, onsets: dict[Key, Floats], pairs: list[EmergencePair]) -> Lag:
+        """From the onset of entropy in the mcq pass to that of confidence in the self pass, resampled together.
+
+        Both are numbers that every question has, so resample b is the same questions in both.
+        """
+        absent = [
+            f"{target} from the states of {states}"
+            for states, target in (EARLIER, LATER)
+            if (states, target) not in onsets
+        ]
+        if absent:
+            return Lag(Estimate.undefined(0, LEVEL), float("nan"), absent)
+        index = {(pair.states, pair.target): pair.onset.index for pair in pairs}
+        first, second = (np.array(index[key], np.float64) for key in (EARLIER, LATER))  # NaN where there is no onset
+        lags = onsets[LATER] - onsets[EARLIER]
+        estimate = self.resampler(files.test).from_draws(second - first, lags).item()
+        return Lag(estimate, float(np.isnan(lags).mean()), [])
+
+
+def first_above(scores: Floats, bound: Floats) -> Floats:
+    """[B] the first of L layers whose score [B, L] exceeds its bound [L]; NaN where none does."""
+    above = scores > bound
+    return np.where(above.any(1), above.argmax(1).astype(np.float64), np.nan)
+
+
+def onset_of(index: float, resampled: Floats, layers: list[str], questions: int) -> Onset:
+    """The onset by name with its percentile interval over resamples, in which "no layer" comes after the last."""
+    ordered = np.sort(np.where(np.isnan(resampled), np.inf, resampled))
+    bounds = [ordered[min(len(ordered) - 1, int(np.floor(q * len(ordered))))] for q in _TAILS]
+    if questions < LEAST_GROUPS:
+        bounds = [np.inf, np.inf]
+    first, low, high = (int(place) if np.isfinite(place) else None for place in (index, *bounds))
+    name, name_low, name_high = (None if place is None else layers[place] for place in (first, low, high))
+    return Onset(name, name_low, name_high, first, low, high, float(np.isnan(resampled).mean()), questions)

@@ -1,0 +1,152 @@
+"""What the interventions' numbers come to: effects with intervals, next to random directions and control patches.
+
+Pure functions on the arrays of `run`. N questions, R random directions, P pairs, M measures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lit_experiments.experiments.introspection.analysis import central_range
+from lit_experiments.experiments.introspection.patching.passes import MEASURES
+from lit_experiments.experiments.introspection.patching.result import Ablation, LayerEffects, Patching, Steering
+from lit_experiments.experiments.introspection.patching.run import LayerRun
+from lit_experiments.statistics import LEVEL, Estimate, GroupBootstrap, holm
+
+Floats = NDArray[np.float64]
+PRIMARY = {"mcq": "entropy", "self_confidence": "confidence", "other_confidence": "confidence"}
+"""The measure that a pass is about: the gap that patching is to close, and what the summary speaks of."""
+_BY_KEY = ("accuracy", "key")  # judged by the recipient's key, so the donor's own value is no goal
+S = TypeVar("S", Steering, Ablation, Patching)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """multiples: of the spread; flips, seed: random sign flips behind each p-value of patching; resampler: the
+    bootstrap over groups [row]."""
+
+    multiples: Floats
+    flips: int
+    seed: int
+    resampler: Callable[[ArrayLike], GroupBootstrap]
+
+    def boot(self, rows: int) -> GroupBootstrap:
+        """Resamples of so many questions (pairs); the same for every layer."""
+        return self.resampler(np.arange(rows))
+
+
+def pass_statistics(layers: Sequence[LayerRun | None], settings: Settings) -> list[LayerEffects | None]:
+    """Per layer `layer_statistics`, with p-values corrected over the layers of the pass (Holm), per measure."""
+    effects = [None if layer is None else layer_statistics(layer, settings) for layer in layers]
+    held = [layer for layer in effects if layer is not None]
+    steer = _corrected([layer.steer for layer in held])
+    ablate = _corrected([layer.ablate for layer in held])
+    patch = _corrected([layer.patch for layer in held])
+    return [
+        None if layer is None else replace(layer, steer=next(steer), ablate=next(ablate), patch=next(patch))
+        for layer in effects
+    ]
+
+
+def _corrected(layers: Sequence[dict[str, S]]) -> Iterator[dict[str, S]]:
+    """Layer by layer the scores of an intervention, with p_holm over the layers that have the measure."""
+    p_holm = {
+        measure: iter(holm([scores[measure].p for scores in layers if measure in scores])) for measure in MEASURES
+    }
+    for scores in layers:
+        yield {name: replace(score, p_holm=float(next(p_holm[name]))) for name, score in scores.items()}
+
+
+def layer_statistics(layer: LayerRun, settings: Settings) -> LayerEffects:
+    """Everything at one pass and layer, by measure; p_holm is that of a single layer, which is p."""
+    boots = settings.boot(len(layer.clean)), settings.boot(len(layer.patch))
+    out = LayerEffects(layer.spread, {}, {}, {}, {})
+    for m, name in enumerate(MEASURES):
+        if not np.isfinite(layer.clean[:, m]).all():
+            continue
+        out.clean[name] = mean(layer.clean[:, m], boots[0])
+        out.steer[name] = steering(layer.steer[..., m], layer.random_steer[..., m], settings, boots[0])
+        out.ablate[name] = ablation(layer.ablate[:, m], layer.random_ablate[:, m], boots[0])
+        gap = None if name in _BY_KEY else layer.high[:, m] - layer.low[:, m]
+        out.patch[name] = patching(layer.patch[:, m], layer.control[:, m], gap, settings, boots[1])
+    return out
+
+
+def steering(changes: Floats, random: Floats, settings: Settings, boot: GroupBootstrap) -> Steering:
+    """Of one measure: the mean change at each multiple; the slope per spread, next to random directions.
+
+    changes: [multiple, N]; random: [R, multiple], means over the same questions. The slope is that of least squares
+    through the clean answer, where the change is 0 by definition; p: two-sided, by its rank among random slopes.
+    """
+    m = settings.multiples
+    weights = m / (m @ m)
+    slope = mean(weights @ changes, boot)
+    slopes = random @ weights
+    p = rank_p(slope.value, slopes)
+    return Steering(
+        changes=[mean(row, boot) for row in changes],
+        random_changes=[central_range(column, LEVEL) for column in random.T],
+        slope=slope,
+        random=central_range(slopes, LEVEL),
+        p=p,
+        p_holm=p,
+    )
+
+
+def ablation(changes: Floats, random: Floats, boot: GroupBootstrap) -> Ablation:
+    """Of one measure: the mean change [N] without the direction, next to random ones [R]; p as in `steering`."""
+    change = mean(changes, boot)
+    p = rank_p(change.value, random)
+    return Ablation(change, central_range(random, LEVEL), p, p)
+
+
+def patching(patch: Floats, control: Floats, gaps: Floats | None, settings: Settings, boot: GroupBootstrap) -> Patching:
+    """Of one measure: the mean change [P] by a high donor's state, by a low one's (control), and as share of the gap.
+
+    gaps: [P] donor minus recipient, None where that means nothing. The share is sum of changes over sum of gaps; none
+    where the gap's own interval holds 0. p: patch against control, paired by recipient, two-sided, by flipping signs.
+    """
+    none = Estimate.undefined(boot.n, boot.level)
+    gap = none if gaps is None else mean(gaps, boot)
+    share = none if gaps is None else ratio(patch, gaps, boot)
+    p = sign_flip_p(patch - control, settings.flips, settings.seed)
+    return Patching(
+        change=mean(patch, boot),
+        control=mean(control, boot),
+        difference=mean(patch - control, boot),
+        gap=gap,
+        share=share if gap.side_of(0) else none,
+        p=p,
+        p_holm=p,
+    )
+
+
+def mean(values: Floats, boot: GroupBootstrap) -> Estimate:
+    """Mean [N] with its interval over questions."""
+    return ratio(values, np.ones_like(values), boot)
+
+
+def ratio(above: Floats, below: Floats, boot: GroupBootstrap) -> Estimate:
+    """Sum of `above` [N] over sum of `below` [N], with its interval over questions."""
+    sums = boot.sums(np.stack([above, below], -1))
+    estimate: Estimate = boot.from_sums(sums, lambda totals: totals[..., 0] / totals[..., 1]).item()
+    return estimate
+
+
+def rank_p(value: float, random: ArrayLike) -> float:
+    """Two-sided p by rank of |value| among |random|: (1 + as large or larger) / (1 + R), NaN without a value."""
+    others = np.abs(np.asarray(random, np.float64))
+    return float((1 + (others >= abs(value)).sum()) / (1 + len(others))) if np.isfinite(value) else float("nan")
+
+
+def sign_flip_p(differences: Floats, flips: int, seed: int) -> float:
+    """Two-sided p that the mean difference [P] is 0, were its signs exchangeable: by random sign flips."""
+    signs = np.random.default_rng(seed).choice([-1.0, 1.0], (flips, len(differences)))
+    # Equal sums in another order differ by rounding; they count as equal.
+    flipped, observed = np.abs(signs @ differences), abs(differences.sum())
+    return float((1 + (flipped >= observed * (1 - 1e-9)).sum()) / (1 + flips))

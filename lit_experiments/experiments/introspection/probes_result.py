@@ -1,0 +1,139 @@
+"""What the layerwise probes are worth: the types of metrics.json, which the analyses of the probes read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lit_experiments.statistics import Estimate
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The states of one pass and what is predicted from them.
+
+    target: "pass.name". score: r2, auroc or accuracy. chance: the score of a prediction that knows nothing of the
+    question.
+    """
+
+    states: str
+    target: str
+    score: str
+    chance: float
+
+
+@dataclass(frozen=True)
+class QuestionCounts:
+    """all: questions that every pass holds; test: held out of these; left_out: questions that some pass lacks."""
+
+    all: int
+    test: int
+    left_out: int
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean, lowest and highest score of the probes that were retrained on shuffled targets; NaN without any."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class ShuffledScores(Spread):
+    """scores: of each shuffle, at the layer that it chose."""
+
+    scores: list[float]
+
+
+@dataclass(frozen=True)
+class LayerScore:
+    """One layer's probe. penalty: chosen in the training part. p: one-sided, from permuted test questions; p_holm:
+    corrected over the layers. threshold: what a score must exceed to lie above the permuted ones."""
+
+    layer: str
+    penalty: float
+    score: Estimate
+    p: float
+    p_holm: float
+    threshold: float
+    shuffled: Spread
+
+
+@dataclass(frozen=True)
+class ChosenScore(LayerScore):
+    """The layer that was chosen in the training part. p_holm_targets: its p corrected over all pairs. Further scores:
+    spearman and mae (in units of the target) of numbers; accuracy and log_loss (nats) of classes."""
+
+    index: int
+    p_holm_targets: float
+    spearman: Estimate | None = None
+    mae: Estimate | None = None
+    accuracy: Estimate | None = None
+    log_loss: Estimate | None = None
+
+
+@dataclass(frozen=True)
+class ControlScore:
+    """A ridge on a few features alone; with what the hidden states tell of the rest at `layer`; and the gain, paired.
+
+    weights: [feature, column of the target], for inputs of unit spread.
+    """
+
+    features: list[str]
+    weights: list[list[float]]
+    score: Estimate
+    with_hidden: Estimate
+    gain: Estimate
+    layer: str
+
+
+@dataclass(frozen=True)
+class TwinScore:
+    """The random-weights twin, probed alike. difference: the model's score minus the twin's, each at its own layer."""
+
+    layer: str
+    score: Estimate
+    difference: Estimate
+    by_layer: list[Estimate]
+
+
+@dataclass(frozen=True)
+class Controls:
+    """What the scores of a pair are compared with; None where there is no such control."""
+
+    shuffled: ShuffledScores
+    surface: ControlScore | None = None
+    confidence: ControlScore | None = None
+    twin: TwinScore | None = None
+
+
+@dataclass(frozen=True)
+class ProbedPair(Pair):
+    """classes: empty for numbers. test_questions: with a value of the target. linear_layer: chosen for the ridge on the
+    states (of classes: on their 0 and 1)."""
+
+    classes: list[str]
+    test_questions: int
+    layers: list[LayerScore]
+    linear_layer: str
+    chosen: ChosenScore
+    controls: Controls
+
+
+@dataclass(frozen=True)
+class ProbesResult:
+    """alpha: family-wise error of `LayerScore.threshold`. position: answer, or -k for the k-th stored token from the
+    end. statements: what could not be probed, and why."""
+
+    questions: QuestionCounts
+    layers: list[str]
+    pairs: list[ProbedPair]
+    interval_level: float
+    alpha: float
+    twin: bool
+    statements: list[str]
+    position: str
+    shuffles: int
+    permutations: int
+    folds: int

@@ -1,0 +1,105 @@
+"""Does a ridge of confidence, trained on one pass, read the other pass's states? Pure functions on arrays.
+
+Questions are split once, the same for both passes: a question tested on was trained on in neither. Penalties are chosen
+by folds of the training questions. Shapes: Q questions that both passes hold, D hidden.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from lit_experiments.experiments.introspection.ridge import Ridge, choose_ridge
+from lit_experiments.experiments.introspection.self_other.result import Carried
+from lit_experiments.probes.blocks import TEST
+from lit_experiments.statistics import Estimate, GroupBootstrap
+from lit_experiments.statistics.scores import RankCorrelation, error_terms, r2_from_sums
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Split:
+    """part: [Q] TEST or the training fold; boot: resamples of the test questions; permutations, seed: of p-values."""
+
+    part: Ints
+    boot: GroupBootstrap
+    permutations: int
+    seed: int
+
+    @property
+    def test(self) -> NDArray[np.bool_]:
+        return np.asarray(self.part == TEST)
+
+
+def transfer(
+    states: dict[str, Floats], confidence: dict[str, Floats], split: Split, penalties: list[float]
+) -> list[Carried]:
+    """Every pair (trained on, evaluated on) of passes, scored against the confidence stated in the pass evaluated on.
+
+    states: pass -> [Q, D] of one layer; confidence: pass -> [Q], percent. Gaps are on the same resamples. p_holm is
+    that of a single layer, which is p.
+    """
+    fits = {kind: fit_on_training(states[kind], confidence[kind], split, penalties) for kind in states}
+    out = []
+    for evaluated in states:
+        y, center = confidence[evaluated][split.test], float(confidence[evaluated][~split.test].mean())
+        predicted = {kind: fits[kind].predict(states[evaluated][split.test]) for kind in states}
+        for trained in states:
+            r2, spearman = _scores(y, predicted[trained], center, split)
+            p = permutation_p(y, _varying(predicted[trained]), split.permutations, split.seed)
+            gaps: tuple[Estimate | None, Estimate | None] = (None, None)
+            if trained != evaluated:
+                gaps = _gaps(y, predicted[trained], predicted[evaluated], center, split)
+            out.append(Carried(trained, evaluated, fits[trained].penalty, r2, spearman, p, p, *gaps))
+    return out
+
+
+def fit_on_training(x: Floats, y: Floats, split: Split, penalties: list[float]) -> Ridge:
+    """A ridge on the training questions; x: [Q, D], y: [Q]."""
+    train = ~split.test
+    return choose_ridge(x[train], y[train], split.part[train], penalties)
+
+
+def _varying(predicted: Floats) -> Floats:
+    """Predictions, NaN where they are all the same: those from a layer whose states are all the same."""
+    return predicted if np.ptp(predicted) > 0 else np.full(len(predicted), np.nan)
+
+
+def _scores(y: Floats, predicted: Floats, center: float, split: Split) -> tuple[Estimate, Estimate]:
+    """(R2, Spearman)."""
+    predicted = _varying(predicted)
+    r2 = split.boot.from_sums(split.boot.sums(error_terms(y, predicted, center)), r2_from_sums).item()
+    ranks = RankCorrelation(y, predicted, split.boot.unit_of_row)
+    return r2, split.boot.from_counts(ranks if np.isfinite(predicted).all() else _undefined)
+
+
+def _gaps(y: Floats, transferred: Floats, within: Floats, center: float, split: Split) -> tuple[Estimate, Estimate]:
+    """(R2, Spearman) of the transferred predictions minus those of the pass itself."""
+    if not (np.ptp(transferred) > 0 and np.ptp(within) > 0):
+        transferred = np.full(len(y), np.nan)
+    terms = np.concatenate([error_terms(y, p, center) for p in (transferred, within)], -1)
+    split_at = terms.shape[-1] // 2
+    r2 = split.boot.from_sums(
+        split.boot.sums(terms), lambda s: r2_from_sums(s[..., :split_at]) - r2_from_sums(s[..., split_at:])
+    ).item()
+    first, second = (RankCorrelation(y, p, split.boot.unit_of_row) for p in (transferred, within))
+    known = bool(np.isfinite(transferred).all())
+    return r2, split.boot.from_counts((lambda counts: first(counts) - second(counts)) if known else _undefined)
+
+
+def _undefined(counts: Floats) -> float:
+    return float("nan")
+
+
+def permutation_p(y: Floats, predicted: Floats, permutations: int, seed: int) -> float:
+    """(1 + permutations of the rows with a Spearman at least as high) / (1 + permutations); NaN without spread."""
+    if not (np.isfinite(predicted).all() and np.ptp(y) > 0 and np.ptp(predicted) > 0):
+        return float("nan")
+    a, b = (rankdata(v) - (len(y) + 1) / 2 for v in (y, predicted))
+    permuted = np.random.default_rng(seed).permuted(np.tile(a, (permutations, 1)), axis=1) @ b
+    return float((1 + (permuted >= a @ b - 1e-9 * abs(a @ b)).sum()) / (1 + permutations))

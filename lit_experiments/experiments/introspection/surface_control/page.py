@@ -1,0 +1,212 @@
+"""The page of internal against surface, as blocks."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from lit_experiments.experiments.introspection.analysis import PASS_NAMES
+from lit_experiments.experiments.introspection.pair_blocks import (
+    by_target,
+    left_out,
+    pair_matrix,
+    states_of,
+    target_panels,
+)
+from lit_experiments.experiments.introspection.scoring import NAMES
+from lit_experiments.experiments.introspection.surface_control.result import (
+    BEYOND,
+    INTERNAL_ONLY,
+    NOTHING,
+    REPEATS,
+    SURFACE_ONLY,
+    UNCLEAR,
+    UNDECIDED,
+    Scores,
+    SurfacePair,
+    SurfaceResult,
+)
+from lit_experiments.reports.blocks import (
+    Cell,
+    Column,
+    Curves,
+    Heatmap,
+    Level,
+    Note,
+    Page,
+    Section,
+    Series,
+    Table,
+    Tone,
+    Verdict,
+)
+from lit_experiments.reports.document import DEMONSTRATION
+
+_NAMED = 3  # features named per target
+_SENTENCES = {
+    BEYOND: "both tell it, and the states add to the surface",
+    INTERNAL_ONLY: "the states tell it, the surface is not seen to",
+    REPEATS: "both tell it, and the states are not seen to add to the surface",
+    SURFACE_ONLY: "the surface tells it, the states are not seen to",
+    NOTHING: "neither the surface nor the states are seen to tell it",
+    UNCLEAR: "the intervals leave it open",
+    UNDECIDED: "too few questions for intervals, so nothing can be said",
+}
+_TONES: dict[str, Tone] = {BEYOND: "for", INTERNAL_ONLY: "for", UNCLEAR: "open", UNDECIDED: "void"}
+_NOT_VARYING = "No surface feature varies over these questions, so there is nothing to compare."
+_PAIR = (Column("target"), Column("states of"))
+_SCORES = (
+    *_PAIR,
+    Column("score"),
+    Column("surface", "estimate", 2, "ridge on surface features alone"),
+    Column("hidden", "estimate", 2, "ridge on hidden states alone"),
+    Column("layer", meaning="of the states alone, chosen in the training part"),
+    Column("both", "estimate", 2, "surface prediction with a ridge on the states for what it leaves"),
+    Column("its layer", meaning="chosen in the same way"),
+)
+_GAINS = (
+    Column("both - surface", "estimate", 2, "what the states add to the surface, paired"),
+    Column("both - hidden", "estimate", 2, "what the surface adds to the states, paired"),
+    Column("hidden - surface", "estimate", 2, "each alone, paired"),
+)
+_LAYERS = (*_PAIR, Column("layer"), Column("hidden", "estimate"), Column("both", "estimate"), *_GAINS)
+_METHODS = (
+    "Held-out scores with {level:.0%} intervals over questions; differences on the same resamples. Surface: ridge on "
+    "lengths, question type, negation, ambiguity and token rarity. Hidden: ridge on the states, at the layer chosen in "
+    "the training part. Both: the surface prediction and a ridge on the states for what it leaves, at a layer chosen "
+    "in the same way. Verdicts: a score tells something if its interval lies above chance, one adds if the interval of "
+    "both - surface lies above 0; they are not corrected for the number of targets."
+)
+_WEIGHTS = (
+    "Weights of the ridge on surface features for inputs of unit spread, in units of the target (of a class: of its 0 "
+    "and 1; with more than two classes the root mean square, without sign). Features that go together share theirs; "
+    "where the surface tells nothing, neither do they."
+)
+_CURVES = (
+    "Held-out scores by layer: hidden states alone with their intervals, and surface with what the states add, by "
+    "pass; dashed: surface alone, with its interval, and chance."
+)
+
+
+def surface_page(result: SurfaceResult, demonstration: bool) -> Page:
+    """The page; demonstration: the data are the embedded model's."""
+    counts = result.questions
+    return Page(
+        title="Introspection: internal against surface",
+        question="Do hidden states tell more about the model's answer and confidence than what the question looks like "
+        "already gives away?",
+        done=f"{counts.test} held-out questions of {counts.all} were predicted from surface features, from the hidden "
+        f"states of {len(result.layers)} layers, and from both, all three by ridge.",
+        outcome=_outcome(result),
+        certainty=f"Intervals are {result.interval_level:.0%}, from a bootstrap over the {counts.test} held-out "
+        "questions with the fits held fixed; verdicts are not corrected for the number of targets.",
+        sections=[*(_evidence(result) if result.pairs else []), *left_out(result.statements)],
+        methods=[_METHODS.format(level=result.interval_level)],
+        cautions=[DEMONSTRATION] if demonstration else [],
+    )
+
+
+def _outcome(result: SurfaceResult) -> list[str]:
+    """How many pairs have which verdict, in the order of `_SENTENCES`."""
+    if not result.pairs:
+        return [_NOT_VARYING]
+    times = Counter(pair.verdict for pair in result.pairs)
+    if set(times) == {UNDECIDED}:
+        return [f"{_SENTENCES[UNDECIDED][0].upper()}{_SENTENCES[UNDECIDED][1:]}."]
+    beyond = f"{times[BEYOND] + times[INTERNAL_ONLY]} of {len(result.pairs)} pairs of states and target"
+    parts = [f"{word} {times[word]}" for word in _SENTENCES if times[word]]
+    return [f"The states tell more than the surface in {beyond}.", f"Verdicts: {', '.join(parts)}."]
+
+
+def _evidence(result: SurfaceResult) -> list[Section]:
+    given = {pair.verdict for pair in result.pairs}
+    words = [f"{word}: {sentence}." for word, sentence in _SENTENCES.items() if word in given]
+    number = "The number is what the states add to the score of the surface (both - surface), with its interval."
+    matrix = pair_matrix("verdicts", result.pairs, _verdict, "both - surface")
+    return [
+        Section("Verdicts", [matrix, Note(" ".join([number, *words]))]),
+        Section("At the chosen layer", [_scores(result), _gains(result)]),
+        Section("Over layers", [_curves(result), _layers(result)]),
+        Section(
+            "Which surface features carry the most", [_strongest(result), _shares(result), Note(_WEIGHTS), _all(result)]
+        ),
+    ]
+
+
+def _verdict(pair: SurfacePair) -> Verdict:
+    return Verdict(pair.verdict, _TONES.get(pair.verdict, "against"), pair.chosen.both_less_surface)
+
+
+def _scores(result: SurfaceResult) -> Table:
+    rows: list[list[Cell]] = []
+    for pair in by_target(result.pairs):
+        chosen = pair.chosen
+        row: list[Cell] = [pair.target, PASS_NAMES[pair.states], NAMES[pair.score], pair.surface]
+        rows.append([*row, chosen.hidden, chosen.hidden_layer, chosen.both, chosen.both_layer])
+    return Table("scores", "Scores", _SCORES, rows, most=40)
+
+
+def _gains(result: SurfaceResult) -> Table:
+    rows: list[list[Cell]] = [
+        [pair.target, PASS_NAMES[pair.states], *_differences(pair.chosen)] for pair in by_target(result.pairs)
+    ]
+    return Table("gains", "Differences", [*_PAIR, *_GAINS], rows, most=40)
+
+
+def _layers(result: SurfaceResult) -> Table:
+    rows: list[list[Cell]] = [
+        [pair.target, PASS_NAMES[pair.states], scores.layer, scores.hidden, scores.both, *_differences(scores)]
+        for pair in result.pairs
+        for scores in pair.by_layer
+    ]
+    return Table("layers", "Every layer", _LAYERS, rows, folded=True)
+
+
+def _differences(scores: Scores) -> list[Cell]:
+    """In the order of `_GAINS`."""
+    return [scores.both_less_surface, scores.both_less_hidden, scores.hidden_less_surface]
+
+
+def _curves(result: SurfaceResult) -> Curves:
+    def series(pairs: list[SurfacePair]) -> list[Series]:
+        hidden = [
+            Series(states_of(pair.states), result.layers, [scores.hidden for scores in pair.by_layer]) for pair in pairs
+        ]
+        return hidden + [
+            Series(f"surface and {states_of(pair.states)}", result.layers, [s.both.value for s in pair.by_layer])
+            for pair in pairs
+        ]
+
+    def levels(pairs: list[SurfacePair]) -> list[Level]:
+        return [Level("surface alone", pairs[0].surface), Level("chance", pairs[0].chance)]
+
+    return Curves("curves", _CURVES, "layer", target_panels(result.pairs, series, levels))
+
+
+def _strongest(result: SurfaceResult) -> Table:
+    columns = [Column("target"), *(Column(f"{place + 1}.") for place in range(_NAMED))]
+    rows: list[list[Cell]] = []
+    for target, weights in result.weights.items():
+        named = [f"{name} {weight:+.3g}" for name, weight in list(weights.items())[:_NAMED]]
+        rows.append([target, *named, *[None] * (_NAMED - len(named))])
+    return Table("strongest", "", columns, rows)
+
+
+def _shares(result: SurfaceResult) -> Heatmap:
+    features = sorted({name for weights in result.weights.values() for name in weights})
+    largest = {target: max(map(abs, weights.values())) for target, weights in result.weights.items()}
+    shares = [
+        [
+            abs(weights.get(name, float("nan"))) / largest[target] if largest[target] else float("nan")
+            for target, weights in result.weights.items()
+        ]
+        for name in features
+    ]
+    caption = "Size of each surface feature's standardised weight, as a share of the target's largest."
+    share = "share of the largest"
+    return Heatmap("features", caption, "target", "feature", share, list(result.weights), features, {"": shares})
+
+
+def _all(result: SurfaceResult) -> Table:
+    columns = [Column("target"), Column("feature"), Column("weight", "number", None)]
+    rows: list[list[Cell]] = [[target, *item] for target, weights in result.weights.items() for item in weights.items()]
+    return Table("weights", "All weights", columns, rows, folded=True)
