@@ -36,7 +36,7 @@ def collect(run: Path, **options: Any) -> int:
 
 def analyze(run: Path) -> dict[str, Any]:
     assert main(["analyze", "--exp", "manifold", "--run", str(run), "--bootstraps=100"]) == EXIT_DONE
-    found: dict[str, Any] = json.loads((run / "manifold" / "manifold.json").read_text())
+    found: dict[str, Any] = json.loads((run / "manifold" / "result.json").read_text())
     return found
 
 
@@ -130,7 +130,7 @@ def test_a_longer_beginning_keeps_completions_nearer(run: Path) -> None:
         assert drift["curves"]["free"][0][0]["value"] > drift["curves"]["forced, all"][0][0]["value"]
     text = (run / "manifold" / "RESULTS.md").read_text()
     assert "Drift at" in text
-    assert {"distances.png", "drift.png"} <= {p.name for p in (run / "manifold").iterdir()}
+    assert {"distances.png", "drift.png"} <= {p.name for p in (run / "manifold" / "figures").iterdir()}
 
 
 def test_a_model_that_follows_its_oracle_lies_on_it(tmp_path: Path) -> None:
