@@ -11,6 +11,7 @@ from lit_experiments.statistics import Estimate
 NO_VALUE = "-"
 _MOST_DIGITS = 12
 _LARGE = 10**4
+_SMALL = 1e-4
 _SMALLEST_P = 1e-4
 
 
@@ -30,6 +31,8 @@ def cell_text(value: Cell, column: Column) -> str:
         return p_value(float(value))
     if column.kind == "share":
         return NO_VALUE if math.isnan(value) else f"{value:.{_percent_digits(column)}%}"
+    if column.digits is None and 0 < abs(value) < _SMALL:
+        return f"{value:.1e}"
     return number(float(value), digits_for(value) if column.digits is None else column.digits)
 
 

@@ -110,7 +110,8 @@ def _(figure: Heatmap) -> Spec:
     if figure.scale == "log":
         scale["type"] = "log"
     if figure.scale == "diverging":
-        scale = {"scheme": "blueorange", "domainMid": 0}
+        largest = max((abs(r[figure.value]) for r in records(figure) if r[figure.value] is not None), default=0) or 1
+        scale = {"scheme": "blueorange", "domain": [-largest, largest]}  # equal colours on both sides are equal sizes
     panels = []
     for title in figure.panels:
         values = [r for r in records(figure) if r["panel"] == title]
@@ -189,7 +190,8 @@ def _identity(values: list[Spec]) -> Spec:
 @specification.register
 def _(figure: Bars) -> Spec:
     groups = ordered(bar.group for bar in figure.bars)
-    return _page([_bars_panel(figure, panel, groups) for panel in ordered(bar.panel for bar in figure.bars)])
+    panels = [_bars_panel(figure, panel, groups) for panel in ordered(bar.panel for bar in figure.bars)]
+    return _page(panels, per_row=2)  # labels take the place of a third
 
 
 def _bars_panel(figure: Bars, panel: str, groups: list[str]) -> Spec:
@@ -203,7 +205,9 @@ def _bars_panel(figure: Bars, panel: str, groups: list[str]) -> Spec:
         scale = {"domain": groups, "range": [DATA_COLORS[i % len(DATA_COLORS)] for i in range(len(groups))]}
         color = {"field": "group", "type": "nominal", "title": None, "scale": scale, "legend": {"orient": "bottom"}}
         y["scale"] = {"paddingInner": 0.25}
-    offset = {"yOffset": {"field": "group", "sort": None}} if len(groups) > 1 else {}
+    lines = len({r["label"] for r in values})
+    shared = len({(r["label"], r["group"]) for r in values}) > lines  # several groups have a bar of one label
+    offset = {"yOffset": {"field": "group", "sort": None}} if shared else {}
     rule = {
         "mark": {"type": "rule", "strokeWidth": 2.4, "opacity": 0.55},
         "encoding": {"y": y, "x": x | {"field": "low"}, "x2": {"field": "high"}, "color": color, **offset},
@@ -218,18 +222,18 @@ def _bars_panel(figure: Bars, panel: str, groups: list[str]) -> Spec:
         mark = {"type": "rule", "strokeWidth": 1, "strokeDash": [4, 3], "color": GREYS[0]}
         layers.insert(0, {"mark": mark, "encoding": {"x": {"datum": figure.reference}}})
     spec = _panel(panel, layers, values)
-    spec["height"] = _ROW * max(2, len({r["label"] for r in values})) * max(1, len(groups) / 2)
+    spec["height"] = _ROW * max(2, lines) * (max(1, len(groups) / 2) if shared else 1)
     return spec
 
 
-def _page(panels: list[Spec], shared: dict[str, str] | None = None) -> Spec:
+def _page(panels: list[Spec], shared: dict[str, str] | None = None, per_row: int = _PER_ROW) -> Spec:
     for panel in panels:
         panel.setdefault("width", _WIDTHS.get(len(panels), _WIDTH))
     top: Spec = {"$schema": SCHEMA, "spacing": 28}
     top["resolve"] = {"scale": shared or {"color": "shared"}, "legend": {"color": "shared"}}
     if len(panels) == 1:
         return {"$schema": SCHEMA, **panels[0]}
-    return top | {"concat": panels, "columns": _PER_ROW}
+    return top | {"concat": panels, "columns": per_row}
 
 
 def _panel(title: str, layers: list[Spec], values: list[Spec]) -> Spec:
