@@ -17,8 +17,7 @@ import numpy as np
 from lit_experiments.collecting.collector import Collector
 from lit_experiments.collecting.plan import Sample
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.geometry.path_points import EXPERIMENT, Point, load_points
-from lit_experiments.experiments.geometry.runs import open_run
+from lit_experiments.experiments.geometry.path_points import READS, Point, load_points
 from lit_experiments.lm.attribution import LogitAttribution, attribute
 from lit_experiments.lm.spec import ModelSpec
 from lit_experiments.ranges import at_least
@@ -47,7 +46,7 @@ class AttributionCollector(Collector):
         at_least(1, top_n_points=top_n_points)
         run = Path(path_run)
         points = [point for point in load_points(run) if point.rank is not None]
-        store = open_run(run, EXPERIMENT, "relative_distance")
+        store = READS.open(run)
         self._require_same_model(store.fingerprint["model"], run)
         if not points:
             raise UserError(f"No branching point of {run} has a distance, so none is the farthest.")

@@ -26,10 +26,14 @@ def problem_mean(values: ArrayLike, resampler: Resampler) -> Estimate:
 def known_mean(values: ArrayLike, boot: GroupBootstrap, within: Range | None = None) -> NDArray[np.object_]:
     """Estimate [...]: mean over the rows that have a value, of values [row, ...]. within: the values' range, where they
     have one."""
-    rows = np.asarray(values, np.float64)
-    known = ~np.isnan(rows)
-    terms = np.stack([np.where(known, rows, 0), known.astype(np.float64)], axis=-1)
-    return boot.from_sums(boot.sums(terms), ratio, within)
+    return boot.from_sums(boot.sums(value_and_count(values)), ratio, within)
+
+
+def value_and_count(values: ArrayLike) -> Floats:
+    """[..., 2]: each value and 1, or 0 and 0 where it is NaN, whose totals make a mean."""
+    numbers = np.asarray(values, np.float64)
+    known = ~np.isnan(numbers)
+    return np.stack([np.where(known, numbers, 0), known.astype(np.float64)], axis=-1)
 
 
 def ratio(sums: Floats) -> Floats:

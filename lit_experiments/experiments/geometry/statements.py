@@ -47,12 +47,12 @@ def without_answers(verdicts: dict[str, int]) -> list[str]:
 def held_against(
     estimate: Estimate, reference: float, above: tuple[str, Tone], below: tuple[str, Tone], neither: str = "not shown"
 ) -> Verdict:
-    """The verdict on which side of `reference` an interval lies; `neither` where it holds it, or there is none."""
+    """The verdict on which side of `reference` an interval lies: `above`, `below`, or `neither` where it holds it."""
     if math.isnan(estimate.value):
         return Verdict("no value", "void")
     side = estimate.side_of(reference)
     if not side:
-        return Verdict(neither, "open", estimate)
+        return Verdict(neither if estimate.has_interval else "without interval", "open", estimate)
     word, tone = above if side > 0 else below
     return Verdict(word, tone, estimate)
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lit_experiments.experiments.geometry.averages import Floats, known_mean, ratio, value_and_count
 from lit_experiments.statistics import Estimate, GroupBootstrap
 from lit_experiments.statistics.spread import Spread, spread
 from stores import Store
 
-Floats = NDArray[np.float64]
 MEASURES = ("variance", "normalised", "dimension")
 
 
@@ -46,21 +46,21 @@ def measure(store: Store) -> Spreads:
     reached = np.zeros((*shape[:2], checkpoints), np.int64)
     sampled = np.zeros(shape[:2], np.int64)
     for row in store.iter_rows(["latents"]):
-        at = (problems.index(row["problem_id"]), temperatures.index(row["temperature"]))
+        place = (problems.index(row["problem_id"]), temperatures.index(row["temperature"]))
         latents = row["latents"]
         there = ~np.isnan(latents).any((0, 3))  # [C, N]
-        reached[at], sampled[at] = there.sum(1), there.shape[1]
+        reached[place], sampled[place] = there.sum(1), there.shape[1]
         for layer, checkpoint in np.ndindex(layers, checkpoints):
             chosen = there[checkpoint]
-            _note(values, (*at, layer, checkpoint), spread(latents[layer, checkpoint, chosen]))
+            _note(values, (*place, layer, checkpoint), spread(latents[layer, checkpoint, chosen]))
             if checkpoint:
-                before[(*at, layer, checkpoint)] = spread(latents[layer, checkpoint - 1, chosen]).variance
+                before[(*place, layer, checkpoint)] = spread(latents[layer, checkpoint - 1, chosen]).variance
     return Spreads(problems, temperatures, values, before, reached, sampled)
 
 
 def over_problems(spreads: Spreads, boot: GroupBootstrap) -> dict[str, NDArray[np.object_]]:
     """{measure: Estimate [T, L, C]}: means over the problems that have a value."""
-    return {name: boot.from_sums(boot.sums(_with_count(values)), _mean) for name, values in spreads.values.items()}
+    return {name: known_mean(values, boot) for name, values in spreads.values.items()}
 
 
 def growth(spreads: Spreads, boot: GroupBootstrap) -> NDArray[np.object_]:
@@ -68,41 +68,28 @@ def growth(spreads: Spreads, boot: GroupBootstrap) -> NDArray[np.object_]:
     after = spreads.values["variance"]
     both = ~np.isnan(after) & ~np.isnan(spreads.before)
     terms = np.stack([np.where(both, after, 0), np.where(both, spreads.before, 0)], axis=-1)
-    return boot.from_sums(boot.sums(terms), lambda sums: _ratio(sums[..., 0], sums[..., 1]))
+    return boot.from_sums(boot.sums(terms), ratio)
 
 
 def peak(values: Floats, boot: GroupBootstrap) -> Estimate:
     """The index of the layer whose mean over problems [P, L] is largest, with its interval over the resamples; without
     a value where nothing varies."""
-    sums = boot.sums(_with_count(values))
+    sums = boot.sums(value_and_count(values))
 
     def largest(counts: Floats) -> float:
-        means = _mean(np.tensordot(counts, sums, 1))
+        means = ratio(np.tensordot(counts, sums, 1))
         return float(np.nanargmax(means)) if (means > 0).any() else np.nan
 
     return boot.from_counts(largest)
 
 
-def verdict(ratio: Estimate) -> str:
+def verdict(growth_ratio: Estimate) -> str:
     """In words: does the variance go on growing?"""
-    if not ratio.has_interval:
-        return f"not told ({ratio.no_interval})" if np.isfinite(ratio.value) else "not told"
-    return {1: "grows", -1: "shrinks", 0: "no change told"}[ratio.side_of(1)]
+    if not growth_ratio.has_interval:
+        return f"not told ({growth_ratio.no_interval})" if np.isfinite(growth_ratio.value) else "not told"
+    return {1: "grows", -1: "shrinks", 0: "no change told"}[growth_ratio.side_of(1)]
 
 
-def _note(values: dict[str, Floats], at: tuple[int, ...], found: Spread) -> None:
+def _note(values: dict[str, Floats], place: tuple[int, ...], measured: Spread) -> None:
     for name in MEASURES:
-        values[name][at] = getattr(found, name)
-
-
-def _with_count(values: Floats) -> Floats:
-    there = ~np.isnan(values)
-    return np.stack([np.where(there, values, 0), there.astype(np.float64)], axis=-1)
-
-
-def _mean(sums: Floats) -> Floats:
-    return _ratio(sums[..., 0], sums[..., 1])
-
-
-def _ratio(above: Floats, below: Floats) -> Floats:
-    return np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > 0)
+        values[name][place] = getattr(measured, name)

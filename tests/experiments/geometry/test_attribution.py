@@ -70,7 +70,7 @@ def test_the_farthest_points_are_taken_and_their_difference_is_the_models(
 
 
 def test_the_report_sums_up_the_points(run: Path) -> None:
-    result = json.loads((run / "attribution" / "attribution.json").read_text())
+    result = json.loads((run / "attribution" / "result.json").read_text())
     rows = list(stores.open_store(run / "store").iter_rows())
     for layer in range(3):
         for part in ("layers", "attention", "mlp"):
