@@ -64,7 +64,7 @@ class Solved:
 
     def of_kept(self, values: Sequence[Any]) -> list[Any]:
         """The entries of the kept completions."""
-        return [value for value, kept in zip(values, self.kept, strict=True) if kept]
+        return [value for value, chosen in zip(values, self.kept, strict=True) if chosen]
 
 
 def agreement(labels: NDArray[np.int64], truth: Sequence[str]) -> float:

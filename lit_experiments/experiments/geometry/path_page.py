@@ -120,7 +120,7 @@ def _relations(result: PathResult) -> list[str]:
     if math.isnan(likelier.value):
         return []
     return [
-        f"D is {words[likelier.side_of(0)]} where the first token was much likelier than the second: Spearman "
+        f"D is {words[likelier.side_of(0)]} the likelier the first token was, next to the second: Spearman "
         f"correlation {interval(likelier, 2)}."
     ]
 

@@ -13,9 +13,12 @@ import stores
 from lit_experiments.cli import main
 from lit_experiments.errors import EXIT_DONE, EXIT_FAILED, EXIT_USER
 from lit_experiments.experiments.geometry.answers import final_answer
+from lit_experiments.experiments.geometry.clustering_result import ClusteringResult
 from lit_experiments.lm.capture import exact_states
 from lit_experiments.lm.load import load
 from lit_experiments.lm.spec import ModelSpec
+from lit_experiments.plain import plain
+from lit_experiments.tasks.result_files import read_result
 from tests.collecting.conftest import content
 from tests.experiments.geometry.chat_server import Handler, Told, fails, says, serving
 from tests.tolerance import EMBEDDED, assert_close
@@ -33,7 +36,11 @@ def collect(run: Path, **options: Any) -> int:
 def analyze(run: Path, *options: str, code: int = EXIT_DONE) -> dict[str, Any]:
     assert main(["analyze", "--exp", "clustering", "--run", str(run), *QUICK, *options]) == code
     path = run / "clustering" / "result.json"
-    return json.loads(path.read_text()) if path.exists() else {}
+    if not path.exists():
+        return {}
+    result = json.loads(path.read_text())
+    assert plain(read_result(path.parent, ClusteringResult)) == result
+    return result
 
 
 @pytest.fixture(scope="module")
