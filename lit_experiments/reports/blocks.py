@@ -55,7 +55,8 @@ class Column:
     """A column of a table.
 
     name: its head. kind: see `Kind`. digits: behind the decimal point; None shows about three significant figures of
-    the largest number in the cell. meaning: one line, shown when the head is pointed at, and written with the data.
+    the largest number in the cell, in powers of ten when it is very small. meaning: one line, shown when the head is
+    pointed at, and written with the data.
     """
 
     name: str

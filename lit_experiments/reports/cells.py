@@ -11,8 +11,8 @@ from lit_experiments.statistics import Estimate
 NO_VALUE = "-"
 _MOST_DIGITS = 12
 _LARGE = 10**4
-_SMALLEST_P = 1e-4
 _SMALL = 1e-4
+_SMALLEST_P = 1e-4
 
 
 def cell_text(value: Cell, column: Column) -> str:

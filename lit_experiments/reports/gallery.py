@@ -1,6 +1,6 @@
 """All figures of several reports in one folder, with an index that shows them and leads to the reports.
 
-Reads what `Report.write` left in each results folder: RESULTS.md names the figures and their captions. Does not know:
+Reads what `write_page` left in each results folder: RESULTS.md names the figures and their captions. Does not know:
 what the figures show.
 """
 
@@ -15,17 +15,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from lit_experiments.reports.page import DEMONSTRATION, html_document
+from lit_experiments.reports.document import DEMONSTRATION, html_document
+from lit_experiments.reports.pictures import FOLDER
+from lit_experiments.reports.write import MARKDOWN, PAGE
 
 INDEX = "index.html"
-_FIGURE = re.compile(r"^!\[.*\]\((?P<file>[^()/]+\.png)\)\n\n\*(?P<caption>.*)\*$", re.MULTILINE)
+_FIGURE = re.compile(rf"^!\[.*\]\({FOLDER}/(?P<file>[^()/]+\.png)\)\n\n\*(?P<caption>.*)\*$", re.MULTILINE)
 _SHOWN = re.compile(r'<img src="([^"/]+\.png)"')
-_WIDE = 1400  # pixels; three panels beside each other are wider
+_WIDE = 1800  # pixels; two panels next to each other are wider
 _STYLE = """<style>
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(30rem, 100%), 1fr)); gap: 1.2rem; }
 .figures figure { margin: 0; }
 .figures .wide { grid-column: 1 / -1; }
-a { color: #2b6cb0; } @media (prefers-color-scheme: dark) { a { color: #90cdf4; } }
+.figures img { max-width: 100%; background: white; border-radius: 4px; }
 </style>"""
 
 
@@ -47,14 +49,14 @@ class _Figure:
 
 
 def write_gallery(folder: Path, title: str, chapters: Sequence[Chapter]) -> Path | None:
-    """Copies the figures of all chapters that have a report into `folder`, beside an index.
+    """Copies the figures of all chapters that have a report into `folder`, with an index.
 
     Figures of an earlier index that no report has any more are removed; other files in the folder are left alone.
 
     Returns:
         The index; None where no chapter has a report yet, and nothing is written.
     """
-    figures = {chapter.key: _figures(chapter) for chapter in chapters if (chapter.folder / "RESULTS.md").is_file()}
+    figures = {chapter.key: _figures(chapter) for chapter in chapters if (chapter.folder / MARKDOWN).is_file()}
     if not figures:
         return None
     folder.mkdir(parents=True, exist_ok=True)
@@ -63,17 +65,23 @@ def write_gallery(folder: Path, title: str, chapters: Sequence[Chapter]) -> Path
     for figure in (figure for some in figures.values() for figure in some):
         _write(folder / figure.file, figure.source.read_bytes())
     notes = [f'<p class="note">{DEMONSTRATION}</p>'] if any(map(_is_demonstration, chapters)) else []
-    body = [_STYLE, *notes, *(_section(folder, chapter, figures.get(chapter.key)) for chapter in chapters)]
-    _write(index, html_document(f"{title}: all figures", "\n".join(body)).encode())
+    heading = f"{title}: all figures"
+    body = [
+        _STYLE,
+        f"<h1>{html.escape(heading)}</h1>",
+        *notes,
+        *(_section(folder, chapter, figures.get(chapter.key)) for chapter in chapters),
+    ]
+    _write(index, html_document(heading, "\n".join(body)).encode())
     for stale in earlier - {figure.file for some in figures.values() for figure in some}:
         (folder / stale).unlink(missing_ok=True)
     return index
 
 
 def _figures(chapter: Chapter) -> list[_Figure]:
-    text = (chapter.folder / "RESULTS.md").read_text(encoding="utf-8")
+    text = (chapter.folder / MARKDOWN).read_text(encoding="utf-8")
     return [
-        _Figure(chapter.folder / match["file"], f"{chapter.key}-{match['file']}", match["caption"])
+        _Figure(chapter.folder / FOLDER / match["file"], f"{chapter.key}-{match['file']}", match["caption"])
         for match in _FIGURE.finditer(text)
     ]
 
@@ -82,9 +90,9 @@ def _section(folder: Path, chapter: Chapter, figures: Sequence[_Figure] | None) 
     """A chapter of the index; None figures: it has no report yet."""
     if figures is None:
         return f'<h2>{html.escape(chapter.name)}</h2>\n<p class="note">Not run yet.</p>'
-    results = chapter.folder / "RESULTS.md"
+    results = chapter.folder / MARKDOWN
     title = results.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
-    page = quote(Path(os.path.relpath(chapter.folder / "report.html", folder)).as_posix())
+    page = quote(Path(os.path.relpath(chapter.folder / PAGE, folder)).as_posix())
     shown = "\n".join(_shown(figure) for figure in figures) or '<p class="note">No figures.</p>'
     heading = f"<h2>{html.escape(title)}</h2>\n"
     return (
@@ -93,7 +101,7 @@ def _section(folder: Path, chapter: Chapter, figures: Sequence[_Figure] | None) 
 
 
 def _is_demonstration(chapter: Chapter) -> bool:
-    results = chapter.folder / "RESULTS.md"
+    results = chapter.folder / MARKDOWN
     return results.is_file() and DEMONSTRATION in results.read_text(encoding="utf-8")
 
 

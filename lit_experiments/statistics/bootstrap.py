@@ -164,7 +164,7 @@ class GroupBootstrap:
 def ratio_of_sums(sums: Floats) -> Floats:
     """The first of two sums [..., 2] over the second; NaN where that is 0."""
     above, below = sums[..., 0], sums[..., 1]
-    return np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > 0)
+    return np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below != 0)
 
 
 def _agreeing(value: float, groups: int, tail: float, within: Range) -> Range:

@@ -270,5 +270,5 @@ def test_chosen_steps_run_alone_and_their_figures_are_gathered(here: Path) -> No
     assert sorted(path.name for path in (here / "runs").iterdir()) == ["geometry-figures", "geometry-path_sensitivity"]
     index = (here / "runs" / "geometry-figures" / "index.html").read_text()
     assert 'href="../geometry-path_sensitivity/path_sensitivity/report.html"' in index
-    results = json.loads((here / "runs/geometry-path_sensitivity/path_sensitivity/path_sensitivity.json").read_text())
+    results = json.loads((here / "runs/geometry-path_sensitivity/path_sensitivity/result.json").read_text())
     assert results["problems"] == 2

@@ -2,31 +2,29 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from lit_experiments.reports.figures import figure
+from lit_experiments.reports.blocks import Curves, Note, Page, Panel, Section, Series
+from lit_experiments.reports.document import Source
 from lit_experiments.reports.gallery import Chapter, write_gallery
-from lit_experiments.reports.page import Report
+from lit_experiments.reports.write import write_page
 
 
-def report(folder: Path, title: str, *figures: tuple[str, str]) -> None:
-    """A report with these figures (file, caption)."""
+def report(folder: Path, title: str, *figures: tuple[str, str], panels: int = 1) -> None:
+    """A page with these figures (name, caption)."""
     folder.mkdir(parents=True, exist_ok=True)
-    page = Report(title)
-    for name, caption in figures:
-        with figure(folder / name, 1) as drawn:
-            drawn.add_subplot().plot(np.arange(3))
-        page.heading(f"About {name}")
-        page.figure(folder / name, caption)
-        page.text("Some *words*.")
-    page.write(folder)
+    lines = [Panel(str(k), [Series("y", [0, 1, 2], [1.0, 0.0, 2.0])], "y") for k in range(panels)]
+    sections = [
+        Section(f"About {name}", [Curves(name, caption, "x", lines), Note("Some *words*.")])
+        for name, caption in figures
+    ]
+    write_page(Page(title, "Why?", "This.", ["So."], "Quite.", sections), folder, Source())
 
 
 @pytest.fixture
 def chapters(tmp_path: Path) -> list[Chapter]:
-    report(tmp_path / "a" / "one", "First <study>", ("lines.png", "x [y] (z) * w"), ("heat.png", 'say "it" & go'))
-    report(tmp_path / "b" / "two", "Second", ("lines.png", "again"))
+    report(tmp_path / "a" / "one", "First <study>", ("lines", "x [y] (z) * w"), ("heat", 'say "it" & go'))
+    report(tmp_path / "b" / "two", "Second", ("lines", "again"))
     return [
         Chapter("2", "2 one: analyze", tmp_path / "a" / "one"),
         Chapter("3", "3 two: analyze", tmp_path / "b" / "two"),
@@ -43,7 +41,7 @@ def test_all_figures_lie_in_one_folder_and_the_index_leads_to_their_reports(
 ) -> None:
     index = write_gallery(tmp_path / "figures", "study", chapters)
     assert names(tmp_path / "figures") == ["2-heat.png", "2-lines.png", "3-lines.png", "index.html"]
-    assert (tmp_path / "figures/3-lines.png").read_bytes() == (tmp_path / "b/two/lines.png").read_bytes()
+    assert (tmp_path / "figures/3-lines.png").read_bytes() == (tmp_path / "b/two/figures/lines.png").read_bytes()
     assert index is not None
     text = index.read_text()
     for part in (
@@ -60,16 +58,13 @@ def test_all_figures_lie_in_one_folder_and_the_index_leads_to_their_reports(
 
 
 def test_a_figure_of_many_panels_gets_the_whole_width(tmp_path: Path) -> None:
-    report(tmp_path / "one", "One", ("narrow.png", "a"))
-    page = Report("Two")
-    with figure(tmp_path / "one" / "wide.png", 3) as drawn:
-        drawn.add_subplot()
-    page.figure(tmp_path / "one" / "narrow.png", "a")
-    page.figure(tmp_path / "one" / "wide.png", "b")
-    page.write(tmp_path / "one")
-    index = write_gallery(tmp_path / "figures", "study", [Chapter("1", "one", tmp_path / "one")])
+    report(tmp_path / "one", "One", ("narrow", "a"))
+    report(tmp_path / "two", "Two", ("wide", "b"), panels=3)
+    index = write_gallery(
+        tmp_path / "figures", "study", [Chapter(name, name, tmp_path / name) for name in ("one", "two")]
+    )
     assert index is not None
-    assert index.read_text().count('<figure class="wide"><a href="1-wide.png">') == 1
+    assert index.read_text().count('<figure class="wide"><a href="two-wide.png">') == 1
     assert index.read_text().count("<figure") == 2
 
 
@@ -86,9 +81,9 @@ def test_stale_figures_are_replaced_and_removed_and_other_files_stay(tmp_path: P
     write_gallery(folder, "study", chapters)
     (folder / "mine.png").write_bytes(b"drawn by hand")
     (chapters[0].folder / "RESULTS.md").unlink()
-    report(chapters[0].folder, "First", ("lines.png", "new"))
-    another = (chapters[0].folder / "heat.png").read_bytes() + b"of another run"
-    (chapters[0].folder / "lines.png").write_bytes(another)
+    report(chapters[0].folder, "First", ("lines", "new"))
+    another = (chapters[0].folder / "figures" / "heat.png").read_bytes() + b"of another run"
+    (chapters[0].folder / "figures" / "lines.png").write_bytes(another)
     write_gallery(folder, "study", chapters)
     assert names(folder) == ["2-lines.png", "3-lines.png", "index.html", "mine.png"]
     assert (folder / "2-lines.png").read_bytes() == another

@@ -17,8 +17,7 @@ import numpy as np
 from lit_experiments.collecting.collector import Collector
 from lit_experiments.collecting.plan import Sample
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.geometry.path_points import EXPERIMENT, Point, load_points
-from lit_experiments.experiments.geometry.runs import open_run
+from lit_experiments.experiments.geometry.path_points import READS, Point, load_points
 from lit_experiments.lm.attribution import LogitAttribution, attribute
 from lit_experiments.lm.spec import ModelSpec
 from lit_experiments.ranges import at_least
@@ -47,7 +46,7 @@ class AttributionCollector(Collector):
         at_least(1, top_n_points=top_n_points)
         run = Path(path_run)
         points = [point for point in load_points(run) if point.rank is not None]
-        store = open_run(run, EXPERIMENT, "relative_distance")
+        store = READS.open(run)
         self._require_same_model(store.fingerprint["model"], run)
         if not points:
             raise UserError(f"No branching point of {run} has a distance, so none is the farthest.")
@@ -76,13 +75,13 @@ class AttributionCollector(Collector):
         return Schema(fields, _COLUMNS, {"layer": list(range(layers))})
 
     def collect(self, batch: Sequence[Sample]) -> Records:
-        found = attribute(self.lm, [s.payload["ids"] for s in batch], [s.payload["pair"] for s in batch])
+        contributions = attribute(self.lm, [s.payload["ids"] for s in batch], [s.payload["pair"] for s in batch])
         arrays = {
-            f"{kind}_{part}": np.ascontiguousarray(getattr(getattr(found, kind), part).numpy())
+            f"{kind}_{part}": np.ascontiguousarray(getattr(getattr(contributions, kind), part).numpy())
             for kind in KINDS
             for part in PARTS
         }
-        return Records([_row(sample, found, k) for k, sample in enumerate(batch)], arrays)
+        return Records([_row(sample, contributions, k) for k, sample in enumerate(batch)], arrays)
 
     def _require_same_model(self, theirs: dict[str, Any], run: Path) -> None:
         ours = json.loads(json.dumps(self.info.fingerprint()))
@@ -101,7 +100,7 @@ def _sample(index: int, point: Point, prompt: list[int], solution: list[int]) ->
     return Sample(f"{point.problem_id}/t{point.position:05d}", index, len(ids), payload)
 
 
-def _row(sample: Sample, found: LogitAttribution, k: int) -> dict[str, Any]:
+def _row(sample: Sample, contributions: LogitAttribution, k: int) -> dict[str, Any]:
     point: Point = sample.payload["point"]
     return {
         "sample_id": sample.sample_id,
@@ -114,12 +113,12 @@ def _row(sample: Sample, found: LogitAttribution, k: int) -> dict[str, Any]:
         "second_text": point.second.text,
         "first_token": point.first.id,
         "second_token": point.second.id,
-        "difference": float(found.difference[k]),
-        "capped_difference": float(found.capped[k]),
-        "raw_embed": float(found.raw.embed[k]),
-        "frozen_embed": float(found.frozen.embed[k]),
-        "bias": float(found.bias[k]),
-        "residual": float(found.residual[k]),
+        "difference": float(contributions.difference[k]),
+        "capped_difference": float(contributions.capped[k]),
+        "raw_embed": float(contributions.raw.embed[k]),
+        "frozen_embed": float(contributions.frozen.embed[k]),
+        "bias": float(contributions.bias[k]),
+        "residual": float(contributions.residual[k]),
     }
 
 

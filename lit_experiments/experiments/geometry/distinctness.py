@@ -1,6 +1,6 @@
 """Does a judge find clusters to be different methods? Which pairs are shown to it, and what its verdicts amount to.
 
-Distinctness: the share judged different among pairs of representatives of different clusters, less the same share
+Distinctness: the share judged different among pairs of representatives of different clusters, minus the same share
 among pairs within a cluster (a representative and another member).
 """
 
@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
+from lit_experiments.experiments.geometry.averages import Floats, Resampler, estimate
+from lit_experiments.experiments.geometry.clustering_result import JudgedPair, JudgeFindings, ProblemClusters
 from lit_experiments.experiments.geometry.judge import DIFFERENT, JUDGEMENTS, SAME, UNDECIDED, Comparison, Pair
 from lit_experiments.experiments.geometry.partition import Solved
-from lit_experiments.experiments.geometry.solved import Floats, Resampling
 from lit_experiments.statistics import Estimate, GroupBootstrap
-from lit_experiments.statistics.bootstrap import GAP, SHARE
+from lit_experiments.statistics.bootstrap import GAP, SHARE, ratio_of_sums
 
-BETWEEN, WITHIN = "between", "within"
+BETWEEN, WITHIN = KINDS = ("between", "within")
+OPPOSED = "opposed orders"
 
 
 @dataclass(frozen=True)
@@ -34,82 +35,65 @@ class Shown:
     pair: Pair
 
 
-def choose_pairs(problems: Sequence[Solved], found: Sequence[dict[str, Any]], most: int, seed: int) -> list[Shown]:
+def choose_pairs(problems: Sequence[Solved], clusters: Sequence[ProblemClusters], most: int, seed: int) -> list[Shown]:
     """At most `most` pairs between clusters and `most` within, for each problem; larger clusters first."""
     shown = []
-    for number, (problem, each) in enumerate(zip(problems, found, strict=True)):
-        texts, places = problem.of_kept(problem.texts), each["places"]
-        centres = [int(row) for row in each["representatives"]]
-        rows = [(BETWEEN, (i, j), (centres[i], centres[j])) for i, j in combinations(range(len(centres)), 2)][:most]
-        rows += [(WITHIN, (c, c), pair) for c, pair in _within(each, centres, f"{seed}/{problem.problem_id}")][:most]
+    for number, (problem, partition) in enumerate(zip(problems, clusters, strict=True)):
+        texts, places, centers = problem.of_kept(problem.texts), partition.places, partition.representatives
+        rows = [(BETWEEN, (i, j), (centers[i], centers[j])) for i, j in combinations(range(len(centers)), 2)][:most]
+        rows += [(WITHIN, (c, c), pair) for c, pair in _within(partition, f"{seed}/{problem.problem_id}")][:most]
         shown += [
-            Shown(
-                number,
-                kind,
-                clusters,
-                (int(places[one]), int(places[other])),
-                Pair(problem.question, texts[one], texts[other]),
-            )
-            for kind, clusters, (one, other) in rows
+            Shown(number, kind, pair, (places[i], places[j]), Pair(problem.question, texts[i], texts[j]))
+            for kind, pair, (i, j) in rows
         ]
     return shown
 
 
-def _within(each: dict[str, Any], centres: list[int], name: str) -> list[tuple[int, tuple[int, int]]]:
+def _within(partition: ProblemClusters, name: str) -> list[tuple[int, tuple[int, int]]]:
     """For each cluster of two or more: its representative and another member, drawn at random."""
-    found = []
-    for cluster, centre in enumerate(centres):
-        others = [int(row) for row in np.flatnonzero(each["labels"] == cluster) if row != centre]
+    pairs = []
+    for cluster, center in enumerate(partition.representatives):
+        others = [row for row, label in enumerate(partition.labels) if label == cluster and row != center]
         if others:
-            found.append((cluster, (centre, random.Random(f"{name}/{cluster}").choice(others))))
-    return found
+            pairs.append((cluster, (center, random.Random(f"{name}/{cluster}").choice(others))))
+    return pairs
 
 
-def summarise(shown: Sequence[Shown], judged: Sequence[Comparison], resampling: Resampling) -> dict[str, Any]:
+def summarise(shown: Sequence[Shown], judged: Sequence[Comparison], who: str, resampler: Resampler) -> JudgeFindings:
     """Shares judged different, with intervals over problems, and every verdict with its reasons."""
-    problems = sorted({each.problem for each in shown})
-    sums = np.zeros((len(problems), 4))  # different and decided, between and within
-    for each, comparison in zip(shown, judged, strict=True):
-        at = (problems.index(each.problem), 0 if each.kind == BETWEEN else 2)
-        sums[at] += comparison.verdict == DIFFERENT
-        sums[at[0], at[1] + 1] += comparison.verdict != UNDECIDED
-    boot = resampling.over(len(problems))
-    return {
-        "between": boot.from_sums(sums[:, :2], lambda s: _share(s, 0), SHARE).item(),
-        "within": boot.from_sums(sums[:, 2:], lambda s: _share(s, 0), SHARE).item(),
-        "distinctness": _distinctness(sums, boot),
-        "verdicts": {kind: _counted(kind, shown, judged) for kind in (BETWEEN, WITHIN)},
-        "comparisons": [
-            {
-                "kind": each.kind,
-                "problem": each.problem,
-                "clusters": list(each.clusters),
-                "completions": list(each.places),
-                **asdict(comparison),
-            }
-            for each, comparison in zip(shown, judged, strict=True)
+    problems = sorted({pair.problem for pair in shown})
+    counts = np.zeros((len(problems), 2, 2))  # [problem, between or within, different or decided]
+    for pair, comparison in zip(shown, judged, strict=True):
+        place = (problems.index(pair.problem), KINDS.index(pair.kind))
+        counts[place] += comparison.verdict == DIFFERENT, comparison.verdict != UNDECIDED
+    boot = resampler(np.arange(len(problems)))
+    between, within = (estimate(boot.from_sums(boot.sums(counts[:, k]), ratio_of_sums, SHARE)) for k in range(2))
+    return JudgeFindings(
+        who=who,
+        between=between,
+        within=within,
+        distinctness=_distinctness(counts, boot),
+        verdicts={kind: _counted(kind, shown, judged) for kind in KINDS},
+        comparisons=[
+            JudgedPair(pair.kind, pair.problem, pair.clusters, pair.places, **vars(comparison))
+            for pair, comparison in zip(shown, judged, strict=True)
         ],
-    }
+    )
 
 
-def _distinctness(sums: Floats, boot: GroupBootstrap) -> Estimate:
-    """sums: [problem, 4] different and decided, between and within."""
+def _distinctness(counts: Floats, boot: GroupBootstrap) -> Estimate:
+    """counts: [problem, between or within, different or decided]."""
+    sums = boot.sums(counts)
 
-    def gap(counts: Floats) -> float:
-        total = counts @ sums
-        return float(_share(total, 0) - _share(total, 2))
+    def gap(drawn: Floats) -> float:
+        between, within = ratio_of_sums(np.tensordot(drawn, sums, 1))
+        return float(between - within)
 
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return boot.from_counts(gap, GAP, int((sums[:, [1, 3]] > 0).sum(0).min()))
-
-
-def _share(sums: Floats, at: int) -> Floats:
-    out: Floats = sums[..., at] / sums[..., at + 1]
-    return out
+    return boot.from_counts(gap, GAP, int((counts[..., 1] > 0).sum(0).min()))
 
 
 def _counted(kind: str, shown: Sequence[Shown], judged: Sequence[Comparison]) -> dict[str, int]:
-    own = [comparison for each, comparison in zip(shown, judged, strict=True) if each.kind == kind]
-    found = {verdict: sum(comparison.verdict == verdict for comparison in own) for verdict in JUDGEMENTS}
-    opposed = [{o.verdict for o in comparison.opinions} == {SAME, DIFFERENT} for comparison in own]
-    return {**found, "opposed orders": sum(opposed)}
+    of_kind = [comparison for pair, comparison in zip(shown, judged, strict=True) if pair.kind == kind]
+    counted = {verdict: sum(comparison.verdict == verdict for comparison in of_kind) for verdict in JUDGEMENTS}
+    opposed = [{opinion.verdict for opinion in comparison.opinions} == {SAME, DIFFERENT} for comparison in of_kind]
+    return {**counted, OPPOSED: sum(opposed)}

@@ -37,8 +37,8 @@ class Pair:
     """Two solutions of one question."""
 
     question: str
-    one: str
-    other: str
+    first: str
+    second: str
 
 
 @dataclass(frozen=True)
@@ -56,17 +56,17 @@ Judge = Callable[[str, str, str], Opinion]
 def check_prompt(template: str) -> None:
     """Raises UserError for a template that cannot be filled, or that lacks one of FIELDS."""
     try:
-        found = {name for _, name, _, _ in Formatter().parse(template) if name is not None}
+        fields = {name for _, name, _, _ in Formatter().parse(template) if name is not None}
     except ValueError as error:
         raise UserError(f"judge_prompt cannot be read: {error} (a brace of its own is written twice).") from error
-    if found != FIELDS:
-        raise UserError(f"judge_prompt must hold {{question}}, {{first}} and {{second}}, found {sorted(found)}.")
+    if fields != FIELDS:
+        raise UserError(f"judge_prompt must hold {{question}}, {{first}} and {{second}}, found {sorted(fields)}.")
 
 
 def parse_verdict(reply: str) -> str:
     """The last verdict that a reply states; UNDECIDED if it states none."""
-    found = _VERDICT.findall(reply)
-    return found[-1].lower() if found else UNDECIDED
+    stated = _VERDICT.findall(reply)
+    return stated[-1].lower() if stated else UNDECIDED
 
 
 def chat_judge(ask: Callable[[str], str], template: str) -> Judge:
@@ -84,10 +84,10 @@ def chat_judge(ask: Callable[[str], str], template: str) -> Judge:
 
 def compare(judge: Judge, pair: Pair) -> Comparison:
     """Asks in both orders. Equal texts are not asked about: they are the same method."""
-    if pair.one.strip() == pair.other.strip():
+    if pair.first.strip() == pair.second.strip():
         alike = Opinion(SAME, "The two texts are equal; nobody was asked.")
         return Comparison(SAME, True, (alike, alike))
-    opinions = judge(pair.question, pair.one, pair.other), judge(pair.question, pair.other, pair.one)
+    opinions = judge(pair.question, pair.first, pair.second), judge(pair.question, pair.second, pair.first)
     verdicts = {opinion.verdict for opinion in opinions}
     agree = len(verdicts) == 1 and UNDECIDED not in verdicts
     return Comparison(opinions[0].verdict if agree else UNDECIDED, agree, opinions)
@@ -101,7 +101,7 @@ def compare_all(judge: Judge, pairs: Sequence[Pair], parallel: int, stop: thread
     with ThreadPoolExecutor(parallel) as pool:
         waiting = [pool.submit(compare, judge, pair) for pair in pairs]
         try:
-            return [each.result() for each in waiting]
+            return [future.result() for future in waiting]
         except BaseException:
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)

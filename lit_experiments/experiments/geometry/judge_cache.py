@@ -31,22 +31,22 @@ class ReplyCache:
     def get(self, request: dict[str, Any]) -> str | None:
         """The reply to a request; None when it is unknown, or its file is damaged or holds another request."""
         try:
-            found = json.loads(self._path(request).read_text(encoding="utf-8"))
+            kept = json.loads(self._path(request).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        if not isinstance(found, dict) or found.get("request") != request or not isinstance(found.get("reply"), str):
+        if not isinstance(kept, dict) or kept.get("request") != request or not isinstance(kept.get("reply"), str):
             return None
         self.hits += 1
-        return str(found["reply"])
+        return str(kept["reply"])
 
     def put(self, request: dict[str, Any], reply: str) -> None:
         """Keeps a reply."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self._path(request)
         # A name of its own first: two threads may write the same reply at once.
-        own = path.with_name(f"{path.stem}-{os.getpid()}-{threading.get_ident()}.json")
-        write_json(own, {"request": request, "reply": reply})
-        own.replace(path)
+        draft = path.with_name(f"{path.stem}-{os.getpid()}-{threading.get_ident()}.json")
+        write_json(draft, {"request": request, "reply": reply})
+        draft.replace(path)
 
     def _path(self, request: dict[str, Any]) -> Path:
         return self.folder / f"{self.key(request)}.json"

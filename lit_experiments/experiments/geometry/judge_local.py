@@ -38,9 +38,10 @@ class LocalJudge:
             return Opinion(UNDECIDED, f"not judged: {error}")
         logits = next_token_logits(self.lm, ids)
         odds = []
-        for prompt, each, row in zip(prompts, ids, logits, strict=True):
-            one, two = (row[t].logsumexp(0) for t in resolve_letters(self.lm.info.tokens, prompt, each, _LETTERS))
-            odds.append(float(two - one))
+        for prompt, tokens, row in zip(prompts, ids, logits, strict=True):
+            letters = resolve_letters(self.lm.info.tokens, prompt, tokens, _LETTERS)
+            first_letter, second_letter = (row[ids_of_letter].logsumexp(0) for ids_of_letter in letters)
+            odds.append(float(second_letter - first_letter))
         # In the first prompt the second letter means "different", in the other one the first.
         mean = (odds[0] - odds[1]) / 2
         verdict = DIFFERENT if mean > 0 else SAME if mean < 0 else UNDECIDED
@@ -50,7 +51,7 @@ class LocalJudge:
 
     def _prompt(self, filled: str, order: tuple[str, str]) -> str:
         """The question with its two lettered answers, in the model's chat template if it has one."""
-        options = "\n".join(f"{letter}) {_MEANINGS[each]}" for letter, each in zip(_LETTERS, order, strict=True))
+        options = "\n".join(f"{letter}) {_MEANINGS[meaning]}" for letter, meaning in zip(_LETTERS, order, strict=True))
         text = f"{filled}\n\n{options}\nReply with the letter alone."
         tokens = self.lm.info.tokens
         if tokens.tokenizer.chat_template is None:

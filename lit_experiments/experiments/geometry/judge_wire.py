@@ -42,12 +42,12 @@ def checked_host(base_url: str) -> str:
 
 def parsed(content: str) -> dict[str, Any]:
     try:
-        found = json.loads(content)
+        answer = json.loads(content)
     except ValueError:
-        found = None
-    if not isinstance(found, dict):
+        answer = None
+    if not isinstance(answer, dict):
         raise Passing(f"not the answer of an OpenAI-compatible endpoint: {_short(content)}")
-    return found
+    return answer
 
 
 def message_of(content: str) -> str:
@@ -56,8 +56,8 @@ def message_of(content: str) -> str:
         error = parsed(content).get("error")
     except Passing:
         error = None
-    told = error.get("message") if isinstance(error, dict) else error
-    return _short(str(told) if told else content)
+    message = error.get("message") if isinstance(error, dict) else error
+    return _short(str(message) if message else content)
 
 
 def _short(text: str) -> str:
@@ -67,12 +67,12 @@ def _short(text: str) -> str:
 
 def retry_after(response: httpx.Response) -> float | None:
     """Seconds of a Retry-After header, which is a number or a date."""
-    told = response.headers.get("retry-after", "")
+    header = response.headers.get("retry-after", "")
     try:
-        return max(0.0, float(told))
+        return max(0.0, float(header))
     except ValueError:
         pass
     try:
-        return max(0.0, email.utils.parsedate_to_datetime(told).timestamp() - time.time())
+        return max(0.0, email.utils.parsedate_to_datetime(header).timestamp() - time.time())
     except ValueError:
         return None

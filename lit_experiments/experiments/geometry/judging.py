@@ -31,7 +31,7 @@ class JudgeSettings:
 
 
 class Panel:
-    """A judge that is ready to be asked. `told`: who it is, and what asking has cost, for the report."""
+    """A judge that is ready to be asked. `who`: its name, and what asking has cost, for the page."""
 
     def __init__(self, settings: JudgeSettings, cache: Path) -> None:
         """Finds the key, or loads the local model.
@@ -61,7 +61,8 @@ class Panel:
             self._endpoint.close()
 
     @property
-    def told(self) -> str:
+    def who(self) -> str:
+        """The judge, and how often it was asked."""
         if self._endpoint is None:
             return f"{self.model} on this machine"
         made, known = self._endpoint.requests, self._endpoint.cache.hits

@@ -21,14 +21,13 @@ from lit_experiments.experiments.geometry.clustering import LATENTS
 from lit_experiments.experiments.geometry.collector import (
     COMPLETION_COLUMNS,
     PROBLEM_COLUMNS,
-    ProblemCollector,
+    SampledCollector,
     completion_values,
     problem_values,
 )
 from lit_experiments.experiments.geometry.oracle import Oracle, oracle_latents, oracle_tokens
-from lit_experiments.experiments.geometry.problem_set import ProblemSettings, layer_sites, pooling_window
+from lit_experiments.experiments.geometry.problem_set import pooling_window
 from lit_experiments.lm.pool import LatentPool, Pooled, Window
-from lit_experiments.lm.sampling import Sampling
 from lit_experiments.lm.spec import ModelSpec
 from lit_experiments.ranges import at_least
 from stores import Column, Field, Records, Schema
@@ -42,7 +41,7 @@ class _Task:
     share: float
 
 
-class ManifoldCollector(ProblemCollector):
+class ManifoldCollector(SampledCollector):
     """For each problem and forced share: sampled completions, their latents, and the oracle's."""
 
     version: ClassVar[int] = 1
@@ -50,46 +49,23 @@ class ManifoldCollector(ProblemCollector):
     def __init__(
         self,
         spec: ModelSpec,
-        problems: str,
-        num_problems: int | None,
-        question_column: str | None,
-        answer_column: str | None,
         solution_column: str | None,
-        id_column: str | None,
-        prompt: str,
-        chat_template: bool,
-        chat_options: dict[str, Any],
-        system_prompt: str | None,
         oracle_separator: str,
         oracle_percentage: float | list[float],
         drift_windows: int,
         drift_window_tokens: int,
         temperature: float,
         completions: int,
-        top_p: float,
-        top_k: int,
-        layers: list[int] | None,
         max_new_tokens: int,
         latent_sampling_stride: int,
-        seed: int,
         too_long: Literal["error", "skip"],
-        malformed: Literal["stop", "skip"],
-        quoting: Literal["auto", "standard", "none"],
+        **kwargs: Any,
     ) -> None:
         """Checks the settings; reads nothing but the problems and the model's configuration and tokenizer.
 
         Args:
-            problems: JSONL, CSV or other data file, dataset folder, Hub id (NAME[@CONFIG][:SPLIT]), or "embedded".
-            num_problems: How many, drawn at random (generated, for "embedded"); null takes all.
-            question_column: Key or column of the question; null finds question or problem.
-            answer_column: Key or column of the final answer; null finds answer.
             solution_column: Key or column of the oracle solution (a person's, or a stronger model's); null finds
                 solution.
-            id_column: Key or column of the id; null finds the usual ones.
-            prompt: Template with {question}.
-            chat_template: Put the prompt into the tokenizer's chat template.
-            chat_options: Options of the chat template, e.g. {enable_thinking: false}.
-            system_prompt: Text of a system turn in front of the prompt; null for none.
             oracle_separator: What stands between prompt and oracle solution: nothing in a chat, else a space.
             oracle_percentage: Share of the oracle's tokens that completions are forced to begin with, above 0 and at
                 most 1; a list sweeps it. Free completions are always collected too.
@@ -97,57 +73,36 @@ class ManifoldCollector(ProblemCollector):
             drift_window_tokens: Tokens of each, at least the stride.
             temperature: At which to sample; 0 is greedy.
             completions: How many of each problem and share.
-            top_p: Nucleus of the sampling; 1 keeps everything.
-            top_k: Most likely tokens kept; 0 keeps all.
-            layers: Blocks whose output is pooled (-1 is the last); null takes all.
             max_new_tokens: Longest completion, its forced prefix included.
             latent_sampling_stride: Every how many tokens a state is counted.
-            seed: Seed of the choice of problems and of all sampling.
             too_long: What to do with problems that, with their oracle, do not fit the model's window or whose forced
                 prefix fills max_new_tokens: error, or skip (and count).
-            malformed: At a malformed record: stop, or skip (and count).
-            quoting: Of CSV and TSV files: standard (quotes enclose fields), none (quotes belong to the text), or auto.
+            kwargs: How to sample, which problems, and how they are asked.
 
         Raises:
             UserError: settings that contradict each other, or no problem with an oracle solution.
         """
         shares = [oracle_percentage] if isinstance(oracle_percentage, int | float) else oracle_percentage
         _check(shares, completions, drift_windows)
-        columns = (question_column, answer_column, solution_column, id_column)
-        chosen = ProblemSettings(
-            problems,
-            num_problems,
-            columns,
-            prompt,
-            chat_template,
-            seed,
-            too_long,
-            malformed,
-            quoting,
-            chat_options,
-            system_prompt,
+        super().__init__(
+            spec,
+            max_new_tokens,
+            temperature,
+            completions,
+            latent_sampling_stride,
+            solution_column=solution_column,
+            too_long=too_long,
+            **kwargs,
         )
-        self.stride = latent_sampling_stride
-        self.whole = pooling_window(latent_sampling_stride, max_new_tokens, "max_new_tokens")
         pooling_window(latent_sampling_stride, drift_window_tokens, "drift_window_tokens")
-        super().__init__(spec, chosen, max_new_tokens)
-        self.shares, self.completions = [float(share) for share in shares], completions
+        self.shares = [float(share) for share in shares]
         self.drift_windows, self.drift_tokens = drift_windows, drift_window_tokens
-        self.sampling = Sampling(temperature, top_p, top_k)
-        self.sites = layer_sites(layers, self.info, "--layers")
-        self._own: dict[str, Any] = {
-            "temperature": temperature,
-            "top_p": top_p,
-            "top_k": top_k,
-            "completions": completions,
-        }
-        self._own |= {"oracle_percentage": self.shares, "drift_windows": drift_windows}
+        self._own = {"oracle_percentage": self.shares, "drift_windows": drift_windows}
         self._own |= {"drift_window_tokens": drift_window_tokens, "oracle_separator": oracle_separator}
-        self._own["latent_sampling_stride"] = latent_sampling_stride
         self.oracles = self._usable(oracle_separator, too_long)
 
     def samples(self) -> Sequence[Sample]:
-        found: list[Sample] = []
+        samples: list[Sample] = []
         for share in [0.0, *self.shares]:
             stage = f"oracle {share:.0%}" if share else "free"
             for oracle in self.oracles:
@@ -156,11 +111,11 @@ class ManifoldCollector(ProblemCollector):
                 windows = self._window_count(share)
                 lengths = {"generation": self.completions, "window": windows, "span": windows * self.completions}
                 name = f"{oracle.asked.problem.problem_id}/{stage.replace(' ', '-').removesuffix('%')}"
-                found.append(Sample(name, len(found), tokens, _Task(oracle, share), lengths, stage))
-        return found
+                samples.append(Sample(name, len(samples), tokens, _Task(oracle, share), lengths, stage))
+        return samples
 
     def settings(self) -> dict[str, Any]:
-        return {**super().settings(), **self._own, "sites": self.sites}
+        return {**super().settings(), **self._own}
 
     def schema(self) -> Schema:
         layers, hidden = len(self.sites), self.info.d_model
@@ -177,23 +132,23 @@ class ManifoldCollector(ProblemCollector):
     def collect(self, batch: Sequence[Sample]) -> Records:
         tasks: list[_Task] = [sample.payload for sample in batch]
         windows = [self._windows(task) for task in tasks]
-        each = [own for own in windows for _ in range(self.completions)]
-        pool = LatentPool(self.sites, [[self.whole, *own] for own in each])
-        asked = [task.oracle.asked for task in tasks]
+        repeated = [behind for behind in windows for _ in range(self.completions)]
+        pool = LatentPool(self.sites, [[self.window, *behind] for behind in repeated])
+        problems = [task.oracle.asked for task in tasks]
         forced = [task.oracle.ids[: task.oracle.prefix(task.share)] for task in tasks]
-        names = [problem.problem.problem_id for problem in asked]
-        drawn, pooled = self.complete(names, asked, self.completions, self.sampling, pool, forced)
+        names = [problem.problem.problem_id for problem in problems]
+        continuations, pooled = self.complete(names, problems, self.completions, self.sampling, pool, forced)
         oracles = [task.oracle for task in tasks]
         wholes = [Window(self.stride, len(oracle.ids)) for oracle in oracles]
         read = oracle_latents(
-            self.lm, oracles, self.sites, [[whole, *own] for whole, own in zip(wholes, windows, strict=True)]
+            self.lm, oracles, self.sites, [[whole, *behind] for whole, behind in zip(wholes, windows, strict=True)]
         )
         rows = []
         for number, (sample, task) in enumerate(zip(batch, tasks, strict=True)):
-            values = completion_values(self, drawn, number * self.completions, self.completions)
+            values = completion_values(self, continuations, number * self.completions, self.completions)
             place = {"sample_id": sample.sample_id, "sample_index": sample.index}
-            own = {"starts": [w.start for w in windows[number]], "forced": len(forced[number])}
-            rows.append({**place, **problem_values(asked[number]), **values, **_oracle_values(task, own)})
+            prefix = {"starts": [w.start for w in windows[number]], "forced": len(forced[number])}
+            rows.append({**place, **problem_values(problems[number]), **values, **_oracle_values(task, prefix)})
         return self._records(rows, pooled, read)
 
     def _records(self, rows: list[dict[str, Any]], pooled: Pooled, oracles: Any) -> Records:
@@ -223,7 +178,7 @@ class ManifoldCollector(ProblemCollector):
 
     def _usable(self, separator: str, too_long: str) -> list[Oracle]:
         """The problems whose oracle can be read and forced; notes count the others."""
-        solved = [asked for asked in self.asked if asked.problem.solution]
+        solved = [problem for problem in self.asked if problem.problem.solution]
         if not solved:
             raise UserError(
                 f"None of the {len(self.asked)} problems has an oracle solution.\nNext: name the column that holds a "
@@ -231,7 +186,7 @@ class ManifoldCollector(ProblemCollector):
             )
         if len(solved) < len(self.asked):
             self._notes.append(f"without an oracle solution, left out: {len(self.asked) - len(solved)} problems")
-        oracles = [Oracle(asked, oracle_tokens(self.info.tokens, asked, separator)) for asked in solved]
+        oracles = [Oracle(problem, oracle_tokens(self.info.tokens, problem, separator)) for problem in solved]
         short = [oracle for oracle in oracles if len(oracle.ids) < self.stride]
         long = [oracle for oracle in oracles if not self._fits(oracle)]
         if long and too_long == "error":
@@ -255,7 +210,8 @@ class ManifoldCollector(ProblemCollector):
 
     def _too_long(self, long: list[Oracle]) -> str:
         shown = ", ".join(
-            f"{each.asked.problem.problem_id} ({len(each.asked.ids)} + {len(each.ids)} tokens)" for each in long[:5]
+            f"{oracle.asked.problem.problem_id} ({len(oracle.asked.ids)} + {len(oracle.ids)} tokens)"
+            for oracle in long[:5]
         )
         return (
             f"{len(long)} of {len(self.asked)} problems have an oracle too long for the window of {self.info.name} "
@@ -271,13 +227,13 @@ def _check(shares: Sequence[float], completions: int, drift_windows: int) -> Non
     at_least(1, completions=completions, drift_windows=drift_windows)
 
 
-def _oracle_values(task: _Task, own: dict[str, Any]) -> dict[str, Any]:
+def _oracle_values(task: _Task, prefix: dict[str, Any]) -> dict[str, Any]:
     """A row's own columns."""
     return {
         "oracle_ids": task.oracle.ids,
         "forced_share": task.share,
-        "forced_tokens": own["forced"],
-        "window_starts": own["starts"],
+        "forced_tokens": prefix["forced"],
+        "window_starts": prefix["starts"],
     }
 
 

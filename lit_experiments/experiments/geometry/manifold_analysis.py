@@ -1,143 +1,132 @@
 """How far does a model's own sampling lie from an oracle solution, and does a beginning by the oracle keep it there?
 
-Distances of completions' latents to their problem's oracle, of right and wrong ones apart, beside distances to other
-problems' oracles; how the distance grows, window by window, after a forced beginning by the oracle has ended, beside
+Distances of completions' latents to their problem's oracle, of right and wrong ones apart, next to distances to other
+problems' oracles; how the distance grows, window by window, after a forced beginning by the oracle has ended, next to
 free completions at the same places.
 
     lit-experiments analyze --exp manifold --run runs/manifold
-
-Writes manifold.json, figures and a report.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from lit_experiments.experiments.geometry.answers import CORRECT, INCORRECT, NO_ANSWER
-from lit_experiments.experiments.geometry.manifold_measures import (
-    Distances,
-    measure,
-    per_problem,
-    repeats,
-    slopes,
-)
-from lit_experiments.experiments.geometry.manifold_report import write_report
-from lit_experiments.experiments.geometry.runs import identity, open_run, setting
-from lit_experiments.experiments.geometry.solved import (
-    LEVEL,
-    Floats,
-    Resampling,
-    checked_rows,
-    chosen_sites,
-    verdict_table,
-)
-from lit_experiments.plain import plain, write_json
-from lit_experiments.statistics import Estimate
+from lit_experiments.experiments.geometry.averages import Floats, problem_mean
+from lit_experiments.experiments.geometry.checked_completions import checked_rows, verdict_counts
+from lit_experiments.experiments.geometry.manifold_measures import Distances, measure, per_problem, repeats, slopes
+from lit_experiments.experiments.geometry.manifold_page import manifold_page
+from lit_experiments.experiments.geometry.manifold_result import ByLayer, Drift, ManifoldResult, ShareDistances
+from lit_experiments.experiments.geometry.stored_layers import layer_names, stored_layers
+from lit_experiments.reports.blocks import Page
+from lit_experiments.statistics import LEVEL
+from lit_experiments.tasks.reads import Reads
+from lit_experiments.tasks.source import is_demonstration
+from lit_experiments.tasks.task import AnalyzeTask, Opened
 
 CLASSES = ("all", "correct", "incorrect")
 
 
-class ManifoldAnalysis:
-    """Reads a manifold run; writes distances, drift, figures and a report into its results folder."""
+@dataclass(frozen=True, kw_only=True)
+class ManifoldAnalysis(AnalyzeTask[ManifoldResult]):
+    """Distances of completions to oracle solutions, and drift behind a forced beginning; resampled over problems.
 
-    reads: ClassVar[str] = "manifold"
+    Args:
+        shown_layer: Block at which drift and the sweep are shown; null takes the middle one stored. All layers are
+            measured.
+    """
 
-    def __init__(self, shown_layer: int | None, bootstraps: int, seed: int) -> None:
-        """Checks the settings.
+    shown_layer: int | None
 
-        Args:
-            shown_layer: Block at which drift and the sweep are shown; null takes the middle one stored. All layers are
-                measured.
-            bootstraps: Resamples of the bootstrap over problems.
-            seed: Seed of the bootstrap.
-        """
-        self.shown_layer, self.resampling = shown_layer, Resampling(bootstraps, seed)
+    reads: ClassVar[Reads] = Reads("manifold", ("oracle_latent", "forced_share", "window_latents"))
+    result_type: ClassVar[type] = ManifoldResult
 
-    def identity(self, run: Path) -> dict[str, Any]:
-        """What the results follow from. Raises UserError for a run of another experiment."""
-        return identity(open_run(run, self.reads, "oracle_latent"), plain(vars(self)))
+    def check_data(self, data: Opened) -> None:
+        """Raises UserError for a block that is not stored."""
+        self._shown(data)
 
-    def run(self, run: Path, out: Path, trainer: dict[str, Any], checkpoint: str | None) -> str:
-        """Computes, and writes everything into `out`; returns the result tables and where the page is."""
-        store = open_run(run, self.reads, "oracle_latent")
+    def result(self, data: Opened) -> ManifoldResult:
+        """Measures all distances, and averages them over problems."""
+        rows = checked_rows(data.store)
+        swept = [float(share) for share in data.setting("oracle_percentage")]
+        free = measure(data.store, rows, 0.0, len(swept))
+        forced = [measure(data.store, rows, share, 1) for share in swept]
+        return ManifoldResult(
+            interval_level=LEVEL,
+            layers=layer_names(data.store),
+            shown=self._shown(data),
+            stride=data.setting("latent_sampling_stride"),
+            window_tokens=data.setting("drift_window_tokens"),
+            verdicts=verdict_counts(rows),
+            shares=[self._share(distances, rows) for distances in (free, *forced) if distances is not None],
+            drift=[self._drift(behind, free, k) for k, behind in enumerate(forced) if behind is not None],
+        )
+
+    def page(self, result: ManifoldResult, data: Opened) -> Page:
+        """What came out, over layers, shares and windows."""
+        return manifold_page(result, is_demonstration(data.store))
+
+    def _shown(self, data: Opened) -> int:
         layers = None if self.shown_layer is None else [self.shown_layer]
-        [(shown, _)] = chosen_sites(store, layers, "--shown_layer")
-        rows = checked_rows(store)
-        swept = [float(share) for share in setting(store, "oracle_percentage")]
-        free = measure(store, rows, 0.0, len(swept))
-        forced = [measure(store, rows, share, 1) for share in swept]
-        result: dict[str, Any] = {
-            "interval_level": LEVEL,
-            "layers": [str(name) for name in store.schema.coords["layer"]],
-            "shown": shown,
-            "stride": setting(store, "latent_sampling_stride"),
-            "window_tokens": setting(store, "drift_window_tokens"),
-            "verdicts": verdict_table(rows),
-            "shares": [self._share(each, rows) for each in (free, *forced) if each is not None],
-            "drift": [self._drift(each, free, at) for at, each in enumerate(forced) if each is not None],
-        }
-        text = write_report(out, result, store)
-        write_json(out / "manifold.json", result)
-        return text
+        return stored_layers(data.store, layers, "--shown_layer")[0]
 
-    def _share(self, found: Distances, rows: Any) -> dict[str, Any]:
+    def _share(self, distances: Distances, rows: pd.DataFrame) -> ShareDistances:
         """Distances of one forced share: by class of completion and layer."""
-        same, total = repeats(rows, found.share)
-        own_rows = rows[rows["forced_share"] == found.share]
-        classes = {name: _of_class(found, name) for name in CLASSES}
-        own = {name: per_problem(found.own, chosen) for name, chosen in classes.items()}
-        other = per_problem(found.other, classes["all"])
-        return {
-            "share": found.share,
-            "problems": len(found.problems),
-            "forced_tokens": float(found.forced.mean()),
-            "verdicts": verdict_table(own_rows),
-            "without_latent": int(np.isnan(found.own[..., 0]).sum()),
-            "repeat_the_oracle": [same, total],
-            "own": {name: self._by_layer(values) for name, values in own.items()},
-            "other": self._by_layer(other),
-            "relative": {name: self._by_layer(values / other) for name, values in own.items()},
-            "correct_less_incorrect": self._by_layer((own["correct"] - own["incorrect"]) / other),
-            "nearest": self._by_layer(per_problem(found.nearest, classes["all"])),
-        }
+        means = {name: per_problem(distances.to_oracle, _of_class(distances, name)) for name in CLASSES}
+        everything = _of_class(distances, "all")
+        other = per_problem(distances.to_others, everything)
+        return ShareDistances(
+            share=distances.share,
+            problems=len(distances.problems),
+            forced_tokens=float(distances.forced.mean()),
+            verdicts=verdict_counts(rows[rows["forced_share"] == distances.share]),
+            without_latent=int(np.isnan(distances.to_oracle[..., 0]).sum()),
+            repeat_the_oracle=repeats(rows, distances.share),
+            own={name: self._by_layer(values) for name, values in means.items()},
+            other=self._by_layer(other),
+            relative={name: self._by_layer(values / other) for name, values in means.items()},
+            correct_less_incorrect=self._by_layer((means["correct"] - means["incorrect"]) / other),
+            nearest=self._by_layer(per_problem(distances.nearest, everything)),
+        )
 
-    def _drift(self, forced: Distances, free: Distances | None, at: int) -> dict[str, Any]:
+    def _drift(self, forced: Distances, free: Distances | None, prefix: int) -> Drift:
         """Distances to the oracle by window behind one prefix, over the mean distance to other oracles."""
-        scale = per_problem(forced.other, _of_class(forced, "all"))[:, None]  # [problem, 1, layer]
+        scale = per_problem(forced.to_others, _of_class(forced, "all"))[:, None]  # [problem, 1, layer]
         curves = {f"forced, {name}": per_problem(forced.windows[:, 0], _of_class(forced, name)) for name in CLASSES}
         if free is not None:
-            curves["free"] = _aligned(per_problem(free.windows[:, at], _of_class(free, "all")), free, forced)
+            curves["free"] = _aligned(per_problem(free.windows[:, prefix], _of_class(free, "all")), free, forced)
         relative = {name: values / scale for name, values in curves.items()}
-        return {
-            "share": forced.share,
-            "windows": forced.windows.shape[3],
-            "curves": {name: [self._by_layer(w) for w in values.swapaxes(0, 1)] for name, values in relative.items()},
-            "growth": {name: self._by_layer(slopes(values)) for name, values in relative.items()},
-        }
+        return Drift(
+            share=forced.share,
+            windows=forced.windows.shape[3],
+            curves={name: [self._by_layer(w) for w in values.swapaxes(0, 1)] for name, values in relative.items()},
+            growth={name: self._by_layer(slopes(values)) for name, values in relative.items()},
+        )
 
-    def _by_layer(self, values: Floats) -> list[Estimate]:
+    def _by_layer(self, values: Floats) -> ByLayer:
         """One estimate per layer of values [problem, layer]."""
-        return [self.resampling.mean(values[:, layer]) for layer in range(values.shape[1])]
+        return [problem_mean(values[:, layer], self.resampler) for layer in range(values.shape[1])]
 
 
-def _of_class(found: Distances, name: str) -> NDArray[np.bool_]:
+def _of_class(distances: Distances, name: str) -> NDArray[np.bool_]:
     """[problem, completion]; completions without an answer are incorrect, undecided ones neither."""
     if name == "correct":
-        return found.verdict == CORRECT
+        return distances.verdict == CORRECT
     if name == "incorrect":
-        return np.isin(found.verdict, (INCORRECT, NO_ANSWER))
-    return np.ones(found.verdict.shape, bool)
+        return np.isin(distances.verdict, (INCORRECT, NO_ANSWER))
+    return np.ones(distances.verdict.shape, bool)
 
 
-def _aligned(values: Floats, found: Distances, wanted: Distances) -> Floats:
-    """Rows of `found` in the order of `wanted`; NaN for problems that `found` does not hold."""
-    place = {problem: at for at, problem in enumerate(found.problems)}
-    out = np.full((len(wanted.problems), *values.shape[1:]), np.nan)
-    for at, problem in enumerate(wanted.problems):
-        if problem in place:
-            out[at] = values[place[problem]]
+def _aligned(values: Floats, source: Distances, target: Distances) -> Floats:
+    """Rows of `source` in the order of `target`; NaN for problems that `source` does not hold."""
+    places = {problem: place for place, problem in enumerate(source.problems)}
+    out = np.full((len(target.problems), *values.shape[1:]), np.nan)
+    for row, problem in enumerate(target.problems):
+        if problem in places:
+            out[row] = values[places[problem]]
     return out

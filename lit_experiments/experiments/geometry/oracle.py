@@ -55,17 +55,20 @@ def oracle_latents(
     Raises:
         NonFiniteStateError: the model itself computed no numbers.
     """
-    counted = [[_counted(window) for window in own] for own in windows]
+    counted = [[_counted(window) for window in of_one] for of_one in windows]
     numbers = [
-        sorted({n for each in own for n in each if n <= len(oracle.ids)})
-        for oracle, own in zip(oracles, counted, strict=True)
+        sorted({n for numbered in of_one for n in numbered if n <= len(oracle.ids)})
+        for oracle, of_one in zip(oracles, counted, strict=True)
     ]
-    positions = [[len(oracle.asked.ids) + n - 1 for n in own] for oracle, own in zip(oracles, numbers, strict=True)]
+    positions = [
+        [len(oracle.asked.ids) + n - 1 for n in of_one] for oracle, of_one in zip(oracles, numbers, strict=True)
+    ]
     texts = [oracle.asked.ids + oracle.ids for oracle in oracles]
     with torch.inference_mode():
         states = exact_states(lm, texts, sites, positions)
-    rows = torch.stack([state.float().cpu() for state in states.values()], 1).split([len(own) for own in numbers])
-    return np.stack([_means(*each, index) for index, each in enumerate(zip(rows, numbers, counted, strict=True))])
+    rows = torch.stack([state.float().cpu() for state in states.values()], 1).split([len(of_one) for of_one in numbers])
+    of_oracles = zip(rows, numbers, counted, strict=True)
+    return np.stack([_means(*of_oracle, index) for index, of_oracle in enumerate(of_oracles)])
 
 
 def _counted(window: Window) -> range:
@@ -78,9 +81,9 @@ def _means(rows: torch.Tensor, numbers: list[int], windows: list[range], index: 
     if not rows.isfinite().all():
         token = numbers[int((~rows.isfinite()).any(-1).any(-1).nonzero()[0])]
         raise NonFiniteStateError(f"NaN or infinity at token {token} of the oracle solution.", index, "oracle", token)
-    place = {number: at for at, number in enumerate(numbers)}
+    place = {number: row for row, number in enumerate(numbers)}
     nothing = torch.full(rows.shape[1:], torch.nan)
-    found = [
+    means = [
         rows[[place[n] for n in window]].mean(0) if all(n in place for n in window) else nothing for window in windows
     ]
-    return np.stack([each.numpy() for each in found]).astype(np.float32)
+    return np.stack([mean.numpy() for mean in means]).astype(np.float32)

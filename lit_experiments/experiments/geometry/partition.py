@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lit_experiments.statistics.clusters import Choice, Clusters, choose_number, kmeans
-
-Floats = NDArray[np.float64]
+from lit_experiments.experiments.geometry.averages import Floats
+from lit_experiments.experiments.geometry.clustering_result import Partition, Plane, ProblemClusters
+from lit_experiments.statistics.clusters import Choice, Clusters, choose_number, kmeans, principal_plane
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Solved:
 
     def of_kept(self, values: Sequence[Any]) -> list[Any]:
         """The entries of the kept completions."""
-        return [value for value, kept in zip(values, self.kept, strict=True) if kept]
+        return [value for value, chosen in zip(values, self.kept, strict=True) if chosen]
 
 
 def agreement(labels: NDArray[np.int64], truth: Sequence[str]) -> float:
@@ -79,53 +79,57 @@ def by_length(tokens: Floats, settings: ClusterSettings) -> NDArray[np.int64]:
     return settings.split(tokens[:, None])[0].labels
 
 
-def describe(problem: Solved, x: Floats, settings: ClusterSettings) -> dict[str, Any]:
-    """Everything about the clusters of one problem's kept completions with latents x [kept, hidden]."""
-    clusters, choice = settings.split(x)
-    methods = problem.of_kept(problem.methods) if problem.methods is not None else None
-    both = methods is not None and len(set(methods)) > 1
-    lengths = by_length(problem.tokens[problem.kept], settings) if both else None
+def describe(problem: Solved, x: Floats, settings: ClusterSettings) -> ProblemClusters:
+    """The clusters of one problem's kept completions with latents x [kept, hidden]."""
+    methods = None if problem.methods is None else problem.of_kept(problem.methods)
     texts = problem.of_kept(problem.texts)
-    return {
-        "problem_id": problem.problem_id,
-        "completions": len(x),
-        "distinct_texts": len(set(texts)),
-        "number": len(clusters),
-        "choice": choice,
-        "silhouette": _silhouette(x, clusters.labels),
-        "labels": clusters.labels,
-        "places": problem.place[problem.kept],
-        "representatives": clusters.representatives,
-        "sizes": np.bincount(clusters.labels),
-        "methods": methods,
-        "both_methods": both,
-        "rand": agreement(clusters.labels, methods) if methods is not None and both else math.nan,
-        "rand_of_lengths": agreement(lengths, methods) if methods is not None and lengths is not None else math.nan,
-    }
+    clusters, partition = _partition(x, len(set(texts)), methods, problem.tokens[problem.kept], settings)
+    representatives = clusters.representatives.tolist()
+    return ProblemClusters(
+        **vars(partition),
+        problem_id=problem.problem_id,
+        places=problem.place[problem.kept].tolist(),
+        representatives=representatives,
+        texts=[texts[row] for row in representatives],
+        both_methods=_both(methods),
+    )
 
 
-def together(problems: Sequence[Solved], latents: Sequence[Floats], settings: ClusterSettings) -> dict[str, Any]:
+def together(problems: Sequence[Solved], latents: Sequence[Floats], settings: ClusterSettings) -> Partition:
     """Clusters over all problems; latents: per problem those of all its completions [completion, hidden]."""
     x = np.concatenate([(z - z.mean(0))[p.kept] for p, z in zip(problems, latents, strict=True)])
-    clusters, choice = settings.split(x)
     lengths = np.concatenate([(p.tokens - p.tokens.mean())[p.kept] for p in problems])
-    known = all(p.methods is not None for p in problems)
     methods = [m for p in problems if p.methods is not None for m in p.of_kept(p.methods)]
-    both = known and len(set(methods)) > 1
+    known = all(p.methods is not None for p in problems)
     texts = {(p.problem_id, text) for p in problems for text in p.of_kept(p.texts)}
-    return {
-        "completions": len(x),
-        "distinct_texts": len(texts),
-        "number": len(clusters),
-        "choice": choice,
-        "sizes": np.bincount(clusters.labels),
-        "silhouette": _silhouette(x, clusters.labels),
-        "rand": agreement(clusters.labels, methods) if both else math.nan,
-        "rand_of_lengths": agreement(by_length(lengths, settings), methods) if both else math.nan,
-        "labels": clusters.labels,
-        "methods": methods if known else None,
-        "rows": x,
-    }
+    return _partition(x, len(texts), methods if known else None, lengths, settings)[1]
+
+
+def _partition(
+    x: Floats, texts: int, methods: list[str] | None, lengths: Floats, settings: ClusterSettings
+) -> tuple[Clusters, Partition]:
+    """Clusters of rows x [completion, hidden] of so many distinct texts; lengths: in tokens, [completion]."""
+    clusters, choice = settings.split(x)
+    scores, shares = principal_plane(x, 2)
+    truth = methods if methods is not None and _both(methods) else None
+    partition = Partition(
+        completions=len(x),
+        distinct_texts=texts,
+        number=len(clusters),
+        choice=choice,
+        sizes=np.bincount(clusters.labels).tolist(),
+        silhouette=_silhouette(x, clusters.labels),
+        rand=math.nan if truth is None else agreement(clusters.labels, truth),
+        rand_of_lengths=math.nan if truth is None else agreement(by_length(lengths, settings), truth),
+        labels=clusters.labels.tolist(),
+        methods=methods,
+        plane=Plane(scores.tolist(), shares.tolist()),
+    )
+    return clusters, partition
+
+
+def _both(methods: Sequence[str] | None) -> bool:
+    return methods is not None and len(set(methods)) > 1
 
 
 def _silhouette(x: Floats, labels: NDArray[np.int64]) -> float:

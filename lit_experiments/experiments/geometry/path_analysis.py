@@ -2,155 +2,137 @@
 
     lit-experiments analyze --exp path_sensitivity --run runs/path_sensitivity
 
-Writes bifurcation_points.json (all points, farthest first), path_sensitivity.json, figures and a report.
+Writes bifurcation_points.json too: all points, farthest first, which the collection of the attribution reads.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.geometry.path_points import EXPERIMENT, FILE, Point, read_points, write_points
-from lit_experiments.experiments.geometry.path_report import write_report
-from lit_experiments.experiments.geometry.runs import identity, open_run, setting
-from lit_experiments.plain import write_json
-from lit_experiments.ranges import at_least, seeds
-from lit_experiments.statistics import Estimate, GroupBootstrap, spearman
-from lit_experiments.statistics.bootstrap import SHARE, Range
+from lit_experiments.experiments.geometry.averages import Floats, estimate
+from lit_experiments.experiments.geometry.path_page import path_page
+from lit_experiments.experiments.geometry.path_points import EXPERIMENT, FILE, READS, Point, read_points, write_points
+from lit_experiments.experiments.geometry.path_result import PathResult, WindowCount
+from lit_experiments.experiments.geometry.stored_layers import layer_names
+from lit_experiments.ranges import at_least
+from lit_experiments.reports.blocks import Page
+from lit_experiments.statistics import LEVEL, Estimate, spearman
+from lit_experiments.statistics.bootstrap import SHARE
+from lit_experiments.tasks.reads import Reads
+from lit_experiments.tasks.source import is_demonstration
+from lit_experiments.tasks.task import AnalyzeTask, Opened
 
-LEVEL = 0.95
 
+@dataclass(frozen=True, kw_only=True)
+class PathSensitivity(AnalyzeTask[PathResult]):
+    """Ranks the branching points of greedy solutions and says what they have in common; resampled over problems.
 
-class PathSensitivity:
-    """Reads a path_sensitivity store; ranks its branching points and says what they have in common."""
+    Args:
+        rank_layer: Which of the stored layers ranks the points, counted from 0 (-1: the last).
+        shown_solutions: Solutions drawn with their tokens, the ones with the farthest points.
+        listed_points: Points in the report's table.
+    """
 
-    reads: ClassVar[str] = EXPERIMENT
+    rank_layer: int
+    shown_solutions: int
+    listed_points: int
 
-    def __init__(self, rank_layer: int, shown_solutions: int, listed_points: int, bootstraps: int, seed: int) -> None:
-        """Checks the settings.
+    reads: ClassVar[Reads] = READS
+    result_type: ClassVar[type] = PathResult
 
-        Args:
-            rank_layer: Which of the stored layers ranks the points, counted from 0 (-1: the last).
-            shown_solutions: Solutions drawn with their tokens, the ones with the farthest points.
-            listed_points: Points in the report's table.
-            bootstraps: Resamples of the bootstrap over problems.
-            seed: Seed of the bootstrap.
-        """
-        at_least(1, listed_points=listed_points, bootstraps=bootstraps)
-        at_least(0, shown_solutions=shown_solutions)
-        seeds(seed=seed)
-        self.rank_layer, self.shown_solutions, self.listed_points = rank_layer, shown_solutions, listed_points
-        self.bootstraps, self.seed = bootstraps, seed
+    def check(self) -> None:
+        """Raises UserError for numbers that are too small."""
+        at_least(1, listed_points=self.listed_points)
+        at_least(0, shown_solutions=self.shown_solutions)
 
-    def identity(self, run: Path) -> dict[str, Any]:
-        """What the results follow from. Raises UserError for a run of another experiment."""
-        return identity(open_run(run, self.reads, "relative_distance"), dict(vars(self)))
-
-    def run(self, run: Path, out: Path, trainer: dict[str, Any], checkpoint: str | None) -> str:
-        """Computes, and writes everything into `out`; returns the result tables and where the page is."""
-        store = open_run(run, self.reads, "relative_distance")
-        layers = [str(name) for name in store.schema.coords["layer"]]
-        layer = self._layer(layers)
-        points = read_points(store, layer)
-        result = {
-            "interval_level": LEVEL,
-            "ranked_by": layers[layer],
-            "layers": layers,
-            "problems": len(store),
-            "interval": setting(store, "bifurcation_step_interval"),
-            "lookahead": setting(store, "lookahead_tokens"),
-            "windows": _windows(points),
-            **self._summary(points, layers),
-        }
-        about = {"experiment": EXPERIMENT, "store": str(run / "store"), "ranked_by": layers[layer], "layers": layers}
-        write_points(out / FILE, points, about)
-        write_json(out / "path_sensitivity.json", result)
-        return write_report(out, result, points, store, self.shown_solutions, self.listed_points)
-
-    def _layer(self, layers: Sequence[str]) -> int:
+    def check_data(self, data: Opened) -> None:
+        """Raises UserError for a layer that is not stored."""
+        layers = layer_names(data.store)
         if not -len(layers) <= self.rank_layer < len(layers):
             raise UserError(
                 f"rank_layer {self.rank_layer} is none of the {len(layers)} stored ({layers[0]} to {layers[-1]})."
             )
-        return self.rank_layer % len(layers)
 
-    def _summary(self, points: Sequence[Point], layers: Sequence[str]) -> dict[str, Any]:
-        """Means and shares over points, with intervals over problems."""
-        boot = GroupBootstrap([p.problem_id for p in points], resamples=self.bootstraps, level=LEVEL, seed=self.seed)
-        told = [p for p in points if p.rank is not None]
-        ranked = GroupBootstrap([p.problem_id for p in told], resamples=self.bootstraps, level=LEVEL, seed=self.seed)
-        distance = np.array([p.relative_distance for p in told])
-        related: dict[str, Callable[[Point], float]] = {
-            "logit_difference": lambda p: p.logit_difference,
-            "place_in_solution": lambda p: p.position / p.solution_tokens,
-        }
-        changed = [p for p in told if p.answer_changed is not None]
-        return {
-            "points": len(points),
-            "points_with_distance": len(told),
-            "points_past_special_tokens": sum(p.second_rank > 2 for p in points),
-            "by_layer": [_mean(boot, [p.by_layer[k] for p in points]) for k in range(len(layers))],
-            "spearman_with_distance": {
-                name: ranked.from_rows(_rank_correlation(distance, np.array([value(p) for p in told])))
-                for name, value in related.items()
+    def result(self, data: Opened) -> PathResult:
+        """Reads all points, checks their answers, and takes means and shares over them."""
+        layers = layer_names(data.store)
+        layer = self.rank_layer % len(layers)
+        points = read_points(data.store, layer)
+        measured = [p for p in points if p.rank is not None]
+        comparable = [p for p in measured if p.answer_changed is not None]
+        middle = np.median([p.relative_distance for p in comparable]) if comparable else np.nan
+        return PathResult(
+            interval_level=LEVEL,
+            ranked_by=layers[layer],
+            layers=layers,
+            problems=len(data.store),
+            interval=data.setting("bifurcation_step_interval"),
+            lookahead=data.setting("lookahead_tokens"),
+            windows=_windows(points),
+            points=len(points),
+            points_with_distance=len(measured),
+            points_past_special_tokens=sum(p.second_rank > 2 for p in points),
+            by_layer=self._by_layer(points, len(layers)),
+            spearman_with_distance={
+                "logit_difference": self._correlation(measured, lambda p: p.logit_difference),
+                "place_in_solution": self._correlation(measured, lambda p: p.position / p.solution_tokens),
             },
-            "other_text": _mean(boot, [float(p.differs_at is not None) for p in points], SHARE),
-            "merged": _mean(boot, [float(p.merged_at is not None) for p in points], SHARE),
-            "answer_changed": _mean(boot, [_number(p.answer_changed) for p in points], SHARE),
-            "answer_changed_far": _mean(*self._half(changed, far=True), SHARE),
-            "answer_changed_near": _mean(*self._half(changed, far=False), SHARE),
-            "spoiled": _mean(
-                boot, [_number(_not(p.branch_correct)) if p.baseline_correct else np.nan for p in points], SHARE
-            ),
-            "mended": _mean(
-                boot, [_number(p.branch_correct) if p.baseline_correct is False else np.nan for p in points], SHARE
-            ),
-            "solved": _solved(points),
-        }
+            other_text=self._share(points, lambda p: p.differs_at is not None),
+            merged=self._share(points, lambda p: p.merged_at is not None),
+            answer_changed=self._share(points, lambda p: p.answer_changed),
+            answer_changed_far=self._changed([p for p in comparable if p.relative_distance > middle]),
+            answer_changed_near=self._changed([p for p in comparable if not p.relative_distance > middle]),
+            spoiled=self._share(points, _spoiled),
+            mended=self._share(points, lambda p: p.branch_correct if p.baseline_correct is False else None),
+            solved=len({p.problem_id for p in points if p.baseline_correct}),
+            branching_points=points,
+        )
 
-    def _half(self, points: Sequence[Point], far: bool) -> tuple[GroupBootstrap, list[float]]:
-        """Whether answers changed, for the points farther than the median or the others."""
-        middle = np.median([p.relative_distance for p in points]) if points else np.nan
-        half = [p for p in points if (p.relative_distance > middle) == far]
-        boot = GroupBootstrap([p.problem_id for p in half], resamples=self.bootstraps, level=LEVEL, seed=self.seed)
-        return boot, [_number(p.answer_changed) for p in half]
+    def write(self, result: PathResult, data: Opened) -> None:
+        """Writes bifurcation_points.json."""
+        origin = {"experiment": EXPERIMENT, "store": str(data.run / "store"), "ranked_by": result.ranked_by}
+        write_points(data.out / FILE, result.branching_points, origin | {"layers": result.layers})
 
+    def page(self, result: PathResult, data: Opened) -> Page:
+        """The farthest points, what branches do, single solutions."""
+        return path_page(result, self.shown_solutions, self.listed_points, is_demonstration(data.store))
 
-def _mean(boot: GroupBootstrap, values: Sequence[float], within: Range | None = None) -> Estimate:
-    """The mean of those that are numbers; within: their range, where they have one."""
-    rows = np.asarray(values, np.float64)
-    there = ~np.isnan(rows)
-    sums = boot.sums(np.stack([np.where(there, rows, 0), there], axis=-1))
-    found: Estimate = boot.from_sums(sums, _ratio, within).item()
-    return found
+    def _by_layer(self, points: Sequence[Point], layers: int) -> list[Estimate]:
+        boot = self.resampler([p.problem_id for p in points])
+        return [estimate(boot.mean([p.by_layer[layer] for p in points])) for layer in range(layers)]
 
+    def _correlation(self, points: Sequence[Point], value: Callable[[Point], float]) -> Estimate:
+        """Spearman's rank correlation of D with a value."""
+        distance, values = np.array([p.relative_distance for p in points]), np.array([value(p) for p in points])
 
-def _ratio(sums: np.ndarray) -> np.ndarray:
-    return np.divide(sums[..., 0], sums[..., 1], out=np.full(sums.shape[:-1], np.nan), where=sums[..., 1] > 0)
+        def weighted(weights: Floats) -> float:
+            return float(spearman(distance, values, weights))
 
+        return self.resampler([p.problem_id for p in points]).from_rows(weighted)
 
-def _rank_correlation(x: np.ndarray, y: np.ndarray) -> Callable[[np.ndarray], float]:
-    return lambda weights: float(spearman(x, y, weights))
+    def _share(self, points: Sequence[Point], holds: Callable[[Point], bool | None]) -> Estimate:
+        """The share of points of which something holds, among those where that can be said (not None)."""
+        values = [np.nan if (known := holds(p)) is None else float(known) for p in points]
+        return estimate(self.resampler([p.problem_id for p in points]).mean(values, SHARE))
 
-
-def _number(value: bool | None) -> float:
-    return np.nan if value is None else float(value)
-
-
-def _not(value: bool | None) -> bool | None:
-    return None if value is None else not value
+    def _changed(self, points: Sequence[Point]) -> Estimate:
+        return self._share(points, lambda p: p.answer_changed)
 
 
-def _solved(points: Sequence[Point]) -> int:
-    """Problems whose baseline is correct."""
-    return len({p.problem_id for p in points if p.baseline_correct})
+def _spoiled(point: Point) -> bool | None:
+    """Whether the branch of a correct solution is wrong."""
+    return None if not point.baseline_correct or point.branch_correct is None else not point.branch_correct
 
 
-def _windows(points: Sequence[Point]) -> list[dict[str, int]]:
+def _windows(points: Sequence[Point]) -> list[WindowCount]:
     """How many points were compared over which window with which stride."""
     kinds = sorted({(p.window, p.stride) for p in points}, reverse=True)
-    return [{"tokens": w, "stride": s, "points": sum((p.window, p.stride) == (w, s) for p in points)} for w, s in kinds]
+    return [
+        WindowCount(tokens, stride, sum((p.window, p.stride) == (tokens, stride) for p in points))
+        for tokens, stride in kinds
+    ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,12 @@ import numpy as np
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.geometry.answers import CORRECT, UNDECIDED, AnswerChecker
 from lit_experiments.plain import write_json
+from lit_experiments.tasks.reads import Reads
 from stores import Store
 
 FILE = "bifurcation_points.json"
 EXPERIMENT = "path_sensitivity"
+READS = Reads(EXPERIMENT, ("relative_distance", "distance", "position", "branch_text"))
 
 
 @dataclass(frozen=True)
@@ -68,22 +70,22 @@ class Point:
 
 def read_points(store: Store, layer: int) -> list[Point]:
     """All points of a store, ranked by distance at one of its layers over the size of the means there."""
-    found: list[Point] = []
+    points: list[Point] = []
     with AnswerChecker() as checker:
         for row in store.iter_rows():
-            found += _points(row, layer, checker)
+            points += _points(row, layer, checker)
     order = sorted(
-        (i for i, point in enumerate(found) if not np.isnan(point.relative_distance)),
-        key=lambda i: (-found[i].relative_distance, found[i].problem_id, found[i].position),
+        (i for i, point in enumerate(points) if not np.isnan(point.relative_distance)),
+        key=lambda i: (-points[i].relative_distance, points[i].problem_id, points[i].position),
     )
     ranks = {i: rank for rank, i in enumerate(order, start=1)}
-    return [Point(**{**vars(point), "rank": ranks.get(i)}) for i, point in enumerate(found)]
+    return [replace(point, rank=ranks.get(i)) for i, point in enumerate(points)]
 
 
-def write_points(path: Path, points: Sequence[Point], about: dict[str, Any]) -> None:
-    """Farthest first; those without a distance last."""
+def write_points(path: Path, points: Sequence[Point], origin: dict[str, Any]) -> None:
+    """Farthest first, those without a distance last, behind what is known of all of them (`origin`)."""
     ordered = sorted(points, key=lambda p: (p.rank is None, p.rank, p.problem_id, p.position))
-    write_json(path, {**about, "points": ordered})
+    write_json(path, {**origin, "points": ordered})
 
 
 def load_points(run: Path) -> list[Point]:
@@ -105,7 +107,7 @@ def load_points(run: Path) -> list[Point]:
             f"Next: lit-experiments analyze --exp {EXPERIMENT} --run {run}"
         )
     try:
-        return [_loaded(each) for each in json.loads(path.read_text(encoding="utf-8"))["points"]]
+        return [_loaded(record) for record in json.loads(path.read_text(encoding="utf-8"))["points"]]
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{path.absolute()} is not what the analysis of {EXPERIMENT} writes: {type(error).__name__}: {error}.\n"
@@ -116,12 +118,12 @@ def load_points(run: Path) -> list[Point]:
 def _points(row: dict[str, Any], layer: int, checker: AnswerChecker) -> list[Point]:
     baseline = checker.check(row["baseline_text"], row["answer"])
     ranks = row.get("second_rank") or [2] * len(row["position"])  # stores of version 1 passed over nothing
-    found = []
+    points = []
     for k, position in enumerate(row["position"]):
         complete = row["branch_stop"][k] != "lookahead"
         branch = checker.check(row["branch_text"][k], row["answer"]) if complete else None
         probabilities = row["first_probability"][k], row["second_probability"][k]
-        found.append(
+        points.append(
             Point(
                 rank=None,
                 problem_id=row["problem_id"],
@@ -146,7 +148,7 @@ def _points(row: dict[str, Any], layer: int, checker: AnswerChecker) -> list[Poi
                 branch_correct=None if branch is None else _correct(branch.verdict),
             )
         )
-    return found
+    return points
 
 
 def _changed(before: str | None, after: str | None, checker: AnswerChecker) -> bool | None:

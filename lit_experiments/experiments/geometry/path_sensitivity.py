@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from lit_experiments.errors import UserError
 from lit_experiments.experiments.geometry.collector import PROBLEM_COLUMNS, ProblemCollector, problem_values
 from lit_experiments.experiments.geometry.path_branches import Baseline, Branch, baselines, branches, wordless_tokens
 from lit_experiments.experiments.geometry.path_windows import Parting, parting, window_lengths, window_strides
-from lit_experiments.experiments.geometry.problem_set import ProblemSettings, layer_sites
+from lit_experiments.experiments.geometry.problem_set import layer_sites
 from lit_experiments.lm.decode import Decoder
 from lit_experiments.lm.errors import NonFiniteStateError
 from lit_experiments.lm.pool import Window
@@ -37,16 +37,6 @@ class PathSensitivityCollector(ProblemCollector):
     def __init__(
         self,
         spec: ModelSpec,
-        problems: str,
-        num_problems: int | None,
-        question_column: str | None,
-        answer_column: str | None,
-        solution_column: str | None,
-        id_column: str | None,
-        prompt: str,
-        chat_template: bool,
-        chat_options: dict[str, Any],
-        system_prompt: str | None,
         max_new_tokens: int,
         bifurcation_step_interval: int,
         lookahead_tokens: int,
@@ -58,23 +48,11 @@ class PathSensitivityCollector(ProblemCollector):
         merge_tokens: int,
         branches_at_once: int,
         seed: int,
-        too_long: Literal["error", "skip"],
-        malformed: Literal["stop", "skip"],
-        quoting: Literal["auto", "standard", "none"],
+        **kwargs: Any,
     ) -> None:
         """Checks the settings; reads nothing but the problems and the model's configuration and tokenizer.
 
         Args:
-            problems: JSONL, CSV or other data file, dataset folder, Hub id (NAME[@CONFIG][:SPLIT]), or "embedded".
-            num_problems: How many, drawn at random (generated, for "embedded"); null takes all.
-            question_column: Key or column of the question; null finds question or problem.
-            answer_column: Key or column of the final answer; null finds answer.
-            solution_column: Key or column of the worked solution; null finds solution.
-            id_column: Key or column of the id; null finds the usual ones.
-            prompt: Template with {question}.
-            chat_template: Put the prompt into the tokenizer's chat template.
-            chat_options: Options of the chat template, e.g. {enable_thinking: false}.
-            system_prompt: Text of a system turn in front of the prompt; null for none.
             max_new_tokens: Longest solution, and longest solution with a branch in it.
             bifurcation_step_interval: Every how many generated tokens a branch leaves the solution.
             lookahead_tokens: Tokens of the two windows that are compared, the branching token included.
@@ -90,27 +68,11 @@ class PathSensitivityCollector(ProblemCollector):
             merge_tokens: Length of a run of the solution's own tokens, at a branch's end, that counts as merging.
             branches_at_once: Branches of one solution in a batch; does not change the result.
             seed: Seed of the choice of problems.
-            too_long: What to do with problems that do not fit the model's window: error, or skip (and count).
-            malformed: At a malformed record: stop, or skip (and count).
-            quoting: Of CSV and TSV files: standard (quotes enclose fields), none (quotes belong to the text), or auto.
+            kwargs: Which problems, and how they are asked.
 
         Raises:
             UserError: settings that contradict each other.
         """
-        columns = (question_column, answer_column, solution_column, id_column)
-        chosen = ProblemSettings(
-            problems,
-            num_problems,
-            columns,
-            prompt,
-            chat_template,
-            seed,
-            too_long,
-            malformed,
-            quoting,
-            chat_options,
-            system_prompt,
-        )
         self.interval, self.lookahead = bifurcation_step_interval, lookahead_tokens
         self.shortest = shortest_window
         self.to_end, self.merge_tokens, self.at_once = decode_to_end, merge_tokens, branches_at_once
@@ -119,7 +81,7 @@ class PathSensitivityCollector(ProblemCollector):
         self._strides = dict(zip(lengths, window_strides(latent_sampling_stride, lengths), strict=True))
         self.windows = self._ladder(0)
         self._check_reach(max_new_tokens)
-        super().__init__(spec, chosen, max_new_tokens)
+        super().__init__(spec, max_new_tokens, seed=seed, **kwargs)
         self.sites = layer_sites(path_layers, self.info, "--path_layers")
         self.banned = [] if allow_special else wordless_tokens(self.info)
         self._own: dict[str, Any] = {"bifurcation_step_interval": self.interval, "lookahead_tokens": self.lookahead}
@@ -130,13 +92,13 @@ class PathSensitivityCollector(ProblemCollector):
         most = self.new_tokens // self.interval
         return [
             Sample(
-                asked.problem.problem_id,
+                problem.problem.problem_id,
                 number,
-                (len(asked.ids) + self.new_tokens) * (1 + most),
-                asked,
+                (len(problem.ids) + self.new_tokens) * (1 + most),
+                problem,
                 {"point": most},
             )
-            for number, asked in enumerate(self.asked)
+            for number, problem in enumerate(self.asked)
         ]
 
     def settings(self) -> dict[str, Any]:
@@ -159,13 +121,13 @@ class PathSensitivityCollector(ProblemCollector):
         rows, parts, lengths = [], [], []
         for number, (sample, base) in enumerate(zip(batch, bases, strict=True)):
             try:
-                found = self._branches(decoder, base)
+                branched = self._branches(decoder, base)
             except NonFiniteStateError as error:  # it names a branch, the caller knows samples
                 raise NonFiniteStateError(str(error), number, error.site, error.position) from error
-            compared = [self._distances(base, branch) for branch in found]
-            rows.append(self._row(sample, base, found, [window for window, _, _ in compared]))
+            compared = [self._distances(base, branch) for branch in branched]
+            rows.append(self._row(sample, base, branched, [window for window, _, _ in compared]))
             parts += [(distance, relative) for _, distance, relative in compared]
-            lengths.append(len(found))
+            lengths.append(len(branched))
         none = np.empty((0, len(self.sites)), np.float32)
         arrays = {
             name: (np.stack([part[k] for part in parts]) if parts else none).T.astype(np.float32)
@@ -177,31 +139,31 @@ class PathSensitivityCollector(ProblemCollector):
         positions = list(range(self.interval, base.fed + 1, self.interval))
         longest = self.new_tokens if self.to_end else self.lookahead
         limits = [min(longest, self.new_tokens - position + 1) for position in positions]
-        found: list[Branch] = []
+        parted: list[Branch] = []
         for first in range(0, len(positions), self.at_once):
-            some = slice(first, first + self.at_once)
-            found += branches(
-                decoder, base, positions[some], limits[some], self.info.eos_ids, self.banned, self.sites, self.windows
+            batch = slice(first, first + self.at_once)
+            parted += branches(
+                decoder, base, positions[batch], limits[batch], self.info.eos_ids, self.banned, self.sites, self.windows
             )
-        return found
+        return parted
 
     def _distances(self, base: Baseline, branch: Branch) -> tuple[int | None, np.ndarray, np.ndarray]:
         """(which window of the ladder, |a - b| by layer, that over the mean of |a| and |b|); NaN where no window is
         filled by both."""
         first = (branch.position // self.interval - 1) * len(self.windows)
         nothing = np.full(len(self.sites), np.nan)
-        both = (base.full[first : first + len(self.windows)] & branch.full).nonzero()[:, 0].tolist()
-        if not both:
+        filled = (base.full[first : first + len(self.windows)] & branch.full).nonzero()[:, 0].tolist()
+        if not filled:
             return None, nothing, nothing
-        ours, theirs = base.means[first + both[0]].double(), branch.means[both[0]].double()
+        ours, theirs = base.means[first + filled[0]].double(), branch.means[filled[0]].double()
         distance = (ours - theirs).norm(dim=-1)
         size = (ours.norm(dim=-1) + theirs.norm(dim=-1)) / 2
-        return both[0], distance.numpy(), torch.where(size > 0, distance / size, 0.0).numpy()
+        return filled[0], distance.numpy(), torch.where(size > 0, distance / size, 0.0).numpy()
 
-    def _row(self, sample: Sample, base: Baseline, found: list[Branch], used: list[int | None]) -> dict[str, Any]:
+    def _row(self, sample: Sample, base: Baseline, branched: list[Branch], used: list[int | None]) -> dict[str, Any]:
         decode = self.info.tokens.decode
-        written = [_written(branch.tokens, branch.stopped) for branch in found]
-        partings = [self._parting(base, branch) for branch in found]
+        written = [_written(branch.tokens, branch.stopped) for branch in branched]
+        partings = [self._parting(base, branch) for branch in branched]
         windows = [None if k is None else self.windows[k] for k in used]
         return {
             "sample_id": sample.sample_id,
@@ -210,22 +172,22 @@ class PathSensitivityCollector(ProblemCollector):
             "baseline_text": decode(_written(base.tokens, base.stopped)),
             "baseline_ids": base.tokens,
             "stop_reason": "eos" if base.stopped else "length",
-            "position": [branch.position for branch in found],
-            "first_token": [branch.first for branch in found],
-            "second_token": [branch.second for branch in found],
-            "first_text": self.info.tokens.pieces([branch.first for branch in found]),
-            "second_text": self.info.tokens.pieces([branch.second for branch in found]),
-            "first_probability": [math.exp(branch.first_log_prob) for branch in found],
-            "second_probability": [math.exp(branch.second_log_prob) for branch in found],
-            "second_rank": [branch.second_rank for branch in found],
-            "logit_difference": [branch.first_log_prob - branch.second_log_prob for branch in found],
+            "position": [branch.position for branch in branched],
+            "first_token": [branch.first for branch in branched],
+            "second_token": [branch.second for branch in branched],
+            "first_text": self.info.tokens.pieces([branch.first for branch in branched]),
+            "second_text": self.info.tokens.pieces([branch.second for branch in branched]),
+            "first_probability": [math.exp(branch.first_log_prob) for branch in branched],
+            "second_probability": [math.exp(branch.second_log_prob) for branch in branched],
+            "second_rank": [branch.second_rank for branch in branched],
+            "logit_difference": [branch.first_log_prob - branch.second_log_prob for branch in branched],
             "window": [0 if window is None else window.length for window in windows],
             "window_stride": [0 if window is None else window.stride for window in windows],
-            "branch_text": [decode(base.tokens[: b.position - 1] + w) for b, w in zip(found, written, strict=True)],
-            "branch_ids": [branch.tokens for branch in found],
-            "branch_stop": [_stop(branch.stopped, self.to_end) for branch in found],
-            "differs_at": [_later(branch.position, p.differs_at) for branch, p in zip(found, partings, strict=True)],
-            "merged_at": [_later(branch.position, p.merged_at) for branch, p in zip(found, partings, strict=True)],
+            "branch_text": [decode(base.tokens[: b.position - 1] + w) for b, w in zip(branched, written, strict=True)],
+            "branch_ids": [branch.tokens for branch in branched],
+            "branch_stop": [_stop(branch.stopped, self.to_end) for branch in branched],
+            "differs_at": [_later(branch.position, p.differs_at) for branch, p in zip(branched, partings, strict=True)],
+            "merged_at": [_later(branch.position, p.merged_at) for branch, p in zip(branched, partings, strict=True)],
             "merge_shift": [p.shift for p in partings],
         }
 
@@ -271,9 +233,9 @@ def _stop(stopped: bool, to_end: bool) -> str:
     return "eos" if stopped else "length" if to_end else "lookahead"
 
 
-def _later(position: int, at: int | None) -> int | None:
+def _later(position: int, token: int | None) -> int | None:
     """The number in the whole solution of a branch's token."""
-    return None if at is None else position + at - 1
+    return None if token is None else position + token - 1
 
 
 _DISTANCE = "Euclidean distance between the windows' means of the branch and of the baseline; NaN without a window"

@@ -22,47 +22,73 @@ from lit_experiments.sources.problems import EMBEDDED, ProblemRecord, Problems, 
 
 
 @dataclass(frozen=True)
-class ProblemSettings:
-    """Which problems, and how they are asked.
+class ProblemSource:
+    """Which problems, and where from.
 
     Attributes:
         problems: JSONL, CSV or other data file, dataset folder, Hub id (NAME[@CONFIG][:SPLIT]), or "embedded".
         num_problems: how many: drawn at random, or generated for "embedded"; None takes all.
         columns: names of the question, answer, solution and id column; None finds the usual ones.
-        prompt: template with {question}.
-        chat: put the prompt into the tokenizer's chat template.
         seed: of the choice (and of everything sampled).
-        too_long: "error", or "skip" (and count) problems that do not fit the window.
         malformed: "stop" at a malformed record, or "skip" (and count).
         quoting: of CSV and TSV files: "standard" (quotes enclose fields), "none" (they belong to the text), or "auto".
-        chat_options: options of the chat template.
-        system_prompt: text of a system turn in the chat template, None for no such turn.
     """
 
     problems: str
     num_problems: int | None
     columns: tuple[str | None, str | None, str | None, str | None]
-    prompt: str
-    chat: bool
     seed: int
-    too_long: Literal["error", "skip"]
     malformed: Literal["stop", "skip"]
     quoting: Literal["auto", "standard", "none"]
-    chat_options: dict[str, Any] = field(default_factory=dict)
-    system_prompt: str | None = None
 
     def __post_init__(self) -> None:
         at_least(1, num_problems=self.num_problems)
         seeds(seed=self.seed)
         if self.num_problems is None and self.problems == EMBEDDED:
             raise UserError("num_problems must say how many embedded problems to generate.")
+
+    def read(self) -> Problems:
+        """All of its problems. Raises SourceError, see `read_problems`."""
+        question, answer, solution, identity = self.columns
+        return read_problems(
+            self.problems,
+            generated=self.num_problems or 0,
+            seed=self.seed,
+            question_column=question,
+            answer_column=answer,
+            solution_column=solution,
+            id_column=identity,
+            malformed=self.malformed,
+            quoting=self.quoting,
+        )
+
+
+@dataclass(frozen=True)
+class PromptSettings:
+    """How problems are asked.
+
+    Attributes:
+        prompt: template with {question}.
+        chat: put the prompt into the tokenizer's chat template.
+        too_long: "error", or "skip" (and count) problems that do not fit the window.
+        chat_options: options of the chat template.
+        system_prompt: text of a system turn in the chat template, None for no such turn.
+    """
+
+    prompt: str
+    chat: bool
+    too_long: Literal["error", "skip"]
+    chat_options: dict[str, Any] = field(default_factory=dict)
+    system_prompt: str | None = None
+
+    def __post_init__(self) -> None:
         try:
-            found = {name for _, name, _, _ in string.Formatter().parse(self.prompt) if name is not None}
+            names = {name for _, name, _, _ in string.Formatter().parse(self.prompt) if name is not None}
         except ValueError as error:
             raise UserError(f"prompt: {error}. Write a literal brace as {{{{ or }}}}.") from error
-        if found != {"question"}:
-            names = ", ".join(sorted(found)) or "none"
-            raise UserError(f"prompt must hold {{question}} and no other field, found: {names}.")
+        if names != {"question"}:
+            shown = ", ".join(sorted(names)) or "none"
+            raise UserError(f"prompt must hold {{question}} and no other field, found: {shown}.")
 
 
 @dataclass(frozen=True)
@@ -83,35 +109,24 @@ class ProblemSet:
     settings: dict[str, Any]
 
 
-def read_problem_set(settings: ProblemSettings, info: ModelInfo, new_tokens: int) -> ProblemSet:
+def read_problem_set(source: ProblemSource, prompts: PromptSettings, info: ModelInfo, new_tokens: int) -> ProblemSet:
     """The problems whose prompts leave room for `new_tokens` in the model's window.
 
     Raises:
         UserError: one is too long and that is to be an error, or nothing is left.
         SourceError, ModelError: see `read_problems`, `Tokens.prompt`.
     """
-    question, answer, solution, identity = settings.columns
-    source = read_problems(
-        settings.problems,
-        generated=settings.num_problems or 0,
-        seed=settings.seed,
-        question_column=question,
-        answer_column=answer,
-        solution_column=solution,
-        id_column=identity,
-        malformed=settings.malformed,
-        quoting=settings.quoting,
-    )
-    chosen = _chosen(source.records, settings)
-    chat = chat_settings(settings.chat, settings.chat_options, settings.system_prompt)
-    asked = [_asked(each, settings.prompt, chat, info) for each in chosen]
+    problems = source.read()
+    chosen = _chosen(problems.records, source)
+    chat = chat_settings(prompts.chat, prompts.chat_options, prompts.system_prompt)
+    everything = [_asked(problem, prompts.prompt, chat, info) for problem in chosen]
     room = None if info.window is None else info.window - new_tokens
-    fitting = [each for each in asked if room is None or len(each.ids) <= room]
-    notes = [_described(source, len(chosen)), *source.notes]
-    if len(fitting) < len(asked):
-        notes.append(_too_long(asked, room or 0, new_tokens, info, settings.too_long))
-    named = {k: v for k, v in asdict(settings).items() if k not in ("problems", "columns", "malformed", "quoting")}
-    return ProblemSet(tuple(fitting), notes, {"problems": source.digest} | named)
+    fitting = [asked for asked in everything if room is None or len(asked.ids) <= room]
+    notes = [_described(problems, len(chosen)), *problems.notes]
+    if len(fitting) < len(everything):
+        notes.append(_too_long(everything, room or 0, new_tokens, info, prompts.too_long))
+    settings = {"problems": problems.digest, "num_problems": source.num_problems, "seed": source.seed}
+    return ProblemSet(tuple(fitting), notes, settings | asdict(prompts))
 
 
 def layer_sites(layers: Sequence[int] | None, info: ModelInfo, option: str) -> list[str]:
@@ -143,12 +158,12 @@ def pooling_window(stride: int, tokens: int, option: str) -> Window:
     return Window(stride, tokens)
 
 
-def _chosen(records: Sequence[ProblemRecord], settings: ProblemSettings) -> list[ProblemRecord]:
+def _chosen(records: Sequence[ProblemRecord], source: ProblemSource) -> list[ProblemRecord]:
     """`num_problems` drawn without replacement, in the source's order."""
-    number = settings.num_problems
+    number = source.num_problems
     if number is None or number >= len(records):
         return list(records)
-    picked = random.Random(f"problems/{settings.seed}").sample(range(len(records)), number)
+    picked = random.Random(f"problems/{source.seed}").sample(range(len(records)), number)
     return [records[i] for i in sorted(picked)]
 
 
@@ -165,14 +180,14 @@ def _described(source: Problems, chosen: int) -> str:
 
 
 def _too_long(asked: Sequence[Asked], room: int, new_tokens: int, info: ModelInfo, policy: str) -> str:
-    long = [each for each in asked if len(each.ids) > room]
-    shown = ", ".join(f"{each.problem.problem_id} ({len(each.ids)} tokens)" for each in long[:5])
+    long = [prompted for prompted in asked if len(prompted.ids) > room]
+    shown = ", ".join(f"{prompted.problem.problem_id} ({len(prompted.ids)} tokens)" for prompted in long[:5])
     more = f" and {len(long) - 5} more" if len(long) > 5 else ""
-    which = f"{len(long)} of {len(asked)} problems: {shown}{more}"
+    sentence = f"{len(long)} of {len(asked)} problems: {shown}{more}"
     if policy == "error" or len(long) == len(asked):
         raise UserError(
-            f"Too long for the model's window: {which}.\n{info.name} holds {info.window} tokens; {new_tokens} to "
+            f"Too long for the model's window: {sentence}.\n{info.name} holds {info.window} tokens; {new_tokens} to "
             f"generate leave {room} for a prompt. Nothing ran.\nNext: lower --max_new_tokens, or --too_long skip "
             f"leaves such problems out."
         )
-    return f"too long for the window, left out: {which}"
+    return f"too long for the window, left out: {sentence}"

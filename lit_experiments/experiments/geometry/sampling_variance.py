@@ -9,7 +9,7 @@ temperature 0 all completions are one; a few are decoded all the same, as a cont
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 from torch import Tensor
@@ -23,7 +23,7 @@ from lit_experiments.experiments.geometry.collector import (
     completion_values,
     problem_values,
 )
-from lit_experiments.experiments.geometry.problem_set import ProblemSettings, layer_sites
+from lit_experiments.experiments.geometry.problem_set import layer_sites
 from lit_experiments.lm.continuations import Continuations
 from lit_experiments.lm.pool import LatentPool, Pooled, Window
 from lit_experiments.lm.sampling import Sampling
@@ -42,16 +42,6 @@ class SamplingVarianceCollector(ProblemCollector):
     def __init__(
         self,
         spec: ModelSpec,
-        problems: str,
-        num_problems: int | None,
-        question_column: str | None,
-        answer_column: str | None,
-        solution_column: str | None,
-        id_column: str | None,
-        prompt: str,
-        chat_template: bool,
-        chat_options: dict[str, Any],
-        system_prompt: str | None,
         temperatures: list[float],
         completions: int,
         greedy_completions: int,
@@ -61,24 +51,11 @@ class SamplingVarianceCollector(ProblemCollector):
         token_checkpoints: list[int],
         latent_sampling_stride: int,
         keep_trajectories: bool,
-        seed: int,
-        too_long: Literal["error", "skip"],
-        malformed: Literal["stop", "skip"],
-        quoting: Literal["auto", "standard", "none"],
+        **kwargs: Any,
     ) -> None:
         """Checks the settings; reads nothing but the problems and the model's configuration and tokenizer.
 
         Args:
-            problems: JSONL, CSV or other data file, dataset folder, Hub id (NAME[@CONFIG][:SPLIT]), or "embedded".
-            num_problems: How many, drawn at random (generated, for "embedded"); null takes all.
-            question_column: Key or column of the question; null finds question or problem.
-            answer_column: Key or column of the final answer; null finds answer.
-            solution_column: Key or column of the worked solution; null finds solution.
-            id_column: Key or column of the id; null finds the usual ones.
-            prompt: Template with {question}.
-            chat_template: Put the prompt into the tokenizer's chat template.
-            chat_options: Options of the chat template, e.g. {enable_thinking: false}.
-            system_prompt: Text of a system turn in front of the prompt; null for none.
             temperatures: At which to sample; 0 is greedy.
             completions: How many of each problem at each temperature above 0, at least 2.
             greedy_completions: How many at temperature 0, all the same: a control whose variance must be 0.
@@ -88,30 +65,13 @@ class SamplingVarianceCollector(ProblemCollector):
             token_checkpoints: Lengths in generated tokens up to which latents are pooled; the last ends a completion.
             latent_sampling_stride: Every how many generated tokens a state is counted.
             keep_trajectories: Store every counted state too, not only their mean; large.
-            seed: Seed of the choice of problems and of all sampling.
-            too_long: What to do with problems that do not fit the model's window: error, or skip (and count).
-            malformed: At a malformed record: stop, or skip (and count).
-            quoting: Of CSV and TSV files: standard (quotes enclose fields), none (quotes belong to the text), or auto.
+            kwargs: Which problems, and how they are asked.
 
         Raises:
             UserError: settings that contradict each other.
         """
-        columns = (question_column, answer_column, solution_column, id_column)
-        chosen = ProblemSettings(
-            problems,
-            num_problems,
-            columns,
-            prompt,
-            chat_template,
-            seed,
-            too_long,
-            malformed,
-            quoting,
-            chat_options,
-            system_prompt,
-        )
         self._check(temperatures, completions, greedy_completions, token_checkpoints, latent_sampling_stride)
-        super().__init__(spec, chosen, token_checkpoints[-1])
+        super().__init__(spec, token_checkpoints[-1], **kwargs)
         self.samplings = {temperature: Sampling(temperature, top_p, top_k) for temperature in temperatures}
         self.completions, self.greedy_completions = completions, greedy_completions
         self.checkpoints, self.stride = token_checkpoints, latent_sampling_stride
@@ -123,16 +83,16 @@ class SamplingVarianceCollector(ProblemCollector):
         self._own |= {"latent_sampling_stride": latent_sampling_stride, "keep_trajectories": keep_trajectories}
 
     def samples(self) -> Sequence[Sample]:
-        found: list[Sample] = []
+        samples: list[Sample] = []
         for temperature in self.samplings:
             draws = self._draws(temperature)
-            for asked in self.asked:
-                tokens = (len(asked.ids) + self.new_tokens) * draws
+            for problem in self.asked:
+                tokens = (len(problem.ids) + self.new_tokens) * draws
                 lengths = {"generation": draws, "point": draws * (self.checkpoints[-1] // self.stride)}
-                payload = {"asked": asked, "temperature": temperature}
-                name, stage = f"{asked.problem.problem_id}/T{temperature:g}", f"T = {temperature:g}"
-                found.append(Sample(name, len(found), tokens, payload, lengths, stage=stage))
-        return found
+                payload = {"asked": problem, "temperature": temperature}
+                name, stage = f"{problem.problem.problem_id}/T{temperature:g}", f"T = {temperature:g}"
+                samples.append(Sample(name, len(samples), tokens, payload, lengths, stage=stage))
+        return samples
 
     def settings(self) -> dict[str, Any]:
         return {**super().settings(), **self._own, "sites": self.sites}
@@ -157,30 +117,30 @@ class SamplingVarianceCollector(ProblemCollector):
     def collect(self, batch: Sequence[Sample]) -> Records:
         temperature = batch[0].payload["temperature"]  # a batch is of one stage
         draws = self._draws(temperature)
-        asked = [sample.payload["asked"] for sample in batch]
+        problems = [sample.payload["asked"] for sample in batch]
         pool = LatentPool(self.sites, self.windows, self.keep_trajectories)
-        names = [each.problem.problem_id for each in asked]
-        drawn, pooled = self.complete(names, asked, draws, self.samplings[temperature], pool)
+        names = [problem.problem.problem_id for problem in problems]
+        continuations, pooled = self.complete(names, problems, draws, self.samplings[temperature], pool)
         rows = []
-        for number, (sample, each) in enumerate(zip(batch, asked, strict=True)):
+        for number, (sample, problem) in enumerate(zip(batch, problems, strict=True)):
             points = [[n for n, _ in path] for path in pool.trajectories[number * draws : (number + 1) * draws]]
             rows.append(
                 {
                     "sample_id": sample.sample_id,
                     "sample_index": sample.index,
-                    **problem_values(each),
+                    **problem_values(problem),
                     "temperature": temperature,
-                    **completion_values(self, drawn, number * draws, draws),
+                    **completion_values(self, continuations, number * draws, draws),
                     "trajectory_tokens": points if self.keep_trajectories else None,
                 }
             )
-        return self._records(rows, pooled.means[_first_alike(drawn, draws)], pooled, pool, draws)
+        return self._records(rows, pooled.means[_first_alike(continuations, draws)], pooled, pool, draws)
 
     def _records(
-        self, rows: list[dict[str, Any]], found: Tensor, pooled: Pooled, pool: LatentPool, draws: int
+        self, rows: list[dict[str, Any]], latents: Tensor, pooled: Pooled, pool: LatentPool, draws: int
     ) -> Records:
         # The mean of a completion that ended before a checkpoint is no latent of that length.
-        means = np.where(pooled.full[..., None, None], found, np.nan)
+        means = np.where(pooled.full[..., None, None], latents, np.nan)
         arrays = {
             "latents": means.transpose(2, 1, 0, 3).astype(np.float32),
             "pooled_tokens": pooled.counts.numpy().T.astype(np.int32),
@@ -213,14 +173,14 @@ class SamplingVarianceCollector(ProblemCollector):
             )
 
 
-def _first_alike(drawn: Continuations, draws: int) -> list[int]:
+def _first_alike(completions: Continuations, draws: int) -> list[int]:
     """For each completion, the first of its problem's with the same tokens, whose latent it shares.
 
     The same text has the same states; only rounding, which differs from row to row of a batch, would tell them apart,
     and a variance of 0 would come out as some tiny number.
     """
     seen: dict[tuple[int, ...], int] = {}
-    return [seen.setdefault((row // draws, *ids), row) for row, ids in enumerate(drawn.token_ids.tolist())]
+    return [seen.setdefault((row // draws, *ids), row) for row, ids in enumerate(completions.token_ids.tolist())]
 
 
 _LATENTS = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lit_experiments.experiments.geometry.runs import problem_statement
+from lit_experiments.experiments.geometry.statements import problem_statement
 from lit_experiments.experiments.geometry.variance_result import VarianceResult
 from lit_experiments.reports.blocks import (
     Cell,

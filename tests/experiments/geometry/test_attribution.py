@@ -11,9 +11,12 @@ import torch
 import stores
 from lit_experiments.cli import main
 from lit_experiments.errors import EXIT_DONE, EXIT_USER
+from lit_experiments.experiments.geometry.attribution_result import AttributionResult
 from lit_experiments.experiments.geometry.path_points import load_points
 from lit_experiments.lm.load import load
 from lit_experiments.lm.spec import ModelSpec
+from lit_experiments.plain import plain
+from lit_experiments.tasks.result_files import read_result
 from tests.toys import random_llama
 
 
@@ -70,7 +73,7 @@ def test_the_farthest_points_are_taken_and_their_difference_is_the_models(
 
 
 def test_the_report_sums_up_the_points(run: Path) -> None:
-    result = json.loads((run / "attribution" / "attribution.json").read_text())
+    result = json.loads((run / "attribution" / "result.json").read_text())
     rows = list(stores.open_store(run / "store").iter_rows())
     for layer in range(3):
         for part in ("layers", "attention", "mlp"):
@@ -79,6 +82,7 @@ def test_the_report_sums_up_the_points(run: Path) -> None:
     share = sum(row["frozen_mlp"].sum() for row in rows) / sum(row["difference"] for row in rows)
     assert result["shares"]["mlp"]["value"] == pytest.approx(share)
     assert result["largest_residual"] == pytest.approx(max(abs(row["residual"]) for row in rows))
+    assert plain(read_result(run / "attribution", AttributionResult)) == result
     assert (run / "attribution" / "report.html").exists()
 
 

@@ -13,9 +13,12 @@ import stores
 from lit_experiments.cli import main
 from lit_experiments.errors import EXIT_DONE, EXIT_FAILED, EXIT_USER
 from lit_experiments.experiments.geometry.answers import final_answer
+from lit_experiments.experiments.geometry.clustering_result import ClusteringResult
 from lit_experiments.lm.capture import exact_states
 from lit_experiments.lm.load import load
 from lit_experiments.lm.spec import ModelSpec
+from lit_experiments.plain import plain
+from lit_experiments.tasks.result_files import read_result
 from tests.collecting.conftest import content
 from tests.experiments.geometry.chat_server import Handler, Told, fails, says, serving
 from tests.tolerance import EMBEDDED, assert_close
@@ -32,8 +35,12 @@ def collect(run: Path, **options: Any) -> int:
 
 def analyze(run: Path, *options: str, code: int = EXIT_DONE) -> dict[str, Any]:
     assert main(["analyze", "--exp", "clustering", "--run", str(run), *QUICK, *options]) == code
-    path = run / "clustering" / "clustering.json"
-    return json.loads(path.read_text()) if path.exists() else {}
+    path = run / "clustering" / "result.json"
+    if not path.exists():
+        return {}
+    result = json.loads(path.read_text())
+    assert plain(read_result(path.parent, ClusteringResult)) == result
+    return result
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +93,7 @@ def test_only_right_completions_are_kept_and_all_are_counted(run: Path) -> None:
         kept += len(right)
     assert kept <= result["verdicts"]["correct"]
     assert "No judge was asked" in (run / "clustering" / "RESULTS.md").read_text()
-    assert {"clusters.png", "together.png", "report.html"} <= {p.name for p in (run / "clustering").iterdir()}
+    assert {"clusters.png", "together.png"} <= {p.name for p in (run / "clustering" / "figures").iterdir()}
 
 
 def test_latents_are_means_over_the_stored_texts(run: Path) -> None:
@@ -190,7 +197,7 @@ def test_no_right_completion_is_said_not_computed(tmp_path: Path, capsys: pytest
     text = (tmp_path / "run" / "clustering" / "RESULTS.md").read_text()
     assert "No completion is correct" in text
     assert result["verdicts"]["correct"] == 0
-    assert not list((tmp_path / "run" / "clustering").glob("*.png"))
+    assert not list((tmp_path / "run" / "clustering").rglob("*.png"))
     assert analyze(tmp_path / "run", "--keep=all")["problems_clustered"] == 3
 
 

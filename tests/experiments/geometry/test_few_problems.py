@@ -5,18 +5,23 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 
 from lit_experiments.cli import main
 from lit_experiments.errors import EXIT_DONE
+from lit_experiments.experiments.geometry.averages import problem_mean
 from lit_experiments.experiments.geometry.distinctness import BETWEEN, WITHIN, Shown, summarise
 from lit_experiments.experiments.geometry.judge import DIFFERENT, SAME, Comparison, Pair
-from lit_experiments.experiments.geometry.solved import Resampling
 from lit_experiments.experiments.geometry.variance_measures import verdict
-from lit_experiments.statistics import Estimate
+from lit_experiments.statistics import LEVEL, Estimate, GroupBootstrap
 from tests.intervals import check
 from tests.toys import random_llama
 
 FEW = [1, 2, 4, 5]
+
+
+def resampler(groups: ArrayLike) -> GroupBootstrap:
+    return GroupBootstrap(groups, resamples=200, level=LEVEL, seed=0)
 
 
 def do(verb: str, exp: str, run: Path, **options: Any) -> None:
@@ -59,7 +64,7 @@ def test_paths_and_attribution_over_few_problems(problems: int, llama: Path, tmp
 def test_a_mean_over_few_problems(problems: int) -> None:
     """What the distances to oracles and the clusters are shown with; problems without a value do not count."""
     values = [*np.arange(problems, dtype=float), np.nan, np.nan]
-    found = Resampling(200, 0).mean(values)
+    found = problem_mean(values, resampler)
     assert (found.n, found.value) == (problems, np.mean(range(problems)))
     assert found.has_interval == (problems >= 5)
 
@@ -72,10 +77,10 @@ def test_a_judge_asked_about_few_problems_on_one_side() -> None:
     """30 problems with pairs between clusters, 3 with pairs within one: their difference rests on 3."""
     pairs = [judged(BETWEEN, p, DIFFERENT if p % 3 else SAME) for p in range(30)]
     pairs += [judged(WITHIN, p, SAME) for p in range(3)]
-    found = summarise(*zip(*pairs, strict=True), Resampling(200, 0))  # type: ignore[arg-type]
-    assert found["between"].has_interval
-    assert found["within"].no_interval == found["distinctness"].no_interval == "3 groups"
-    assert found["distinctness"].value == pytest.approx(2 / 3)
+    found = summarise(*zip(*pairs, strict=True), "somebody", resampler)  # type: ignore[arg-type]
+    assert found.between.has_interval
+    assert found.within.no_interval == found.distinctness.no_interval == "3 groups"
+    assert found.distinctness.value == pytest.approx(2 / 3)
 
 
 def test_growth_in_words() -> None:

@@ -118,8 +118,8 @@ def test_both_orders_are_asked_at_temperature_zero_and_a_second_run_asks_nothing
         assert other.requests == 2
     shown = [prompt[: prompt.index("\n\n")] for prompt in told.prompts[:2]]
     question = "Problem: How many {apples}?\n"
-    assert shown[0] == f"{question}First: {pair.one}\nSecond: {pair.other}"
-    assert shown[1] == f"{question}First: {pair.other}\nSecond: {pair.one}"
+    assert shown[0] == f"{question}First: {pair.first}\nSecond: {pair.second}"
+    assert shown[1] == f"{question}First: {pair.second}\nSecond: {pair.first}"
     for body, headers in zip(told.bodies, told.headers, strict=True):
         assert (body["temperature"], body["model"], body["path"]) == (0, "tiny/judge", "/v1/chat/completions")
         assert headers["Authorization"] == f"Bearer {KEY}"

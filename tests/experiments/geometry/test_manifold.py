@@ -14,6 +14,7 @@ import stores
 from lit_experiments.cli import main
 from lit_experiments.errors import EXIT_DONE, EXIT_USER
 from lit_experiments.experiments.geometry.manifold_measures import per_problem, slopes
+from lit_experiments.experiments.geometry.manifold_result import ManifoldResult
 from lit_experiments.experiments.geometry.oracle import Oracle, oracle_latents, oracle_tokens
 from lit_experiments.experiments.geometry.problem_set import Asked
 from lit_experiments.lm.decode import Decoder
@@ -23,7 +24,9 @@ from lit_experiments.lm.noise import StreamKey
 from lit_experiments.lm.pool import LatentPool, Window
 from lit_experiments.lm.sampling import Sampling
 from lit_experiments.lm.spec import ModelSpec
+from lit_experiments.plain import plain
 from lit_experiments.sources.problems import ProblemRecord, read_problems
+from lit_experiments.tasks.result_files import read_result
 from tests.collecting.conftest import content
 from tests.tolerance import assert_close
 from tests.toys import random_llama
@@ -36,7 +39,8 @@ def collect(run: Path, **options: Any) -> int:
 
 def analyze(run: Path) -> dict[str, Any]:
     assert main(["analyze", "--exp", "manifold", "--run", str(run), "--bootstraps=100"]) == EXIT_DONE
-    found: dict[str, Any] = json.loads((run / "manifold" / "manifold.json").read_text())
+    found: dict[str, Any] = json.loads((run / "manifold" / "result.json").read_text())
+    assert plain(read_result(run / "manifold", ManifoldResult)) == found
     return found
 
 
@@ -130,7 +134,7 @@ def test_a_longer_beginning_keeps_completions_nearer(run: Path) -> None:
         assert drift["curves"]["free"][0][0]["value"] > drift["curves"]["forced, all"][0][0]["value"]
     text = (run / "manifold" / "RESULTS.md").read_text()
     assert "Drift at" in text
-    assert {"distances.png", "drift.png"} <= {p.name for p in (run / "manifold").iterdir()}
+    assert {"distances.png", "drift.png"} <= {p.name for p in (run / "manifold" / "figures").iterdir()}
 
 
 def test_a_model_that_follows_its_oracle_lies_on_it(tmp_path: Path) -> None:

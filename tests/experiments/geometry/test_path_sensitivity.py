@@ -16,11 +16,13 @@ from lit_experiments.embedded.arithmetic import boxed_answer
 from lit_experiments.errors import EXIT_DONE, EXIT_USER, UserError
 from lit_experiments.experiments.geometry.path_branches import wordless_tokens
 from lit_experiments.experiments.geometry.path_points import load_points
+from lit_experiments.experiments.geometry.path_result import PathResult
 from lit_experiments.experiments.geometry.path_windows import parting, window_lengths, window_strides
 from lit_experiments.lm.capture import exact_states
 from lit_experiments.lm.info import read_info
 from lit_experiments.lm.load import load
 from lit_experiments.lm.spec import ModelSpec
+from lit_experiments.tasks.result_files import read_result
 from tests.collecting.conftest import content
 from tests.tolerance import assert_close
 from tests.toys import bigram_model, random_llama
@@ -188,6 +190,8 @@ def test_points_are_written_ranked_and_read_back(run: Path) -> None:
         assert point.by_layer == pytest.approx(row["relative_distance"][:, k].tolist(), nan_ok=True)
         assert (point.window, point.stride) == (row["window"][k], row["window_stride"][k])
     assert raw["ranked_by"] == "resid_post.2"
+    result = read_result(run / "path_sensitivity", PathResult)
+    assert [p.position for p in result.ranked] == [p.position for p in ranked]
     assert (run / "path_sensitivity" / "report.html").exists()
 
 

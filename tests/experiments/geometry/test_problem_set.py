@@ -6,24 +6,28 @@ from dataclasses import replace
 import pytest
 
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.geometry.problem_set import ProblemSettings, layer_sites, read_problem_set
+from lit_experiments.experiments.geometry.problem_set import (
+    ProblemSource,
+    PromptSettings,
+    layer_sites,
+    read_problem_set,
+)
 from lit_experiments.lm.errors import ModelError
 from lit_experiments.lm.info import read_info
 from lit_experiments.lm.spec import ModelSpec
 from lit_experiments.sources.problems import read_problems
 
 INFO = read_info(ModelSpec("embedded", None, None, "float32", "auto"))
-SETTINGS = ProblemSettings(
+SOURCE = ProblemSource(
     problems="embedded",
     num_problems=6,
     columns=(None, None, None, None),
-    prompt="Problem: {question} Solution:",
-    chat=False,
     seed=0,
-    too_long="error",
     malformed="stop",
     quoting="auto",
 )
+PROMPTS = PromptSettings(prompt="Problem: {question} Solution:", chat=False, too_long="error")
+SKIPPING = replace(PROMPTS, too_long="skip")
 
 
 @pytest.fixture
@@ -35,38 +39,38 @@ def gsm8k(tmp_path):
         for i in range(10)
     ]
     path.write_text("\n".join(map(json.dumps, lines)))
-    return replace(SETTINGS, problems=str(path), num_problems=None)
+    return replace(SOURCE, problems=str(path), num_problems=None)
 
 
 def test_the_template_is_what_the_embedded_model_was_trained_on():
-    asked = read_problem_set(SETTINGS, INFO, 100).asked
+    asked = read_problem_set(SOURCE, PROMPTS, INFO, 100).asked
     records = read_problems("embedded", generated=6, seed=0).records
     assert [each.prompt for each in asked] == [record.prompt for record in records]
     assert [INFO.tokens.encode(record.prompt) for record in records] == [each.ids for each in asked]
 
 
 def test_problems_of_a_file_are_drawn_in_order_and_by_the_seed(gsm8k):
-    everything = read_problem_set(gsm8k, INFO, 10)
+    everything = read_problem_set(gsm8k, PROMPTS, INFO, 10)
     assert [each.problem.answer for each in everything.asked] == [str(i) for i in range(10)]
-    drawn = read_problem_set(replace(gsm8k, num_problems=4), INFO, 10)
+    drawn = read_problem_set(replace(gsm8k, num_problems=4), PROMPTS, INFO, 10)
     places = [each.problem.place for each in drawn.asked]
     assert places == sorted(places)
     assert len(set(places)) == 4
-    again = read_problem_set(replace(gsm8k, num_problems=4, seed=1), INFO, 10)
+    again = read_problem_set(replace(gsm8k, num_problems=4, seed=1), PROMPTS, INFO, 10)
     assert [each.problem.place for each in again.asked] != places
     assert everything.settings != drawn.settings
 
 
 def test_what_does_not_fit_the_window_is_an_error_or_left_out_and_counted(gsm8k):
-    lengths = [len(each.ids) for each in read_problem_set(gsm8k, INFO, 1).asked]
+    lengths = [len(each.ids) for each in read_problem_set(gsm8k, PROMPTS, INFO, 1).asked]
     new_tokens = INFO.window - lengths[6]
     with pytest.raises(UserError, match=r"3 of 10 problems: (?s:line-000008 .*)Next: lower --max_new_tokens"):
-        read_problem_set(gsm8k, INFO, new_tokens)
-    left = read_problem_set(replace(gsm8k, too_long="skip"), INFO, new_tokens)
+        read_problem_set(gsm8k, PROMPTS, INFO, new_tokens)
+    left = read_problem_set(gsm8k, SKIPPING, INFO, new_tokens)
     assert len(left.asked) == 7
     assert "left out: 3 of 10" in left.notes[-1]
     with pytest.raises(UserError, match="10 of 10"):
-        read_problem_set(replace(gsm8k, too_long="skip"), INFO, INFO.window)
+        read_problem_set(gsm8k, SKIPPING, INFO, INFO.window)
 
 
 @pytest.mark.parametrize(
@@ -82,12 +86,12 @@ def test_what_does_not_fit_the_window_is_an_error_or_left_out_and_counted(gsm8k)
 )
 def test_settings_that_cannot_be_are_refused(change, message):
     with pytest.raises(UserError, match=message):
-        replace(SETTINGS, **change)
+        replace(PROMPTS if "prompt" in change else SOURCE, **change)
 
 
 def test_a_chat_template_must_be_there():
     with pytest.raises(ModelError, match="no chat template"):
-        read_problem_set(replace(SETTINGS, chat=True), INFO, 10)
+        read_problem_set(SOURCE, replace(PROMPTS, chat=True), INFO, 10)
 
 
 def test_layers():

@@ -1,0 +1,69 @@
+"""Sentences, verdicts and texts that several pages of the study share. Does not know: what was computed."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from lit_experiments.experiments.geometry.answers import CORRECT, NO_ANSWER, VERDICTS
+from lit_experiments.reports.blocks import Verdict
+from lit_experiments.statistics import Estimate
+
+Tone = Literal["for", "against"]
+
+
+def problem_statement(number: int) -> str:
+    """How many problems there are, and what follows from a single one."""
+    return "1 problem: intervals are over problems, so there are none." if number == 1 else f"{number} problems."
+
+
+def certainty(level: float) -> str:
+    """How intervals come about, and where there are none."""
+    return (
+        f"Intervals are {level:.0%}, from a bootstrap over problems: they say what other problems of this kind would "
+        "give, not what another model or prompt would. Where there are too few problems, the number stands alone."
+    )
+
+
+def verdict_sentence(verdicts: dict[str, int]) -> str:
+    """How many completions there are of each verdict."""
+    counted = ", ".join(f"{verdicts[verdict]} {verdict}" for verdict in VERDICTS)
+    return f"{sum(verdicts.values())} completions: {counted} (compared by math-verify)."
+
+
+def without_answers(verdicts: dict[str, int]) -> list[str]:
+    """What follows where nothing is correct, and where nothing even answers."""
+    total, sentences = sum(verdicts.values()), []
+    if not verdicts[CORRECT]:
+        sentences.append("No completion is correct, so nothing can be said of correct ones.")
+    if total and verdicts[NO_ANSWER] == total:
+        sentences.append(
+            "An answer is what stands in \\boxed{} or behind ####; where the model does not write it so by itself, the "
+            "prompt has to ask for it (--prompt)."
+        )
+    return sentences
+
+
+def held_against(
+    estimate: Estimate, reference: float, above: tuple[str, Tone], below: tuple[str, Tone], neither: str = "not shown"
+) -> Verdict:
+    """The verdict on which side of `reference` an interval lies: `above`, `below`, or `neither` where it holds it."""
+    if math.isnan(estimate.value):
+        return Verdict("no value", "void")
+    side = estimate.side_of(reference)
+    if not side:
+        return Verdict(neither if estimate.has_interval else "without interval", "open", estimate)
+    word, tone = above if side > 0 else below
+    return Verdict(word, tone, estimate)
+
+
+def visible(token: str) -> str:
+    """A token for a figure: spaces, line ends and what has no glyph become visible."""
+    shown = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in token.replace("\n", "↵"))
+    return shown.replace(" ", "␣") or "∅"
+
+
+def shortened(text: str, most: int) -> str:
+    """A text on one line, of at most so many characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else f"{line[:most]}..."
