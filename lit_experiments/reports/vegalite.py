@@ -253,7 +253,7 @@ def _name_axis(title: str, names: Any) -> Spec:
 
 
 def _number_axis(title: str, nice: bool = True) -> Spec:
-    return {"type": "quantitative", "title": title, "axis": {"format": "~g"}, "scale": {"zero": False, "nice": nice}}
+    return {"type": "quantitative", "title": title, "scale": {"zero": False, "nice": nice}}
 
 
 def _domain(bounds: tuple[float | None, float | None]) -> Spec:
