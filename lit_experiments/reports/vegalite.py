@@ -114,25 +114,38 @@ def _(figure: Heatmap) -> Spec:
         largest = max((abs(r[figure.value]) for r in records(figure) if r[figure.value] is not None), default=0) or 1
         scale = {"scheme": "blueorange", "domain": [-largest, largest]}  # equal colours on both sides are equal sizes
     panels = []
+    fields = {"x": figure.x, "y": figure.y, "value": figure.value}  # names with quotes are no names of fields
     for title in figure.panels:
-        values = [r for r in records(figure) if r["panel"] == title]
+        values = [{k: r[name] for k, name in fields.items()} for r in records(figure) if r["panel"] == title]
         if figure.scale == "log":
-            values = [r for r in values if (r[figure.value] or 0) > 0]
-        x, y = _name_axis(figure.x, figure.columns), _name_axis(figure.y, figure.rows)
+            values = [r for r in values if (r["value"] or 0) > 0]
+        x, y = _name_axis(figure.x, figure.columns) | {"field": "x"}, _name_axis(figure.y, figure.rows) | {"field": "y"}
         y["axis"] = y["axis"] | {"labelAngle": 0}
-        x["field"], y["field"] = _field(figure.x), _field(figure.y)
-        color = {"field": _field(figure.value), "type": "quantitative", "title": figure.value, "scale": scale}
-        tip = [_text_tip(figure.y), _text_tip(figure.x), {"field": _field(figure.value), **_TIP}]
+        color = {"field": "value", "type": "quantitative", "title": figure.value, "scale": scale}
+        tip: list[Spec] = [{"field": k, "type": "nominal", "title": fields[k]} for k in ("y", "x")]
+        tip.append({"field": "value", "title": figure.value, **_TIP})
         layers: list[Spec] = [{"mark": "rect", "encoding": {"x": x, "y": y, "color": color, "tooltip": tip}}]
         if figure.shown:
-            text = {"field": _field(figure.value), "type": "quantitative", "format": ".2~g"}
-            mark = {"type": "text", "fontSize": 9, "color": "white", "stroke": "black", "strokeWidth": 0.4}
-            layers.append({"mark": mark, "encoding": {"x": x, "y": y, "text": text}})
+            text = {"field": "value", "type": "quantitative", "format": ".3~g"}
+            encoding = {"x": x, "y": y, "text": text, "color": _ink(figure)}
+            layers.append({"mark": {"type": "text", "fontSize": 10}, "encoding": encoding})
         panel = _panel(title, layers, values)
         panel["width"] = max(200, min(640, 44 * len(figure.columns)))
         panel["height"] = max(120, min(760, 20 * len(figure.rows)))
         panels.append(panel)
     return _page(panels, shared={"color": "shared"})
+
+
+def _ink(figure: Heatmap) -> Spec:
+    """The colour of numbers in the cells: black on bright ones, white on dark ones."""
+    values = [r[figure.value] for r in records(figure) if r[figure.value] is not None]
+    known = [value for value in values if value > 0 or figure.scale != "log"] or [1.0]
+    low, high = min(known), max(known)
+    if figure.scale == "diverging":
+        dark = 0.6 * max(abs(low), abs(high))
+        return {"condition": {"test": f"abs(datum.value) > {dark!r}", "value": "white"}, "value": "black"}
+    bright = low * (high / low) ** 0.6 if figure.scale == "log" else low + 0.6 * (high - low)
+    return {"condition": {"test": f"datum.value > {bright!r}", "value": "black"}, "value": "white"}
 
 
 @specification.register

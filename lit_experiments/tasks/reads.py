@@ -14,12 +14,14 @@ class Reads:
     """A task's input.
 
     experiment: the collection's name, as in `collect --exp NAME`. needs: fields and columns that the task uses.
-    versions: of the collection's code (`version` of its Collector) that the task understands; None: any.
+    versions: of the collection's code (`version` of its Collector) that the task understands; None: any. empty: whether
+    a store without rows can be read too.
     """
 
     experiment: str
     needs: tuple[str, ...] = ()
     versions: tuple[int, ...] | None = None
+    empty: bool = False
 
     def open(self, run: Path) -> Store:
         """The store of a run.
@@ -39,7 +41,7 @@ class Reads:
                 f"{store.path} was collected by version {version} of {self.experiment}; this reads version {known}."
                 f"{self.next}"
             )
-        if not len(store):
+        if not len(store) and not self.empty:
             raise UserError(f"{store.path} holds no row yet.{self.next}")
         return store
 

@@ -196,7 +196,7 @@ BAD: list[tuple[str, ...]] = [
     ("train --exp tempnorm_ridge --run nowhere", "nowhere", "no store"),
     ("train --exp tempnorm_ridge --run damaged", "damaged"),
     ("analyze --exp prefill_dynamics --run gs://bucket/run", "gs://bucket/run", "URL"),
-    (A, "no store of study 2"),
+    (A, "no store of prefill_dynamics"),
     # --- the Trainer's flags
     (f"{C} --trainer.x '[1'", "--trainer.x", "no such argument"),
     (f"{C} --trainer.loger csv", "loger", 'Did you mean "logger"'),

@@ -7,7 +7,7 @@ should disagree about the word's tag, in the same proportions.
     python collect.py --exp pos_tokens                     states of every labelled word of a treebank
     python train.py --exp pos_probe                        a probe per layer, baseline, control task, calibration
     python collect.py --exp pos_resample                   prefixes where the probe is unsure, continued 96 times each
-    lit-experiments analyze --exp pos_ambiguity            the continuations' tags beside the probe's probabilities
+    lit-experiments analyze --exp pos_ambiguity            the continuations' tags next to the probe's probabilities
     lit-experiments run pos                                all four
     lit-experiments export runs/pos-resample --format jsonl --out prefixes.jsonl.zst
 """

@@ -22,10 +22,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from lit_experiments.statistics import Estimate, GroupBootstrap
-from lit_experiments.statistics.calibration import Reliability, reliability
+from lit_experiments.statistics.calibration import reliability
 from lit_experiments.statistics.divergence import cross_entropy, entropy, jensen_shannon, miller_madow, normalised
 from lit_experiments.statistics.scores import RankCorrelation, spearman
 
@@ -55,6 +55,7 @@ class Agreement:
     divergence, loss, ambiguity, uncertainty: means over prefixes, nats (uncertainty: the forecasts' own entropy).
     share: explained. entropies: Spearman correlation of a forecast's entropy with the ambiguity. calibration_error:
     per prefix, probability by which the forecasts of a bin miss the shares found there, summed over the tags.
+    reliability: by bins of the forecasts: edges, weight, mean confidence, share that came true (NaN where empty).
     """
 
     divergence: Estimate
@@ -64,26 +65,26 @@ class Agreement:
     share: Estimate
     entropies: Estimate
     calibration_error: Estimate
-    reliability: Reliability
+    reliability: dict[str, list[float]]
 
 
 @dataclass(frozen=True)
 class Shuffled:
-    """The same numbers of shuffled pairings, [permutation] each, and how many pairs each had on average."""
+    """The same numbers of shuffled pairings, [permutation], and how many pairs a pairing had on average."""
 
-    divergence: Floats
-    share: Floats
-    entropies: Floats
-    calibration_error: Floats
+    divergence: list[float]
+    share: list[float]
+    entropies: list[float]
+    calibration_error: list[float]
     pairs: float
 
 
 def terms(forecast: Floats, counts: Ints) -> Terms:
     """forecast [prefix, K], counts [prefix, K]."""
-    found = normalised(counts)
+    shares = normalised(counts)
     return Terms(
-        jensen_shannon(forecast, found),
-        cross_entropy(found, forecast),
+        jensen_shannon(forecast, shares),
+        cross_entropy(shares, forecast),
         miller_madow(counts),
         entropy(forecast),
     )
@@ -91,11 +92,12 @@ def terms(forecast: Floats, counts: Ints) -> Terms:
 
 def agreement(forecast: Floats, counts: Ints, boot: GroupBootstrap, bins: int) -> Agreement:
     """boot: over the documents of the prefixes."""
-    each = terms(forecast, counts)
+    real = terms(forecast, counts)
     ones = np.ones(len(counts))
-    columns = [each.divergence, each.loss, each.ambiguity, each.uncertainty]
+    columns = [real.divergence, real.loss, real.ambiguity, real.uncertainty]
     means = boot.from_sums(np.stack([boot.sums(np.stack([c, ones], 1)) for c in columns], 1), _ratio)
-    share = boot.from_sums(boot.sums(np.stack([each.ambiguity, each.loss], 1)), _ratio).item()
+    share = boot.from_sums(boot.sums(np.stack([real.ambiguity, real.loss], 1)), _ratio).item()
+    table = reliability(forecast.ravel(), normalised(counts).ravel(), bins)
     gaps = boot.sums(np.concatenate([_gaps(forecast, counts, bins), ones[:, None]], 1))
     return Agreement(
         divergence=means[0],
@@ -103,23 +105,23 @@ def agreement(forecast: Floats, counts: Ints, boot: GroupBootstrap, bins: int) -
         ambiguity=means[2],
         uncertainty=means[3],
         share=share,
-        entropies=boot.from_counts(RankCorrelation(each.uncertainty, each.ambiguity, boot.unit_of_row)),
+        entropies=boot.from_counts(RankCorrelation(real.uncertainty, real.ambiguity, boot.unit_of_row)),
         calibration_error=boot.from_sums(gaps, _calibration_error).item(),
-        reliability=reliability(forecast.ravel(), normalised(counts).ravel(), bins),
+        reliability={name: values.tolist() for name, values in vars(table).items()},
     )
 
 
 def shuffled(forecast: Floats, counts: Ints, groups: Ints, permutations: int, bins: int, seed: int) -> Shuffled:
     """Pairs forecasts with the draws of other prefixes, never of the same document; groups: [prefix] document."""
-    rng, found, pairs = np.random.default_rng([seed, 1]), [], 0
+    rng, numbers, pairs = np.random.default_rng([seed, 1]), [], 0
     for _ in range(permutations):
         order = rng.permutation(len(counts))
         apart = groups != groups[order]
         p, c = forecast[apart], counts[order[apart]]
         pairs += len(p)
-        found.append(_point(p, c, bins) if len(p) > 1 else np.full(4, np.nan))
-    table = np.array(found).reshape(permutations, 4)
-    return Shuffled(table[:, 0], table[:, 1], table[:, 2], table[:, 3], pairs / permutations)
+        numbers.append(_point(p, c, bins) if len(p) > 1 else np.full(4, np.nan))
+    divergence, share, entropies, error = np.array(numbers).reshape(permutations, 4).T.tolist()
+    return Shuffled(divergence, share, entropies, error, pairs / permutations)
 
 
 def sampling_floor(forecast: Floats, counts: Ints, simulations: int, seed: int) -> Floats:
@@ -129,9 +131,10 @@ def sampling_floor(forecast: Floats, counts: Ints, simulations: int, seed: int) 
     return np.array([jensen_shannon(p, normalised(rng.multinomial(draws, p))).mean() for _ in range(simulations)])
 
 
-def better_than(real: float, control: Floats, lower: bool) -> float:
+def better_than(real: float, control: ArrayLike, lower: bool) -> float:
     """(1 + permutations at least as good as the real value) / (1 + permutations); NaN without any."""
-    known = control[np.isfinite(control)]
+    values = np.asarray(control, np.float64)
+    known = values[np.isfinite(values)]
     if not len(known) or not np.isfinite(real):
         return float("nan")
     as_good = (known <= real) if lower else (known >= real)
@@ -139,11 +142,11 @@ def better_than(real: float, control: Floats, lower: bool) -> float:
 
 
 def _point(forecast: Floats, counts: Ints, bins: int) -> Floats:
-    each = terms(forecast, counts)
+    real = terms(forecast, counts)
     sums = np.append(_gaps(forecast, counts, bins).sum(0), len(counts))
-    share = each.ambiguity.sum() / each.loss.sum()
-    correlation = spearman(each.uncertainty, each.ambiguity)
-    return np.array([each.divergence.mean(), share, correlation, float(_calibration_error(sums))])
+    share = real.ambiguity.sum() / real.loss.sum()
+    correlation = spearman(real.uncertainty, real.ambiguity)
+    return np.array([real.divergence.mean(), share, correlation, float(_calibration_error(sums))])
 
 
 def _gaps(forecast: Floats, counts: Ints, bins: int) -> Floats:

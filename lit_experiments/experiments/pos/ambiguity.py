@@ -6,11 +6,11 @@ sides, count. If the probe is unsure because the language is, the counts follow 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.pos.agreement import (
@@ -21,7 +21,8 @@ from lit_experiments.experiments.pos.agreement import (
     shuffled,
     terms,
 )
-from lit_experiments.experiments.pos.ambiguity_report import write_nothing, write_report
+from lit_experiments.experiments.pos.ambiguity_page import ambiguity_page
+from lit_experiments.experiments.pos.ambiguity_result import AmbiguityResult, Dots, Generation, PValues
 from lit_experiments.experiments.pos.candidates import open_tokens
 from lit_experiments.experiments.pos.groups import Place, groups_of, origin, too_few
 from lit_experiments.experiments.pos.outcomes import Outcomes, tag_outcomes
@@ -29,96 +30,126 @@ from lit_experiments.experiments.pos.prefixes import Prefixes, extremes, listed,
 from lit_experiments.experiments.pos.tagger import CRF, CrfSettings, Tagger, crf_tagger, other_tagger, tagger_accuracy
 from lit_experiments.experiments.pos.types import TypeTable
 from lit_experiments.plain import write_json
-from lit_experiments.ranges import above, at_least, seeds
+from lit_experiments.ranges import above, at_least
+from lit_experiments.reports.blocks import Page
 from lit_experiments.sources.treebank import Treebank, read_treebank
-from lit_experiments.statistics import GroupBootstrap
-from stores import Store, open_store
+from lit_experiments.statistics import LEVEL, Estimate
+from lit_experiments.tasks.reads import Reads
+from lit_experiments.tasks.source import is_demonstration
+from lit_experiments.tasks.task import AnalyzeTask, Opened
+from stores import Store
 
-READS = "pos_resample"
-LEVEL = 0.95
 TAGGERS = "pos_taggers"  # folder in the run where trained taggers are kept
-Floats = NDArray[np.float64]
+_NEEDS = ("probe_probs", "completions", "true_label", "doc_from")
+_GENERATION = ("num_samples", "temperature", "top_p", "max_new_tokens", "seed", "conf_thresh", "part", "order")
 
 
-class PosAmbiguity:
-    """Reads a `pos_resample` store; writes metrics, figures, every prefix's numbers and a report."""
+@dataclass(frozen=True)
+class _Tagged:
+    """The store's rows, their treebank, and what the tagger makes of their continuations."""
 
-    reads: ClassVar[str] = READS
+    rows: list[dict[str, Any]]
+    bank: Treebank
+    tagger: Tagger
+    outcomes: Outcomes
+    classes: list[str]
 
-    def __init__(
-        self,
-        tagger: str,
-        treebank: str | None,
-        extended: Literal["exclude", "tag"],
-        min_draws: int,
-        type_weight: float,
-        crf_c1: float,
-        crf_c2: float,
-        crf_iterations: int,
-        permutations: int,
-        simulations: int,
-        bootstraps: int,
-        bins: int,
-        examples: int,
-        seed: int,
-    ) -> None:
-        """Checks the settings.
 
-        Args:
-            tagger: crf (trained on the treebank's training part), spacy:MODEL or stanza:LANGUAGE.
-            treebank: The treebank that the prefixes are from; null takes the one that pos_tokens read.
-            extended: Draws that go on with the target word itself ("book" + "s"): exclude (and count), or tag the
-                longer word.
-            min_draws: A prefix needs so many usable draws to count.
-            type_weight: How many words of its type the distribution over all words counts for in the type's prior.
-            crf_c1: Weight of the CRF's L1 penalty.
-            crf_c2: Weight of the CRF's L2 penalty.
-            crf_iterations: Steps of the CRF's training at most.
-            permutations: Shuffled pairings, as a control.
-            simulations: Draws from the probe's own probabilities, to see what sampling alone does.
-            bootstraps: Resamples of the bootstrap over documents (over sentences where there are too few documents).
-            bins: Bins of probability for calibration.
-            examples: Most and least explained prefixes to show, so many each.
-            seed: Seed of pairings, simulations and bootstrap.
-        """
-        at_least(1, min_draws=min_draws, permutations=permutations, simulations=simulations)
-        at_least(1, bootstraps=bootstraps, bins=bins, crf_iterations=crf_iterations)
-        at_least(0, crf_c1=crf_c1, crf_c2=crf_c2, examples=examples)
-        above(0, type_weight=type_weight)
-        seeds(seed=seed)
-        self.tagger, self.treebank, self.extended, self.min_draws = tagger, treebank, extended, min_draws
-        self.type_weight, self.crf = type_weight, CrfSettings(crf_c1, crf_c2, crf_iterations)
-        self.permutations, self.simulations, self.bootstraps = permutations, simulations, bootstraps
-        self.bins, self.examples, self.seed = bins, examples, seed
+@dataclass(frozen=True, kw_only=True)
+class PosAmbiguity(AnalyzeTask[AmbiguityResult]):
+    """Agreement of the probe's probabilities with the tags of the model's continuations, prefix by prefix.
 
-    def identity(self, run: Path) -> dict[str, Any]:
-        """What the results follow from.
+    The bootstrap is over documents, over sentences where there are too few documents.
+
+    Args:
+        tagger: crf (trained on the treebank's training part), spacy:MODEL or stanza:LANGUAGE.
+        treebank: The treebank that the prefixes are from; null takes the one that pos_tokens read.
+        extended: Draws that go on with the target word itself ("book" + "s"): exclude (and count), or tag the
+            longer word.
+        min_draws: A prefix needs so many usable draws to count.
+        type_weight: How many words of its type the distribution over all words counts for in the type's prior.
+        crf_c1: Weight of the CRF's L1 penalty.
+        crf_c2: Weight of the CRF's L2 penalty.
+        crf_iterations: Steps of the CRF's training at most.
+        permutations: Shuffled pairings, as a control.
+        simulations: Draws from the probe's own probabilities, to see what sampling alone does.
+        bins: Bins of probability for calibration.
+        examples: Most and least explained prefixes to show, so many each.
+    """
+
+    tagger: str
+    treebank: str | None
+    extended: Literal["exclude", "tag"]
+    min_draws: int
+    type_weight: float
+    crf_c1: float
+    crf_c2: float
+    crf_iterations: int
+    permutations: int
+    simulations: int
+    bins: int
+    examples: int
+
+    reads: ClassVar[Reads] = Reads("pos_resample", _NEEDS, empty=True)
+    result_type: ClassVar[type] = AmbiguityResult
+
+    def check(self) -> None:
+        """Raises UserError for settings out of range."""
+        at_least(1, min_draws=self.min_draws, permutations=self.permutations, simulations=self.simulations)
+        at_least(1, bins=self.bins, crf_iterations=self.crf_iterations)
+        at_least(0, crf_c1=self.crf_c1, crf_c2=self.crf_c2, examples=self.examples)
+        above(0, type_weight=self.type_weight)
+
+    def result(self, data: Opened) -> AmbiguityResult:
+        """Tags the continuations, and compares their tags with the probe's probabilities.
 
         Raises:
-            UserError: the store is none of resampled prefixes.
+            UserError: no treebank or another one than the prefixes', or no such tagger.
         """
-        store = _open(run)
-        settings = {key: value for key, value in vars(self).items() if key != "crf"} | {"crf": vars(self.crf)}
-        return {"store": store.fingerprint, "rows": len(store), "settings": settings}
-
-    def run(self, run: Path, out: Path, trainer: dict[str, Any], checkpoint: str | None) -> str:
-        """Tags, compares, writes everything into `out`; returns the tables and where the page is."""
-        store = _open(run)
-        if not len(store):
-            return write_nothing(out, store)
-        bank = self._treebank(store)
-        tagger = self._tagger(bank, run)
-        rows = store.table().to_pylist()
+        if not len(data.store):
+            return self._nothing(data)
+        bank = self._treebank(data.store)
+        tagger = self._tagger(bank, data.run)
+        rows = data.store.table().to_pylist()
         sentences = {f"{s.split}/{s.sent_id}": s for s in bank.sentences}
         outcomes = tag_outcomes(rows, sentences, tagger, self.extended)
-        prefixes = self._prefixes(store, rows, outcomes, bank)
-        metrics = self._setting(store, rows, outcomes, prefixes, tagger, bank)
-        if len(prefixes.rows):
-            metrics |= self._compare(prefixes, metrics)
-        write_json(out / "prefixes.json", listed(prefixes, metrics["classes"], outcomes))
-        text = write_report(out, metrics, store)
-        write_json(out / "metrics.json", metrics)
-        return text
+        tagged = _Tagged(rows, bank, tagger, outcomes, list(data.setting("classes")))
+        prefixes = self._prefixes(tagged)
+        compared = self._compare(prefixes) if prefixes.rows else _NOT_COMPARED
+        real = terms(prefixes.forecast, prefixes.counts)
+        every = listed(prefixes, real, tagged.classes, outcomes)
+        return AmbiguityResult(**self._setting(data), **self._counts(tagged, prefixes), **compared, listed=every)
+
+    def page(self, result: AmbiguityResult, data: Opened) -> Page:
+        """What came out, and the most and least explained prefixes."""
+        return ambiguity_page(result, is_demonstration(data.store))
+
+    def write(self, result: AmbiguityResult, data: Opened) -> None:
+        """Writes every prefix's numbers."""
+        write_json(data.out / "prefixes.json", result.listed)
+
+    def _nothing(self, data: Opened) -> AmbiguityResult:
+        """The result of a store without prefixes."""
+        none = groups_of([])
+        return AmbiguityResult(
+            **self._setting(data),
+            **_NOT_COMPARED,
+            tagger="none was needed",
+            tagger_test=None,
+            tagger_on_targets=Estimate.undefined(0, LEVEL),
+            prefixes=0,
+            prefixes_used=0,
+            documents=0,
+            documents_from=origin([]),
+            unit=none.unit,
+            groups=str(none),
+            too_few=[],
+            draws=0,
+            extended_share=float("nan"),
+            outside_share=float("nan"),
+            usable_draws=float("nan"),
+            listed=[],
+        )
 
     def _treebank(self, store: Store) -> Treebank:
         """The treebank of the prefixes. Raises UserError where another one, or none, is found."""
@@ -141,45 +172,49 @@ class PosAmbiguity:
                 f"{bank.name} has no training part to train the CRF on; it has: {', '.join(bank.splits)}.\n"
                 "Next: name a tagger that is trained already: --tagger spacy:MODEL or --tagger stanza:LANGUAGE"
             )
-        return crf_tagger(bank.split("train"), bank.digest, self.crf, run / TAGGERS)
+        settings = CrfSettings(self.crf_c1, self.crf_c2, self.crf_iterations)
+        return crf_tagger(bank.split("train"), bank.digest, settings, run / TAGGERS)
 
-    def _prefixes(self, store: Store, rows: list[dict[str, Any]], outcomes: Outcomes, bank: Treebank) -> Prefixes:
-        classes = store.fingerprint["settings"]["classes"]
-        counts = np.zeros((len(rows), len(classes)), np.int64)
+    def _prefixes(self, tagged: _Tagged) -> Prefixes:
+        classes, outcomes = tagged.classes, tagged.outcomes
+        counts = np.zeros((len(tagged.rows), len(classes)), np.int64)
         for tag, column in zip(outcomes.tags, outcomes.counts.T, strict=True):
             if tag in classes:
                 counts[:, classes.index(tag)] = column
         kept = np.flatnonzero(counts.sum(1) >= self.min_draws)
-        chosen = [rows[at] for at in kept]
-        words = [word for s in bank.sentences if s.split == "train" for word in s.words if word.upos in classes]
+        chosen = [tagged.rows[line] for line in kept]
+        words = [word for s in tagged.bank.sentences if s.split == "train" for word in s.words if word.upos in classes]
         codes = np.array([classes.index(word.upos) for word in words], np.int64)
         table = TypeTable.of([word.form for word in words], codes, len(classes))
         forecast = np.array([row["probe_probs"] for row in chosen]).reshape(len(chosen), len(classes))
         prior = table.prior([row["word"] for row in chosen], self.type_weight)
-        groups = groups_of(_places(chosen))
-        return Prefixes(forecast, prior, counts[kept], groups, chosen, kept)
+        return Prefixes(forecast, prior, counts[kept], groups_of(_places(chosen)), chosen, kept)
 
-    def _setting(
-        self,
-        store: Store,
-        rows: list[dict[str, Any]],
-        outcomes: Outcomes,
-        prefixes: Prefixes,
-        tagger: Tagger,
-        bank: Treebank,
-    ) -> dict[str, Any]:
+    def _setting(self, data: Opened) -> dict[str, Any]:
+        """The fields of the result that are set, not found."""
+        return {
+            "classes": list(data.setting("classes")),
+            "layer": data.setting("layer"),
+            "generation": Generation(**{name: data.setting(name) for name in _GENERATION}),
+            "extended": self.extended,
+            "min_draws": self.min_draws,
+            "interval_level": LEVEL,
+            "permutations": self.permutations,
+            "bins": self.bins,
+            "type_weight": self.type_weight,
+        }
+
+    def _counts(self, tagged: _Tagged, prefixes: Prefixes) -> dict[str, Any]:
+        """The fields of the result on the tagger, and on which prefixes and draws count."""
+        rows, outcomes, bank = tagged.rows, tagged.outcomes, tagged.bank
         usable = outcomes.counts.sum()
-        inside = sum(outcomes.counts[:, at].sum() for at, tag in enumerate(outcomes.tags) if tag in _classes(store))
+        inside = sum(outcomes.counts[:, k].sum() for k, tag in enumerate(outcomes.tags) if tag in tagged.classes)
         gold = np.array([row["true_label"] == tag for row, tag in zip(rows, outcomes.gold, strict=True)], np.float64)
-        boot = self._boot(groups_of(_places(rows)).names)
         test = bank.split("test") if "test" in bank.splits else ()
         return {
-            "classes": _classes(store),
-            "layer": store.fingerprint["settings"]["layer"],
-            "generation": {k: store.fingerprint["settings"][k] for k in _GENERATION},
-            "tagger": tagger.name,
-            "tagger_test": tagger_accuracy(tagger, test, self._boot) if test else None,
-            "tagger_on_targets": mean_estimate(gold, boot),
+            "tagger": tagged.tagger.name,
+            "tagger_test": tagger_accuracy(tagged.tagger, test, self.resampler) if test else None,
+            "tagger_on_targets": mean_estimate(gold, self.resampler(groups_of(_places(rows)).names)),
             "prefixes": len(rows),
             "prefixes_used": len(prefixes.rows),
             "documents": prefixes.groups.documents,
@@ -188,65 +223,43 @@ class PosAmbiguity:
             "groups": str(prefixes.groups),
             "too_few": too_few({"prefixes": prefixes.groups}),
             "draws": outcomes.draws,
-            "extended": self.extended,
             "extended_share": float(outcomes.extended.sum() / (len(rows) * outcomes.draws)),
             "outside_share": float((usable - inside) / usable) if usable else float("nan"),
-            "usable_draws": float(prefixes.counts.sum(1).mean()) if len(prefixes.rows) else float("nan"),
-            "min_draws": self.min_draws,
-            "interval_level": LEVEL,
-            "permutations": self.permutations,
-            "bins": self.bins,
-            "type_weight": self.type_weight,
+            "usable_draws": float(prefixes.counts.sum(1).mean()) if prefixes.rows else float("nan"),
         }
 
-    def _compare(self, prefixes: Prefixes, metrics: dict[str, Any]) -> dict[str, Any]:
-        boot = self._boot(prefixes.groups.names)
+    def _compare(self, prefixes: Prefixes) -> dict[str, Any]:
+        """The fields of the result that compare forecasts with draws."""
+        boot = self.resampler(prefixes.groups.names)
         codes = np.unique(prefixes.groups.names, return_inverse=True)[1].reshape(-1)
-        forecasts = {"probe": prefixes.forecast, "prior": prefixes.prior}
-        found = {name: agreement(f, prefixes.counts, boot, self.bins) for name, f in forecasts.items()}
+        probe, prior = (agreement(f, prefixes.counts, boot, self.bins) for f in (prefixes.forecast, prefixes.prior))
         control = shuffled(prefixes.forecast, prefixes.counts, codes, self.permutations, self.bins, self.seed)
-        own = found["probe"]
-        real, prior = terms(prefixes.forecast, prefixes.counts), terms(prefixes.prior, prefixes.counts)
+        real, by_type = (terms(forecast, prefixes.counts) for forecast in (prefixes.forecast, prefixes.prior))
+        lower = {"divergence": True, "share": False, "entropies": False, "calibration_error": True}
+        p = {
+            name: better_than(getattr(probe, name).value, getattr(control, name), is_lower)
+            for name, is_lower in lower.items()
+        }
         return {
-            **found,
+            "probe": probe,
+            "prior": prior,
             "shuffled": control,
-            "p": {
-                "divergence": better_than(own.divergence.value, control.divergence, lower=True),
-                "share": better_than(own.share.value, control.share, lower=False),
-                "entropies": better_than(own.entropies.value, control.entropies, lower=False),
-                "calibration_error": better_than(own.calibration_error.value, control.calibration_error, lower=True),
-            },
-            "floor": sampling_floor(prefixes.forecast, prefixes.counts, self.simulations, self.seed),
-            "below_prior": mean_estimate(real.divergence - prior.divergence, boot),
+            "p": PValues(**p),
+            "floor": sampling_floor(prefixes.forecast, prefixes.counts, self.simulations, self.seed).tolist(),
+            "below_prior": mean_estimate(real.divergence - by_type.divergence, boot),
             "marked": marked(prefixes, real, boot),
-            "scatter": {"uncertainty": real.uncertainty, "ambiguity": real.ambiguity, "divergence": real.divergence},
+            "scatter": Dots(real.uncertainty.tolist(), real.ambiguity.tolist(), real.divergence.tolist()),
             "shown": extremes(prefixes, real, self.examples),
         }
 
-    def _boot(self, groups: NDArray[np.str_]) -> GroupBootstrap:
-        return GroupBootstrap(groups, resamples=self.bootstraps, level=LEVEL, seed=self.seed)
 
-
-_GENERATION = ("num_samples", "temperature", "top_p", "max_new_tokens", "seed", "conf_thresh", "part", "order")
-
-
-def _open(run: Path) -> Store:
-    store = open_store(run / "store")
-    missing = {"probe_probs", "completions", "true_label", "doc_from"} - set(store.column_names)
-    if missing:
-        raise UserError(
-            f"{store.path} is no store of {READS}: it lacks {', '.join(sorted(missing))}.\n"
-            f"Next: python collect.py --exp {READS}, or point --run at such a run."
-        )
-    return store
+_NOT_COMPARED: dict[str, Any] = dict.fromkeys(
+    ("probe", "prior", "shuffled", "p", "floor", "below_prior", "marked", "scatter", "shown")
+)
 
 
 def _places(rows: list[dict[str, Any]]) -> list[Place]:
     return [Place(row["part"], row["doc_id"], row["doc_from"], row["sent_id"]) for row in rows]
-
-
-def _classes(store: Store) -> list[str]:
-    return list(store.fingerprint["settings"]["classes"])
 
 
 def _recorded(store: Store) -> tuple[str, str]:

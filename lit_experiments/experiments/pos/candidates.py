@@ -64,7 +64,7 @@ def check_states(words: Words, model: dict[str, Any]) -> None:
         differing = ", ".join(sorted(key for key in stored | model if stored.get(key) != model.get(key)))
         raise UserError(
             f"The states in {words.store.path} are another model's: {differing} differ.\n"
-            f"Next: continue with that model, or collect states of this one: python collect.py --exp {READS}"
+            f"Next: continue with that model, or collect states of this one: python collect.py --exp {READS.experiment}"
         )
 
 
@@ -104,8 +104,9 @@ def open_tokens(folder: Path, tokens: str | None) -> Words:
     holding = [parent for parent in folder.absolute().parents if (parent / "store" / "store.json").exists()]
     if not holding:
         raise UserError(
-            f"No run of {READS} holds {folder.absolute()}.\nNext: name the run whose states are to be scanned with "
-            f"--tokens, or make both: python collect.py --exp {READS}, python train.py --exp pos_probe"
+            f"No run of {READS.experiment} holds {folder.absolute()}.\n"
+            "Next: name the run whose states are to be scanned with --tokens, or make both: "
+            f"python collect.py --exp {READS.experiment}, python train.py --exp pos_probe"
         )
     return open_words(holding[0])
 

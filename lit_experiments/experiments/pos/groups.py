@@ -74,7 +74,7 @@ def origin(documents: Iterable[tuple[str, str]]) -> str:
 
 def too_few(groups: Mapping[str, Groups]) -> list[str]:
     """What a report has to say where sentences stand in for documents, by the name of the part; nothing elsewhere."""
-    scarce = ", ".join(f"{name} {each.documents}" for name, each in groups.items() if each.scarce)
+    scarce = ", ".join(f"{name} {part.documents}" for name, part in groups.items() if part.scarce)
     if not scarce:
         return []
     return [

@@ -41,17 +41,19 @@ class Outcomes:
 def tag_outcomes(rows: Sequence[dict[str, Any]], sentences: dict[str, Sentence], tagger: Tagger, mode: str) -> Outcomes:
     """Of the rows of a `pos_resample` store; sentences by part and id ("validation/s1"); mode one of `EXTENDED`."""
     wanted: dict[tuple[str, ...], int] = {}
-    asked: list[list[tuple[int, int] | None]] = []
+    questions: list[list[tuple[int, int] | None]] = []
     for row in rows:
         before = before_target(row, sentences)
-        asked.append([_ask(before, row["word"], text, wanted, mode) for text in row["completions"]])
+        questions.append([_ask(before, row["word"], text, wanted, mode) for text in row["completions"]])
     tagged = tagger.tag(list(wanted))
-    found = [[None if ask is None else tagged[ask[0]][ask[1]] for ask in asks] for asks in asked]
-    tags = tuple(sorted({tag for each in found for tag in each if tag is not None}))
-    counts = np.array([[each.count(tag) for tag in tags] for each in found], np.int64).reshape(len(rows), len(tags))
+    tags_of_draws = [[None if ask is None else tagged[ask[0]][ask[1]] for ask in asks] for asks in questions]
+    tags = tuple(sorted({tag for of_prefix in tags_of_draws for tag in of_prefix if tag is not None}))
+    counts = np.array([[of_prefix.count(tag) for tag in tags] for of_prefix in tags_of_draws], np.int64).reshape(
+        len(rows), len(tags)
+    )
     extended = np.array([sum(continued(r["word"], t).extended for t in r["completions"]) for r in rows], np.int64)
     draws = len(rows[0]["completions"]) if rows else 0
-    return Outcomes(tags, counts, extended, draws, _examples(rows, found), gold_tags(rows, sentences, tagger))
+    return Outcomes(tags, counts, extended, draws, _examples(rows, tags_of_draws), gold_tags(rows, sentences, tagger))
 
 
 def before_target(row: dict[str, Any], sentences: dict[str, Sentence]) -> list[str]:
@@ -62,9 +64,9 @@ def before_target(row: dict[str, Any], sentences: dict[str, Sentence]) -> list[s
 
 def gold_tags(rows: Sequence[dict[str, Any]], sentences: dict[str, Sentence], tagger: Tagger) -> list[str]:
     """The tagger's tag of each target word in the sentence that the treebank has."""
-    own = [sentences[f"{row['part']}/{row['sent_id']}"] for row in rows]
-    tags = tagger.tag([[word.form for word in sentence.words] for sentence in own])
-    return [found[row["word_id"] - 1] for row, found in zip(rows, tags, strict=True)]
+    complete = [sentences[f"{row['part']}/{row['sent_id']}"] for row in rows]
+    tags = tagger.tag([[word.form for word in sentence.words] for sentence in complete])
+    return [of_sentence[row["word_id"] - 1] for row, of_sentence in zip(rows, tags, strict=True)]
 
 
 def _ask(
@@ -78,9 +80,9 @@ def _ask(
     return wanted.setdefault(words, len(wanted)), len(before)
 
 
-def _examples(rows: Sequence[dict[str, Any]], found: list[list[str | None]]) -> list[dict[str, str]]:
+def _examples(rows: Sequence[dict[str, Any]], tags_of_draws: list[list[str | None]]) -> list[dict[str, str]]:
     out: list[dict[str, str]] = []
-    for row, tags in zip(rows, found, strict=True):
+    for row, tags in zip(rows, tags_of_draws, strict=True):
         first: dict[str, str] = {}
         for text, tag in zip(row["completions"], tags, strict=True):
             if tag is not None:

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lit_experiments.experiments.pos.agreement import Terms, terms
+from lit_experiments.experiments.pos.agreement import Terms
 from lit_experiments.experiments.pos.groups import Groups
 from lit_experiments.experiments.pos.outcomes import Outcomes
-from lit_experiments.statistics import GroupBootstrap
+from lit_experiments.statistics import Estimate, GroupBootstrap
 
 Floats = NDArray[np.float64]
 
@@ -34,20 +34,53 @@ class Prefixes:
     kept: NDArray[np.int64]
 
 
-def marked(prefixes: Prefixes, real: Terms, boot: GroupBootstrap) -> dict[str, Any] | None:
+@dataclass(frozen=True)
+class Marked:
+    """Means over some of the prefixes: entropy of the probe, of the continuations' tags, divergence (nats), share
+    explained."""
+
+    prefixes: int
+    uncertainty: Estimate
+    ambiguity: Estimate
+    divergence: Estimate
+    share: Estimate
+
+
+@dataclass(frozen=True)
+class PrefixNumbers:
+    """One prefix. probe: probabilities of 0.005 or more; draws: by tag; extended: draws in which the word goes on;
+    divergence, uncertainty, ambiguity, loss, share: see `agreement`; completions: the first one that gave each tag."""
+
+    sample_id: str
+    prefix: str
+    word: str
+    true_label: str
+    probe: dict[str, float]
+    draws: dict[str, int]
+    extended: int
+    divergence: float
+    uncertainty: float
+    ambiguity: float
+    loss: float
+    share: float
+    completions: dict[str, str]
+
+
+def marked(prefixes: Prefixes, real: Terms, boot: GroupBootstrap) -> dict[str, Marked] | None:
     """Uncertainty and ambiguity of words that the treebank marks as open to the left, and of the others."""
     marks = np.array([bool(row["left_ambiguous"]) for row in prefixes.rows])
     if not marks.any():
         return None
-    out = {}
-    for name, mask in (("marked", marks), ("not marked", ~marks)):
-        weight = mask.astype(np.float64)
-        columns = {"uncertainty": real.uncertainty, "ambiguity": real.ambiguity, "divergence": real.divergence}
-        sums = {key: boot.sums(np.stack([value * weight, weight], 1)) for key, value in columns.items()}
-        sums["share"] = boot.sums(np.stack([real.ambiguity * weight, real.loss * weight], 1))
-        means = {key: boot.from_sums(value, lambda s: s[..., 0] / s[..., 1]).item() for key, value in sums.items()}
-        out[name] = {"prefixes": int(mask.sum())} | means
-    return out
+    return {name: _marked(mask, real, boot) for name, mask in (("marked", marks), ("not marked", ~marks))}
+
+
+def _marked(mask: NDArray[np.bool_], real: Terms, boot: GroupBootstrap) -> Marked:
+    weight = mask.astype(np.float64)
+    columns = {"uncertainty": real.uncertainty, "ambiguity": real.ambiguity, "divergence": real.divergence}
+    sums = {key: boot.sums(np.stack([value * weight, weight], 1)) for key, value in columns.items()}
+    sums["share"] = boot.sums(np.stack([real.ambiguity * weight, real.loss * weight], 1))
+    means = {key: boot.from_sums(value, lambda s: s[..., 0] / s[..., 1]).item() for key, value in sums.items()}
+    return Marked(int(mask.sum()), **means)
 
 
 def extremes(prefixes: Prefixes, real: Terms, count: int) -> dict[str, list[int]]:
@@ -57,24 +90,21 @@ def extremes(prefixes: Prefixes, real: Terms, count: int) -> dict[str, list[int]
     return {"most": order[:half].tolist(), "least": order[::-1][:half].tolist()}
 
 
-def listed(prefixes: Prefixes, classes: list[str], outcomes: Outcomes) -> list[dict[str, Any]]:
+def listed(prefixes: Prefixes, real: Terms, classes: list[str], outcomes: Outcomes) -> list[PrefixNumbers]:
     """Every prefix's numbers, in the order of the store."""
-    real = terms(prefixes.forecast, prefixes.counts)
+    names = ("divergence", "uncertainty", "ambiguity", "loss", "share")
+    values = {name: getattr(real, name).tolist() for name in names}
     return [
-        {
-            "sample_id": row["sample_id"],
-            "prefix": row["prefix_text"],
-            "word": row["word"],
-            "true_label": row["true_label"],
-            "probe": {tag: float(p) for tag, p in zip(classes, prefixes.forecast[at], strict=True) if p >= 0.005},
-            "draws": {tag: int(n) for tag, n in zip(classes, prefixes.counts[at], strict=True) if n},
-            "extended": int(outcomes.extended[prefixes.kept[at]]),
-            "divergence": float(real.divergence[at]),
-            "uncertainty": float(real.uncertainty[at]),
-            "ambiguity": float(real.ambiguity[at]),
-            "loss": float(real.loss[at]),
-            "share": float(real.share[at]),
-            "completions": outcomes.examples[prefixes.kept[at]],
-        }
-        for at, row in enumerate(prefixes.rows)
+        PrefixNumbers(
+            sample_id=row["sample_id"],
+            prefix=row["prefix_text"],
+            word=row["word"],
+            true_label=row["true_label"],
+            probe={tag: float(p) for tag, p in zip(classes, prefixes.forecast[place], strict=True) if p >= 0.005},
+            draws={tag: int(n) for tag, n in zip(classes, prefixes.counts[place], strict=True) if n},
+            extended=int(outcomes.extended[prefixes.kept[place]]),
+            **{name: values[name][place] for name in names},
+            completions=outcomes.examples[prefixes.kept[place]],
+        )
+        for place, row in enumerate(prefixes.rows)
     ]

@@ -31,8 +31,8 @@ class TagProbe(Protocol):
 
 def probabilities(probe: TagProbe, words: Words, lines: Ints) -> Floats:
     """[line, K] of the words on these lines, from the states of the probe's layer."""
-    found = [
+    parts = [
         probe.predict_proba(words.states(lines[start : start + _ROWS], probe.layer))
         for start in range(0, len(lines), _ROWS)
     ]
-    return np.concatenate([np.zeros((0, len(probe.classes))), *found])
+    return np.concatenate([np.zeros((0, len(probe.classes))), *parts])

@@ -72,13 +72,13 @@ def crf_tagger(sentences: Sequence[Sentence], digest: str, settings: CrfSettings
 
     digest: of the treebank. A kept model whose bytes are not those that were written is trained again.
     """
-    about = {"treebank": digest, "sentences": len(sentences), "features": _VERSION, **vars(settings)}
-    key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
+    recipe = {"treebank": digest, "sentences": len(sentences), "features": _VERSION, **vars(settings)}
+    key = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:16]
     model, note = folder / f"crf-{key}.crfsuite", folder / f"crf-{key}.json"
     if not (model.exists() and note.exists() and json.loads(note.read_text()).get("sha256") == _hash(model)):
         folder.mkdir(parents=True, exist_ok=True)
         _train(sentences, settings, model)
-        write_json(note, about | {"sha256": _hash(model)})
+        write_json(note, recipe | {"sha256": _hash(model)})
     return CrfTagger(model)
 
 
@@ -147,11 +147,11 @@ class StanzaTagger:
         return self._name
 
     def tag(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
-        found: list[list[str]] = []
+        tags: list[list[str]] = []
         for start in range(0, len(sentences), _BATCH):
             part = [list(words) for words in sentences[start : start + _BATCH]]
-            found += [[word.upos for word in sentence.words] for sentence in self._pipeline(part).sentences]
-        return found
+            tags += [[word.upos for word in sentence.words] for sentence in self._pipeline(part).sentences]
+        return tags
 
 
 def other_tagger(name: str) -> Tagger:
@@ -189,8 +189,8 @@ def tagger_accuracy(
     tags = tagger.tag([[word.form for word in sentence.words] for sentence in sentences])
     pairs = [
         (Place(sentence.split, sentence.doc_id, sentence.doc_from, sentence.sent_id), tag == word.upos)
-        for sentence, found in zip(sentences, tags, strict=True)
-        for word, tag in zip(sentence.words, found, strict=True)
+        for sentence, of_sentence in zip(sentences, tags, strict=True)
+        for word, tag in zip(sentence.words, of_sentence, strict=True)
         if word.upos != UNTAGGED
     ]
     right = np.array([hit for _, hit in pairs], np.float64)

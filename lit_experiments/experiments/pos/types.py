@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Forms = Sequence[str] | NDArray[np.str_]
 
 
 @dataclass(frozen=True)
@@ -27,23 +28,23 @@ class TypeTable:
     overall: Floats
 
     @classmethod
-    def of(cls, forms: Sequence[str], codes: Codes, classes: int) -> TypeTable:
+    def of(cls, forms: Forms, codes: Codes, classes: int) -> TypeTable:
         """From training words."""
         names, type_of = np.unique(np.asarray(forms, str), return_inverse=True)
         table = np.zeros((len(names), classes))
         np.add.at(table, (type_of, codes), 1.0)
         return cls(dict(zip(names.tolist(), table, strict=True)), table.sum(0))
 
-    def seen(self, forms: Sequence[str]) -> NDArray[np.bool_]:
+    def seen(self, forms: Forms) -> NDArray[np.bool_]:
         """[word] whether training has the type."""
         return np.array([form in self.counts for form in forms], bool)
 
-    def commonest(self, forms: Sequence[str]) -> Codes:
+    def commonest(self, forms: Forms) -> Codes:
         """[word] the type's commonest tag, the overall commonest for types that training lacks."""
         default = int(self.overall.argmax())
         return np.array([int(self.counts[f].argmax()) if f in self.counts else default for f in forms], np.int64)
 
-    def prior(self, forms: Sequence[str], weight: float) -> Floats:
+    def prior(self, forms: Forms, weight: float) -> Floats:
         """[word, K] (counts + weight * overall shares) / (n + weight): the type's distribution, drawn towards that of
         all words as if `weight` more words of the type had been seen (a Dirichlet prior's posterior mean).
         """
@@ -53,7 +54,7 @@ class TypeTable:
         return (counts + weight * shares) / (counts.sum(1, keepdims=True) + weight)
 
 
-def control_codes(forms: Sequence[str], train: NDArray[np.bool_], shares: Floats, seed: int) -> Codes:
+def control_codes(forms: Forms, train: NDArray[np.bool_], shares: Floats, seed: int) -> Codes:
     """[word] the control task of Hewitt and Liang (2019): a random tag per type, drawn from the training words' shares.
 
     A pure function of seed and form, but that types which only other parts have get one of the tags that came up among

@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.pos.groups import Place
-from stores import Store, open_store
+from lit_experiments.tasks.reads import Reads
+from stores import Store
 
-READS = "pos_tokens"
 FIELD = "resid_post"
 _PER_WORD = ["forms", "upos", "xpos", "word_ids", "positions", "char_starts", "char_ends", "left_ambiguous"]
 _NAMES = ["form", "upos", "xpos", "word_id", "position", "char_start", "char_end", "left_ambiguous"]
 _PER_SENTENCE = ["part", "doc_id", "doc_from", "sent_id"]
+READS = Reads("pos_tokens", (FIELD, *_PER_SENTENCE, *_PER_WORD))
 
 
 @dataclass(frozen=True)
@@ -59,13 +60,13 @@ class Words:
 
     def of_part(self, part: str) -> NDArray[np.int64]:
         """Line numbers of a part's words. Raises UserError, naming those there are, if it has none."""
-        found = np.flatnonzero((self.table["part"] == part).to_numpy())
-        if not len(found):
+        lines = np.flatnonzero((self.table["part"] == part).to_numpy())
+        if not len(lines):
             raise UserError(
                 f'{self.store.path} has no labelled word of part "{part}"; it has: {", ".join(self.parts)}.\n'
                 "Next: name one of these, or collect a treebank that has that part."
             )
-        return found
+        return lines
 
     def states(self, lines: NDArray[np.int64], layer: str) -> NDArray[np.float64]:
         """[word, hidden] of these lines. Raises UserError for a layer that the store does not hold."""
@@ -73,7 +74,8 @@ class Words:
         if layer not in names:
             raise UserError(
                 f"{self.store.path} holds no states of {layer}; it has: {', '.join(names)}.\n"
-                f"Next: collect them: python collect.py --exp {READS} --sites '[{layer}]' --run ANOTHER_FOLDER"
+                f"Next: collect them: python collect.py --exp {READS.experiment} --sites '[{layer}]' "
+                "--run ANOTHER_FOLDER"
             )
         return np.asarray(self.store[FIELD].gather(lines, layer=names.index(layer)), np.float64)
 
@@ -82,17 +84,15 @@ def open_words(run: Path) -> Words:
     """The words of a run of `pos_tokens`.
 
     Raises:
-        UserError: the folder holds no store, or another study's.
+        UserError: the folder holds no store, another study's, or an empty one.
     """
-    next_step = f"\nNext: python collect.py --exp {READS}, or point at such a run."
     if not (run / "store" / "store.json").exists():
-        raise UserError(f"{run.absolute()} holds no store of labelled words.{next_step}")
-    store = open_store(run / "store")
-    missing = {*_PER_WORD, *_PER_SENTENCE} - set(store.column_names)
-    if FIELD not in {field.name for field in store.schema.fields} or missing:
-        raise UserError(
-            f"{store.path} is no store of {READS}: it lacks {', '.join(sorted(missing)) or FIELD}.{next_step}"
-        )
+        raise UserError(f"{run.absolute()} holds no store of labelled words.{READS.next}")
+    return words_of(READS.open(run))
+
+
+def words_of(store: Store) -> Words:
+    """The words of a store of `pos_tokens` that is open already."""
     return Words(store, _flat(store))
 
 
@@ -101,8 +101,8 @@ def _flat(store: Store) -> pd.DataFrame:
     counts = np.array([len(tags) for tags in columns["upos"]], np.int64)
     row = np.repeat(np.arange(len(counts)), counts)
     entry = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
-    about: dict[str, Any] = {"row": row, "entry": entry}
-    about |= {name: np.asarray(columns[name], object)[row] for name in _PER_SENTENCE}
+    table: dict[str, Any] = {"row": row, "entry": entry}
+    table |= {name: np.asarray(columns[name], object)[row] for name in _PER_SENTENCE}
     for name, column in zip(_NAMES, _PER_WORD, strict=True):
-        about[name] = [value for values in columns[column] for value in values]
-    return pd.DataFrame(about)
+        table[name] = [value for values in columns[column] for value in values]
+    return pd.DataFrame(table)

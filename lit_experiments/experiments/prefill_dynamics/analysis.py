@@ -6,11 +6,12 @@ compares the readers.
 
     lit-experiments analyze --exp prefill_dynamics --run runs/prefill_dynamics
 
-Writes perplexity.json, activation_metrics.json, correlation.json, figures, RESULTS.md and report.html.
+Writes perplexity.json, activation_metrics.json and correlation.json next to result.json and the page.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -28,10 +29,12 @@ from lit_experiments.experiments.prefill_dynamics.contrasts import (
     by_condition,
     contrast,
 )
-from lit_experiments.experiments.prefill_dynamics.findings import Findings
-from lit_experiments.experiments.prefill_dynamics.formulas import METRICS, metrics
+from lit_experiments.experiments.prefill_dynamics.findings import Endings, Example, Findings, NormPath, Row, headline
+from lit_experiments.experiments.prefill_dynamics.formulas import metrics
 from lit_experiments.experiments.prefill_dynamics.interpretation import interpretation
-from lit_experiments.experiments.prefill_dynamics.levels import condition_levels, perplexity
+from lit_experiments.experiments.prefill_dynamics.levels import condition_levels
+from lit_experiments.experiments.prefill_dynamics.openings import Counts
+from lit_experiments.experiments.prefill_dynamics.page import dynamics_page
 from lit_experiments.experiments.prefill_dynamics.readers import (
     Reader,
     Sides,
@@ -40,18 +43,20 @@ from lit_experiments.experiments.prefill_dynamics.readers import (
     side_names,
 )
 from lit_experiments.experiments.prefill_dynamics.repetition import ORDERS, distinct, loops
-from lit_experiments.experiments.prefill_dynamics.report import write_report
 from lit_experiments.experiments.prefill_dynamics.surprise import (
     moving_tokens,
     text_correlations,
     token_correlations,
 )
-from lit_experiments.experiments.prefill_dynamics.trajectories import READS, Trajectory, open_dynamics, trajectories
+from lit_experiments.experiments.prefill_dynamics.trajectories import READS, Trajectory, trajectories
 from lit_experiments.plain import write_json
-from lit_experiments.ranges import at_least, seeds
+from lit_experiments.ranges import at_least
+from lit_experiments.reports.blocks import Page
+from lit_experiments.statistics import LEVEL
+from lit_experiments.tasks.reads import Reads
+from lit_experiments.tasks.source import is_demonstration
+from lit_experiments.tasks.task import AnalyzeTask, Opened
 from stores import Store
-
-LEVEL = 0.95
 
 
 @dataclass(frozen=True)
@@ -71,93 +76,94 @@ class _Run:
         return self.store.schema.to_json()["fields"]
 
 
-class PrefillDynamics:
-    """Reads stores of study 2; writes metrics, figures and a report into the run's results folder."""
+@dataclass(frozen=True, kw_only=True)
+class PrefillDynamics(AnalyzeTask[Findings]):
+    """Movement of the states under every condition, paired by paragraph, and its relation to surprise.
 
-    reads: ClassVar[str] = READS
+    Args:
+        readers: Runs in which other models read the same texts; null takes all such runs next to this one.
+        pairs: Which conditions are compared, e.g. '[[human, model], [model-temp07, model-temp1]]'; a difference is
+            the first minus the second. A condition as another reader read it has that run's folder behind an @:
+            '[[human, human@wiki-xl]]'. Null compares human with each other condition and greedy text with sampled.
+        cut: Compare the two texts of a pair over the length of the shorter one, since length alone shifts means;
+            false makes the full length the main result. Both are always computed.
+        sink_factor: A token whose norm exceeds this many times its layer's median is a sink.
+        top_tokens: How many of the tokens that move most are listed per condition.
+        block_mb: States read at a time, in megabytes.
+    """
 
-    def __init__(
-        self,
-        readers: list[str] | None,
-        pairs: list[list[str]] | None,
-        cut: bool,
-        sink_factor: float,
-        top_tokens: int,
-        bootstraps: int,
-        block_mb: float,
-        seed: int,
-    ) -> None:
-        """Checks the settings.
+    readers: list[str] | None
+    pairs: list[list[str]] | None
+    cut: bool
+    sink_factor: float
+    top_tokens: int
+    block_mb: float
 
-        Args:
-            readers: Runs in which other models read the same texts; null takes all such runs beside this one.
-            pairs: Which conditions are compared, e.g. '[[human, model], [model-temp07, model-temp1]]'; a difference is
-                the first minus the second. A condition as another reader read it has that run's folder behind an @:
-                '[[human, human@wiki-xl]]'. Null compares human with each other condition and greedy text with sampled.
-            cut: Compare the two texts of a pair over the length of the shorter one, since length alone shifts means;
-                false makes the full length the main result. Both are always computed.
-            sink_factor: A token whose norm exceeds this many times its layer's median is a sink.
-            top_tokens: How many of the tokens that move most are listed per condition.
-            bootstraps: Resamples of the bootstrap over paragraphs.
-            block_mb: States read at a time, in megabytes.
-            seed: Seed of the bootstrap.
-        """
-        at_least(1, sink_factor=sink_factor, top_tokens=top_tokens, bootstraps=bootstraps)
-        at_least(1e-3, block_mb=block_mb)
-        seeds(seed=seed)
-        self.readers, self.pairs = readers, pairs
-        self.cut, self.sink_factor, self.top_tokens = cut, sink_factor, top_tokens
-        self.bootstraps, self.block_mb, self.seed = bootstraps, block_mb, seed
+    reads: ClassVar[Reads] = READS
+    result_type: ClassVar[type] = Findings
+
+    def check(self) -> None:
+        """Raises UserError for settings below their least."""
+        at_least(1, sink_factor=self.sink_factor, top_tokens=self.top_tokens)
+        at_least(1e-3, block_mb=self.block_mb)
+
+    def check_data(self, data: Opened) -> None:
+        """Raises UserError for a reader that read other texts, and for a pair of conditions that are not there."""
+        self._pairs(list(side_names(data.store, find_readers(data.run, data.store, self.readers))))
+
+    def also_reads(self, data: Opened) -> dict[str, Any]:
+        """The other readers' runs."""
+        readers = find_readers(data.run, data.store, self.readers)
+        return {"readers": [[str(path), store.fingerprint, len(store)] for path, store in readers]}
+
+    def result(self, data: Opened) -> Findings:
+        """Compares all pairs of conditions, and all readers."""
+        run = self._read(data.store)
+        readers = find_readers(data.run, data.store, self.readers)
+        others = [(path, self._read(store)) for path, store in readers]
+        texts = by_condition(run.kept)
+        contrasts = self._contrasts(side_names(data.store, readers), {None: run, **dict(others)})
+        main = [c for c in contrasts if c.variant == self._main]
+        layers = [str(name) for name in data.store.schema.coords["layer"]]
+        related = text_correlations(texts, main, self._how)
+        names = data.store.select(slice(0, 1)).table(["reader", "generator"]).to_pylist()[0]
+        return Findings(
+            interval_level=LEVEL,
+            reader=names["reader"],
+            generator=names["generator"],
+            max_new_tokens=data.setting("max_new_tokens"),
+            paragraph_counts=Counts(**data.setting("paragraph_counts")),
+            layers=layers,
+            cut=self.cut,
+            sink_factor=self.sink_factor,
+            endings=_endings(data.store),
+            conditions={name: condition_levels(list(rows.values()), self._how) for name, rows in texts.items()},
+            contrasts=contrasts,
+            correlations=related,
+            tokens=token_correlations(texts, self._how),
+            moving_tokens=moving_tokens(texts, layers, self.top_tokens),
+            interpretation=interpretation(main, related["smoothness"], layers, names["reader"], names["generator"]),
+            readers=self._compared(data.run, run, others),
+            example=_example(headline(main), run.kept, layers),
+            rows=[_row(text) for text in run.rows],
+        )
+
+    def page(self, result: Findings, data: Opened) -> Page:
+        """What came out, over pairs of conditions and layers."""
+        return dynamics_page(result, self.bootstraps, is_demonstration(data.store))
+
+    def write(self, result: Findings, data: Opened) -> None:
+        """Writes the three files of the study's layout."""
+        for name, content in result.files().items():
+            write_json(data.out / f"{name}.json", content)
 
     @property
     def _how(self) -> Resampling:
-        return Resampling(self.bootstraps, LEVEL, self.seed)
+        return Resampling(self.bootstraps, self.seed)
 
-    def identity(self, run: Path) -> dict[str, Any]:
-        """What the results follow from.
-
-        Raises:
-            UserError: a store that is none of study 2 or is empty, a reader that read other texts, a pair of
-                conditions that are not there.
-        """
-        store = open_dynamics(run)
-        settings = {key: value for key, value in vars(self).items() if key != "block_mb"}
-        readers = find_readers(run, store, self.readers)
-        self._pairs(list(side_names(store, readers)))
-        others = [[str(path), each.fingerprint, len(each)] for path, each in readers]
-        return {"store": store.fingerprint, "rows": len(store), "readers": others, "settings": settings}
-
-    def run(self, run: Path, out: Path, trainer: dict[str, Any], checkpoint: str | None) -> str:
-        """Computes, and writes everything into `out`; returns the result tables and where the page is."""
-        own = self._read(open_dynamics(run))
-        readers = find_readers(run, own.store, self.readers)
-        others = [(path, self._read(store)) for path, store in readers]
-        found = by_condition(own.kept)
-        contrasts = self._contrasts(side_names(own.store, readers), {None: own, **dict(others)})
-        main = [c for c in contrasts if c.variant == Variant(self.cut, sinks=True)]
-        layers = [str(name) for name in own.store.schema.coords["layer"]]
-        related = text_correlations(found, main, self._how)
-        names = own.store.select(slice(0, 1)).table(["reader", "generator"]).to_pylist()[0]
-        case, told = interpretation(main, related["smoothness"], layers, names["reader"], names["generator"])
-        findings = Findings(
-            store=own.store,
-            layers=layers,
-            level=LEVEL,
-            sink_factor=self.sink_factor,
-            cut=self.cut,
-            rows=own.rows,
-            levels={name: condition_levels(list(rows.values()), self._how) for name, rows in found.items()},
-            contrasts=contrasts,
-            main=main,
-            correlations=related,
-            tokens=token_correlations(found, self._how),
-            moving=moving_tokens(found, layers, self.top_tokens),
-            verdict=case,
-            sentences=told,
-            readers=self._readers(run, own, others),
-        )
-        self._write(out, findings)
-        return write_report(out, findings)
+    @property
+    def _main(self) -> Variant:
+        return Variant(self.cut, sinks=True)
 
     def _read(self, store: Store) -> _Run:
         return _Run(store, trajectories(store, self.sink_factor, int(self.block_mb * 1e6)))
@@ -183,52 +189,48 @@ class PrefillDynamics:
             for variant in VARIANTS
         ]
 
-    def _readers(self, run: Path, own: _Run, others: list[tuple[Path, _Run]]) -> list[Reader]:
+    def _compared(self, path: Path, run: _Run, others: list[tuple[Path, _Run]]) -> list[Reader]:
+        """All readers; none where there is only the store's own."""
         if not others:
             return []
-        variant = Variant(self.cut, sinks=True)
-        every = [(run, own.store, own.kept), *((path, each.store, each.kept) for path, each in others)]
-        return compare_readers(every, variant, self._how)
-
-    def _write(self, out: Path, found: Findings) -> None:
-        head = {"interval_level": LEVEL, "main_variant": Variant(self.cut, sinks=True).name}
-        tests = [
-            {"a": c.a, "b": c.b, "variant": c.variant.name, "ce": c.ce, "ce_text": c.ce_text} for c in found.contrasts
-        ]
-        levels = {name: each.surprise() for name, each in found.levels.items()}
-        rows = [_surprise_row(t) for t in found.rows]
-        write_json(out / "perplexity.json", head | {"conditions": levels, "contrasts": tests, "rows": rows})
-        movement = {
-            "layers": found.layers,
-            "metrics": METRICS,
-            "interpretation": {"verdict": found.verdict, "sentences": found.sentences},
-            "excluded": found.excluded,
-            "paragraph_counts": found.counts,
-            "conditions": {name: each.movement() for name, each in found.levels.items()},
-            "contrasts": [c.to_dict() for c in found.contrasts],
-            "readers": [reader.to_dict() for reader in found.readers],
-            "repetition": {name: each.repetition for name, each in found.levels.items()},
-            "moving_tokens": found.moving,
-            "rows": [_movement_row(t) for t in found.rows],
-        }
-        write_json(out / "activation_metrics.json", head | movement)
-        write_json(out / "correlation.json", head | {"texts": found.correlations, "tokens": found.tokens})
+        loaded = [(folder, read.store, read.kept) for folder, read in ((path, run), *others)]
+        return compare_readers(loaded, self._main, self._how)
 
 
-def _surprise_row(each: Trajectory) -> dict[str, Any]:
-    own, whole = each.ce_mean(None), each.ce_text
-    return {
-        "sample_id": each.row,
-        "tokens": each.steps.tokens,
-        "ce_continuation": own,
-        "ce_text": whole,
-        "perplexity_continuation": perplexity(own),
-        "perplexity_text": perplexity(whole),
-    }
+def _endings(store: Store) -> dict[str, Endings]:
+    table = store.table(["condition", "stop_reason"]).to_pydict()
+    reasons: dict[str, Counter[str]] = {}
+    for condition, reason in zip(table["condition"], table["stop_reason"], strict=True):
+        if reason is not None:
+            reasons.setdefault(condition, Counter())[reason] += 1
+    return {name: Endings(count.total(), count["end_of_text"]) for name, count in reasons.items()}
 
 
-def _movement_row(each: Trajectory) -> dict[str, Any]:
-    sinks = each.sinks.sum(1)
-    about = {"sample_id": each.row, "tokens": each.steps.tokens, "sink_tokens": np.asarray(sinks)}
-    about |= {f"distinct_{n}": distinct(each.ids, n) for n in ORDERS} | {"loops": loops(each.ids)}
-    return about | {"layers": metrics(each.steps, None, None)}
+def _example(pair: Contrast | None, rows: list[Trajectory], layers: list[str]) -> Example | None:
+    """The paragraph whose difference in smoothness is closest to the median one."""
+    if pair is None or not pair.paragraphs:
+        return None
+    gaps = pair.gaps("smoothness")
+    paragraph = pair.paragraphs[int(np.argmin(np.abs(gaps - np.median(gaps))))]
+    last = len(layers) - 1
+    shown = list(dict.fromkeys([0, last // 2, last]))
+    paths = [
+        NormPath(t.condition, t.tokens, t.steps.norms[shown].tolist(), t.sinks[shown].tolist())
+        for t in rows
+        if t.paragraph_id == paragraph
+    ]
+    return Example(paragraph, [layers[layer] for layer in shown], paths)
+
+
+def _row(text: Trajectory) -> Row:
+    return Row(
+        sample_id=text.row,
+        condition=text.condition,
+        tokens=text.steps.tokens,
+        ce_continuation=text.ce_mean(None),
+        ce_text=text.ce_text,
+        sink_tokens=text.sinks.sum(1).tolist(),
+        **{f"distinct_{n}": distinct(text.ids, n) for n in ORDERS},
+        loops=loops(text.ids),
+        layers={name: values.tolist() for name, values in metrics(text.steps, None, None).items()},
+    )

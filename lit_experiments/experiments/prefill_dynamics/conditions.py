@@ -22,17 +22,17 @@ def conditions(temperatures: Sequence[float], shuffled: bool) -> dict[str, float
     Raises:
         UserError: a temperature that is not above 0, or two that would have one name.
     """
-    found: dict[str, float | None] = {HUMAN: None, MODEL: 0.0}
+    named: dict[str, float | None] = {HUMAN: None, MODEL: 0.0}
     for temperature in temperatures:
         name = sampled_name(temperature)
         if not 0 < temperature < float("inf"):
             raise UserError(
                 f'temperatures must be above 0 (greedy text is the condition "{MODEL}"), found {temperature}.'
             )
-        if name in found:
+        if name in named:
             raise UserError(f"temperatures {list(temperatures)}: two of them would be the condition {name}.")
-        found[name] = float(temperature)
-    return found | ({SHUFFLED: None} if shuffled else {})
+        named[name] = float(temperature)
+    return named | ({SHUFFLED: None} if shuffled else {})
 
 
 def usual_pairs(present: Sequence[str]) -> list[tuple[str, str]]:
@@ -53,7 +53,7 @@ def chosen_pairs(named: Sequence[Sequence[str]], sides: Sequence[str]) -> list[t
     Raises:
         UserError: what is no pair, a side that is not there, a pair of equal sides or one named twice.
     """
-    found: list[tuple[str, str]] = []
+    pairs: list[tuple[str, str]] = []
     for pair in named:
         if len(pair) != 2 or pair[0] == pair[1]:
             raise UserError(f"--pairs: {list(pair)} is no pair of two different conditions.\n{_known(sides)}")
@@ -62,12 +62,12 @@ def chosen_pairs(named: Sequence[Sequence[str]], sides: Sequence[str]) -> list[t
                 close = get_close_matches(side, sides, n=1)
                 near = f' Did you mean "{close[0]}"?' if close else ""
                 raise UserError(f'--pairs: there is no "{side}".{near}\n{_known(sides)}')
-        if (pair[0], pair[1]) in found or (pair[1], pair[0]) in found:
+        if (pair[0], pair[1]) in pairs or (pair[1], pair[0]) in pairs:
             raise UserError(f"--pairs: {list(pair)} is named twice.")
-        found.append((pair[0], pair[1]))
-    if not found:
+        pairs.append((pair[0], pair[1]))
+    if not pairs:
         raise UserError(f"--pairs names no pair.\n{_known(sides)}")
-    return found
+    return pairs
 
 
 def _known(sides: Sequence[str]) -> str:

@@ -21,7 +21,7 @@ from lit_experiments.experiments.prefill_dynamics.repetition import (
     loops,
 )
 from lit_experiments.experiments.prefill_dynamics.trajectories import Trajectory
-from lit_experiments.statistics import GroupBootstrap, Paired, holm, paired
+from lit_experiments.statistics import LEVEL, GroupBootstrap, Paired, holm, paired
 
 LEAST_TOKENS = 2  # a single token moves nowhere
 ByParagraph = Mapping[str, Trajectory]
@@ -44,14 +44,13 @@ VARIANTS = tuple(Variant(cut, sinks) for cut in (True, False) for sinks in (True
 
 @dataclass(frozen=True)
 class Resampling:
-    """The bootstrap's settings."""
+    """The bootstrap's settings; the level is the project's."""
 
     resamples: int
-    level: float
     seed: int
 
     def over(self, groups: Sequence[str]) -> GroupBootstrap:
-        return GroupBootstrap(np.array(groups, str), resamples=self.resamples, level=self.level, seed=self.seed)
+        return GroupBootstrap(np.array(groups, str), resamples=self.resamples, level=LEVEL, seed=self.seed)
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ class Contrast:
         layers: by metric and layer; empty where the two models' layers do not correspond.
         p_holm, p_w_holm: by metric and layer, corrected over layers.
         repetition: of both sides' texts, and the difference in smoothness with it controlled for.
-        values: by metric, the two sides' means over layers [2, paragraph]; "ce" likewise. Not written to JSON.
+        values: by metric, the two sides' means over layers [2, paragraph]; "ce" likewise. Only result.json holds them.
     """
 
     a: str
@@ -80,7 +79,7 @@ class Contrast:
     p_holm: dict[str, list[float]]
     p_w_holm: dict[str, list[float]]
     repetition: Repetition
-    values: dict[str, Floats] = field(repr=False)
+    values: dict[str, list[list[float]]] = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the single values."""
@@ -91,12 +90,17 @@ class Contrast:
         """'human - model'."""
         return f"{self.a} - {self.b}"
 
+    def gaps(self, name: str) -> Floats:
+        """[paragraph] first minus second, of one of `values`."""
+        first, second = np.array(self.values[name], np.float64)
+        return np.asarray(first - second)
 
-def by_condition(found: Sequence[Trajectory]) -> dict[str, dict[str, Trajectory]]:
+
+def by_condition(rows: Sequence[Trajectory]) -> dict[str, dict[str, Trajectory]]:
     """condition -> paragraph -> trajectory, both in the order of the rows."""
     out: dict[str, dict[str, Trajectory]] = {}
-    for each in found:
-        out.setdefault(each.condition, {})[each.paragraph_id] = each
+    for row in rows:
+        out.setdefault(row.condition, {})[row.paragraph_id] = row
     return out
 
 
@@ -110,7 +114,7 @@ def contrast(
     common = [p for p in a if p in b]
     short = [t.row for p in common for t in (a[p], b[p]) if t.steps.tokens < LEAST_TOKENS]
     kept = [p for p in common if min(a[p].steps.tokens, b[p].steps.tokens) >= LEAST_TOKENS]
-    sides = [_measured(kept, one, other, variant) for one, other in ((a, b), (b, a))]
+    sides = [_measured(kept, *pair, variant) for pair in ((a, b), (b, a))]
     boot = how.over(kept)
     groups = np.array(kept, str)
 
@@ -135,10 +139,10 @@ def contrast(
         compare(*(side["ce_text"] for side in sides)),
         {name: compare(first[name], second[name]) for name in METRICS},
         layers,
-        {name: holm([each.p for each in found]).tolist() for name, found in layers.items()},
-        {name: holm([each.p_w for each in found]).tolist() for name, found in layers.items()},
+        {name: holm([test.p for test in tests]).tolist() for name, tests in layers.items()},
+        {name: holm([test.p_w for test in tests]).tolist() for name, tests in layers.items()},
         controlled(values["smoothness"], shares, looping, groups, boot, how.seed),
-        values,
+        {name: both.tolist() for name, both in values.items()},
     )
 
 
@@ -147,17 +151,17 @@ def layer_mean(by_layer: Floats) -> Floats:
     return by_layer.mean(1)
 
 
-def _measured(paragraphs: Sequence[str], own: ByParagraph, other: ByParagraph, variant: Variant) -> dict[str, Floats]:
+def _measured(paragraphs: Sequence[str], side: ByParagraph, other: ByParagraph, variant: Variant) -> dict[str, Floats]:
     """Each metric [paragraph, layer], and "ce", "ce_text", "distinct" [paragraph], of one side."""
-    found: dict[str, list[Any]] = {name: [] for name in [*METRICS, "ce", "ce_text", "distinct"]}
+    measured: dict[str, list[Any]] = {name: [] for name in [*METRICS, "ce", "ce_text", "distinct"]}
     for paragraph in paragraphs:
-        one = own[paragraph]
-        upto = min(one.steps.tokens, other[paragraph].steps.tokens) if variant.cut else None
-        for name, values in metrics(one.steps, upto, None if variant.sinks else one.sinks).items():
-            found[name].append(values)
-        found["ce"].append(one.ce_mean(upto))
-        found["ce_text"].append(one.ce_text)
-        found["distinct"].append(distinct(one.ids[:upto], CONTROLLED))
-    layers = own[paragraphs[0]].steps.norms.shape[0] if paragraphs else 0
-    shapes = {name: (len(paragraphs), layers) if name in METRICS else (len(paragraphs),) for name in found}
-    return {name: np.array(values, np.float64).reshape(shapes[name]) for name, values in found.items()}
+        text = side[paragraph]
+        upto = min(text.steps.tokens, other[paragraph].steps.tokens) if variant.cut else None
+        for name, values in metrics(text.steps, upto, None if variant.sinks else text.sinks).items():
+            measured[name].append(values)
+        measured["ce"].append(text.ce_mean(upto))
+        measured["ce_text"].append(text.ce_text)
+        measured["distinct"].append(distinct(text.ids[:upto], CONTROLLED))
+    layers = side[paragraphs[0]].steps.norms.shape[0] if paragraphs else 0
+    shapes = {name: (len(paragraphs), layers) if name in METRICS else (len(paragraphs),) for name in measured}
+    return {name: np.array(values, np.float64).reshape(shapes[name]) for name, values in measured.items()}

@@ -30,7 +30,7 @@ from lit_experiments.plain import write_json
 from lit_experiments.statistics import Correlation, Paired
 from stores import Store
 
-_HOW = Resampling(resamples=1000, level=0.95, seed=0)
+_HOW = Resampling(resamples=1000, seed=0)
 _SINK_FACTOR, _BLOCK_BYTES = 10.0, 256 * 10**6
 Sides = Mapping[str, ByParagraph]
 
@@ -90,8 +90,8 @@ def _paragraph(name: str, row: dict[str, Any]) -> dict[str, Any]:
 def _continuations(name: str, by_condition: dict[str, dict[str, Any]]) -> dict[str, Any]:
     texts = {condition: row["continuation"] for condition, row in by_condition.items()}
     prompt = next(iter(by_condition.values()))["prompt"]
-    about = {"id": name, "prompt": prompt}
-    return about | {f"{side}_continuation": texts.get(side) for side in (HUMAN, MODEL)} | {"conditions": texts}
+    known = {"id": name, "prompt": prompt}
+    return known | {f"{side}_continuation": texts.get(side) for side in (HUMAN, MODEL)} | {"conditions": texts}
 
 
 def _surprise(paragraph: str, sides: Sides) -> dict[str, Any]:
@@ -123,47 +123,47 @@ def _summary(pair: Contrast, layers: list[str]) -> dict[str, Any]:
         {"layer": name} | {_key(metric): _compared(pair.layers[metric][at]) for metric in METRICS}
         for at, name in enumerate(layers)
     ]
-    overall = {_key(metric): _compared(found) for metric, found in pair.over_layers.items()}
+    overall = {_key(metric): _compared(test) for metric, test in pair.over_layers.items()}
     return {"overall": overall, "by_layer": by_layer}
 
 
-def _compared(found: Paired) -> dict[str, Any]:
+def _compared(test: Paired) -> dict[str, Any]:
     """Human minus model."""
     return {
-        "n": found.n,
-        "human_mean": found.mean_a,
-        "model_mean": found.mean_b,
-        "mean_diff": found.difference.value,
-        "ci": [found.difference.low, found.difference.high],
-        "no_interval": found.difference.no_interval,
-        "cohens_d": found.d.value,
-        "t": found.t,
-        "p": found.p,
-        "wilcoxon_p": found.p_w,
+        "n": test.n,
+        "human_mean": test.mean_a,
+        "model_mean": test.mean_b,
+        "mean_diff": test.difference.value,
+        "ci": [test.difference.low, test.difference.high],
+        "no_interval": test.difference.no_interval,
+        "cohens_d": test.d.value,
+        "t": test.t,
+        "p": test.p,
+        "wilcoxon_p": test.p_w,
     }
 
 
 def _correlations(sides: Sides, pair: Contrast) -> dict[str, Any]:
     related = text_correlations({name: sides[name] for name in (HUMAN, MODEL)}, [pair], _HOW)["smoothness"]
-    found = {
+    named = {
         "pooled": related["pooled"][f"{HUMAN} + {MODEL}"],
         "human_only": related["within"][HUMAN],
         "model_only": related["within"][MODEL],
         "differences": related["differences"][pair.name],
     }
-    return {name: _correlation(each) for name, each in found.items()}
+    return {name: _correlation(related) for name, related in named.items()}
 
 
-def _correlation(found: Correlation) -> dict[str, Any]:
+def _correlation(related: Correlation) -> dict[str, Any]:
     return {
-        "n": found.rows,
-        "pearson_r": found.pearson.value,
-        "pearson_p": found.p_pearson,
-        "pearson_ci": [found.pearson.low, found.pearson.high],
-        "spearman_r": found.spearman.value,
-        "spearman_p": found.p_spearman,
-        "spearman_ci": [found.spearman.low, found.spearman.high],
-        "no_interval": found.pearson.no_interval,
+        "n": related.rows,
+        "pearson_r": related.pearson.value,
+        "pearson_p": related.p_pearson,
+        "pearson_ci": [related.pearson.low, related.pearson.high],
+        "spearman_r": related.spearman.value,
+        "spearman_p": related.p_spearman,
+        "spearman_ci": [related.spearman.low, related.spearman.high],
+        "no_interval": related.pearson.no_interval,
     }
 
 

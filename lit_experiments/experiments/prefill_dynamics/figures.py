@@ -1,137 +1,119 @@
-"""The pictures of study 2."""
+"""The figures of study 2 as blocks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import cycle
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
-import numpy as np
-
-from lit_experiments.experiments.prefill_dynamics.conditions import HUMAN, MODEL, SHUFFLED
-from lit_experiments.experiments.prefill_dynamics.contrasts import LEAST_TOKENS, Contrast
-from lit_experiments.experiments.prefill_dynamics.findings import Findings
-from lit_experiments.experiments.prefill_dynamics.formulas import metrics
-from lit_experiments.experiments.prefill_dynamics.interpretation import SURE
-from lit_experiments.reports.figures import BLUE, GREEN, GREY, ORANGE, band, figure, layer_axis, level, shared_legend
-from lit_experiments.statistics import Estimate
-
-_SAMPLED = (GREEN, "#6b46c1", "#b7791f")
-_MARKERS = "os^Dv"
+from lit_experiments.experiments.prefill_dynamics.conditions import SHUFFLED
+from lit_experiments.experiments.prefill_dynamics.findings import Example, Findings
+from lit_experiments.reports.blocks import Curves, Level, Panel, Points, Role, Scatter, Series
+from lit_experiments.statistics import Estimate, Paired
 
 
-def colours(names: Sequence[str]) -> dict[str, str]:
-    """One colour per condition, the same in all figures."""
-    fixed = {HUMAN: BLUE, MODEL: ORANGE, SHUFFLED: GREY}
-    sampled = [name for name in names if name not in fixed]
-    return fixed | {name: _SAMPLED[i % len(_SAMPLED)] for i, name in enumerate(sampled)}
-
-
-def draw_levels(path: Path, found: Findings) -> Path:
+def levels(result: Findings) -> Curves:
     """Smoothness by layer with bands, in the states' own units and relative to their norms; and consistency."""
-    panels = {"smoothness": "smoothness: mean step", "relative smoothness": "mean step / mean norm"}
-    panels["consistency"] = "mean cosine of successive steps"
-    colour = colours(list(found.levels))
-    with figure(path, columns=3, height=4.0) as drawn:
-        for at, (metric, label) in enumerate(panels.items()):
-            axes = drawn.add_subplot(1, 3, at + 1)
-            places = layer_axis(axes, found.layers)
-            for name, each in found.levels.items():
-                band(axes, places, each.layers[metric], colour[name], name)
-            axes.set(title=label)
-        shared_legend(drawn, axes)
-    return path
-
-
-def draw_differences(path: Path, found: Findings) -> Path:
-    """Per-layer differences of every pair: as a part of the first condition's value, and as Cohen's d."""
-    panels: dict[str, Callable[[Any], Estimate]] = {
-        "difference in smoothness, % of the first": lambda p: p.relative.mapped(lambda part: 100 * part),
-        "Cohen's d of the pairs": lambda p: p.d,
+    panels = {
+        "smoothness": "mean step",
+        "relative smoothness": "mean step / mean norm",
+        "consistency": "mean cosine of successive steps",
     }
-    tones = [ORANGE, GREEN, "#6b46c1", GREY, BLUE]
-    with figure(path, columns=2, height=4.4) as drawn:
-        for at, (label, value) in enumerate(panels.items()):
-            axes = drawn.add_subplot(1, 2, at + 1)
-            places = layer_axis(axes, found.layers)
-            by_layer = [pair for pair in found.main if pair.layers["smoothness"]]
-            for pair, tone in zip(by_layer, cycle(tones), strict=False):
-                _difference(axes, places, pair, value, tone)
-            axes.axhline(0, color="black", linewidth=0.8)
-            axes.set(title=label)
-        shared_legend(drawn, axes)
-    return path
+    return Curves(
+        "smoothness_by_layer",
+        "Smoothness by layer, absolute and relative to the states' norm, and directional consistency. Bands: "
+        f"{result.interval_level:.0%} bootstrap intervals over paragraphs; full length.",
+        "layer",
+        [
+            Panel(metric.capitalize(), [_series(name, result, metric) for name in result.conditions], label)
+            for metric, label in panels.items()
+        ],
+    )
 
 
-def _difference(axes: Any, places: list[int], pair: Contrast, value: Callable[[Any], Estimate], tone: str) -> None:
-    by_layer = pair.layers["smoothness"]
-    band(axes, places, [value(each) for each in by_layer], tone, pair.name, style="-")
-    # Filled: p below 0.05 after correction over layers.
-    sure = [p < SURE for p in pair.p_holm["smoothness"]]
-    for place, each, filled in zip(places, by_layer, sure, strict=True):
-        axes.plot(place, value(each).value, "o", color=tone, markersize=5, fillstyle="full" if filled else "none")
+def _series(condition: str, result: Findings, metric: str) -> Series:
+    return Series(condition, result.layers, result.conditions[condition].layers[metric], _role(condition))
 
 
-def draw_surprise(path: Path, found: Findings) -> Path:
-    """Cross-entropy against smoothness: every text, and the paired differences human minus model."""
-    colour = colours(list(found.levels))
-    with figure(path, columns=2, height=4.4) as drawn:
-        axes = drawn.add_subplot(1, 2, 1)
-        for (name, points), marker in zip(_texts(found).items(), _MARKERS * 3, strict=False):
-            axes.scatter(*points, s=18, alpha=0.65, color=colour[name], marker=marker, linewidths=0, label=name)
-        axes.set(xlabel="cross-entropy of the continuation (nats per token)", ylabel="smoothness (mean step)")
-        axes.set_title("every text")
-        shared_legend(drawn, axes)
-        if found.headline is not None:
-            _draw_gaps(drawn.add_subplot(1, 2, 2), found.headline)
-    return path
+def _role(condition: str) -> Role:
+    return "control" if condition == SHUFFLED else "data"
 
 
-def _texts(found: Findings) -> dict[str, tuple[list[float], list[float]]]:
-    points: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in found.levels}
-    for each in found.rows:
-        if each.steps.tokens >= LEAST_TOKENS:
-            points[each.condition][0].append(each.ce_mean(None))
-            points[each.condition][1].append(float(metrics(each.steps, None, None)["smoothness"].mean()))
-    return points
+def differences(result: Findings) -> Curves:
+    """Per-layer differences of every pair: as a part of the first condition's value, and as Cohen's d."""
+    panels: dict[str, Callable[[Paired], Estimate]] = {
+        "% of the first": lambda test: test.relative.mapped(lambda part: 100 * part),
+        "Cohen's d of the pairs": lambda test: test.d,
+    }
+    pairs = [pair for pair in result.main if pair.layers["smoothness"]]
+    return Curves(
+        "differences",
+        "Differences in smoothness by layer, first minus second: above zero the second condition is smoother. Whether "
+        "a difference outlasts Holm's correction over layers stands among the verdicts.",
+        "layer",
+        [
+            Panel(
+                "Difference in smoothness",
+                [
+                    Series(pair.name, result.layers, [value(test) for test in pair.layers["smoothness"]])
+                    for pair in pairs
+                ],
+                label,
+                [Level("no difference", 0.0)],
+            )
+            for label, value in panels.items()
+        ],
+    )
 
 
-def _draw_gaps(axes: Any, pair: Contrast) -> None:
-    ce, moved = (pair.values[name][0] - pair.values[name][1] for name in ("ce", "smoothness"))
-    axes.scatter(ce, moved, s=22, alpha=0.7, color="#2d3748", linewidths=0)
-    axes.axhline(0, color="black", linewidth=0.8)
-    axes.axvline(0, color="black", linewidth=0.8)
-    level(axes, pair.over_layers["smoothness"].difference, ORANGE, "mean difference")
-    axes.set(xlabel=f"cross-entropy, {pair.a} - {pair.b} (nats per token)", ylabel=f"smoothness, {pair.a} - {pair.b}")
-    axes.set_title("the same paragraph, human minus model")
+def surprise(result: Findings) -> Scatter:
+    """Cross-entropy and smoothness: every text, and the paired differences human minus model."""
+    texts = [row for row in result.rows if row.counts]
+    panels = [
+        Points(
+            "Every text",
+            [row.ce_continuation for row in texts],
+            [row.smoothness for row in texts],
+            group=[row.condition for row in texts],
+            label=[row.sample_id for row in texts],
+        )
+    ]
+    pair = result.headline
+    if pair is not None and pair.paragraphs:
+        panels.append(
+            Points(
+                "The same paragraph, human minus model",
+                pair.gaps("ce").tolist(),
+                pair.gaps("smoothness").tolist(),
+                label=pair.paragraphs,
+                x_name="difference in cross-entropy (nats per token)",
+                y_name="difference in smoothness",
+            )
+        )
+    return Scatter(
+        "surprise",
+        "Cross-entropy and smoothness: every text at full length (left); differences of the two texts of a paragraph "
+        "in the main variant (right): above and right of zero the human text moves more and surprises more.",
+        x="cross-entropy of the continuation (nats per token)",
+        y="smoothness (mean step)",
+        panels=panels,
+    )
 
 
-def draw_norms(path: Path, found: Findings, paragraph: str) -> Path:
-    """Norms along the continuations of one paragraph: a row per condition, an early, a middle and the last layer."""
-    last = len(found.layers) - 1
-    layers = list(dict.fromkeys([0, last // 2, last]))
-    colour = colours(list(found.levels))
-    rows = [t for t in found.rows if t.paragraph_id == paragraph and t.steps.tokens >= LEAST_TOKENS]
-    with figure(path, columns=3, height=1.5 * len(rows) + 0.8) as drawn:
-        grid = drawn.subplots(len(rows), len(layers), sharex=True, sharey="col", squeeze=False)
-        for line, each in zip(grid, rows, strict=True):
-            for axes, layer in zip(line, layers, strict=True):
-                norms, marked = each.steps.norms[layer], np.flatnonzero(each.sinks[layer])
-                axes.plot(norms, color=colour[each.condition], linewidth=1.3)
-                axes.plot(marked, norms[marked], "x", color="black")
-            line[0].set_ylabel(each.condition)
-        for axes, layer in zip(grid[0], layers, strict=True):
-            axes.set_title(f"norm at {found.layers[layer]}")
-            axes.set_ylim(0, 1.05 * max(float(each.steps.norms[layer].max()) for each in rows))
-        for axes in grid[-1]:
-            axes.set_xlabel("token of the continuation")
-    return path
-
-
-def typical_paragraph(pair: Contrast) -> str | None:
-    """The paragraph whose difference in smoothness is closest to the median one; None without paragraphs."""
-    if not pair.paragraphs:
-        return None
-    gaps = pair.values["smoothness"][0] - pair.values["smoothness"][1]
-    return pair.paragraphs[int(np.argmin(np.abs(gaps - np.median(gaps))))]
+def norms(example: Example) -> Curves:
+    """Norms along the continuations of one paragraph: a row of panels per condition, a column per layer."""
+    highest = [max(max(path.norms[line]) for path in example.paths) for line in range(len(example.layers))]
+    return Curves(
+        "norms",
+        f"Norms of the states along the continuations of {example.paragraph_id}, whose difference in smoothness is "
+        "the median one, at an early, a middle and the last layer.",
+        "token of the continuation",
+        [
+            Panel(
+                f"{path.condition}, {layer}",
+                [Series(path.condition, list(range(len(path.tokens))), path.norms[line], _role(path.condition))],
+                "norm",
+                bounds=(0, highest[line]),
+            )
+            for path in example.paths
+            for line, layer in enumerate(example.layers)
+        ],
+    )

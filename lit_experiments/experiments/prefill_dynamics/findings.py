@@ -1,70 +1,180 @@
-"""All that one analysis found, as the report and the JSON files need it."""
+"""All that one analysis finds: what result.json holds, and what the page and the three JSON files are made from."""
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from lit_experiments.experiments.prefill_dynamics.conditions import HUMAN, MODEL
-from lit_experiments.experiments.prefill_dynamics.contrasts import LEAST_TOKENS, Contrast
-from lit_experiments.experiments.prefill_dynamics.levels import Levels
+from lit_experiments.experiments.prefill_dynamics.contrasts import LEAST_TOKENS, Contrast, Variant
+from lit_experiments.experiments.prefill_dynamics.formulas import METRICS
+from lit_experiments.experiments.prefill_dynamics.interpretation import Interpretation
+from lit_experiments.experiments.prefill_dynamics.levels import Levels, perplexity
+from lit_experiments.experiments.prefill_dynamics.openings import Counts
 from lit_experiments.experiments.prefill_dynamics.readers import Reader
-from lit_experiments.experiments.prefill_dynamics.surprise import TokenLevel
-from lit_experiments.experiments.prefill_dynamics.trajectories import Trajectory
-from lit_experiments.statistics import Correlation
-from stores import Store
+from lit_experiments.experiments.prefill_dynamics.surprise import Correlations, Move, TokenLevel
+
+
+@dataclass(frozen=True)
+class Row:
+    """One text at full length.
+
+    tokens: of the continuation. ce_continuation, ce_text: mean nats per token. sink_tokens: by layer. distinct_n,
+    loops: see `repetition`. layers: each metric by layer.
+    """
+
+    sample_id: str
+    condition: str
+    tokens: int
+    ce_continuation: float
+    ce_text: float
+    sink_tokens: list[int]
+    distinct_1: float
+    distinct_2: float
+    distinct_3: float
+    loops: bool
+    layers: dict[str, list[float]]
+
+    @property
+    def counts(self) -> bool:
+        """Whether the text has enough tokens to be in any statistic."""
+        return self.tokens >= LEAST_TOKENS
+
+    @property
+    def smoothness(self) -> float:
+        """Mean over layers."""
+        return float(np.mean(self.layers["smoothness"]))
+
+    def surprise(self) -> dict[str, Any]:
+        """The part that perplexity.json holds."""
+        parts = {"continuation": self.ce_continuation, "text": self.ce_text}
+        named = {f"ce_{name}": ce for name, ce in parts.items()}
+        named |= {f"perplexity_{name}": perplexity(ce) for name, ce in parts.items()}
+        return {"sample_id": self.sample_id, "tokens": self.tokens, **named}
+
+    def movement(self) -> dict[str, Any]:
+        """The part that activation_metrics.json holds."""
+        return {
+            key: value for key, value in vars(self).items() if key not in ("condition", "ce_continuation", "ce_text")
+        }
+
+
+@dataclass(frozen=True)
+class Endings:
+    """Generated continuations of one condition: how many there are, and how many the model ended by itself."""
+
+    texts: int
+    ended: int
+
+
+@dataclass(frozen=True)
+class NormPath:
+    """Norms along one continuation. tokens: their texts; norms, sinks: [layer of the example][token]."""
+
+    condition: str
+    tokens: list[str]
+    norms: list[list[float]]
+    sinks: list[list[bool]]
+
+
+@dataclass(frozen=True)
+class Example:
+    """The continuations of one paragraph at an early, a middle and the last layer."""
+
+    paragraph_id: str
+    layers: list[str]
+    paths: list[NormPath]
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What was found in one store, and in its other readers.
+    """What one store, and its other readers, show.
 
     Attributes:
-        layers: names; level: of all intervals; sink_factor, cut: as set.
+        reader, generator: models that read and wrote; max_new_tokens: written at most.
+        paragraph_counts: what became of the source's paragraphs when texts were collected.
+        layers: names. cut, sink_factor: as set.
+        endings: by generated condition. conditions: means by condition. contrasts: every pair in every variant.
+        correlations: as from `text_correlations`; tokens: by condition; moving_tokens: those that move most.
+        example: the paragraph whose difference in smoothness is closest to the median one; None without any.
         rows: every row of the store, those without enough tokens too.
-        levels: by condition. contrasts: every pair in every variant; main: every pair in the main variant.
-        correlations: as from `text_correlations`; tokens: by condition; moving: tokens that move most, by condition.
-        verdict, sentences: what the comparison of human and model text says.
     """
 
-    store: Store
+    interval_level: float
+    reader: str
+    generator: str
+    max_new_tokens: int
+    paragraph_counts: Counts
     layers: list[str]
-    level: float
-    sink_factor: float
     cut: bool
-    rows: list[Trajectory]
-    levels: dict[str, Levels]
+    sink_factor: float
+    endings: dict[str, Endings]
+    conditions: dict[str, Levels]
     contrasts: list[Contrast]
-    main: list[Contrast]
-    correlations: dict[str, dict[str, dict[str, Correlation]]]
+    correlations: Correlations
     tokens: dict[str, TokenLevel]
-    moving: dict[str, dict[str, list[dict[str, Any]]]]
-    verdict: str | None
-    sentences: list[str]
+    moving_tokens: dict[str, dict[str, list[Move]]]
+    interpretation: Interpretation
     readers: list[Reader]
+    example: Example | None
+    rows: list[Row]
+
+    @property
+    def main_variant(self) -> Variant:
+        """The variant that counts."""
+        return Variant(self.cut, sinks=True)
+
+    @property
+    def main(self) -> list[Contrast]:
+        """Every pair in the main variant."""
+        return [c for c in self.contrasts if c.variant == self.main_variant]
 
     @property
     def headline(self) -> Contrast | None:
-        """Human against model text in the main variant; None where one of them is missing."""
-        return next((c for c in self.main if (c.a, c.b) == (HUMAN, MODEL)), None)
+        """Human and model text in the main variant; None where one of them is missing."""
+        return headline(self.main)
 
     @property
     def excluded(self) -> list[str]:
         """Rows whose continuation has fewer than two tokens: in no statistic."""
-        return [t.row for t in self.rows if t.steps.tokens < LEAST_TOKENS]
+        return [row.sample_id for row in self.rows if not row.counts]
 
-    @property
-    def counts(self) -> dict[str, int]:
-        """What became of the source's paragraphs when texts were collected."""
-        return dict(self.store.fingerprint["settings"]["paragraph_counts"])
+    def files(self) -> dict[str, dict[str, Any]]:
+        """The contents of perplexity.json, activation_metrics.json and correlation.json."""
+        head = {"interval_level": self.interval_level, "main_variant": self.main_variant.name}
+        levels = self.conditions.items()
+        tests = [
+            {"a": c.a, "b": c.b, "variant": c.variant.name, "ce": c.ce, "ce_text": c.ce_text} for c in self.contrasts
+        ]
+        surprise = {
+            "conditions": {name: level.surprise() for name, level in levels},
+            "contrasts": tests,
+            "rows": [row.surprise() for row in self.rows],
+        }
+        movement = {
+            "layers": self.layers,
+            "metrics": METRICS,
+            "interpretation": self.interpretation.to_dict(),
+            "excluded": self.excluded,
+            "paragraph_counts": self.paragraph_counts,
+            "conditions": {name: level.movement() for name, level in levels},
+            "contrasts": [c.to_dict() for c in self.contrasts],
+            "readers": [reader.to_dict() for reader in self.readers],
+            "repetition": {name: level.repetition for name, level in levels},
+            "moving_tokens": self.moving_tokens,
+            "rows": [row.movement() for row in self.rows],
+        }
+        related = {"texts": self.correlations, "tokens": self.tokens}
+        named: dict[str, dict[str, Any]] = {
+            "perplexity": surprise,
+            "activation_metrics": movement,
+            "correlation": related,
+        }
+        return {name: head | content for name, content in named.items()}
 
-    @property
-    def stops(self) -> dict[str, Counter[str]]:
-        """condition -> why generating ended -> how many texts."""
-        out: dict[str, Counter[str]] = {}
-        table = self.store.table(["condition", "stop_reason"]).to_pydict()
-        for condition, reason in zip(table["condition"], table["stop_reason"], strict=True):
-            if reason is not None:
-                out.setdefault(condition, Counter())[reason] += 1
-        return out
+
+def headline(contrasts: list[Contrast]) -> Contrast | None:
+    """The pair of human and model text among these; None where there is none."""
+    return next((c for c in contrasts if (c.a, c.b) == (HUMAN, MODEL)), None)

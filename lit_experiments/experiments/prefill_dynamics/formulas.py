@@ -62,20 +62,20 @@ def sinks(norms: Floats, first: int, factor: float) -> Mask:
     """
     if norms.shape[1] == 0:
         return np.zeros(norms.shape, bool)
-    found = norms > factor * np.median(norms, axis=1, keepdims=True)
+    marked = norms > factor * np.median(norms, axis=1, keepdims=True)
     if first == 0:
-        found[:, 0] = True
-    return found
+        marked[:, 0] = True
+    return marked
 
 
-def metrics(found: Steps, upto: int | None, left_out: Mask | None) -> dict[str, Floats]:
+def metrics(trajectory: Steps, upto: int | None, left_out: Mask | None) -> dict[str, Floats]:
     """Each of METRICS by layer, over the first `upto` tokens (None: all); NaN where there is nothing to average.
 
     left_out: [layer, token] tokens that do not count, e.g. sinks.
     """
-    norms = found.norms[:, :upto]
+    norms = trajectory.norms[:, :upto]
     tokens = norms.shape[1]
-    deltas, turns = found.deltas[:, : max(tokens - 1, 0)], found.turns[:, : max(tokens - 2, 0)]
+    deltas, turns = trajectory.deltas[:, : max(tokens - 1, 0)], trajectory.turns[:, : max(tokens - 2, 0)]
     kept = np.ones(norms.shape, bool) if left_out is None else ~left_out[:, :tokens]
     both = kept[:, 1:] & kept[:, :-1]
     smooth, size = _mean(deltas, both), _mean(norms, kept)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from lit_experiments.experiments.prefill_dynamics.conditions import HUMAN, MODEL
 from lit_experiments.experiments.prefill_dynamics.contrasts import Contrast
 from lit_experiments.experiments.prefill_dynamics.repetition import CONTROLLED
-from lit_experiments.reports.tables import interval, model_name, number
+from lit_experiments.reports.cells import interval, model_name, number
 from lit_experiments.statistics import LEAST_GROUPS, Correlation, Estimate
 
 SMOOTHER_CORRELATED = "smoother and correlated"
@@ -33,14 +34,28 @@ def verdict(difference: Estimate, correlated: Estimate) -> str:
     return ROUGHER if difference.side_of(0) < 0 else SAME
 
 
+@dataclass(frozen=True)
+class Interpretation:
+    """What the numbers say. verdict: on human and model text, None without both; sentences: on these, by their topic,
+    "outcome" first; pairs: one sentence on every other pair of conditions."""
+
+    verdict: str | None
+    sentences: dict[str, str]
+    pairs: list[str]
+
+    def to_dict(self) -> dict[str, object]:
+        """The part that activation_metrics.json holds."""
+        return {"verdict": self.verdict, "sentences": [*self.sentences.values(), *self.pairs]}
+
+
 def interpretation(
     contrasts: Sequence[Contrast],
     related: Mapping[str, Mapping[str, Correlation]],
     layers: Sequence[str],
     reader: str,
     generator: str,
-) -> tuple[str | None, list[str]]:
-    """The verdict on human against model text, and its sentences.
+) -> Interpretation:
+    """The verdict on human and model text, and what to say of every pair.
 
     Args:
         contrasts: the pairs in the variant that counts.
@@ -48,60 +63,65 @@ def interpretation(
         layers: their names.
         reader, generator: names of the models that read and wrote.
     """
-    found = next((c for c in contrasts if (c.a, c.b) == (HUMAN, MODEL)), None)
+    main = next((c for c in contrasts if (c.a, c.b) == (HUMAN, MODEL)), None)
     others = [of_pair(c) for c in contrasts if (c.a, c.b) != (HUMAN, MODEL)]
-    if found is None:
-        return None, ["The store does not hold both human and model text.", *others]
+    if main is None:
+        return Interpretation(None, {"outcome": "The store does not hold both human and model text."}, others)
     correlated, pooled = related["differences"][f"{HUMAN} - {MODEL}"], related["pooled"][f"{HUMAN} + {MODEL}"]
-    case = verdict(found.over_layers["smoothness"].difference, correlated.pearson)
-    return case, [*sentences(found, correlated, pooled, layers, reader, generator), *others]
+    case = verdict(main.over_layers["smoothness"].difference, correlated.pearson)
+    if case == UNKNOWN:
+        return Interpretation(case, {"outcome": _unknown(main)}, others)
+    text = "its own continuation" if reader == generator else f"the continuation that {model_name(generator)} wrote"
+    sentences = {
+        "outcome": _outcome(main, case, text, model_name(reader)),
+        "layers": _by_layer(main, layers),
+        "repetition": _repetition(main, case),
+        "surprise": _surprise(main),
+        "together": _together(case, correlated.pearson),
+        "relative": _relative(main, case),
+        "pooled": _pooled(pooled),
+    }
+    return Interpretation(case, sentences, others)
 
 
 def of_pair(pair: Contrast) -> str:
     """One sentence on a pair of conditions."""
     moved = pair.over_layers["smoothness"]
     if not moved.difference.has_interval:
-        return f"{pair.b} against {pair.a}: too little data ({moved.n} paragraphs hold both)."
+        return f"{pair.b} versus {pair.a}: too little data ({moved.n} paragraphs hold both)."
     how = {1: "more smoothly than", -1: "more roughly than", 0: "not seen to be smoother or rougher than"}
     side = moved.difference.side_of(0)
     verb = "moves the states" if side else "is"
-    facts = f"{pair.name} {interval(moved.difference)}, d = {number(moved.d.value, 2)}, p = {_p(moved.p)}"
+    facts = f"{pair.name} {interval(moved.difference)}, d = {number(moved.d.value, 2)}, {_p(moved.p)}"
     return f"Reading {pair.b} {verb} {how[side]} reading {pair.a} ({facts})."
 
 
-def sentences(
-    found: Contrast, correlated: Correlation, pooled: Correlation, layers: Sequence[str], reader: str, generator: str
-) -> list[str]:
-    """What the comparison of human and model text says, for a reader who has not seen the tables."""
-    moved, r = found.over_layers["smoothness"], correlated.pearson
-    case = verdict(moved.difference, r)
-    if case == UNKNOWN:
-        why = f"{moved.n} paragraphs hold both"
-        if moved.n >= LEAST_GROUPS:
-            why = f"the difference in smoothness is {interval(moved.difference)}"
-        return [f"Too little data to compare human and model text: {why}."]
-    facts = (
-        f"human minus model {interval(moved.difference)}, {_percent(moved.relative)} of the human value; "
-        f"d = {number(moved.d.value, 2)}, t-test p = {_p(moved.p)}, {moved.n} paragraphs"
-    )
+def _unknown(pair: Contrast) -> str:
+    moved = pair.over_layers["smoothness"]
+    why = f"{moved.n} paragraphs hold both"
+    if moved.n >= LEAST_GROUPS:
+        why = f"the difference in smoothness is {interval(moved.difference)}"
+    return f"Too little data to compare human and model text: {why}."
+
+
+def _outcome(pair: Contrast, case: str, text: str, reader: str) -> str:
+    """The verdict with its numbers. text: what the model text is to the reader."""
+    moved = pair.over_layers["smoothness"]
     how = {
-        SAME: f"neither more nor less smoothly, as far as {moved.n} paragraphs can tell (the interval holds zero)",
+        SAME: f"neither more nor less smoothly, as far as {moved.n} paragraphs can show (the interval holds zero)",
         ROUGHER: "more roughly",
     }.get(case, "more smoothly")
-    text = "its own continuation" if reader == generator else f"the continuation that {model_name(generator)} wrote"
-    opening = (
-        f"Reading {text} moves the residual stream of {model_name(reader)} {how}, compared with reading the human one. "
-        f"Mean step from token to token: {facts}."
+    return (
+        f"Reading {text} moves the residual stream of {reader} {how}, compared with reading the human one. Mean step "
+        f"from token to token: human minus model {interval(moved.difference)}, {_percent(moved.relative)} of the human "
+        f"value; d = {number(moved.d.value, 2)}, t-test {_p(moved.p)}, {moved.n} paragraphs."
     )
-    by_layer = _by_layer(found, layers)
-    repeats = _repetition(found, case)
-    return [opening, by_layer, repeats, _surprise(found), _together(case, r), _relative(found, case), _pooled(pooled)]
 
 
-def _by_layer(found: Contrast, layers: Sequence[str]) -> str:
+def _by_layer(pair: Contrast, layers: Sequence[str]) -> str:
     """At which layers the sign is sure: an average over layers may hide that they disagree."""
-    tested = list(zip(layers, found.layers["smoothness"], found.p_holm["smoothness"], strict=True))
-    sure = [(name, each.difference.value) for name, each, p in tested if p < SURE]
+    tested = list(zip(layers, pair.layers["smoothness"], pair.p_holm["smoothness"], strict=True))
+    sure = [(name, test.difference.value) for name, test, p in tested if p < SURE]
     parts = [
         f"{word} at {len(names)} ({', '.join(names)})"
         for word, names in (
@@ -110,13 +130,13 @@ def _by_layer(found: Contrast, layers: Sequence[str]) -> str:
         )
         if names
     ]
-    told = "; ".join(parts) or "neither at any"
-    return f"Layer by layer (t-test, p below {SURE} after Holm's correction), of {len(tested)} layers: {told}."
+    places = "; ".join(parts) or "neither at any"
+    return f"Layer by layer (t-test, p below {SURE} after Holm's correction), of {len(tested)} layers: {places}."
 
 
-def _repetition(found: Contrast, case: str) -> str:
+def _repetition(pair: Contrast, case: str) -> str:
     """Whether the difference outlasts leaving out loops, and controlling for repetition."""
-    rep, moved = found.repetition, found.over_layers["smoothness"]
+    rep, moved = pair.repetition, pair.over_layers["smoothness"]
     counts = f"{rep.looping_b} of {moved.n} model texts end in a loop, {rep.looping_a} human ones"
     clean, level = rep.without_loops.difference, rep.adjusted.effect
     parts = [f"without loops ({rep.without_loops.n} paragraphs) {_outlasts(clean, case)}"]
@@ -130,40 +150,41 @@ def _outlasts(difference: Estimate, case: str) -> str:
     if not difference.has_interval:
         return f"{interval(difference)}" if difference.value == difference.value else "not known"
     side = difference.side_of(0)
-    word = {0: "not told from 0", 1: "model text smoother", -1: "model text rougher"}[side]
+    word = {0: "not distinguishable from 0", 1: "model text smoother", -1: "model text rougher"}[side]
     too = " too" if side and side == _SIDE[case] else ""
     return f"{interval(difference)} ({word}{too})"
 
 
-def _surprise(found: Contrast) -> str:
-    gap = found.ce.difference
+def _surprise(pair: Contrast) -> str:
+    gap = pair.ce.difference
     how = {1: "less surprising", -1: "more surprising", 0: "neither more nor less surprising"}[gap.side_of(0)]
     if not gap.has_interval:
         how = "not known to be more or less surprising"
     return (
-        f"The model's text is {how} to it: cross-entropy {number(found.ce.mean_b)} against {number(found.ce.mean_a)} "
+        f"The model's text is {how} to it: cross-entropy {number(pair.ce.mean_b)} versus {number(pair.ce.mean_a)} "
         f"nats per token, difference {interval(gap)}."
     )
 
 
 def _together(case: str, r: Estimate) -> str:
     if not r.has_interval:
-        return f"Whether surprise and movement go together cannot be told (Pearson of differences {interval(r, 2)})."
-    said = {
+        return f"Whether surprise and movement go together cannot be decided (Pearson of differences {interval(r, 2)})."
+    sentence = {
         1: "Surprise and movement go together: in paragraphs where the human text is more surprising than the "
         "model's by a larger amount, it also moves the states more by a larger amount",
         -1: "Surprise and movement go against each other: in paragraphs where the human text is more surprising than "
         "the model's by a larger amount, its steps exceed the model's by less",
-        0: "How much more surprising the human text of a paragraph is does not tell how much more it moves the states",
+        0: "How much more surprising the human text of a paragraph is does not predict how much more it moves "
+        "the states",
     }[r.side_of(0)]
     so = ", so the difference in smoothness is not explained by surprise at this level" if case == SMOOTHER else ""
-    return f"{said} (Pearson of the paired differences {interval(r, 2)}){so}."
+    return f"{sentence} (Pearson of the paired differences {interval(r, 2)}){so}."
 
 
-def _relative(found: Contrast, case: str) -> str:
-    relative = found.over_layers["relative smoothness"].difference
+def _relative(pair: Contrast, case: str) -> str:
+    relative = pair.over_layers["relative smoothness"].difference
     if not relative.has_interval:
-        return f"Relative to the states' own size nothing can be told ({interval(relative, 4)})."
+        return f"Relative to the states' own size nothing can be said ({interval(relative, 4)})."
     agrees = "the same holds" if relative.side_of(0) == _SIDE[case] else "it is otherwise"
     how = {1: "smaller steps in the model's text", -1: "larger steps in the model's text", 0: "no clear difference"}
     return f"Relative to the states' own size {agrees}: {how[relative.side_of(0)]} ({interval(relative, 4)})."
@@ -182,4 +203,4 @@ def _percent(estimate: Estimate) -> str:
 
 
 def _p(value: float) -> str:
-    return "-" if value != value else "< 0.0001" if value < 1e-4 else f"{value:.4f}"
+    return "p not defined" if value != value else "p < 0.0001" if value < 1e-4 else f"p = {value:.4f}"

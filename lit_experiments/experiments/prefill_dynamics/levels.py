@@ -59,19 +59,19 @@ def condition_levels(rows: Sequence[Trajectory], how: Resampling) -> Levels:
         """[row, ...] -> estimate for each column; within: the range of the values, if they have one."""
         known = np.isfinite(values)
         terms = np.stack([known.astype(np.float64), np.where(known, values, 0.0)], -1)
-        found = boot.from_sums(boot.sums(terms), lambda sums: sums[..., 1] / sums[..., 0], within)
-        return list(found.reshape(-1))
+        means = boot.from_sums(boot.sums(terms), lambda sums: sums[..., 1] / sums[..., 0], within)
+        return list(means.reshape(-1))
 
     measured = [metrics(row.steps, None, None) for row in rows]
     no_sinks = [metrics(row.steps, None, row.sinks) for row in rows]
-    by_layer = {name: np.stack([each[name] for each in measured]) for name in METRICS}
+    by_layer = {name: np.stack([of_row[name] for of_row in measured]) for name in METRICS}
     return Levels(
         len(rows),
         float(np.mean([row.steps.tokens for row in rows])),
         mean(np.array([row.ce_mean(None) for row in rows]))[0],
         mean(np.array([row.ce_text for row in rows]))[0],
         {name: mean(values.mean(1))[0] for name, values in by_layer.items()},
-        {name: mean(np.stack([each[name] for each in no_sinks]).mean(1))[0] for name in METRICS},
+        {name: mean(np.stack([of_row[name] for of_row in no_sinks]).mean(1))[0] for name in METRICS},
         {name: mean(values) for name, values in by_layer.items()},
         int(sum(row.sinks.any(0).sum() for row in rows)),
         {f"distinct_{n}": mean(np.array([distinct(row.ids, n) for row in rows]), SHARE)[0] for n in ORDERS}

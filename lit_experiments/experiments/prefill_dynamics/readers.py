@@ -22,7 +22,7 @@ from lit_experiments.experiments.prefill_dynamics.contrasts import (
 )
 from lit_experiments.experiments.prefill_dynamics.generations import texts_digest
 from lit_experiments.experiments.prefill_dynamics.levels import Levels, condition_levels
-from lit_experiments.experiments.prefill_dynamics.trajectories import Trajectory, open_dynamics
+from lit_experiments.experiments.prefill_dynamics.trajectories import READS, Trajectory
 from stores import Store, StoreError, open_store
 
 Sides = dict[str, tuple[Path | None, str]]
@@ -54,14 +54,14 @@ class Reader:
             "reader": self.name,
             "run": self.run,
             "same_layers_as_first": self.same_layers,
-            "conditions": {name: {**each.surprise(), **each.movement()} for name, each in self.levels.items()},
+            "conditions": {name: {**level.surprise(), **level.movement()} for name, level in self.levels.items()},
             "human_minus_model": None if self.effect is None else self.effect.to_dict(),
-            "first_minus_this": {name: each.to_dict() for name, each in self.against_first.items()},
+            "first_minus_this": {name: pair.to_dict() for name, pair in self.against_first.items()},
         }
 
 
 def find_readers(run: Path, store: Store, named: Sequence[str] | None) -> list[tuple[Path, Store]]:
-    """The runs that read the same texts: those named, or for None all beside `run`, in the order of their names.
+    """The runs that read the same texts: those named, or for None all next to `run`, in the order of their names.
 
     Raises:
         UserError: a named run that read other texts.
@@ -91,20 +91,21 @@ def _conditions_of(store: Store) -> list[str]:
 
 
 def compare_readers(loaded: Sequence[Loaded], variant: Variant, how: Resampling) -> list[Reader]:
-    """Each reader by itself, and against the first."""
+    """Every reader by itself, and compared with the first."""
     first = by_condition(loaded[0][2])
     out = []
     for number, (run, store, rows) in enumerate(loaded):
-        found = by_condition(rows)
+        conditions = by_condition(rows)
         same = store.schema.to_json()["fields"] == loaded[0][1].schema.to_json()["fields"]
         against = {
-            name: contrast((name, name), first[name], found[name], variant, how, same)
+            name: contrast((name, name), first[name], conditions[name], variant, how, same)
             for name in first
-            if number and name in found
+            if number and name in conditions
         }
         pair = (HUMAN, MODEL)
-        effect = contrast(pair, found[HUMAN], found[MODEL], variant, how) if set(pair) <= set(found) else None
-        levels = {name: condition_levels(list(texts.values()), how) for name, texts in found.items()}
+        both = set(pair) <= set(conditions)
+        effect = contrast(pair, conditions[HUMAN], conditions[MODEL], variant, how) if both else None
+        levels = {name: condition_levels(list(texts.values()), how) for name, texts in conditions.items()}
         name = str(store.table(["reader"]).column(0)[0].as_py())
         out.append(Reader(name, str(run), levels, effect, against, same))
     return out
@@ -117,7 +118,7 @@ def _texts_of(store: Store) -> str:
 
 
 def _same_texts(other: Path, digest: str, run: Path) -> Store:
-    store = open_dynamics(other)
+    store = READS.open(other)
     if _texts_of(store) != digest:
         raise UserError(
             f"--readers {other}: it did not read the texts of {run}.\nNext: collect it with --generations {run}."
@@ -126,7 +127,7 @@ def _same_texts(other: Path, digest: str, run: Path) -> Store:
 
 
 def _quietly(path: Path, digest: str) -> Store | None:
-    """The store beside ours if it is of study 2, has rows and read the same texts. A damaged or foreign neighbour is
+    """The store next to ours if it is of study 2, has rows and read the same texts. A damaged or foreign neighbour is
     not ours to complain about."""
     try:
         store = open_store(path / "store")

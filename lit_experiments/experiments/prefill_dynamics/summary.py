@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from lit_experiments.reports.tables import interval, number, text_table
-from lit_experiments.statistics import Estimate, GroupBootstrap
+from lit_experiments.statistics import LEVEL, Estimate, GroupBootstrap
 from stores import Store
 
-RESAMPLES, LEVEL, SEED = 1000, 0.95, 0
+RESAMPLES, SEED = 1000, 0
 _COLUMNS = ["sample_id", "paragraph_id", "condition", "prompt", "continuation", "boundary", "continuation_length"]
 _COLUMNS += ["stop_reason", "straddles", "read_as", "retokenises", "reader", "generator"]
 
@@ -21,10 +21,10 @@ def rows(store: Store) -> pd.DataFrame:
     table = store.to_pandas(_COLUMNS)
     if table.empty:
         return table.assign(ce=np.nan, ce_text=np.nan)
-    each = np.split(np.asarray(store["ce"].read(), np.float64), np.cumsum(store["ce"].lengths())[:-1])
-    behind = [values[max(0, at - 1) :] for values, at in zip(each, table.boundary, strict=True)]
+    by_row = np.split(np.asarray(store["ce"].read(), np.float64), np.cumsum(store["ce"].lengths())[:-1])
+    behind = [values[max(0, at - 1) :] for values, at in zip(by_row, table.boundary, strict=True)]
     table["ce"] = [values.mean() if len(values) else np.nan for values in behind]
-    table["ce_text"] = [values.mean() if len(values) else np.nan for values in each]
+    table["ce_text"] = [values.mean() if len(values) else np.nan for values in by_row]
     return table
 
 
@@ -33,18 +33,18 @@ def describe(store: Store, examples: int) -> str:
     table = rows(store)
     headers = ["condition", "texts", "tokens", "ended", "empty", "straddle", "CE, continuation", "CE, whole text"]
     lines = []
-    for name, each in table.groupby("condition", sort=False):
-        known = each.dropna(subset=["ce"])
+    for name, texts in table.groupby("condition", sort=False):
+        known = texts.dropna(subset=["ce"])
         lines.append(
             [
                 str(name),
-                str(len(each)),
-                number(each.continuation_length.mean(), 1),
-                str(int((each.stop_reason == "end_of_text").sum())),
-                str(int((each.continuation_length == 0).sum())),
-                str(int(each.straddles.sum())),
+                str(len(texts)),
+                number(texts.continuation_length.mean(), 1),
+                str(int((texts.stop_reason == "end_of_text").sum())),
+                str(int((texts.continuation_length == 0).sum())),
+                str(int(texts.straddles.sum())),
                 interval(_mean(known, known.ce)),
-                interval(_mean(each, each.ce_text)),
+                interval(_mean(texts, texts.ce_text)),
             ]
         )
     first = table.iloc[0] if len(table) else None
@@ -57,7 +57,7 @@ def describe(store: Store, examples: int) -> str:
 
 def compare(store: Store, other: Store) -> str:
     """Cross-entropy of two readers over the texts that both read, paired by paragraph."""
-    a, b = (rows(each).set_index("sample_id") for each in (store, other))
+    a, b = (rows(read).set_index("sample_id") for read in (store, other))
     common = a.index.intersection(b.index)
     if not len(common):
         return "The two stores have no text in common: nothing to compare."
@@ -68,7 +68,7 @@ def compare(store: Store, other: Store) -> str:
     for name in a.condition.unique():
         chosen = (a.condition == name) & a.ce.notna() & b.ce.notna()
         gap = _mean(a[chosen], b.ce[chosen] - a.ce[chosen])
-        means = [number(float(each.ce[chosen].mean())) for each in (a, b)]
+        means = [number(float(side.ce[chosen].mean())) for side in (a, b)]
         lines.append([name, str(int(chosen.sum())), f"{same[chosen].mean():.0%}", *means, interval(gap)])
     return "Side by side (intervals: 95 %, paired over paragraphs)\n\n" + text_table(headers, lines)
 

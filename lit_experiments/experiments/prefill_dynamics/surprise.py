@@ -18,19 +18,20 @@ from lit_experiments.experiments.prefill_dynamics.conditions import HUMAN, MODEL
 from lit_experiments.experiments.prefill_dynamics.contrasts import LEAST_TOKENS, Contrast, Resampling
 from lit_experiments.experiments.prefill_dynamics.formulas import Floats, metrics
 from lit_experiments.experiments.prefill_dynamics.trajectories import Trajectory
-from lit_experiments.statistics import Correlation, Estimate, correlation
+from lit_experiments.statistics import LEVEL, Correlation, Estimate, correlation
 from lit_experiments.statistics.correlations import correlation_terms, pearson_from_sums
 
 RELATED = ("smoothness", "relative smoothness")  # what cross-entropy is correlated with
 ByCondition = Mapping[str, Mapping[str, Trajectory]]
+Correlations = dict[str, dict[str, dict[str, Correlation]]]
 
 
-def text_correlations(found: ByCondition, contrasts: Iterable[Contrast], how: Resampling) -> dict[str, Any]:
+def text_correlations(rows: ByCondition, contrasts: Iterable[Contrast], how: Resampling) -> Correlations:
     """{metric: {"pooled": {conditions: Correlation}, "within": {condition: ...}, "differences": {"a - b": ...}}}.
 
     Pooled and within: full length. Differences: as the contrasts have them.
     """
-    texts = {name: _texts(rows.values()) for name, rows in found.items()}
+    texts = {name: _texts(by_paragraph.values()) for name, by_paragraph in rows.items()}
     main = [name for name in (HUMAN, MODEL) if name in texts]
     pools = {" + ".join(main): main} | ({"all conditions": list(texts)} if len(texts) > len(main) else {})
     return {
@@ -57,7 +58,7 @@ class _Texts:
 def _texts(rows: Iterable[Trajectory]) -> _Texts:
     kept = [row for row in rows if row.steps.tokens >= LEAST_TOKENS]
     measured = [metrics(row.steps, None, None) for row in kept]
-    values = {name: [float(each[name].mean()) for each in measured] for name in RELATED}
+    values = {name: [float(of_text[name].mean()) for of_text in measured] for name in RELATED}
     return _Texts([row.paragraph_id for row in kept], [row.ce_mean(None) for row in kept], values)
 
 
@@ -68,13 +69,12 @@ def _over(parts: Sequence[_Texts], metric: str, how: Resampling) -> Correlation:
     return _correlation(np.array(ce), np.array(moved), np.array(groups, str), how)
 
 
-def _of_differences(found: Contrast, metric: str, how: Resampling) -> Correlation:
-    ce, moved = (values[0] - values[1] for values in (found.values["ce"], found.values[metric]))
-    return _correlation(ce, moved, np.array(found.paragraphs, str), how)
+def _of_differences(pair: Contrast, metric: str, how: Resampling) -> Correlation:
+    return _correlation(pair.gaps("ce"), pair.gaps(metric), np.array(pair.paragraphs, str), how)
 
 
 def _correlation(x: Floats, y: Floats, groups: NDArray[Any], how: Resampling) -> Correlation:
-    return correlation(x, y, groups, resamples=how.resamples, level=how.level, seed=how.seed)
+    return correlation(x, y, groups, resamples=how.resamples, level=LEVEL, seed=how.seed)
 
 
 @dataclass(frozen=True)
@@ -90,14 +90,14 @@ class TokenLevel:
     layers: list[Estimate]
 
 
-def token_correlations(found: ByCondition, how: Resampling) -> dict[str, TokenLevel]:
+def token_correlations(rows: ByCondition, how: Resampling) -> dict[str, TokenLevel]:
     """By condition; a condition without any step of a known surprise is left out."""
-    tokens = {name: _tokens(rows.values()) for name, rows in found.items()}
-    return {name: _token_level(*each, how) for name, each in tokens.items() if each is not None}
+    tokens = {name: _tokens(by_paragraph.values()) for name, by_paragraph in rows.items()}
+    return {name: _token_level(*arrays, how) for name, arrays in tokens.items() if arrays is not None}
 
 
 def _tokens(rows: Iterable[Trajectory]) -> tuple[Floats, Floats, NDArray[Any], NDArray[Any]] | None:
-    """(cross-entropy [token], steps [layer, token], paragraph [token], text [token]) of all tokens but each first."""
+    """(cross-entropy [token], steps [layer, token], paragraph [token], text [token]), without first tokens."""
     kept = [row for row in rows if row.steps.tokens >= LEAST_TOKENS]
     if not kept:
         return None
@@ -111,13 +111,12 @@ def _tokens(rows: Iterable[Trajectory]) -> tuple[Floats, Floats, NDArray[Any], N
 
 def _token_level(ce: Floats, moved: Floats, paragraph: NDArray[Any], text: NDArray[Any], how: Resampling) -> TokenLevel:
     mean_step = moved.mean(0)
-    about, steps_about = _centred(ce[None], text)[0], _centred(moved, text)
+    centred, steps_centred = _centred(ce[None], text)[0], _centred(moved, text)
     boot = how.over(paragraph.tolist())
-    terms = np.stack([correlation_terms(about, layer) for layer in steps_about], 1)
+    terms = np.stack([correlation_terms(centred, layer) for layer in steps_centred], 1)
     layers = boot.from_sums(boot.sums(terms), pearson_from_sums).tolist()
-    return TokenLevel(
-        _correlation(ce, mean_step, paragraph, how), _correlation(about, steps_about.mean(0), paragraph, how), layers
-    )
+    together = _correlation(centred, steps_centred.mean(0), paragraph, how)
+    return TokenLevel(_correlation(ce, mean_step, paragraph, how), together, layers)
 
 
 def _centred(values: Floats, text: NDArray[Any]) -> Floats:
@@ -127,26 +126,43 @@ def _centred(values: Floats, text: NDArray[Any]) -> Floats:
     return np.asarray(values - means[:, text])
 
 
-def moving_tokens(found: ByCondition, layers: Sequence[str], most: int) -> dict[str, dict[str, list[dict[str, Any]]]]:
+@dataclass(frozen=True)
+class Move:
+    """A token with a large step onto it.
+
+    token: its place in the continuation; text, before: it and the six tokens before; ce: nats. layer: where its step is
+    largest; delta: the step there; ratio: that over the layer's median step; sink: whether it or the token before is.
+    """
+
+    sample_id: str
+    token: int
+    text: str
+    before: str
+    ce: float
+    layer: str
+    delta: float
+    ratio: float
+    sink: bool
+
+
+def moving_tokens(rows: ByCondition, layers: Sequence[str], most: int) -> dict[str, dict[str, list[Move]]]:
     """{condition: {"by ratio": [...], "by size": [...]}}, the tokens with the largest steps, one entry per token.
 
     By ratio: step over the layer's median step over all texts, at the layer where that is largest, since norms grow
     with depth; by size: the largest step itself.
     """
-    every = [t for rows in found.values() for t in rows.values() if t.steps.tokens >= LEAST_TOKENS]
-    if not every:
-        return {name: {"by ratio": [], "by size": []} for name in found}
-    usual = np.median(np.concatenate([t.steps.deltas for t in every], 1), 1)[:, None]
+    texts = [t for by_paragraph in rows.values() for t in by_paragraph.values() if t.steps.tokens >= LEAST_TOKENS]
+    if not texts:
+        return {name: {"by ratio": [], "by size": []} for name in rows}
+    usual = np.median(np.concatenate([t.steps.deltas for t in texts], 1), 1)[:, None]
     scales = {"by ratio": np.where(usual > 0, usual, np.nan), "by size": np.ones_like(usual)}
     return {
-        name: {kind: _largest(rows.values(), scale, usual, layers, most) for kind, scale in scales.items()}
-        for name, rows in found.items()
+        name: {kind: _largest(by_paragraph.values(), scale, usual, layers, most) for kind, scale in scales.items()}
+        for name, by_paragraph in rows.items()
     }
 
 
-def _largest(
-    rows: Iterable[Trajectory], scale: Floats, usual: Floats, layers: Sequence[str], most: int
-) -> list[dict[str, Any]]:
+def _largest(rows: Iterable[Trajectory], scale: Floats, usual: Floats, layers: Sequence[str], most: int) -> list[Move]:
     entries: list[tuple[float, Trajectory, int, int]] = []
     for row in rows:
         if row.steps.tokens < LEAST_TOKENS:
@@ -154,22 +170,22 @@ def _largest(
         scaled = np.nan_to_num(row.steps.deltas / scale, nan=-1.0)
         best = scaled.argmax(0)
         sizes = scaled[best, np.arange(len(best))]
-        entries += [(float(sizes[at]), row, int(best[at]), int(at)) for at in np.argsort(-sizes)[:most]]
+        entries += [(float(sizes[step]), row, int(best[step]), int(step)) for step in np.argsort(-sizes)[:most]]
     entries.sort(key=lambda entry: -entry[0])
-    return [_described(row, layer, at, usual, layers) for _, row, layer, at in entries[:most]]
+    return [_move(row, layer, step, usual, layers) for _, row, layer, step in entries[:most]]
 
 
-def _described(row: Trajectory, layer: int, at: int, usual: Floats, layers: Sequence[str]) -> dict[str, Any]:
-    """`at` counts differences; the token that moved is the one behind it."""
-    token, delta, typical = at + 1, float(row.steps.deltas[layer, at]), float(usual[layer, 0])
-    return {
-        "sample_id": row.row,
-        "token": token,
-        "text": row.tokens[token],
-        "before": "".join(row.tokens[max(0, token - 6) : token]),
-        "ce": float(row.ce[token]),
-        "layer": layers[layer],
-        "delta": delta,
-        "ratio": delta / typical if typical else float("nan"),
-        "sink": bool(row.sinks[layer, token] or row.sinks[layer, token - 1]),
-    }
+def _move(row: Trajectory, layer: int, step: int, usual: Floats, layers: Sequence[str]) -> Move:
+    """`step` counts differences; the token that moved is the one behind it."""
+    token, delta, typical = step + 1, float(row.steps.deltas[layer, step]), float(usual[layer, 0])
+    return Move(
+        sample_id=row.row,
+        token=token,
+        text=row.tokens[token],
+        before="".join(row.tokens[max(0, token - 6) : token]),
+        ce=float(row.ce[token]),
+        layer=layers[layer],
+        delta=delta,
+        ratio=delta / typical if typical else float("nan"),
+        sink=bool(row.sinks[layer, token] or row.sinks[layer, token - 1]),
+    )

@@ -1,232 +1,290 @@
-"""The tables of study 2: their columns, rows, and what they mean. Does not know: pages, figures."""
+"""The tables of study 2 as blocks: their columns, rows, and what they mean. Does not know: pages, figures."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from pathlib import Path
 
 from lit_experiments.experiments.prefill_dynamics.contrasts import Contrast
-from lit_experiments.experiments.prefill_dynamics.findings import Findings
+from lit_experiments.experiments.prefill_dynamics.findings import Example, Findings
+from lit_experiments.experiments.prefill_dynamics.interpretation import SURE
 from lit_experiments.experiments.prefill_dynamics.levels import of_mean
 from lit_experiments.experiments.prefill_dynamics.readers import Reader
 from lit_experiments.experiments.prefill_dynamics.repetition import CONTROLLED, ORDERS
-from lit_experiments.reports.tables import interval, model_name, number
-from lit_experiments.statistics import Correlation, Estimate, Paired
+from lit_experiments.experiments.prefill_dynamics.surprise import Move
+from lit_experiments.reports.blocks import Cell, Column, Matrix, Table, Verdict
+from lit_experiments.reports.cells import model_name
+from lit_experiments.statistics import Estimate, Paired
 
-Table = tuple[list[str], list[list[str]]]
-
-_TESTS = ["difference", "d", "t", "p", "Wilcoxon p"]
-SUMMARY_LEGEND = (
-    "Smoothness is the mean L2 distance between the states of neighbouring tokens, averaged over layers: lower is "
-    "smoother. Every difference is the first condition minus the second, over the n paragraphs that have both; {cut} "
-    "CE: cross-entropy of the continuation, nats per token. d: mean difference over the standard deviation of the "
-    "differences. t and p: paired t-test. Intervals: {level:.0%}, bootstrap over paragraphs."
+_COMPARABLE = ("smoothness", "relative smoothness")
+_PAIR = Column("first - second", meaning="a difference is the first condition minus the second")
+_CORRELATED = (
+    Column("Pearson", "estimate", 2),
+    Column("p", "p"),
+    Column("Spearman", "estimate", 2),
+    Column("p of Spearman", "p"),
 )
-CUT = {
-    True: "both texts are cut to the length of the shorter one, because length alone shifts such means.",
-    False: "at full length.",
-}
-MEASURES_LEGEND = (
-    "Magnitude: mean norm of the states. Variance: of the norms along a text. Relative smoothness: smoothness over "
-    "magnitude. Consistency: mean cosine between successive steps, 1 straight on, -1 back and forth. Sinks: tokens at "
-    "position 0 of the text or with a norm above {factor:g} times the layer's median."
-)
-CORRELATED_LEGEND = (
-    "Three questions that need not have one answer. Pooled: over all texts of the conditions; it mixes the difference "
-    "between conditions with the differences among texts of one condition, so it says neither. Within: among the texts "
-    "of one condition. Differences: does a paragraph whose two texts differ more in surprise also differ more in "
-    "smoothness? The last is the one that bears on the explanation by surprise. Pooled rows come in groups of one "
-    "paragraph, so they get an interval over paragraphs and no p-value."
-)
-TOKENS_LEGEND = (
-    "The length of the step onto a token (mean over layers) against the surprise of that token. Centred: both about "
-    "their mean over the text, which leaves what happens from token to token. Intervals: bootstrap over paragraphs, "
-    "whose tokens stay together."
-)
-MOVING_LEGEND = (
-    "The tokens with the largest steps onto them. Norms grow with depth, so a step is compared with its layer's median "
-    "step over all texts; each token stands once, at the layer where that ratio is largest."
-)
-REPETITION_LEGEND = (
-    "Distinct-n: distinct n-grams of tokens over all of them, at full length; 1 without any repetition (Li et al. "
-    "2016). End in a loop: the text ends in a phrase of at least two tokens that stands there three times or more "
-    "(Holtzman et al. 2020)."
-)
-CONTROLLED_LEGEND = (
-    "Loops: paragraphs whose first, second text ends in a loop. Distinct-{n}: mean difference over the compared "
-    "tokens. Without loops: the difference in smoothness over the paragraphs in which neither text ends in one. At "
-    "equal repetition: the intercept of the regression of the paragraphs' differences in smoothness on their "
-    "differences in distinct-{n}, what the difference would be for two texts that repeat themselves equally (Judd, "
-    "Kenny and McClelland 2001); extrapolated where in every paragraph the same side repeats itself more."
-)
-_SHOWN = 8  # moving tokens per condition on the page; the JSON file has them all
 
 
-def summary(found: Findings) -> Table:
-    """A row per pair of conditions: surprise and smoothness of both, and the test."""
-    rows = []
-    for pair in found.main:
-        ce = f"{number(pair.ce.mean_a, 2)}, {number(pair.ce.mean_b, 2)}"
-        size, both, *tests = _compared(pair.over_layers["smoothness"])
-        rows.append([pair.name, size, ce, both, *tests])
-    return ["first - second", "n", "CE", "smoothness", *_TESTS], rows
+def smoothness(result: Findings) -> Table:
+    """Mean step of both sides of every pair, and the test."""
+    rows = [[pair.name, *_tested(pair.over_layers["smoothness"])] for pair in result.main]
+    return Table("smoothness", "Smoothness (mean over layers)", [_PAIR, *_test_columns(_digits(result.main))], rows)
 
 
-def repetition(found: Findings) -> Table:
+def cross_entropy(result: Findings) -> Table:
+    """Surprise of both sides of every pair, and the test."""
+    rows = [[pair.name, *_tested(pair.ce)] for pair in result.main]
+    return Table(
+        "cross_entropy", "Cross-entropy of the continuation (nats per token)", [_PAIR, *_test_columns(3)], rows
+    )
+
+
+def verdicts(result: Findings) -> Matrix:
+    """Every pair at every layer: which of the two is smoother."""
+    pairs = result.main
+    over = [_verdict(p.over_layers["smoothness"], p.over_layers["smoothness"].difference.side_of(0)) for p in pairs]
+    by_layer: list[list[Verdict | None]] = [
+        [_at_layer(pair, layer) if pair.layers["smoothness"] else None for pair in pairs]
+        for layer in range(len(result.layers))
+    ]
+    return Matrix(
+        "verdicts",
+        "Is the second condition smoother than the first? Difference in percent of the first",
+        ["mean over layers", *result.layers],
+        [pair.name for pair in pairs],
+        [over, *by_layer],
+        value="difference, % of the first",
+        digits=1,
+    )
+
+
+def _at_layer(pair: Contrast, layer: int) -> Verdict:
+    test, p = pair.layers["smoothness"][layer], pair.p_holm["smoothness"][layer]
+    return _verdict(test, (1 if test.difference.value > 0 else -1) if p < SURE else 0)
+
+
+def _verdict(test: Paired, side: int) -> Verdict:
+    """side: 1 where the second condition is smoother, -1 where rougher, 0 where neither is shown."""
+    percent = _percent(test.relative)
+    if not test.difference.has_interval:
+        return Verdict("too little data", "void", percent)
+    if side == 0:
+        return Verdict("no difference shown", "open", percent)
+    return Verdict("smoother", "for", percent) if side > 0 else Verdict("rougher", "against", percent)
+
+
+def repetition(result: Findings) -> Table:
     """How much the texts of each condition repeat themselves."""
-    rows = []
-    for name, each in found.levels.items():
-        shares = [interval(value, 2) for value in each.repetition.values()]
-        rows.append([name, str(each.texts), *shares])
-    return ["condition", "texts", *(f"distinct-{n}" for n in ORDERS), "end in a loop"], rows
+    rows: list[list[Cell]] = [
+        [name, level.texts, *level.repetition.values()] for name, level in result.conditions.items()
+    ]
+    shares = [Column(f"distinct-{n}", "estimate", 2) for n in ORDERS]
+    head = [Column("condition"), Column("texts", "count"), *shares, Column("end in a loop", "estimate", 2)]
+    return Table("repetition", "Repetition by condition", head, rows)
 
 
-def controlled(found: Findings) -> Table:
+def controlled(result: Findings) -> Table:
     """Smoothness of each pair with repetition left out, and with it controlled for."""
-    rows = []
-    for pair in found.main:
-        rep, moved = pair.repetition, pair.over_layers["smoothness"]
-        digits = _digits(max(abs(moved.mean_a), abs(moved.mean_b)))
-        effect = interval(rep.adjusted.effect, digits) + (" (extrapolated)" if rep.adjusted.extrapolated else "")
-        rows.append(
-            [
-                pair.name,
-                f"{rep.looping_a}, {rep.looping_b} of {moved.n}",
-                interval(rep.distinct.difference, 2),
-                interval(moved.difference, digits),
-                f"{interval(rep.without_loops.difference, digits)}, n = {rep.without_loops.n}",
-                p_value(rep.without_loops.p),
-                effect,
-            ]
-        )
-    head = ["first - second", "loops", f"distinct-{CONTROLLED}", "smoothness", "without loops", "its p"]
-    return [*head, "at equal repetition"], rows
+    rows: list[list[Cell]] = []
+    for pair in result.main:
+        rep, clean = pair.repetition, pair.repetition.without_loops
+        numbers: list[Cell] = [rep.distinct.difference, pair.over_layers["smoothness"].difference]
+        numbers += [clean.difference, clean.n, clean.p, rep.adjusted.effect]
+        rows.append([pair.name, f"{rep.looping_a}, {rep.looping_b}", *numbers, rep.adjusted.extrapolated])
+    head = [
+        _PAIR,
+        Column("loops", meaning="paragraphs whose first, second text ends in a loop"),
+        Column(f"distinct-{CONTROLLED}", "estimate", 2, "mean difference over the compared tokens"),
+        Column("smoothness", "estimate", None, "difference"),
+        Column("without loops", "estimate", None, "the same over paragraphs in which neither text ends in a loop"),
+        Column("n of these", "count"),
+        Column("p of these", "p"),
+        Column("at equal repetition", "estimate", None, "difference of two texts that repeat themselves equally"),
+        Column("extrapolated", meaning="the same side repeats itself more in every paragraph"),
+    ]
+    return Table("repetition_controlled", "Smoothness with repetition taken into account", head, rows)
 
 
-def measures(found: Findings) -> Table:
+def measures(result: Findings) -> Table:
     """The other measures, in the main variant."""
     rows = [
-        [pair.name, metric, *_compared(each)[:-1]]
-        for pair in found.main
-        for metric, each in pair.over_layers.items()
+        [pair.name, metric, *_tested(test)]
+        for pair in result.main
+        for metric, test in pair.over_layers.items()
         if metric != "smoothness"
     ]
-    return ["first - second", "measure", "n", "first, second", *_TESTS[:-1]], rows
+    return Table(
+        "measures", "Other measures (mean over layers)", [_PAIR, Column("measure"), *_test_columns()], rows, True
+    )
 
 
-def variants(found: Findings) -> Table:
+def variants(result: Findings) -> Table:
     """Smoothness over other parts of the texts."""
-    main = [pair.variant for pair in found.main]
     rows = [
-        [pair.name, pair.variant.name, *_compared(pair.over_layers["smoothness"])[:-1]]
-        for pair in found.contrasts
-        if pair.variant not in main
+        [pair.name, pair.variant.name, *_tested(pair.over_layers["smoothness"])]
+        for pair in result.contrasts
+        if pair.variant != result.main_variant
     ]
-    return ["first - second", "smoothness over", "n", "first, second", *_TESTS[:-1]], rows
+    head = [_PAIR, Column("smoothness over"), *_test_columns(_digits(result.main))]
+    return Table("variants", "Smoothness over other parts of the texts", head, rows, True)
 
 
 def by_layer(pair: Contrast, layers: list[str]) -> Table:
     """Smoothness of one pair at every layer, p-values corrected."""
-    metric = "smoothness"
-    corrected = zip(layers, pair.layers[metric], pair.p_holm[metric], pair.p_w_holm[metric], strict=True)
-    rows = []
-    for name, each, p, p_w in corrected:
-        _, both, gap, d, t, *_ = _compared(each)
-        rows.append([name, both, gap, number(100 * each.relative.value, 1), d, t, p_value(p), p_value(p_w)])
-    head = ["layer", f"{pair.a}, {pair.b}", "difference", "in %", "d", "t", "p (Holm)", "Wilcoxon p (Holm)"]
-    return head, rows
+    corrected = zip(
+        layers, pair.layers["smoothness"], pair.p_holm["smoothness"], pair.p_w_holm["smoothness"], strict=True
+    )
+    rows: list[list[Cell]] = [
+        [name, test.mean_a, test.mean_b, test.difference, _percent(test.relative), test.d, test.t, p, p_w]
+        for name, test, p, p_w in corrected
+    ]
+    _, a, b, difference, d, t, *_ = _test_columns(_digits([pair]))
+    percent = Column("% of the first", "estimate", 1)
+    head = [Column("layer"), a, b, difference, percent, d, t, Column("p (Holm)", "p"), Column("Wilcoxon p (Holm)", "p")]
+    return Table("by_layer", f"{pair.name}, smoothness layer by layer", head, rows)
 
 
-def surprise(found: Findings) -> Table:
+def surprise(result: Findings) -> Table:
     """Cross-entropy and perplexity by condition, at full length."""
-    rows = [
-        [name, str(each.texts), number(each.tokens, 1), *_surprise(each.ce), *_surprise(each.ce_text)]
-        for name, each in found.levels.items()
+    rows: list[list[Cell]] = [
+        [name, level.texts, level.tokens, level.ce, of_mean(level.ce), level.ce_text, of_mean(level.ce_text)]
+        for name, level in result.conditions.items()
     ]
-    return ["condition", "texts", "tokens", "CE, continuation", "perplexity", "CE, whole text", "perplexity"], rows
+    parts = [
+        Column(f"{measure}, {part}", "estimate", digits)
+        for part in ("continuation", "whole text")
+        for measure, digits in (("CE", 3), ("perplexity", 1))
+    ]
+    head = [Column("condition"), Column("texts", "count"), Column("tokens", "number", 1, "mean"), *parts]
+    return Table("surprise_by_condition", "Surprise by condition", head, rows)
 
 
-def correlations(found: Findings) -> Table:
+def correlations(result: Findings) -> Table:
     """Cross-entropy with smoothness, at three levels."""
-    rows = [
-        [metric, f"{level}: {name}", *_correlated(each)]
-        for metric, levels in found.correlations.items()
+    rows: list[list[Cell]] = [
+        [metric, f"{level}: {name}", r.rows, r.pearson, r.p_pearson, r.spearman, r.p_spearman]
+        for metric, levels in result.correlations.items()
         for level, named in levels.items()
-        for name, each in named.items()
+        for name, r in named.items()
     ]
-    return ["CE with", "level", "texts", "Pearson", "p", "Spearman", "p"], rows
+    head = [Column("CE with"), Column("level"), Column("texts", "count"), *_CORRELATED]
+    return Table("correlations", "Correlation of cross-entropy with movement", head, rows)
 
 
-def tokens(found: Findings) -> Table:
+def tokens(result: Findings) -> Table:
     """Cross-entropy with the step, token by token."""
-    rows = []
-    for name, each in found.tokens.items():
-        values = (each.pooled.pearson, each.pooled.spearman, each.centred.pearson, each.centred.spearman)
-        rows.append([name, str(each.pooled.rows), *(interval(value, 2) for value in values)])
-    return ["condition", "tokens", "Pearson", "Spearman", "Pearson, centred", "Spearman, centred"], rows
+    rows: list[list[Cell]] = [
+        [name, level.pooled.rows, *(v for r in (level.pooled, level.centred) for v in (r.pearson, r.spearman))]
+        for name, level in result.tokens.items()
+    ]
+    kinds = [f"{kind}{how}" for how in ("", ", centred") for kind in ("Pearson", "Spearman")]
+    head = [Column("condition"), Column("tokens", "count"), *(Column(kind, "estimate", 2) for kind in kinds)]
+    return Table("tokens", "Surprise of a token and the step onto it", head, rows)
 
 
-def moving(entries: list[dict[str, Any]]) -> Table:
-    """The tokens that move most, of one condition."""
-    return ["token", "after", "CE", "layer", "step", "times the usual", "sink"], [_moving(e) for e in entries[:_SHOWN]]
+def moving(result: Findings) -> Table:
+    """The tokens that move most, of every condition."""
+    rows = [[name, *_moving(move)] for name, kinds in result.moving_tokens.items() for move in kinds["by ratio"]]
+    head = [
+        Column("condition"),
+        Column("token", "token"),
+        Column("after", "token"),
+        Column("CE", "number", 2, "nats"),
+        Column("layer"),
+        Column("step", "number", None),
+        Column("times the usual", "number", 1, "step over the layer's median step over all texts"),
+        Column("sink", meaning="whether this token or the one before is a sink"),
+        Column("text"),
+    ]
+    return Table("moving_tokens", "Largest steps", head, rows, folded=True)
 
 
-def readers(found: list[Reader]) -> Table:
+def sinks(example: Example) -> Table:
+    """Sink tokens of the example."""
+    rows: list[list[Cell]] = [
+        [path.condition, layer, place, path.tokens[place], path.norms[line][place]]
+        for path in example.paths
+        for line, layer in enumerate(example.layers)
+        for place, sink in enumerate(path.sinks[line])
+        if sink
+    ]
+    head = [Column("condition"), Column("layer"), Column("place", "count"), Column("token", "token")]
+    return Table("example_sinks", "Sink tokens of this paragraph", [*head, Column("norm", "number", None)], rows, True)
+
+
+def readers(readings: list[Reader]) -> Table:
     """Every reader under every condition."""
-    rows = []
-    for reader in found:
-        for name, each in reader.levels.items():
-            size, relative = (each.over_layers[metric] for metric in ("smoothness", "relative smoothness"))
-            moved = [interval(size, _digits(size.value)), interval(relative)]
-            rows.append([model_name(reader.name), name, str(each.texts), interval(each.ce), *moved])
-    return ["reader", "condition", "texts", "CE", "smoothness", "relative smoothness"], rows
+    rows: list[list[Cell]] = [
+        [_named(reader), name, level.texts, level.ce, *(level.over_layers[metric] for metric in _COMPARABLE)]
+        for reader in readings
+        for name, level in reader.levels.items()
+    ]
+    head = [Column("reader"), Column("condition"), Column("texts", "count"), Column("CE", "estimate")]
+    head += [Column(metric, "estimate", None) for metric in _COMPARABLE]
+    return Table("readers", "Every reader by itself", head, rows)
 
 
-def effects(found: list[Reader]) -> Table:
+def effects(readings: list[Reader]) -> Table:
     """Human minus model within each reader."""
-    pairs = [(model_name(reader.name), reader.effect) for reader in found if reader.effect is not None]
-    rows = [[name, *_compared(effect.over_layers["smoothness"])] for name, effect in pairs]
-    return ["human - model, read by", "n", "smoothness", *_TESTS], rows
+    rows = [
+        [_named(reader), *_tested(reader.effect.over_layers["smoothness"])]
+        for reader in readings
+        if reader.effect is not None
+    ]
+    return Table(
+        "readers_effect", "Smoothness, human - model, within each reader", [Column("read by"), *_test_columns()], rows
+    )
 
 
-def against(reader: Reader) -> Table:
-    """The first reader minus this one."""
-    rows = []
-    for name, pair in reader.against_first.items():
-        moved, relative = (pair.over_layers[metric] for metric in ("smoothness", "relative smoothness"))
-        size = interval(moved.difference, _digits(moved.mean_a)) if reader.same_layers else "-"
-        ends = [interval(relative.difference, 4), interval(relative.d, 2), p_value(relative.p)]
-        rows.append([name, str(pair.ce.n), interval(pair.ce.difference), size, *ends])
-    return ["condition", "n", "CE", "smoothness", "relative smoothness", "its d", "its p"], rows
+def against(readings: list[Reader]) -> Table:
+    """The first reader minus every other one, on the same texts."""
+    rows: list[list[Cell]] = []
+    for reader in readings[1:]:
+        for name, pair in reader.against_first.items():
+            size, relative = (pair.over_layers[metric] for metric in _COMPARABLE)
+            steps = size.difference if reader.same_layers else None
+            tests: list[Cell] = [relative.difference, relative.d, relative.p]
+            rows.append([_named(reader), name, pair.ce.n, pair.ce.difference, steps, *tests])
+    head = [Column("reader"), Column("condition"), Column("n", "count"), Column("CE", "estimate")]
+    head += [Column(metric, "estimate", None) for metric in _COMPARABLE]
+    head += [Column("d of relative", "estimate", 2), Column("p of relative", "p")]
+    first = _named(readings[0])
+    return Table("readers_compared", f"{first} minus every other reader, paired over the same texts", head, rows)
 
 
-def p_value(p: float) -> str:
-    """Four digits, or a power of ten below."""
-    return "-" if p != p else f"{p:.4f}" if p >= 1e-4 else f"{p:.0e}"
+def _named(reader: Reader) -> str:
+    return f"{model_name(reader.name)} ({Path(reader.run).name})"
 
 
-def _compared(each: Paired) -> list[str]:
-    """n, both means, difference, d, t, p, Wilcoxon p; all in as many decimals as the larger mean asks for."""
-    digits = _digits(max(abs(each.mean_a), abs(each.mean_b)))
-    both = f"{number(each.mean_a, digits)}, {number(each.mean_b, digits)}"
-    tests = [interval(each.d, 2), number(each.t, 2), p_value(each.p), p_value(each.p_w)]
-    return [str(each.n), both, interval(each.difference, digits), *tests]
+def _test_columns(digits: int | None = None) -> list[Column]:
+    """What `_tested` gives; digits: of the means."""
+    return [
+        Column("n", "count", meaning="paragraphs that both hold"),
+        Column("first", "number", digits, "mean of the first condition"),
+        Column("second", "number", digits, "mean of the second condition"),
+        Column("difference", "estimate", None, "mean of first minus second"),
+        Column("d", "estimate", 2, "Cohen's d of the pairs: mean difference over the standard deviation of these"),
+        Column("t", "number", 2, "paired t-test"),
+        Column("p", "p"),
+        Column("Wilcoxon p", "p"),
+    ]
 
 
-def _digits(value: float) -> int:
-    """Decimals that show about four figures, whatever the units."""
-    return 4 if value < 2 else 3 if value < 100 else 1
+def _digits(pairs: Iterable[Contrast]) -> int:
+    """Decimals that show about four figures of smoothness, whatever its units."""
+    largest = max((pair.over_layers["smoothness"].mean_a for pair in pairs), default=0.0)
+    return 4 if largest < 2 else 3 if largest < 100 else 1
 
 
-def _surprise(ce: Estimate) -> list[str]:
-    return [interval(ce), interval(of_mean(ce), 1)]
+def _tested(test: Paired) -> list[Cell]:
+    return [test.n, test.mean_a, test.mean_b, test.difference, test.d, test.t, test.p, test.p_w]
 
 
-def _correlated(each: Correlation) -> list[str]:
-    linear, ranked = interval(each.pearson, 2), interval(each.spearman, 2)
-    return [str(each.rows), linear, p_value(each.p_pearson), ranked, p_value(each.p_spearman)]
+def _percent(relative: Estimate) -> Estimate:
+    return relative.mapped(lambda part: 100 * part)
 
 
-def _moving(entry: dict[str, Any]) -> list[str]:
-    after, sink = repr("..." + entry["before"][-32:]), "sink" if entry["sink"] else ""
-    numbers = [number(entry["delta"], _digits(entry["delta"])), number(entry["ratio"], 1)]
-    return [repr(entry["text"]), after, number(entry["ce"], 2), entry["layer"], *numbers, sink]
+def _moving(move: Move) -> Iterable[Cell]:
+    after = "..." + move.before[-32:]
+    return [move.text, after, move.ce, move.layer, move.delta, move.ratio, move.sink, move.sample_id]

@@ -6,18 +6,17 @@ Owns: which store can be read, what is kept of a row. Does not know: statistics.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lit_experiments.errors import UserError
 from lit_experiments.experiments.prefill_dynamics.formulas import Floats, Mask, Steps, sinks, steps
-from stores import Store, open_store
+from lit_experiments.tasks.reads import Reads
+from stores import Store
 
-READS = "prefill_dynamics"
 _COLUMNS = ["paragraph_id", "condition", "prompt", "input_ids", "tokens", "boundary", "first_state", "stop_reason"]
+READS = Reads("prefill_dynamics", ("resid_post", "ce", *_COLUMNS))
 
 
 @dataclass(frozen=True)
@@ -52,33 +51,17 @@ class Trajectory:
         return float(known.mean()) if len(known) else float("nan")
 
 
-def open_dynamics(run: Path) -> Store:
-    """The store of a run. Raises UserError if it is none of study 2 or empty."""
-    if not (run / "store" / "store.json").exists():
-        raise UserError(f"{run.absolute()} holds no store.\nNext: python collect.py --exp {READS}")
-    store = open_store(run / "store")
-    missing = (set(_COLUMNS) - set(store.column_names)) | ({"resid_post", "ce"} - {f.name for f in store.schema.fields})
-    if missing:
-        raise UserError(
-            f"{store.path} is no store of study 2: it lacks {', '.join(sorted(missing))}.\n"
-            f"Next: python collect.py --exp {READS}, or point --run at such a run."
-        )
-    if not len(store):
-        raise UserError(f"{store.path} holds no row yet.\nNext: python collect.py --exp {READS} --run {run}")
-    return store
-
-
 def trajectories(store: Store, sink_factor: float, block_bytes: int) -> list[Trajectory]:
     """Every row, in the store's order; at most about `block_bytes` of states are in memory at a time."""
     rows = store.table(_COLUMNS).to_pylist()
     scored = store["ce"].lengths()
     ce = np.split(np.asarray(store["ce"].read(), np.float64), np.cumsum(scored)[:-1])
-    found: dict[int, Trajectory] = {}
+    read: dict[int, Trajectory] = {}
     for numbers, values, lengths in store["resid_post"].iter_blocks(block_bytes):
         ends = np.cumsum(lengths)
         for number, end, length in zip(numbers, ends, lengths, strict=True):
-            found[int(number)] = _trajectory(rows[number], ce[number], values[:, end - length : end], sink_factor)
-    return [found[number] for number in range(len(rows))]
+            read[int(number)] = _trajectory(rows[number], ce[number], values[:, end - length : end], sink_factor)
+    return [read[number] for number in range(len(rows))]
 
 
 def _trajectory(row: dict[str, Any], ce: Floats, states: NDArray[np.float32], sink_factor: float) -> Trajectory:

@@ -66,10 +66,10 @@ def test_shuffled_pairs_are_of_other_documents_and_lose_the_relation():
     p, counts, groups = made(draws=96)
     real, control = agreement(p, counts, boot(groups), 10), shuffled(p, counts, groups, 200, 10, 0)
     assert control.pairs == pytest.approx(300 * (1 - 10 / 300), rel=0.02)
-    assert abs(control.entropies.mean()) < 0.03
-    assert control.share.max() < real.share.value
+    assert abs(np.mean(control.entropies)) < 0.03
+    assert max(control.share) < real.share.value
     assert better_than(real.divergence.value, control.divergence, lower=True) == pytest.approx(1 / 201)
-    assert better_than(control.divergence.mean(), control.divergence, lower=True) > 0.2
+    assert better_than(float(np.mean(control.divergence)), control.divergence, lower=True) > 0.2
     one = shuffled(p, counts, np.zeros(300), 5, 10, 0)
     assert np.isnan(one.divergence).all()
     assert np.isnan(better_than(0.1, one.divergence, lower=True))

@@ -22,7 +22,7 @@ OPTIONS = {"permutations": 100, "simulations": 50, "bootstraps": 200, "examples"
 def analyzed(toy: Toy) -> dict[str, Any]:
     assert run("analyze", "pos_ambiguity", toy.resampled, **OPTIONS) == EXIT_DONE
     out = toy.resampled / "pos_ambiguity"
-    found = json.loads((out / "metrics.json").read_text())
+    found = json.loads((out / "result.json").read_text())
     return found | {"each": json.loads((out / "prefixes.json").read_text()), "out": out}
 
 

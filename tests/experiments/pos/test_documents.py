@@ -25,7 +25,7 @@ def documentless(bank: Path) -> Path:
 
 
 def pages(folder: Path) -> tuple[dict[str, Any], str]:
-    return json.loads((folder / "metrics.json").read_text()), (folder / "RESULTS.md").read_text()
+    return json.loads((folder / "result.json").read_text()), (folder / "RESULTS.md").read_text()
 
 
 def trained(toy: Toy, bank: Path, folder: Path, **options: Any) -> tuple[dict[str, Any], str]:
@@ -87,7 +87,7 @@ def test_without_a_training_part_or_documents_sentences_are_drawn(
     metrics, page = trained(toy, documentless(toy_treebank(tmp_path / "bank", parts)), tmp_path / "run")
     assert metrics["groups"]["train"] == "45 sentences"
     assert metrics["groups"]["test"] == "15 sentences"
-    assert ("validation" in metrics) == (len(parts) == 2)
+    assert (metrics["validation"] is not None) == (len(parts) == 2)
     assert "Too few documents to resample (" in page
     assert "25% of the sentences, drawn at random, are the test" in page
     assert ("has a validation part alone" in page) == (parts == {"dev": 60})

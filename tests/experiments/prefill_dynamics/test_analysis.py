@@ -22,7 +22,7 @@ from lit_experiments.experiments.prefill_dynamics.interpretation import (
     UNKNOWN,
     verdict,
 )
-from lit_experiments.reports.tables import model_name
+from lit_experiments.reports.cells import model_name
 from lit_experiments.statistics import Estimate
 from stores import open_store
 from tests.experiments.prefill_dynamics.planted import HIDDEN, LAYERS, Text, walk, write_store
@@ -144,7 +144,7 @@ def test_the_planted_effect_is_told_in_words_that_agree_with_the_numbers(run: Pa
     assert "Surprise and movement go together" in said
     page = (run / "prefill_dynamics" / "report.html").read_text()
     assert "more smoothly" in page
-    assert page.count("data:image/png") == 4
+    assert page.count('<div class="chart"') == 4
     assert "demonstration subject" not in page
 
 

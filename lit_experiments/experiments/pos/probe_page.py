@@ -1,0 +1,252 @@
+"""The page of the part-of-speech probes, as blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lit_experiments.experiments.pos.probe_result import ProbeResult
+from lit_experiments.probes.class_result import ClassScores
+from lit_experiments.reports.blocks import (
+    Cell,
+    Column,
+    Curves,
+    Heatmap,
+    Level,
+    Matrix,
+    Note,
+    Page,
+    Panel,
+    Scatter,
+    Section,
+    Series,
+    Statement,
+    Table,
+    Verdict,
+)
+from lit_experiments.reports.cells import interval, number
+from lit_experiments.reports.document import DEMONSTRATION
+from lit_experiments.reports.reliability import reliability_points
+from lit_experiments.statistics import Estimate
+
+_LAYERS = (
+    Column("layer"),
+    Column("accuracy", "estimate"),
+    Column("minus type's tag", "estimate", meaning="accuracy minus that of the type's commonest training tag"),
+    Column("control", "estimate", meaning="accuracy on a random tag per type"),
+    Column("selectivity", "estimate", meaning="accuracy minus control"),
+    Column("log-loss", "estimate", meaning="nats"),
+    Column("CV log-loss", "number", meaning="cross-validated in the training part; chooses penalty and layer"),
+    Column("penalty", "number", None),
+)
+_TAGS = (
+    Column("tag"),
+    Column("words", "count"),
+    Column("precision", "estimate"),
+    Column("recall", "estimate"),
+    Column("F1", "estimate"),
+)
+_READ = (
+    "Accuracy, log-loss (nats) and everything compared with them: test part, bootstrap {level:.0%} intervals over "
+    "{test_unit}. Minus type's tag: accuracy minus that of the commonest training tag of the word's type ({baseline}; "
+    "{unseen:.1%} of the test words are of types that training lacks, which get its commonest tag). Control: accuracy "
+    "on a random tag per type (Hewitt and Liang 2019), fitted in the same way. Selectivity: accuracy minus control. "
+    "Penalty and layer are chosen by cross-validated log-loss over {folds} folds of training {train_unit}."
+)
+_METHODS = (
+    "One multinomial logistic regression with an L2 penalty per layer, on the residual stream at the {position} token "
+    "of every word; excluded tags: {excluded}. {split} Penalty and layer are chosen inside the training part by "
+    "log-loss, cross-validated over {folds} folds of {train_unit}. The control task gives every word type one random "
+    "tag, drawn from the training part's shares; it can be learnt by heart alone. Shuffled: the tags permuted between "
+    "{train_unit}, fitted in the same way. Intervals: {level:.0%} percentile bootstrap over {test_unit} of the test "
+    "part. Expected calibration error: share-weighted distance of the probability of the most probable tag from the "
+    "share that is right, over bins."
+)
+
+
+def probe_page(result: ProbeResult, demonstration: bool) -> Page:
+    """The page; demonstration: the data are the embedded model's."""
+    part = "test" if result.validation is None else "validation"
+    scores = result.test if result.validation is None else result.validation
+    layer = result.layer
+    return Page(
+        title="Part of speech: what each layer's states tell",
+        question="At which layers do a word's hidden states say more about its part of speech than the word's form "
+        "alone, and can the probe's probabilities be trusted?",
+        done=_done(result),
+        outcome=_outcome(result),
+        certainty=_certainty(result),
+        sections=[
+            Section("Layers", [_verdicts(result), _over_layers(result), _layers(result), Note(_read(result))]),
+            Section(
+                f"Calibration of {layer} ({part} part)",
+                [Statement(_calibration(result, scores, part)), _reliability(scores, layer, part)],
+            ),
+            Section(f"Tags ({layer}, test part)", [_tags(result), _confusion(result)]),
+            Section("What was fitted, and what was left out", [Statement(line) for line in _fitted(result)]),
+        ],
+        methods=[_methods(result)],
+        cautions=[DEMONSTRATION] if demonstration else [],
+    )
+
+
+def _done(result: ProbeResult) -> str:
+    words, groups = result.words, result.groups
+    sizes = ", ".join(f"{part} {words[part]:,} words of {groups[part]}" for part in words if words[part])
+    return (
+        f"{result.split[0]} A logistic probe was trained at each of {len(result.layers)} layers: {sizes}. It is "
+        "compared with the commonest tag of the word's type, and with a control task of random tags."
+    )
+
+
+def _outcome(result: ProbeResult) -> list[str]:
+    chosen, above = result.chosen, result.chosen.above_baseline
+    beats = {1: "is above", -1: "is below", 0: "cannot be distinguished from"}[above.side_of(0)]
+    if not above.has_interval:
+        beats = f"cannot be compared ({above.no_interval}) with"
+    shuffled = ", ".join(number(value) for value in result.shuffled.accuracy) or "not run"
+    return [
+        f"Layer {result.layer} ({'named' if result.layer_named else 'chosen by cross-validation'}): accuracy "
+        f"{interval(result.test.accuracy)}, macro F1 {interval(result.test.macro_f1)}; it {beats} the commonest tag of "
+        f"the type ({interval(result.baseline.accuracy)}), by {interval(above)}.",
+        f"Selectivity {interval(chosen.selectivity)}; accuracy of the commonest tag of all "
+        f"{number(result.majority.accuracy.value)}; with tags shuffled between {result.units['train']} {shuffled}.",
+    ]
+
+
+def _certainty(result: ProbeResult) -> str:
+    sure = f"Intervals are {result.interval_level:.0%}, from a bootstrap over {result.groups['test']} of the test part."
+    return " ".join([sure, *result.split[1:]])
+
+
+def _fitted(result: ProbeResult) -> list[str]:
+    excluded = ", ".join(result.excluded_tags) or "none"
+    lines = [f"Excluded tags: {excluded}; state: {result.position} token of the word."]
+    lines.append(f"Documents: {result.documents_from}.")
+    if result.unlabelled:
+        lines.append(f"{result.unlabelled} words have a tag that the training part lacks, and count nowhere.")
+    if result.straddling_documents:
+        straddling = result.straddling_documents
+        examples = ", ".join(straddling[:3])
+        lines.append(f"Careful: {len(straddling)} documents have sentences in several parts, such as {examples}.")
+    if result.unconverged:
+        lines.append(f"{result.unconverged} fits ended before they reached the tolerance (max_iterations).")
+    if result.cv_left_out:
+        lines.append(f"{result.cv_left_out} held-out words counted in no score, since the other folds lack their tag.")
+    return lines
+
+
+def _verdicts(result: ProbeResult) -> Matrix:
+    """Every layer next to the type's commonest tag, and to the control task."""
+    return Matrix(
+        "verdicts",
+        "Does a layer's state tell more than the word's form? Differences in test accuracy",
+        [layer.layer for layer in result.layers],
+        ["minus the type's commonest tag", "minus the control task"],
+        [[_verdict(layer.above_baseline), _verdict(layer.selectivity)] for layer in result.layers],
+        value="difference in accuracy",
+        digits=3,
+    )
+
+
+def _verdict(difference: Estimate) -> Verdict:
+    if not difference.has_interval:
+        return Verdict("no interval", "void", difference.value)
+    side = difference.side_of(0)
+    if not side:
+        return Verdict("no difference shown", "open", difference)
+    return Verdict("above", "for", difference) if side > 0 else Verdict("below", "against", difference)
+
+
+def _layers(result: ProbeResult) -> Table:
+    rows: list[list[Cell]] = [
+        [
+            layer.layer,
+            layer.test_accuracy,
+            layer.above_baseline,
+            layer.control_accuracy,
+            layer.selectivity,
+            layer.test_log_loss,
+            layer.cv_log_loss,
+            layer.penalty,
+        ]
+        for layer in result.layers
+    ]
+    return Table("layers", "", _LAYERS, rows)
+
+
+def _over_layers(result: ProbeResult) -> Curves:
+    names = [layer.layer for layer in result.layers]
+    lines = [
+        Series("probe", names, [layer.test_accuracy for layer in result.layers]),
+        Series("control task", names, [layer.control_accuracy for layer in result.layers], "control"),
+    ]
+    levels = [Level("type's commonest tag", result.baseline.accuracy)]
+    panel = Panel("", lines, "accuracy, test part", levels, (0, 1))
+    caption = (
+        "Test accuracy of the probe and of the control task by layer, and of the commonest tag of the word's type."
+    )
+    return Curves("accuracy_by_layer", caption, "layer", [panel])
+
+
+def _calibration(result: ProbeResult, scores: ClassScores, part: str) -> str:
+    return (
+        f"Calibration, {part} part: expected calibration error {interval(scores.ece)}, accuracy "
+        f"{interval(scores.accuracy)}, log-loss {interval(scores.log_loss)} nats, {scores.rows:,} words of "
+        f"{result.groups[part]}."
+    )
+
+
+def _reliability(scores: ClassScores, layer: str, part: str) -> Scatter:
+    caption = (
+        f"Share of words whose most probable tag is right, against its probability, {part} part, layer {layer}; the "
+        "area of a dot is its share of the words. Dashed: where both are equal."
+    )
+    name = "probability of the most probable tag"
+    return Scatter("reliability", caption, name, "share right", [reliability_points(scores.reliability)], identity=True)
+
+
+def _tags(result: ProbeResult) -> Table:
+    rows: list[list[Cell]] = [[tag.name, tag.rows, tag.precision, tag.recall, tag.f1] for tag in result.test.classes]
+    return Table("tags", "", _TAGS, rows)
+
+
+def _confusion(result: ProbeResult) -> Heatmap:
+    return Heatmap(
+        "confusion",
+        "Test words by their tag and the probe's, in percent of the words with the treebank's tag.",
+        x="the probe's tag",
+        y="the treebank's tag",
+        value="% of the tag's words",
+        columns=result.classes,
+        rows=result.classes,
+        panels={"": [_percent(counts) for counts in result.test.confusion]},
+        shown=True,
+    )
+
+
+def _percent(counts: Sequence[int]) -> list[float]:
+    total = sum(counts)
+    return [round(100 * count / total) if total else float("nan") for count in counts]
+
+
+def _read(result: ProbeResult) -> str:
+    return _READ.format(
+        level=result.interval_level,
+        baseline=interval(result.baseline.accuracy),
+        unseen=result.baseline.unseen,
+        folds=result.folds,
+        test_unit=result.units["test"],
+        train_unit=result.units["train"],
+    )
+
+
+def _methods(result: ProbeResult) -> str:
+    return _METHODS.format(
+        position=result.position,
+        excluded=", ".join(result.excluded_tags) or "none",
+        split=result.split[0],
+        folds=result.folds,
+        level=result.interval_level,
+        test_unit=result.units["test"],
+        train_unit=result.units["train"],
+    )
