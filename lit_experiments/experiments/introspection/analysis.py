@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lit_experiments.errors import UserError
-from lit_experiments.ranges import at_least, penalty_grid, seeds
 from lit_experiments.reports.blocks import Range
 from lit_experiments.tasks.reads import Reads
 from stores import Store, open_store
@@ -127,16 +125,3 @@ def content(store: Store) -> dict[str, Any]:
 def made_from(store: Store, identity: dict[str, Any]) -> bool:
     """Whether results with this identity were made from what the store holds now."""
     return all(identity.get(key) == value for key, value in content(store).items())
-
-
-def identity(store: Store, settings: dict[str, Any]) -> dict[str, Any]:
-    """What results follow from: the store's content and the settings."""
-    return content(store) | {"settings": settings}
-
-
-def check_settings(folds: int, bootstraps: int, seed: int, penalties: Sequence[float] = (1.0,)) -> None:
-    """Raises UserError for settings that no data could go with."""
-    at_least(2, folds=folds)
-    at_least(1, bootstraps=bootstraps)
-    seeds(seed=seed)
-    penalty_grid(penalties=penalties)

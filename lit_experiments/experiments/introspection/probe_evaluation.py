@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lit_experiments.experiments.introspection.analysis import SIGNIFICANT
 from lit_experiments.experiments.introspection.probe_data import CONTROLS, Control, Fitted, Questions, States, shuffled
 from lit_experiments.experiments.introspection.probe_targets import Target
 from lit_experiments.experiments.introspection.probes_result import (
@@ -32,8 +33,6 @@ from lit_experiments.statistics import Estimate, GroupBootstrap, holm
 from lit_experiments.statistics.scores import mean_absolute_error, spearman
 
 Floats = NDArray[np.float64]
-ALPHA = 0.05
-"""Family-wise error, over the layers of one curve, of "above the control"."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +139,7 @@ class _Pair:
         predicted = self.arrays["hidden"]
         value, null = self.scorer.value(predicted), self.scorer.null(predicted, chance.permutations, chance.seed)
         p = permutation_p(value, null)
-        bound, corrected = threshold(null, self.target.chance, ALPHA), holm(p)
+        bound, corrected = threshold(null, self.target.chance, SIGNIFICANT), holm(p)
         scores = self.scorer.estimates(predicted)
         return [
             LayerScore(

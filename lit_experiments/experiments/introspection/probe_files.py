@@ -7,7 +7,6 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -59,39 +58,28 @@ def save_predictions(out: Path, questions: Questions, arrays: dict[str, Floats])
 
 @dataclass(frozen=True)
 class ProbeFiles:
-    """metrics: the content of metrics.json, estimates as dicts. arrays: held-out predictions by name. test: the ids of
-    the test questions, in the arrays' order."""
+    """result: as training wrote it. arrays: held-out predictions by name. test: the ids of the test questions, in the
+    arrays' order."""
 
-    metrics: dict[str, Any]
+    result: ProbesResult
     arrays: dict[str, Floats]
     test: NDArray[np.str_]
 
-    @cached_property
-    def result(self) -> ProbesResult:
-        """The metrics as training wrote them."""
-        return structured(self.metrics, ProbesResult)
-
     @property
     def layers(self) -> list[str]:
-        return list(self.metrics["layers"])
+        return self.result.layers
 
-    def of(self, pair: Pair | dict[str, Any], role: str) -> Floats:
+    def of(self, pair: Pair, role: str) -> Floats:
         """[test question, layer or 1, column] held-out predictions of a pair; role: hidden, linear, surface, ..."""
-        return self.arrays[f"{_name(pair)}.{role}"]
+        return self.arrays[f"{pair.states}>{pair.target}.{role}"]
 
-    def known(self, pair: Pair | dict[str, Any]) -> NDArray[np.bool_]:
+    def known(self, pair: Pair) -> NDArray[np.bool_]:
         """[test question] which have a value of the pair's target; the arrays hold these alone."""
         return self.of(pair, "known").astype(bool)
 
-    def true(self, pair: Pair | dict[str, Any]) -> Floats:
+    def true(self, pair: Pair) -> Floats:
         """[known test question] values or class codes of the pair's target."""
         return self.of(pair, "true")
-
-
-def _name(pair: Pair | dict[str, Any]) -> str:
-    """What the arrays of a pair are called; the comparison of two runs has pairs as JSON."""
-    states, target = (pair["states"], pair["target"]) if isinstance(pair, dict) else (pair.states, pair.target)
-    return f"{states}>{target}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +112,8 @@ def read_probe_files(run: Path, store: Store) -> ProbeFiles:
     if not made_from(store, _json(folder / "results.json")["identity"]):
         raise UserError(f"{store.path} has changed since its probes in {folder} were trained.{again}")
     test = np.array(_json(folder / SPLIT)["test"])
-    return ProbeFiles(_json(folder / METRICS), load_file(folder / PREDICTIONS), test)
+    result = structured(_json(folder / METRICS), ProbesResult)
+    return ProbeFiles(result, load_file(folder / PREDICTIONS), test)
 
 
 def probes_identity(run: Path, store: Store) -> dict[str, Any]:

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.introspection.analysis import WHOLE_QUESTIONS, questions_left_out
+from lit_experiments.experiments.introspection.analysis import SIGNIFICANT, WHOLE_QUESTIONS, questions_left_out
 from lit_experiments.experiments.introspection.probe_data import (
     Columns,
     Fitted,
@@ -32,7 +32,7 @@ from lit_experiments.experiments.introspection.probe_data import (
     controls_of,
     read_questions_of,
 )
-from lit_experiments.experiments.introspection.probe_evaluation import ALPHA, Chance, evaluate, layers_of
+from lit_experiments.experiments.introspection.probe_evaluation import Chance, evaluate, layers_of
 from lit_experiments.experiments.introspection.probe_files import METRICS, save_fits, save_predictions
 from lit_experiments.experiments.introspection.probe_targets import Target, check_targets, read_targets, target_name
 from lit_experiments.experiments.introspection.probes_page import probes_page
@@ -159,7 +159,7 @@ class IntrospectionProbes(TrainTask[ProbesResult]):
             layers=layers_of(fits),
             pairs=pairs,
             interval_level=LEVEL,
-            alpha=ALPHA,
+            alpha=SIGNIFICANT,
             twin=self.twin,
             statements=statements + without,
             position="answer" if _back(self.position) == 1 else self.position,
