@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from lit_experiments.experiments.introspection.answer_scores import agreement, in_both, measures
 from lit_experiments.experiments.introspection.prompts import CONFIDENCE_LETTERS, PASSES
-from lit_experiments.reports.tables import interval, number, text_table
+from lit_experiments.reports.cells import interval, number
+from lit_experiments.reports.tables import text_table
 from lit_experiments.statistics import GroupBootstrap
 from lit_experiments.statistics.similarity import linear_cka, row_cosines
 from stores import Store

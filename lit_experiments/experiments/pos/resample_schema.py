@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from lit_experiments.reports.tables import number, text_table
+from lit_experiments.reports.cells import number
+from lit_experiments.reports.tables import text_table
 from stores import Column, Field, Schema, Store
 
 _SHOWN = 4  # completions of an example

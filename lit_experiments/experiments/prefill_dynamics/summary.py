@@ -7,7 +7,8 @@ import textwrap
 import numpy as np
 import pandas as pd
 
-from lit_experiments.reports.tables import interval, number, text_table
+from lit_experiments.reports.cells import interval, number
+from lit_experiments.reports.tables import text_table
 from lit_experiments.statistics import LEVEL, Estimate, GroupBootstrap
 from stores import Store
 
