@@ -110,31 +110,34 @@ def _outcome(result: Comparison) -> list[str]:
     lines = []
     scores = {row.score: row.difference for row in result.scores if row.difference is not None}
     if scores:
-        lines.append(f"Answers and confidence: {_changes(scores, 'scores')}.")
+        lines.append(f"Answers and confidence: {_listed(scores)}.")
     lines += [line for line in [_untouched(result)] if line]
     for kind, layers in result.directions.items():
-        changes = {name: layer.difference for name, layer in zip(result.layers, layers, strict=True)}
-        lines.append(f"Separation of high and low {PASS_NAMES[kind]}-confidence: {_changes(changes, 'layers')}.")
+        lines.append(f"Separation of high and low {PASS_NAMES[kind]}-confidence: {_largest(result.layers, layers)}.")
     if result.self_other is not None:
-        changes = {name: layer.difference for name, layer in zip(result.layers, result.self_other, strict=True)}
-        lines.append(f"Likeness of self and other: {_changes(changes, 'layers')}.")
+        lines.append(f"Likeness of self and other: {_largest(result.layers, result.self_other)}.")
     if result.probes:
         probes = {f"{p.target} from {PASS_NAMES[p.states]}": p.chosen.difference for p in result.probes}
-        lines.append(f"Probes: {_changes(probes, 'test scores')}.")
+        lines.append(f"Probes: {_listed(probes)}.")
     return lines
 
 
-def _changes(differences: Mapping[str, Estimate], what: str) -> str:
-    """How many of several differences are shown, and which; of layers, whose differences have one unit, the largest."""
-    shown = {name: difference for name, difference in differences.items() if difference.side_of(0)}
+def _listed(differences: Mapping[str, Estimate]) -> str:
+    """Which of several scores, each in a unit of its own, are shown to have changed."""
+    shown = [f"{name} by {interval(change)}" for name, change in differences.items() if change.side_of(0)]
     if not shown:
-        return f"no change shown in any of {len(differences)} {what}"
-    names = list(shown)[:_NAMED]
-    if what == "layers":
-        names = [max(shown, key=lambda key: abs(shown[key].value))]
-    listed = ", ".join(f"{name} by {interval(shown[name])}" for name in names)
-    more = ", ..." if what != "layers" and len(shown) > _NAMED else ""
-    return f"{len(shown)} of {len(differences)} {what} changed ({'most: ' * (what == 'layers')}{listed}{more})"
+        return f"no change shown in any of {len(differences)} scores"
+    names = ", ".join(shown[:_NAMED]) + (", ..." if len(shown) > _NAMED else "")
+    return f"{len(shown)} of {len(differences)} scores changed ({names})"
+
+
+def _largest(names: Sequence[str], layers: Sequence[Changed]) -> str:
+    """At how many layers a change is shown, and the largest of these."""
+    shown = [(name, layer.difference) for name, layer in zip(names, layers, strict=True) if layer.difference.side_of(0)]
+    if not shown:
+        return f"no change shown at any of {len(layers)} layers"
+    name, change = max(shown, key=lambda pair: abs(pair[1].value))
+    return f"changed at {len(shown)} of {len(layers)} layers (most at {name}, by {interval(change)})"
 
 
 def _untouched(result: Comparison) -> str:

@@ -125,7 +125,7 @@ def _matrix(result: Interventions) -> Matrix:
         for index in range(len(result.layers))
     ]
     names = [f"{PASS_NAMES[kind]}: {_DEEDS[name]} ({PRIMARY[kind]}, {_unit(kind, name)})" for kind, name in columns]
-    return Matrix("effects", "", result.layers, names, cells, value="change")
+    return Matrix("effects", "", result.layers, names, cells, value="change", digits=3)
 
 
 def _unit(kind: str, name: str) -> str:

@@ -6,8 +6,6 @@ a large mean, and linear CKA of fewer rows than dims is high for any two sets.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,7 +23,7 @@ def alikeness(x: Floats, y: Floats, boot: GroupBootstrap, rank: int, shuffles: i
     moved_x, moved_y = x - x[:1], y - y[:1]
     orders = [_moved(len(x), rng) for _ in range(shuffles)]
     centered_x, centered_y = centered(moved_x), centered(moved_y)
-    angles = _angles(moved_x, moved_y, rank, rng)
+    angles, halves, within = _angles(moved_x, moved_y, rank, rng)
     return Alikeness(
         cosine=mean_estimate(row_cosines(x, y), boot),
         cosine_shuffled=_unrelated_cosine(x, y, orders),
@@ -33,7 +31,9 @@ def alikeness(x: Floats, y: Floats, boot: GroupBootstrap, rank: int, shuffles: i
         cosine_centered_shuffled=_unrelated_cosine(centered_x, centered_y, orders),
         cka=linear_cka(moved_x, moved_y),
         cka_shuffled=float(np.mean([linear_cka(moved_x, moved_y[order]) for order in orders])),
-        **angles,
+        angles=angles,
+        angle_halves=halves,
+        angle_within=within,
     )
 
 
@@ -61,14 +61,12 @@ def mean_estimate(values: Floats, boot: GroupBootstrap) -> Estimate:
     return estimate
 
 
-def _angles(x: Floats, y: Floats, rank: int, rng: np.random.Generator) -> dict[str, Any]:
-    half = rng.permutation(len(x))
-    one, two = half[: len(x) // 2], half[len(x) // 2 :]
-    return {
-        "angles": _angles_of(x, y, rank).tolist(),
-        "angle_halves": float(np.mean(_angles_of(x[one], y[two], rank))),
-        "angle_within": float(np.mean(_angles_of(x[one], x[two], rank))),
-    }
+def _angles(x: Floats, y: Floats, rank: int, rng: np.random.Generator) -> tuple[list[float], float, float]:
+    """(of all questions; mean of x on one half and y on the other; mean of x on both halves)."""
+    order = rng.permutation(len(x))
+    first, second = order[: len(x) // 2], order[len(x) // 2 :]
+    halves, within = (float(np.mean(_angles_of(x[first], other[second], rank))) for other in (y, x))
+    return _angles_of(x, y, rank).tolist(), halves, within
 
 
 def _angles_of(a: Floats, b: Floats, rank: int) -> Floats:

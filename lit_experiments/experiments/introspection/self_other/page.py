@@ -62,8 +62,8 @@ _ALIKE_CAPTION = (
 )
 _TRANSFER_NOTE = (
     "Scores on {test} questions seen in neither pass ({train} to train on). Gap: transferred minus within, on the same "
-    "questions. Spearman between the two confidences themselves on these questions: {between}; a probe that carries "
-    "over may do so because the two confidences go together."
+    "questions. Spearman between the two confidences themselves on these questions: {between}; where these go "
+    "together, a probe may carry over for that reason alone."
 )
 _METHODS = (
     "Likeness: per layer, cosine of the same question's states in two passes, of the states and after subtracting each "
