@@ -122,12 +122,11 @@ def _outcome(result: AmbiguityResult) -> list[str]:
 
 
 def _certainty(result: AmbiguityResult) -> str:
+    if result.probe is None:
+        return "Nothing was compared."
     sure = f"Intervals are {result.interval_level:.0%}, from a bootstrap over {result.groups}."
-    if result.prefixes:
-        sure += (
-            f" The tagger is right on {interval(result.tagger_on_targets)} of the target words in their own sentences."
-        )
-    return " ".join([sure, *result.too_few])
+    right = f"The tagger is right on {interval(result.tagger_on_targets)} of the target words in their own sentences."
+    return " ".join([sure, right, *result.too_few])
 
 
 def _counted(result: AmbiguityResult) -> list[Section]:
