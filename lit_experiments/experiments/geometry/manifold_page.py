@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from lit_experiments.experiments.geometry.answers import VERDICTS
 from lit_experiments.experiments.geometry.manifold_result import Drift, ManifoldResult, ShareDistances
@@ -80,7 +81,7 @@ def manifold_page(result: ManifoldResult, demonstration: bool) -> Page:
     layer = result.layers[result.shown]
     sections = [
         Section("Verdicts", [_verdicts(result)]),
-        Section(f"Distances at {layer}", [_over_depth(result), _over_shares(result), _share_table(result)]),
+        Section(f"Distances at {layer}", [*_over_depth(result), *_over_shares(result), _share_table(result)]),
         Section("What the completions are", [_completions(result)]),
         Section("Over layers", [_layer_table(result, share) for share in result.shares]),
     ]
@@ -183,7 +184,7 @@ def _completions(result: ManifoldResult) -> Table:
     return Table("completions", "", _COMPLETIONS, rows)
 
 
-def _over_depth(result: ManifoldResult) -> Curves:
+def _over_depth(result: ManifoldResult) -> list[Curves]:
     panels = [
         Panel(
             f"begins with {_name(share.share)}",
@@ -195,10 +196,10 @@ def _over_depth(result: ManifoldResult) -> Curves:
         for share in result.shares
     ]
     caption = "Distance to the own oracle over that to other problems' oracles, over depth; 1: no nearer."
-    return Curves("distances", caption, "layer", panels)
+    return _with_lines(Curves("distances", caption, "layer", panels))
 
 
-def _over_shares(result: ManifoldResult) -> Curves:
+def _over_shares(result: ManifoldResult) -> list[Curves]:
     shares = sorted(result.shares, key=lambda share: share.share)
     positions = [f"{share.share:.0%}" for share in shares]
     series = [
@@ -206,7 +207,7 @@ def _over_shares(result: ManifoldResult) -> Curves:
     ]
     panel = Panel("", _known(series), "relative distance to the oracle", [_NO_NEARER], (0, None))
     caption = f"The same at {result.layers[result.shown]}, over the share of the oracle that completions begin with."
-    return Curves("shares_swept", caption, "share of the oracle forced", [panel])
+    return _with_lines(Curves("shares_swept", caption, "share of the oracle forced", [panel]))
 
 
 def _drift(result: ManifoldResult) -> list[Block]:
@@ -223,7 +224,7 @@ def _drift(result: ManifoldResult) -> list[Block]:
     ]
     note = Note(f"Windows of {result.window_tokens} tokens; later ones hold longer solutions.")
     return [
-        Curves("drift", caption, "window behind the prefix", panels),
+        *_with_lines(Curves("drift", caption, "window behind the prefix", panels)),
         Table("drift_windows", "", columns, rows),
         note,
     ]
@@ -240,6 +241,12 @@ def _drift_panel(drift: Drift, layer: int) -> Panel:
 
 def _curves(drift: Drift, layer: int) -> dict[str, list[Estimate]]:
     return {name: [window[layer] for window in windows] for name, windows in drift.curves.items()}
+
+
+def _with_lines(curves: Curves) -> list[Curves]:
+    """Without panels that have no line, as of a single problem, which has no other oracle; nothing where none has."""
+    panels = [panel for panel in curves.panels if panel.series]
+    return [replace(curves, panels=panels)] if panels else []
 
 
 def _known(series: Sequence[Series]) -> list[Series]:

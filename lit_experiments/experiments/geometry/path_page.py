@@ -73,7 +73,7 @@ _RELATED = {
 def path_page(result: PathResult, solutions: int, listed: int, demonstration: bool) -> Page:
     """The page. solutions: how many are shown with their tokens; listed: points in the table; demonstration: the data
     are the embedded model's."""
-    sections = [Section("What branches do", [*_verdicts(result), _shares(result), _summary(result)])]
+    sections = [Section("What branches do", [_verdicts(result), *_shares(result), _summary(result)])]
     if result.ranked:
         sections.append(Section("How far they lead", [_overview(result), _over_depth(result)]))
         shown = list(dict.fromkeys(p.problem_id for p in result.ranked))[:solutions]
@@ -125,12 +125,12 @@ def _relations(result: PathResult) -> list[str]:
     ]
 
 
-def _verdicts(result: PathResult) -> list[Matrix]:
+def _verdicts(result: PathResult) -> Matrix:
     cells = [
         [held_against(result.spearman_with_distance[name], 0, ("rises with it", "for"), ("falls with it", "against"))]
         for name in _RELATED
     ]
-    return [Matrix("verdicts", "", list(_RELATED.values()), ["D (Spearman correlation)"], cells)]
+    return Matrix("verdicts", "", list(_RELATED.values()), ["D (Spearman correlation)"], cells)
 
 
 def _named(result: PathResult) -> list[tuple[str, Estimate]]:
@@ -145,9 +145,10 @@ def _named(result: PathResult) -> list[tuple[str, Estimate]]:
     ]
 
 
-def _shares(result: PathResult) -> Bars:
+def _shares(result: PathResult) -> list[Bars]:
     bars = [Bar(name, share) for name, share in _named(result) if share.n]
-    return Bars("shares", "Shares of the branches, with intervals over problems.", "share", bars, None)
+    caption = "Shares of the branches, with intervals over problems."
+    return [Bars("shares", caption, "share", bars, None)] if bars else []
 
 
 def _summary(result: PathResult) -> Table:

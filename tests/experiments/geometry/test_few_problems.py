@@ -60,6 +60,15 @@ def test_paths_and_attribution_over_few_problems(problems: int, llama: Path, tmp
     check(points / "attribution", problems)
 
 
+def test_distances_of_a_single_problem(tmp_path: Path) -> None:
+    """It has no other problem's oracle to be compared with."""
+    model = random_llama(tmp_path / "model", seed=0, window=512)
+    small = {"completions": 2, "max_new_tokens": 40, "oracle_percentage": 0.1}
+    do("collect", "manifold", tmp_path / "run", model=model, num_problems=1, **small)
+    do("analyze", "manifold", tmp_path / "run")
+    check(tmp_path / "run" / "manifold", 1)
+
+
 @pytest.mark.parametrize("problems", FEW)
 def test_a_mean_over_few_problems(problems: int) -> None:
     """What the distances to oracles and the clusters are shown with; problems without a value do not count."""
