@@ -174,6 +174,7 @@ class Moment:
         if stage == "pipeline":
             stage = luck.choice(("loading", "collecting", "committing", "training"))
         self.step = 0.001 if stage in ("committing", "exporting") else 0.02  # seconds between two looks
+        self._pid = pid
         self.needed_worker = point.target if point.target in WORKERS else None
         self.commits = commits(folder) + luck.randint(1, 3)
         self._seen = {
@@ -189,7 +190,9 @@ class Moment:
     def has_come(self) -> bool:
         """Looks at the folder until it shows the stage, then at the clock."""
         if self._since is None:
-            if self._seen() and (self.needed_worker is None or self.needed_worker in workers(self.folder)):
+            here = self.needed_worker is None or self.needed_worker in workers(self.folder)
+            # An earlier command may have left what is looked for; before it has its handlers, this one is not there.
+            if here and self._seen() and catches(self._pid, signal.SIGTERM):
                 self._since = time.monotonic()
             return self._since is not None and self.delay == 0
         return time.monotonic() - self._since >= self.delay

@@ -13,12 +13,12 @@ from lit_experiments.experiments.introspection.answer_scores import agreement, i
 from lit_experiments.experiments.introspection.prompts import CONFIDENCE_LETTERS, PASSES
 from lit_experiments.reports.cells import interval, number
 from lit_experiments.reports.tables import text_table
-from lit_experiments.statistics import GroupBootstrap
+from lit_experiments.statistics import LEVEL, GroupBootstrap
 from lit_experiments.statistics.similarity import linear_cka, row_cosines
 from stores import Store
 
 Floats = NDArray[np.float64]
-RESAMPLES, LEVEL, SEED = 1000, 0.95, 0
+RESAMPLES, SEED = 1000, 0
 _COLUMNS = ["sample_id", "question_id", "question_text", "options", "correct_answer_letter", "prompt_type", "letters"]
 _COLUMNS += ["probs", "entropy", "outside_mass", "output_text", "parsed_answer", "answer_source", "is_correct"]
 _COLUMNS += ["self_confidence", "other_confidence", "positions", "answer_position"]
