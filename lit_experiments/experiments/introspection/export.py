@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.introspection.analysis import whole_questions
+from lit_experiments.experiments.introspection.passes import whole_questions
 from lit_experiments.experiments.introspection.prompts import ANSWER_LETTERS, PASSES, SHORT
 from stores import Store
 from stores.export.tensors import tensor_dtype

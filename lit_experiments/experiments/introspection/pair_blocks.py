@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from lit_experiments.experiments.introspection.analysis import PASS_NAMES
+from lit_experiments.experiments.introspection.passes import PASS_NAMES
 from lit_experiments.experiments.introspection.probes_result import Pair
 from lit_experiments.experiments.introspection.scoring import NAMES, R2
 from lit_experiments.reports.blocks import Level, Matrix, Note, Panel, Section, Series, Verdict

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.introspection.analysis import NothingToCompare
+from lit_experiments.experiments.introspection.passes import NothingToCompare
 from lit_experiments.experiments.introspection.probe_targets import Target, confidence_features, surface_features
 from lit_experiments.experiments.introspection.prompts import PASSES
 from lit_experiments.experiments.introspection.ridge import choose_ridge

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lit_experiments.experiments.introspection.analysis import SIGNIFICANT
+from lit_experiments.experiments.introspection.passes import SIGNIFICANT
 from lit_experiments.experiments.introspection.probe_data import CONTROLS, Control, Fitted, Questions, States, shuffled
 from lit_experiments.experiments.introspection.probe_targets import Target
 from lit_experiments.experiments.introspection.probes_result import (

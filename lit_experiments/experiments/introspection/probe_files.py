@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save
 
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.introspection.analysis import WHOLE_QUESTIONS, made_from
+from lit_experiments.experiments.introspection.passes import WHOLE_QUESTIONS, made_from
 from lit_experiments.experiments.introspection.probe_data import Questions, States
 from lit_experiments.experiments.introspection.probes_result import Pair, ProbedPair, ProbesResult
 from lit_experiments.experiments.introspection.scoring import Scorer

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.introspection.analysis import CONFIDENCE_PASSES, NothingToCompare
+from lit_experiments.experiments.introspection.passes import CONFIDENCE_PASSES, NothingToCompare
 from lit_experiments.experiments.introspection.prompts import PASSES, pass_name
 from lit_experiments.experiments.introspection.scoring import ACCURACY, AUROC, R2
 from lit_experiments.experiments.introspection.surface_control.features import QUESTION_WORDS

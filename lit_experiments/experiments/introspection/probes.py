@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.introspection.analysis import SIGNIFICANT, WHOLE_QUESTIONS, questions_left_out
+from lit_experiments.experiments.introspection.passes import SIGNIFICANT, WHOLE_QUESTIONS, questions_left_out
 from lit_experiments.experiments.introspection.probe_data import (
     Columns,
     Fitted,

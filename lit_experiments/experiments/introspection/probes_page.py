@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lit_experiments.experiments.introspection.analysis import PASS_NAMES
 from lit_experiments.experiments.introspection.pair_blocks import (
     by_target,
     left_out,
@@ -12,6 +11,7 @@ from lit_experiments.experiments.introspection.pair_blocks import (
     states_of,
     target_panels,
 )
+from lit_experiments.experiments.introspection.passes import PASS_NAMES
 from lit_experiments.experiments.introspection.probes_result import ProbedPair, ProbesResult, Spread
 from lit_experiments.experiments.introspection.scoring import NAMES
 from lit_experiments.reports.blocks import (

@@ -13,7 +13,7 @@ from scipy.stats import mannwhitneyu
 
 from lit_experiments.cli import main
 from lit_experiments.errors import EXIT_DONE, EXIT_USER
-from lit_experiments.experiments.introspection.analysis import CONFIDENCE_PASSES
+from lit_experiments.experiments.introspection.passes import CONFIDENCE_PASSES
 from tests.experiments.introspection.planted import LAYERS, Floats, noise, unit, write_store
 
 QUESTIONS = 90

@@ -10,7 +10,6 @@ from safetensors.numpy import load_file
 
 from lit_experiments.cli import main
 from lit_experiments.errors import EXIT_DONE, EXIT_USER
-from lit_experiments.experiments.introspection.analysis import NothingToCompare
 from lit_experiments.experiments.introspection.directions.separation import (
     Labelled,
     auroc_estimate,
@@ -20,6 +19,7 @@ from lit_experiments.experiments.introspection.directions.separation import (
     extremes,
     held_out_projections,
 )
+from lit_experiments.experiments.introspection.passes import NothingToCompare
 from lit_experiments.statistics import GroupBootstrap
 from lit_experiments.statistics.calibration import auroc
 from tests.experiments.introspection.planted import LAYERS, noise, unit, write_store

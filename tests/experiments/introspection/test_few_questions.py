@@ -10,9 +10,9 @@ import pytest
 
 from lit_experiments.cli import main
 from lit_experiments.errors import EXIT_DONE
-from lit_experiments.experiments.introspection.analysis import CentralRange
 from lit_experiments.experiments.introspection.emergence.page import lag_sentence
 from lit_experiments.experiments.introspection.emergence.result import Lag
+from lit_experiments.experiments.introspection.passes import CentralRange
 from lit_experiments.experiments.introspection.patching.result import (
     Ablation,
     Checks,

@@ -12,7 +12,7 @@ import pytest
 import stores
 from lit_experiments.cli import main
 from lit_experiments.errors import EXIT_DONE, EXIT_USER
-from lit_experiments.experiments.introspection.analysis import open_introspection, questions_left_out
+from lit_experiments.experiments.introspection.passes import open_introspection, questions_left_out
 from lit_experiments.experiments.introspection.prompts import PASSES
 from lit_experiments.experiments.introspection.samples import company_of, select
 from lit_experiments.sources.questions import read_questions
@@ -181,7 +181,7 @@ def test_questions_that_a_killed_run_left_half_read_are_left_out(
     store = stores.open_store(tmp_path / "whole" / "store")
     half = {row["sample_id"] for row in store.table(["sample_id"]).to_pylist()[5:20]}  # fifteen of the mcq pass
     kept = np.array([name not in half for name in store.sample_ids])
-    monkeypatch.setattr("lit_experiments.experiments.introspection.analysis.open_store", lambda _: store.select(kept))
+    monkeypatch.setattr("lit_experiments.experiments.introspection.passes.open_store", lambda _: store.select(kept))
     found = open_introspection(tmp_path / "whole")
     assert len(found) == 5 * len(PASSES)
     assert questions_left_out(tmp_path / "whole") == 15

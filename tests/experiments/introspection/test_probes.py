@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 
 from lit_experiments.cli import main
 from lit_experiments.errors import EXIT_DONE, EXIT_USER
-from lit_experiments.experiments.introspection.analysis import open_introspection
+from lit_experiments.experiments.introspection.passes import open_introspection
 from lit_experiments.experiments.introspection.probes_result import ProbesResult
 from lit_experiments.experiments.introspection.summary import answer_states, passes
 from lit_experiments.probes.class_probe import load_class_probe

@@ -9,7 +9,7 @@ from safetensors.numpy import save_file
 
 from lit_experiments.cli import main
 from lit_experiments.errors import EXIT_DONE, UserError
-from lit_experiments.experiments.introspection.analysis import open_introspection
+from lit_experiments.experiments.introspection.passes import open_introspection
 from lit_experiments.experiments.introspection.probe_data import read_questions_of
 from lit_experiments.experiments.introspection.twin import forget_states, model_of, twin_states
 from lit_experiments.lm.capture import capture

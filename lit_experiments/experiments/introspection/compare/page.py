@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from lit_experiments.experiments.introspection.analysis import PASS_NAMES
 from lit_experiments.experiments.introspection.compare.result import Changed, Comparison, ProbeChange
 from lit_experiments.experiments.introspection.pair_blocks import pair_matrix, target_panels
+from lit_experiments.experiments.introspection.passes import PASS_NAMES
 from lit_experiments.experiments.introspection.probe_data import CONFIDENCE, SURFACE
 from lit_experiments.experiments.introspection.scoring import NAMES as SCORE_NAMES
 from lit_experiments.reports.blocks import (

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lit_experiments.experiments.introspection.analysis import NothingToCompare, ids_of
 from lit_experiments.experiments.introspection.compare.result import Changed, DirectionChange, StateChange
 from lit_experiments.experiments.introspection.directions.separation import (
     Extremes,
@@ -21,6 +20,7 @@ from lit_experiments.experiments.introspection.directions.separation import (
     extremes,
     held_out_projections,
 )
+from lit_experiments.experiments.introspection.passes import NothingToCompare, ids_of
 from lit_experiments.experiments.introspection.self_other.alikeness import centered, mean_estimate
 from lit_experiments.experiments.introspection.summary import answer_states
 from lit_experiments.statistics import GroupBootstrap

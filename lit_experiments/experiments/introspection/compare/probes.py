@@ -10,8 +10,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lit_experiments.experiments.introspection.analysis import NothingToCompare
 from lit_experiments.experiments.introspection.compare.result import Changed, ChosenChange, ProbeChange
+from lit_experiments.experiments.introspection.passes import NothingToCompare
 from lit_experiments.experiments.introspection.probe_data import CONTROLS
 from lit_experiments.experiments.introspection.probe_files import ProbeFiles
 from lit_experiments.experiments.introspection.probes_result import ProbedPair

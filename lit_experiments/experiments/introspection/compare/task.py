@@ -16,14 +16,6 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.introspection.analysis import (
-    CONFIDENCE_PASSES,
-    READS,
-    WHOLE_QUESTIONS,
-    NothingToCompare,
-    content,
-    ids_of,
-)
 from lit_experiments.experiments.introspection.answer_scores import Rows, agreement, in_both, measures
 from lit_experiments.experiments.introspection.compare.page import comparison_page
 from lit_experiments.experiments.introspection.compare.paired import (
@@ -41,6 +33,14 @@ from lit_experiments.experiments.introspection.compare.result import (
     RunModel,
     Runs,
     ScoreChange,
+)
+from lit_experiments.experiments.introspection.passes import (
+    CONFIDENCE_PASSES,
+    READS,
+    WHOLE_QUESTIONS,
+    NothingToCompare,
+    content,
+    ids_of,
 )
 from lit_experiments.experiments.introspection.probe_files import probes_identity, read_probe_files
 from lit_experiments.experiments.introspection.summary import passes

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from lit_experiments.experiments.introspection.analysis import PASS_NAMES, SIGNIFICANT
 from lit_experiments.experiments.introspection.directions.result import DirectionLayer, Directions, PassDirections
+from lit_experiments.experiments.introspection.passes import PASS_NAMES, SIGNIFICANT
 from lit_experiments.reports.blocks import (
     Block,
     Cell,

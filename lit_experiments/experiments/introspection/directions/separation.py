@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from lit_experiments.experiments.introspection.analysis import NothingToCompare
+from lit_experiments.experiments.introspection.passes import NothingToCompare
 from lit_experiments.probes.splits import group_split
 from lit_experiments.statistics import Estimate, GroupBootstrap
 from lit_experiments.statistics.bootstrap import SHARE

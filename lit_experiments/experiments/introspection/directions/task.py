@@ -21,13 +21,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from lit_experiments.experiments.introspection.analysis import (
-    CONFIDENCE_PASSES,
-    WHOLE_QUESTIONS,
-    NothingToCompare,
-    central_range,
-    ids_of,
-)
 from lit_experiments.experiments.introspection.directions.page import directions_page
 from lit_experiments.experiments.introspection.directions.result import (
     BetweenPasses,
@@ -50,6 +43,13 @@ from lit_experiments.experiments.introspection.directions.separation import (
     held_out_projections,
     shuffled_labels,
     squared_length,
+)
+from lit_experiments.experiments.introspection.passes import (
+    CONFIDENCE_PASSES,
+    WHOLE_QUESTIONS,
+    NothingToCompare,
+    central_range,
+    ids_of,
 )
 from lit_experiments.experiments.introspection.ridge import choose_ridge
 from lit_experiments.experiments.introspection.summary import answer_states, passes

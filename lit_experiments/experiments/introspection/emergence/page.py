@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 
-from lit_experiments.experiments.introspection.analysis import PASS_NAMES
 from lit_experiments.experiments.introspection.emergence.result import EmergencePair, EmergenceResult, Lag, Onset
 from lit_experiments.experiments.introspection.pair_blocks import (
     by_target,
@@ -15,6 +14,7 @@ from lit_experiments.experiments.introspection.pair_blocks import (
     states_of,
     target_panels,
 )
+from lit_experiments.experiments.introspection.passes import PASS_NAMES
 from lit_experiments.experiments.introspection.scoring import NAMES
 from lit_experiments.reports.blocks import (
     Bar,

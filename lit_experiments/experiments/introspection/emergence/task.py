@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.introspection.analysis import SELF
 from lit_experiments.experiments.introspection.emergence.page import emergence_page
 from lit_experiments.experiments.introspection.emergence.result import (
     CurvePoint,
@@ -26,6 +25,7 @@ from lit_experiments.experiments.introspection.emergence.result import (
     Lag,
     Onset,
 )
+from lit_experiments.experiments.introspection.passes import SELF
 from lit_experiments.experiments.introspection.probe_files import ProbeAnalysis, ProbeFiles, read_probe_files
 from lit_experiments.experiments.introspection.probes_result import ProbedPair
 from lit_experiments.experiments.introspection.scoring import threshold

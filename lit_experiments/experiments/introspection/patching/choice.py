@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.introspection.analysis import OTHER, SELF, NothingToCompare, made_from
+from lit_experiments.experiments.introspection.passes import OTHER, SELF, NothingToCompare, made_from
 from lit_experiments.experiments.introspection.prompts import letters_of
 from lit_experiments.experiments.introspection.summary import passes
 from lit_experiments.lm.info import read_info

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lit_experiments.experiments.introspection.analysis import PASS_NAMES, SIGNIFICANT
+from lit_experiments.experiments.introspection.passes import PASS_NAMES, SIGNIFICANT
 from lit_experiments.experiments.introspection.patching.result import (
     Interventions,
     LayerEffects,

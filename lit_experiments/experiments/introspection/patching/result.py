@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lit_experiments.experiments.introspection.analysis import CentralRange
+from lit_experiments.experiments.introspection.passes import CentralRange
 from lit_experiments.statistics import Estimate
 
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lit_experiments.experiments.introspection.analysis import central_range
+from lit_experiments.experiments.introspection.passes import central_range
 from lit_experiments.experiments.introspection.patching.passes import MEASURES
 from lit_experiments.experiments.introspection.patching.result import Ablation, LayerEffects, Patching, Steering
 from lit_experiments.experiments.introspection.patching.run import LayerRun

@@ -24,7 +24,7 @@ import numpy as np
 
 from lit_experiments.collecting.bars import Steps
 from lit_experiments.errors import Stopped, UserError
-from lit_experiments.experiments.introspection.analysis import WHOLE_QUESTIONS
+from lit_experiments.experiments.introspection.passes import WHOLE_QUESTIONS
 from lit_experiments.experiments.introspection.patching.choice import (
     DIRECTION_OF,
     Choice,

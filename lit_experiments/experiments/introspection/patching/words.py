@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
-from lit_experiments.experiments.introspection.analysis import SIGNIFICANT, CentralRange
+from lit_experiments.experiments.introspection.passes import SIGNIFICANT, CentralRange
 from lit_experiments.experiments.introspection.patching.result import (
     Ablation,
     Interventions,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lit_experiments.experiments.introspection.analysis import CONFIDENCE_PASSES, OTHER, PASS_NAMES, SELF, SIGNIFICANT
+from lit_experiments.experiments.introspection.passes import CONFIDENCE_PASSES, OTHER, PASS_NAMES, SELF, SIGNIFICANT
 from lit_experiments.experiments.introspection.self_other.result import Carried, PassPair, SelfOther, Transfer
 from lit_experiments.reports.blocks import (
     Block,

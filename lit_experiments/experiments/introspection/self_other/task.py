@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lit_experiments.experiments.introspection.analysis import (
+from lit_experiments.experiments.introspection.passes import (
     CONFIDENCE_PASSES,
     OTHER,
     SELF,

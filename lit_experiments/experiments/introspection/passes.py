@@ -1,4 +1,4 @@
-"""What the analyses of study 3 share: opening a run's store, its passes, settings.
+"""The passes of study 3 as its analyses read them: opening a run, whole questions, names, what identifies its rows.
 
 Does not know: what is analyzed.
 """
