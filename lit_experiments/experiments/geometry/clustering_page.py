@@ -9,13 +9,11 @@ import numpy as np
 
 from lit_experiments.experiments.geometry.clustering_result import (
     ClusteringResult,
-    JudgeFindings,
     LayerClusters,
     Partition,
     ProblemClusters,
 )
-from lit_experiments.experiments.geometry.distinctness import KINDS, OPPOSED
-from lit_experiments.experiments.geometry.judge import JUDGEMENTS
+from lit_experiments.experiments.geometry.judge_page import distinctness_sentence, judge_blocks
 from lit_experiments.experiments.geometry.judging import JudgeSettings
 from lit_experiments.experiments.geometry.statements import (
     certainty,
@@ -30,12 +28,10 @@ from lit_experiments.reports.blocks import (
     Cell,
     Column,
     Matrix,
-    Note,
     Page,
     Points,
     Scatter,
     Section,
-    Statement,
     Table,
     Verdict,
 )
@@ -45,9 +41,8 @@ from lit_experiments.statistics import LEVEL
 
 _PANELS = 6  # problems in the figure
 _REPRESENTED = 6  # problems whose representatives are shown
-_REASONS = 12  # comparisons whose reasons are shown
 _ALL_COPIES = 10.0  # a gap (natural logarithm) that only clusters without any spread reach
-_TEXT = 240  # characters of a solution or a reason shown
+_TEXT = 240  # characters of a solution shown
 _METHODS = (
     "Each problem by itself: k-means on the latents of its kept completions; means over problems with bootstrap "
     f"{LEVEL:.0%} intervals. Adjusted Rand: agreement with the methods known of the embedded problems, where a "
@@ -96,18 +91,12 @@ _REPRESENTATIVES = (
     Column("known method"),
     Column("text closest to the centroid"),
 )
-_JUDGED = (
-    Column("pairs"),
-    Column("judged different", "estimate", 2, "share of the decided pairs"),
-    *(Column(name, "count") for name in (*JUDGEMENTS, OPPOSED)),
-)
-_COMPARISONS = (Column("problem"), Column("clusters"), Column("verdict"), Column("reasons, first order"))
 
 
 def clustering_page(result: ClusteringResult, judge: JudgeSettings, demonstration: bool) -> Page:
     """The page. judge: as it was, or would be, asked; demonstration: the data are the embedded model's."""
     sections = _cluster_sections(result) if result.problems_clustered else []
-    sections.append(Section("Judge", _judge(result, judge)))
+    sections.append(Section("Judge", judge_blocks(result, judge)))
     return Page(
         title="Geometry: clusters of solutions",
         question="Do a model's solutions of one problem fall into groups in its states, and are the groups different "
@@ -149,15 +138,8 @@ def _outcome(result: ClusteringResult) -> list[str]:
             f"{interval(first.rand, 2)}; that of clusters of the lengths alone is {interval(first.rand_of_lengths, 2)}."
         )
     if result.judge is not None:
-        lines.append(_distinctness(result.judge))
+        lines.append(distinctness_sentence(result.judge))
     return lines
-
-
-def _distinctness(judge: JudgeFindings) -> str:
-    return (
-        f"The judge, {judge.who}, finds {interval(judge.between, 2)} of the pairs between clusters different and "
-        f"{interval(judge.within, 2)} of those within; distinctness, the difference: {interval(judge.distinctness, 2)}."
-    )
 
 
 def _cluster_sections(result: ClusteringResult) -> list[Section]:
@@ -284,36 +266,3 @@ def _representatives(problems: Sequence[ProblemClusters]) -> Table:
         for cluster, text in enumerate(problem.texts)
     ]
     return Table("representatives", "", _REPRESENTATIVES, rows)
-
-
-def _judge(result: ClusteringResult, settings: JudgeSettings) -> list[Block]:
-    if result.judge is None:
-        asked = f"The judge could not be had: {result.judge_failure}" if result.judge_failure else _not_asked(settings)
-        return [Note(asked)]
-    judge = result.judge
-    rows: list[list[Cell]] = [
-        [kind, share, *(judge.verdicts[kind][verdict] for verdict in (*JUDGEMENTS, OPPOSED))]
-        for kind, share in zip(KINDS, (judge.between, judge.within), strict=True)
-    ]
-    reasons: list[list[Cell]] = [
-        [
-            result.problems[pair.problem].problem_id,
-            f"{pair.kind} {pair.clusters[0] + 1} and {pair.clusters[1] + 1}",
-            pair.verdict,
-            shortened(pair.opinions[0].reasons, _TEXT),
-        ]
-        for pair in judge.comparisons[:_REASONS]
-    ]
-    return [
-        Statement(_distinctness(judge)),
-        Table("judged", "", _JUDGED, rows),
-        Table("reasons", "Reasons", _COMPARISONS, reasons, folded=True),
-    ]
-
-
-def _not_asked(settings: JudgeSettings) -> str:
-    return (
-        "No judge was asked whether the clusters are different methods. --judge_enabled true asks "
-        f"{settings.endpoint.model} at {settings.endpoint.base_url} (its key in {settings.endpoint.key_variable}, "
-        "from the environment or a .env file); --judge_kind local --judge_model MODEL asks a model on this machine."
-    )
