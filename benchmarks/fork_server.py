@@ -117,8 +117,6 @@ def _answer(order: dict[str, Any]) -> int:
 
 def serve() -> None:
     """Answers orders until the input ends."""
-    import torch
-
     import lit_experiments.cli
     import lit_experiments.cli.learning
     import lit_experiments.cli.pipelines
@@ -128,7 +126,6 @@ def serve() -> None:
     import lit_experiments.experiments.tempnorm.collect
     import lit_experiments.experiments.tempnorm.train  # noqa: F401 - imported here so that the children need not
 
-    torch.set_num_threads(1)
     for line in sys.stdin:
         sys.stdout.write(f"{_answer(json.loads(line))}\n")
         sys.stdout.flush()

@@ -104,7 +104,10 @@ def _serve(end: socket.socket, run: Callable[[list[str]], None]) -> None:
             run(order["start"])
         for file in files:
             os.close(file)
-        end.send(str(answer).encode())
+        try:
+            end.send(str(answer).encode())
+        except BrokenPipeError:  # the command was killed while it waited
+            os._exit(0)
 
 
 def _code(pid: int) -> int:

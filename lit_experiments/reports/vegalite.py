@@ -27,13 +27,21 @@ _BOUNDS = ("y", "low", "high")
 _TIP = {"type": "quantitative", "format": ".4~g"}
 
 
-@singledispatch
 def specification(figure: Figure) -> Spec:
-    """The Vega-Lite declaration of a figure, with its data."""
+    """The Vega-Lite declaration of a figure, with its data; it says so where there is nothing to draw."""
+    shown = {Heatmap: [getattr(figure, "value", "")], Scatter: ["y"]}.get(type(figure), ["value", "low", "high"])
+    if any(record[key] is not None for record in records(figure) for key in shown):
+        return _declaration(figure)
+    mark = {"type": "text", "text": "nothing to draw", "fontSize": 12, "color": GREYS[0]}
+    return {"$schema": SCHEMA, "width": _WIDTH, "height": _ROW, "data": {"values": [{}]}, "mark": mark}
+
+
+@singledispatch
+def _declaration(figure: Figure) -> Spec:
     raise TypeError(f"no such figure: {figure!r}")
 
 
-@specification.register
+@_declaration.register
 def _(figure: Curves) -> Spec:
     names, colors = _palette(figure)
     panels = [_curves_panel(figure, panel, names, colors) for panel in figure.panels]
@@ -105,7 +113,7 @@ def _level_layer(level: Level, color: Spec, title: str, clip: Spec) -> Spec:
     return {"data": {"values": _clean([record])}, "layer": [band, line]}
 
 
-@specification.register
+@_declaration.register
 def _(figure: Heatmap) -> Spec:
     scale: Spec = {"scheme": "viridis"}
     if figure.scale == "log":
@@ -148,7 +156,7 @@ def _ink(figure: Heatmap) -> Spec:
     return {"condition": {"test": f"datum.value > {bright!r}", "value": "black"}, "value": "white"}
 
 
-@specification.register
+@_declaration.register
 def _(figure: Scatter) -> Spec:
     groups = ordered(name for panel in figure.panels for name in panel.group)
     return _page([_scatter_panel(figure, panel, groups) for panel in figure.panels])
@@ -201,7 +209,7 @@ def _identity(values: list[Spec]) -> Spec:
     return {"data": {"values": ends}, "mark": mark, "encoding": encoding}
 
 
-@specification.register
+@_declaration.register
 def _(figure: Bars) -> Spec:
     groups = ordered(bar.group for bar in figure.bars)
     panels = [_bars_panel(figure, panel, groups) for panel in ordered(bar.panel for bar in figure.bars)]

@@ -14,6 +14,7 @@ from lit_experiments.reports.blocks import (
     Bars,
     Column,
     Curves,
+    Figure,
     Heatmap,
     Level,
     Matrix,
@@ -164,6 +165,22 @@ def test_a_figure_is_drawn_from_the_numbers_that_are_written(figure: Curves, wri
         for key in ("value", "low", "high"):
             if record.get(key) is not None:
                 assert json.dumps(record[key]) in text
+
+
+@pytest.mark.parametrize(
+    "figure",
+    [
+        Curves("empty", "", "layer", [Panel("", [], "R2")]),
+        Curves("void", "", "layer", [Panel("", [Series("a", LAYERS[:2], [math.nan, math.nan])], "R2")]),
+        Heatmap("heat", "", "x", "y", "v", ["a"], ["b"], {"": [[math.nan]]}, "log"),
+        Scatter("dots", "", "x", "y", [Points("", [], [])], identity=True),
+        Bars("bars", "", "v", []),
+    ],
+    ids=lambda figure: figure.name,
+)
+def test_a_figure_without_a_number_says_so(figure: Figure, tmp_path: Path) -> None:
+    write_pictures(figure, tmp_path)
+    assert "nothing to draw" in (tmp_path / f"{figure.name}.svg").read_text()
 
 
 def test_what_lies_outside_of_the_bounds_does_not_enlarge_the_picture(tmp_path: Path) -> None:

@@ -25,6 +25,6 @@ def test_bars_step_aside_only_where_several_groups_share_a_label() -> None:
 
 def test_tiny_numbers_keep_their_size() -> None:
     column = Column("p", "number", None)
-    assert cell_text(5.5e-7, column) == "5.5e-07"
-    assert cell_text(0.0, column) == "0.000"
+    assert cell_text(5.5e-7, column) == "5.50e-07"
+    assert cell_text(0.0, column) == "0"
     assert cell_text(0.25, column) == "0.250"
