@@ -134,7 +134,9 @@ class StopSignal:
         self._previous.clear()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        self.name = self.name or signal.Signals(number).name
+        if self.name is None:
+            self.name = signal.Signals(number).name
+            report_end(EXIT_STOPPED, self.words)  # before a worker that misses this one says that it failed
         self.interrupts += number == signal.SIGINT
         if self._supervises:
             return

@@ -89,6 +89,16 @@ def test_a_worker_that_fails_because_another_one_stopped_is_no_failure() -> None
         _supervised(follow)
 
 
+def test_it_is_none_either_while_the_stopped_one_has_not_said_so_yet() -> None:
+    """Closing its connections is the first thing that it does, and on a busy machine its last word comes late."""
+    follow = 'if rank == "1":\n            try: os.kill(os.getpid(), 15)\n            '
+    follow += 'finally: Path("closed").touch(); time.sleep(1)\n        '
+    follow += 'while not os.path.exists("closed"): time.sleep(0.01)\n        '
+    follow += 'report_end(1, "Connection closed by peer"); os._exit(1)'
+    with pytest.raises(Stopped, match="rank 1 of 2 was stopped by SIGTERM"):
+        _supervised(follow)
+
+
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_a_failure_is_noticed_whatever_still_runs(order: Sequence[int]) -> None:
     slow, failing = "import time; time.sleep(600)", "import sys; sys.exit(3)"
