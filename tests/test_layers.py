@@ -24,7 +24,7 @@ ALLOWED = {
     "collecting": FIRST | COMMON,
     "tasks": FIRST | COMMON | {"probes", "reports", "collecting"},
     "experiments": FIRST | COMMON | {"probes", "reports", "collecting", "tasks"},
-    "cli": FIRST | COMMON | {"probes", "reports", "collecting"},
+    "cli": FIRST | COMMON | {"probes", "reports", "collecting", "tasks"},
 }
 
 

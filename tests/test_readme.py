@@ -83,7 +83,7 @@ def test_its_options_are_in_the_help(own_study: Path) -> None:
 def test_the_store_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["collect", "--exp", "tempnorm", "--limit", "24", "--accelerator", "cpu"]) == EXIT_DONE
-    code = _block("python", "store.iter_rows").replace(": ...", ": pass")
+    code = _block("python", "for row in store.iter_rows").replace(": ...", ": pass")
     names: dict[str, object] = {}
     exec(compile(code, "README", "exec"), names)
     assert isinstance(names["store"], stores.Store)
