@@ -81,8 +81,8 @@ def _(block: Scatter) -> list[Record]:
     for panel in block.panels:
         extra = {name: getattr(panel, name) for name in ("group", "kind", "label", "size")}
         for index, (x, y) in enumerate(zip(panel.x, panel.y, strict=True)):
-            given = {name: values[index] for name, values in extra.items() if len(values)}
-            out.append({"panel": panel.title, "x": _plain(x), "y": _plain(y), **_filled(block, given)})
+            of_point = {name: values[index] for name, values in extra.items() if len(values)}
+            out.append({"panel": panel.title, "x": _plain(x), "y": _plain(y), **_filled(block, of_point)})
     return out
 
 
@@ -106,10 +106,10 @@ def estimate_of(value: Estimate | Range | float) -> tuple[float, float, float]:
     return float(value), math.nan, math.nan
 
 
-def _filled(block: Scatter, given: Record) -> Record:
+def _filled(block: Scatter, of_point: Record) -> Record:
     """The columns that any panel of the block has, so that all records are alike."""
     used = [name for name in ("group", "kind", "label", "size") if any(len(getattr(p, name)) for p in block.panels)]
-    return {name: _plain(given.get(name)) for name in used}
+    return {name: _plain(of_point.get(name)) for name in used}
 
 
 def _has_bounds(block: Table, index: int) -> bool:

@@ -61,9 +61,9 @@ def check_last_replacement(lm: LanguageModel, recipients: Bench, donors: Bench) 
     site, worst = f"resid_post.{lm.info.n_layers - 1}", 0.0
     for recipient, donor in zip(recipients.passes, donors.passes, strict=True):
         states = donor.states(site)
-        wanted = next(iter(donor.clean()))
+        expected = next(iter(donor.clean()))
         ((_, logits),) = recipient.logits([Patch(site, states[0], "last")])
-        worst = max(worst, float((logits - wanted).abs().max() / wanted.abs().max()))
+        worst = max(worst, float((logits - expected).abs().max() / expected.abs().max()))
     return _within(lm, worst, f"the donor's state at {site}, answer position,")
 
 
@@ -86,10 +86,10 @@ def check_whole_replacement(lm: LanguageModel, prompts: Prompts, pairs: tuple[li
     if not mine:
         return None
     (states,) = exact_states(lm, theirs, [site], "all").values()
-    wanted = next_token_logits(lm, theirs)
+    expected = next_token_logits(lm, theirs)
     with intervened(lm, [Patch(site, states, "all")], mine):
         logits = next_token_logits(lm, mine)
-    worst = float((logits - wanted).abs().max() / wanted.abs().max())
+    worst = float((logits - expected).abs().max() / expected.abs().max())
     return _within(lm, worst, f"the donor's states at {site}, all positions,")
 
 
