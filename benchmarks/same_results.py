@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 from collections.abc import Iterator
@@ -51,9 +52,24 @@ def _store_differences(one: Path, other: Path) -> Iterator[str]:
 def _is_same(mine: Path, other: Path, exactly: bool) -> bool:
     if mine.read_bytes() == other.read_bytes():
         return True
-    if exactly or mine.suffix != ".json":
+    if exactly or mine.suffix not in (".json", ".csv"):
         return False
-    return _is_close(json.loads(mine.read_text()), json.loads(other.read_text()))
+    return _is_close(_values(mine), _values(other))
+
+
+def _values(path: Path) -> Any:
+    """What a JSON file holds, or the cells of a CSV file, numbers as numbers."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".json":
+        return json.loads(text)
+    return [[_number(cell) for cell in row] for row in csv.reader(text.splitlines())]
+
+
+def _number(cell: str) -> float | str:
+    try:
+        return float(cell)
+    except ValueError:
+        return cell
 
 
 def _is_close(one: Any, other: Any) -> bool:
