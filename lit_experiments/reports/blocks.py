@@ -7,9 +7,10 @@ Does not know: how anything is drawn or written; where the numbers come from.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from operator import attrgetter
+from typing import Any, Literal
 
 from lit_experiments.statistics import Estimate
 
@@ -56,13 +57,15 @@ class Column:
 
     name: its head. kind: see `Kind`. digits: behind the decimal point; None shows about three significant figures of
     the largest number in the cell, in powers of ten when it is very small. meaning: one line, shown when the head is
-    pointed at, and written with the data.
+    pointed at, and written with the data. of: where `Table.of` takes a cell from: an attribute of the row's object
+    ("ridge.auroc"), or a function of that object; empty takes the next of the row's labels.
     """
 
     name: str
     kind: Kind = "text"
     digits: int | None = 3
     meaning: str = ""
+    of: str | Callable[[Any], Cell] = ""
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,31 @@ class Table:
     rows: Sequence[Sequence[Cell]]
     folded: bool = False
     most: int = 24
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        title: str,
+        columns: Sequence[Column],
+        labelled: Iterable[tuple[Any, ...]],
+        folded: bool = False,
+        most: int = 24,
+    ) -> Table:
+        """One row per (label, ..., object): columns without an `of` take the labels in turn, the others what their
+        `of` says of the object, as in Table.of("fit", "", (Column("layer"), Column("R2", of="r2")), zip(names, fits)).
+        """
+        rows = [[*_cells(columns, labels, item)] for *labels, item in labelled]
+        return cls(name, title, columns, rows, folded, most)
+
+
+def _cells(columns: Sequence[Column], labels: Iterable[Cell], item: Any) -> Iterator[Cell]:
+    remaining = iter(labels)
+    for column in columns:
+        if not column.of:
+            yield next(remaining)
+        else:
+            yield attrgetter(column.of)(item) if isinstance(column.of, str) else column.of(item)
 
 
 @dataclass(frozen=True)

@@ -217,3 +217,15 @@ def test_two_blocks_of_one_name_are_refused(tmp_path: Path) -> None:
     page = Page("", "", "", [], "", [Section("", [TABLE, TABLE])])
     with pytest.raises(ValueError, match="scores"):
         write_page(page, tmp_path, Source())
+
+
+def test_a_table_takes_labels_in_turn_and_the_rest_from_objects() -> None:
+    columns = (
+        Column("layer"),
+        Column("real", "number", of="real"),
+        Column("pass"),
+        Column("size", "number", of=lambda value: abs(value)),
+    )
+    table = Table.of("t", "T", columns, [("a", "mcq", 3 + 4j), ("b", "self", 1j)], folded=True)
+    assert table.rows == [["a", 3.0, "mcq", 5.0], ["b", 0.0, "self", 1.0]]
+    assert table.folded

@@ -11,7 +11,6 @@ from lit_experiments.experiments.introspection.directions.result import Directio
 from lit_experiments.experiments.introspection.passes import PASS_NAMES, SIGNIFICANT
 from lit_experiments.reports.blocks import (
     Block,
-    Cell,
     Column,
     Curves,
     Level,
@@ -30,19 +29,36 @@ from lit_experiments.reports.document import DEMONSTRATION
 
 _LAYER = (
     Column("layer"),
-    Column("AUROC", "estimate", meaning="of projections on the direction of the other folds, high versus low"),
-    Column("shuffled", "estimate", meaning="the same after permuting labels: mean and central range"),
-    Column("p (Holm)", "p", meaning="from the shuffled labels, corrected over the layers of the pass"),
-    Column("Cohen's d", "estimate", 2, "of the same projections"),
-    Column("ridge AUROC", "estimate", meaning="held out, of a ridge of confidence on the same training rows"),
-    Column("cosine to ridge", "number", meaning="of its weights to the direction, mean over folds"),
-    Column("signal", "number", 2, "share of the direction's squared length that is not sampling noise"),
-    Column("spread", "number", meaning="standard deviation of all questions' projections, the unit for steering"),
+    Column(
+        "AUROC", "estimate", of="auroc", meaning="of projections on the direction of the other folds, high versus low"
+    ),
+    Column(
+        "shuffled",
+        "estimate",
+        meaning="the same after permuting labels: mean and central range",
+        of=lambda layer: layer.shuffled.shown(),
+    ),
+    Column("p (Holm)", "p", of="p_holm", meaning="from the shuffled labels, corrected over the layers of the pass"),
+    Column("Cohen's d", "estimate", 2, "of the same projections", "cohens_d"),
+    Column(
+        "ridge AUROC",
+        "estimate",
+        of="ridge.auroc",
+        meaning="held out, of a ridge of confidence on the same training rows",
+    ),
+    Column("cosine to ridge", "number", of="ridge.cosine", meaning="of its weights to the direction, mean over folds"),
+    Column("signal", "number", 2, "share of the direction's squared length that is not sampling noise", "signal_share"),
+    Column(
+        "spread",
+        "number",
+        of="spread",
+        meaning="standard deviation of all questions' projections, the unit for steering",
+    ),
 )
 _BETWEEN = (
     Column("layer"),
-    Column("cosine, noise removed", "estimate"),
-    Column("cosine as estimated", "number"),
+    Column("cosine, noise removed", "estimate", of="cosine"),
+    Column("cosine as estimated", "number", of="plain_cosine"),
 )
 _NOTE = (
     "AUROC and Cohen's d: of projections on the direction of the other folds, pairs compared within a fold. Shuffled: "
@@ -167,31 +183,15 @@ def _sections(result: Directions) -> list[Section]:
         Section("Each pass in numbers", [*tables, note]),
     ]
     if result.self_other:
-        rows: list[list[Cell]] = [
-            [name, layer.cosine, layer.plain_cosine]
-            for name, layer in zip(result.layers, result.self_other, strict=True)
-        ]
-        blocks: list[Block] = [Table("between", "", _BETWEEN, rows), Note(_BETWEEN_NOTE)]
+        labelled = zip(result.layers, result.self_other, strict=True)
+        blocks: list[Block] = [Table.of("between", "", _BETWEEN, labelled), Note(_BETWEEN_NOTE)]
         sections.append(Section("Direction of self versus direction of other", blocks))
     return sections
 
 
 def _table(result: Directions, kind: str, numbers: PassDirections) -> Table:
-    rows: list[list[Cell]] = [
-        [
-            name,
-            layer.auroc,
-            layer.shuffled.shown(),
-            layer.p_holm,
-            layer.cohens_d,
-            layer.ridge.auroc,
-            layer.ridge.cosine,
-            layer.signal_share,
-            layer.spread,
-        ]
-        for name, layer in zip(result.layers, numbers.layers, strict=True)
-    ]
-    return Table(f"separation_{kind}", f"{kind}: {_setting(numbers)}", _LAYER, rows)
+    labelled = zip(result.layers, numbers.layers, strict=True)
+    return Table.of(f"separation_{kind}", f"{kind}: {_setting(numbers)}", _LAYER, labelled)
 
 
 def _curves(result: Directions) -> Curves:
