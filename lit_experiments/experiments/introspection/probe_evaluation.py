@@ -26,10 +26,11 @@ from lit_experiments.experiments.introspection.probes_result import (
     Spread,
     TwinScore,
 )
-from lit_experiments.experiments.introspection.scoring import Scorer, permutation_p, spread_of, threshold
+from lit_experiments.experiments.introspection.scoring import Scorer, spread_of, threshold
 from lit_experiments.probes.by_layer import classes_by_layer, ridge_by_layer
 from lit_experiments.probes.solve import Solution
 from lit_experiments.statistics import Estimate, GroupBootstrap, holm
+from lit_experiments.statistics.permutation import permutation_p
 from lit_experiments.statistics.scores import mean_absolute_error, spearman
 
 Floats = NDArray[np.float64]

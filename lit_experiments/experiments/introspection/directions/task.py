@@ -35,7 +35,6 @@ from lit_experiments.experiments.introspection.directions.separation import (
     Floats,
     Labelled,
     auroc_estimate,
-    auroc_within_folds,
     cohens_d,
     corrected_cosine,
     direction,
@@ -56,6 +55,8 @@ from lit_experiments.experiments.introspection.summary import answer_states, pas
 from lit_experiments.ranges import at_least, between, penalty_grid
 from lit_experiments.reports.blocks import Page
 from lit_experiments.statistics import LEVEL, GroupBootstrap, holm
+from lit_experiments.statistics.calibration import aurocs
+from lit_experiments.statistics.permutation import permutation_p
 from lit_experiments.tasks.reads import Reads
 from lit_experiments.tasks.source import is_demonstration
 from lit_experiments.tasks.task import AnalyzeTask, Opened
@@ -175,10 +176,10 @@ class IntrospectionDirections(AnalyzeTask[Directions]):
         x, high, fold = states[chosen.rows], chosen.high, chosen.fold
         unit = direction(x, high)
         scores = held_out_projections(x, high[:, None], fold)[:, 0]
-        control = auroc_within_folds(held_out_projections(x, pass_.shuffled, fold), pass_.shuffled, fold)
+        shuffled = held_out_projections(x, pass_.shuffled, fold)
+        control = aurocs(shuffled.T, pass_.shuffled.T, stratum=fold)
         auroc = auroc_estimate(scores, high, fold, pass_.boot)
-        better = (control >= auroc.value).sum()
-        p = float((1 + better) / (1 + len(control))) if np.isfinite(auroc.value) else float("nan")
+        p = float(permutation_p(auroc.value, control))
         square = float(np.sum((x[high].mean(0) - x[~high].mean(0)) ** 2))
         labelled = Labelled(x, high.astype(np.float64), (~high).astype(np.float64))
         layer = DirectionLayer(
