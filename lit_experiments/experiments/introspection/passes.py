@@ -91,16 +91,22 @@ def _questions(store: Store) -> set[str]:
 
 
 @dataclass(frozen=True)
-class CentralRange:
-    """Mean of a control's values, and the central range that holds a share (the level) of them."""
+class MeanRange:
+    """Mean of a control's values, and where they lie."""
 
     mean: float
     low: float
     high: float
 
+    @property
     def shown(self) -> Range:
         """For tables and figures."""
         return Range(self.low, self.high, self.mean)
+
+
+@dataclass(frozen=True)
+class CentralRange(MeanRange):
+    """low, high: of the central range that holds a share (the level) of the values."""
 
 
 def central_range(values: NDArray[np.float64], level: float) -> CentralRange:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lit_experiments.experiments.introspection.passes import MeanRange
 from lit_experiments.statistics import Estimate
 
 
@@ -31,12 +32,8 @@ class QuestionCounts:
 
 
 @dataclass(frozen=True)
-class Spread:
+class Spread(MeanRange):
     """Mean, lowest and highest score of the probes that were retrained on shuffled targets; NaN without any."""
-
-    mean: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
