@@ -64,9 +64,9 @@ def open_introspection(run: Path) -> Store:
         raise UserError(f"{store.path} is no store of study 3: it lacks {', '.join(sorted(missing))}.{again}")
     kinds = sorted(set(store.table(["prompt_type"]).column(0).to_pylist()))
     if not set(kinds) & set(CONFIDENCE_PASSES):
-        found = ", ".join(kinds) or "no row"
+        held = ", ".join(kinds) or "no row"
         raise UserError(
-            f"{store.path} holds no row of {SELF} or {OTHER} (it has: {found}), so no confidence to analyze.{again}"
+            f"{store.path} holds no row of {SELF} or {OTHER} (it has: {held}), so no confidence to analyze.{again}"
         )
     return whole_questions(store)
 
@@ -124,8 +124,8 @@ def content(store: Store) -> dict[str, Any]:
     """What identifies the rows of a store, as JSON has it: how they were made, and which there are. A run may grow, and
     two runs made alike may hold different questions."""
     ids = hashlib.sha256("\0".join(store.sample_ids).encode()).hexdigest()
-    about = {"store": store.fingerprint, "rows": len(store), "ids": ids}
-    return dict(json.loads(json.dumps(about)))
+    identity = {"store": store.fingerprint, "rows": len(store), "ids": ids}
+    return dict(json.loads(json.dumps(identity)))
 
 
 def made_from(store: Store, identity: dict[str, Any]) -> bool:

@@ -103,16 +103,16 @@ def control(features: tuple[list[str], Floats], target: Target, part: Ints, pena
 class Columns:
     """Everything that one ridge on the states of a pass predicts at once: [question, column], with names.
 
-    where: (target key, role) -> its columns. Roles: "hidden", the target itself; "shuffle0", ... the target
+    places: (target key, role) -> its columns. Roles: "hidden", the target itself; "shuffle0", ... the target
     permuted between questions; "surface" and "confidence", what these controls leave of it.
     """
 
     names: list[str] = field(default_factory=list)
     values: list[Floats] = field(default_factory=list)
-    where: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    places: dict[tuple[str, str], list[int]] = field(default_factory=dict)
 
     def add(self, key: str, role: str, columns: Floats) -> None:
-        self.where[key, role] = list(range(len(self.names), len(self.names) + columns.shape[1]))
+        self.places[key, role] = list(range(len(self.names), len(self.names) + columns.shape[1]))
         self.values += list(columns.T)
         several = columns.shape[1] > 1
         self.names += [f"{key}|{role}" + (f"|{c}" if several else "") for c in range(columns.shape[1])]

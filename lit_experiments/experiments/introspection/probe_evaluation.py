@@ -178,13 +178,13 @@ class _Pair:
 
     def _control(self, name: str, control: Control) -> ControlScore:
         place = self.chosen[f"{name}_hidden"]
-        alone, both = self.arrays[name], self.arrays[f"{name}_hidden"][:, [place]]
+        alone, joint = self.arrays[name], self.arrays[f"{name}_hidden"][:, [place]]
         return ControlScore(
             features=control.features,
             weights=control.weights.tolist(),
             score=self.scorer.estimates(alone)[0],
-            with_hidden=self.scorer.estimates(both)[0],
-            gain=self.scorer.gains(both, alone)[0],
+            with_hidden=self.scorer.estimates(joint)[0],
+            gain=self.scorer.gains(joint, alone)[0],
             layer=self.layers[place],
         )
 
@@ -244,7 +244,7 @@ def _probed(held: _Held, target: Target) -> _Probed:
         classes, _ = held.fitted.classes[target.key]
         penalty = classes.penalties[classes.penalty_index[:, 0]].tolist()
         return _Probed(held.classes[target.key], int(classes.layer_index[0]), penalty)
-    columns, solution = held.fitted.columns.where[target.key, "hidden"], held.solution
+    columns, solution = held.fitted.columns.places[target.key, "hidden"], held.solution
     penalty = solution.penalties[solution.penalty_index[:, columns[0]]].tolist()
     return _Probed(held.ridge[:, :, columns], int(solution.layer_index[columns[0]]), penalty)
 
@@ -254,11 +254,11 @@ def _linear(
 ) -> tuple[dict[str, Floats], dict[str, int]]:
     """By ridge on the target, or on the 0/1 columns of its classes: the states alone (`linear`), each control alone,
     and the control with what the states tell of the rest (`surface_hidden`); and the layers chosen."""
-    where = held.fitted.columns.where
-    hidden = where[target.key, "hidden"]
+    columns = held.fitted.columns.places
+    hidden = columns[target.key, "hidden"]
     arrays, chosen = {"linear": held.ridge[:, :, hidden]}, {"linear": _layer_of(held.solution, hidden)}
     for name, control in controls.items():
-        rest, alone = where[target.key, name], control.predicted[questions.test][:, None, :]
+        rest, alone = columns[target.key, name], control.predicted[questions.test][:, None, :]
         arrays |= {name: alone, f"{name}_hidden": alone + held.ridge[:, :, rest]}
         chosen[f"{name}_hidden"] = _layer_of(held.solution, rest)
     return arrays, chosen
@@ -273,11 +273,11 @@ def _layer_of(solution: Solution, columns: list[int]) -> int:
 
 def _shuffled(held: _Held, target: Target, questions: Questions, boot: GroupBootstrap, seed: int) -> tuple[Floats, Any]:
     """[S, L] scores of the ridges retrained on shuffled targets, against these; and each one's at its chosen layer."""
-    where, known = held.fitted.columns.where, ~np.isnan(target.values[questions.test])
-    roles = [role for key, role in where if key == target.key and role.startswith("shuffle")]
+    places, known = held.fitted.columns.places, ~np.isnan(target.values[questions.test])
+    roles = [role for key, role in places if key == target.key and role.startswith("shuffle")]
     scores, chosen = np.zeros((len(roles), held.ridge.shape[1])), []
     for k, role in enumerate(roles):
-        columns = where[target.key, role]
+        columns = places[target.key, role]
         true = shuffled(target, seed, k).values[questions.test][known]
         scores[k] = Scorer(target.score, true, boot).value(held.ridge[known][:, :, columns])
         chosen.append(float(scores[k, _layer_of(held.solution, columns)]))

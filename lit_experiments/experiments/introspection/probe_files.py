@@ -42,8 +42,8 @@ def save_fits(out: Path, store: Store, fits: Sequence[States], pairs: Sequence[P
         for pair in (pair for pair in pairs if pair.states == states.kind and not pair.classes):
             save_probe(probe.only(f"{pair.target}|hidden"), out / "probes" / states.kind / pair.target)
         for key, (classes, coded) in states.fitted.classes.items():
-            kept = ClassProbe.of(classes, coded, store.fingerprint.get("model", {}), {"pass": states.kind})
-            save_class_probe(kept, out / "probes" / states.kind / key)
+            class_probe = ClassProbe.of(classes, coded, store.fingerprint.get("model", {}), {"pass": states.kind})
+            save_class_probe(class_probe, out / "probes" / states.kind / key)
 
 
 def save_predictions(out: Path, questions: Questions, arrays: dict[str, Floats]) -> None:

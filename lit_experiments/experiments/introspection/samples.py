@@ -65,9 +65,9 @@ def select(
         )
         for turn, place in enumerate(order)
     ]
-    asked = chosen[:number]
-    last = asked[-1].company if asked else None
-    return asked, [each for each in chosen[len(asked) :] if each.company == last]
+    first = chosen[:number]
+    last = first[-1].company if first else None
+    return first, [question for question in chosen[len(first) :] if question.company == last]
 
 
 def _shuffled(record: QuestionRecord, seed: int) -> QuestionRecord:
@@ -120,25 +120,25 @@ class Prompts:
 
         Raises UserError if one is too long and that is to be an error.
         """
-        questions = [each.question for each in chosen]
+        questions = [entry.question for entry in chosen]
         rendered = {q.question_id: [self._prompt(kind, q) for kind in self.passes] for q in questions}
         window = self.info.window
         room = None if window is None else window - (new_tokens - 1)
         longest = {q: max(len(ids) for _, ids in texts) for q, texts in rendered.items()}
-        kept = [each for each in chosen if room is None or longest[each.question.question_id] <= room]
-        notes = self._too_long(longest, room, too_long) if room is not None and len(kept) < len(questions) else []
-        features = [self._surface(each.question) for each in kept]
-        found: list[Sample] = []
+        fitting = [entry for entry in chosen if room is None or longest[entry.question.question_id] <= room]
+        notes = self._too_long(longest, room, too_long) if room is not None and len(fitting) < len(questions) else []
+        features = [self._surface(entry.question) for entry in fitting]
+        samples: list[Sample] = []
         for number, kind in enumerate(self.passes):
-            for each, seen in zip(kept, features, strict=True):
-                question = each.question
+            for entry, seen in zip(fitting, features, strict=True):
+                question = entry.question
                 text, ids = rendered[question.question_id][number]
                 payload = self._payload(kind, question, text, ids) | {"surface": seen}
                 lengths = {"token": len(payload["positions"]), "choice": len(letters_of(kind))}
                 name, tokens = f"{question.question_id}/{kind}", len(ids) + new_tokens - 1
-                place, group = number * total + each.place, question.question_id
-                found.append(Sample(name, place, tokens, payload, lengths, kind, group, each.company))
-        return found, notes
+                place, group = number * total + entry.place, question.question_id
+                samples.append(Sample(name, place, tokens, payload, lengths, kind, group, entry.company))
+        return samples, notes
 
     def _prompt(self, kind: str, question: QuestionRecord) -> tuple[str, list[int]]:
         return self.info.tokens.prompt(render(self.templates[kind], question), self.chat)

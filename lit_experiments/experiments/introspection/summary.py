@@ -34,13 +34,13 @@ def passes(store: Store) -> dict[str, pd.DataFrame]:
 
 def describe(store: Store, examples: int) -> str:
     """Counts, accuracy, confidence and calibration with 95 % intervals over questions; example questions."""
-    found = passes(store)
-    parts = ["Study 3, introspection (intervals: 95 %, bootstrap over questions)", _by_pass(found)]
-    if "mcq" in found:
-        parts.append(_scores(found))
-    parts += [_histogram(kind, rows) for kind, rows in found.items() if kind != "mcq"]
-    for question in next(iter(found.values())).index[:examples] if found else ():
-        parts.append(_example(question, found))
+    by_pass = passes(store)
+    parts = ["Study 3, introspection (intervals: 95 %, bootstrap over questions)", _by_pass(by_pass)]
+    if "mcq" in by_pass:
+        parts.append(_scores(by_pass))
+    parts += [_histogram(kind, rows) for kind, rows in by_pass.items() if kind != "mcq"]
+    for question in next(iter(by_pass.values())).index[:examples] if by_pass else ():
+        parts.append(_example(question, by_pass))
     return "\n\n".join(parts)
 
 
@@ -61,17 +61,17 @@ def answer_states(store: Store, rows: pd.DataFrame, layer: int) -> Floats:
     return np.asarray(view.gather(last[rows["row"].to_numpy()], layer=layer), np.float64)
 
 
-def _by_pass(found: dict[str, pd.DataFrame]) -> str:
+def _by_pass(by_pass: dict[str, pd.DataFrame]) -> str:
     headers = ["pass", "questions", "entropy, nats", "outside the letters", "answers named in the text"]
     rows = [
         [
             kind,
-            str(len(each)),
-            number(each.entropy.mean()),
-            number(each.outside_mass.mean()),
-            f"{(each.answer_source == 'text').mean():.0%}",
+            str(len(rows)),
+            number(rows.entropy.mean()),
+            number(rows.outside_mass.mean()),
+            f"{(rows.answer_source == 'text').mean():.0%}",
         ]
-        for kind, each in found.items()
+        for kind, rows in by_pass.items()
     ]
     return text_table(headers, rows)
 
@@ -80,9 +80,9 @@ def _boot(index: pd.Index) -> GroupBootstrap:
     return GroupBootstrap(index.to_numpy().astype(str), resamples=RESAMPLES, level=LEVEL, seed=SEED)
 
 
-def _scores(found: dict[str, pd.DataFrame]) -> str:
-    rows, boot = [], _boot(found["mcq"].index)
-    for name, measure in measures(found).items():
+def _scores(by_pass: dict[str, pd.DataFrame]) -> str:
+    rows, boot = [], _boot(by_pass["mcq"].index)
+    for name, measure in measures(by_pass).items():
         estimate = measure.estimate(boot)
         rows.append([name, interval(estimate), str(estimate.n)])
     return text_table(["of the mcq pass", "value", "questions"], rows)
@@ -95,11 +95,11 @@ def _paired_scores(a: dict[str, pd.DataFrame], b: dict[str, pd.DataFrame]) -> st
     index, first, second = a["mcq"].index, measures(a), measures(b)
     boot = _boot(index)
     for name in (name for name in first if name in second):
-        one, two, everyone = first[name], second[name], np.ones(len(index))
-        rows.append([name, number(one(everyone)), number(two(everyone)), interval(one.gap_to(two, boot))])
-    same = agreement(a["mcq"], b["mcq"]).estimate(boot)
+        everyone, scores = np.ones(len(index)), (first[name], second[name])
+        rows.append([name, *(number(score(everyone)) for score in scores), interval(scores[0].gap_to(scores[1], boot))])
+    agreed = agreement(a["mcq"], b["mcq"]).estimate(boot)
     table = text_table(["", "this", "other", "other - this"], rows)
-    return f"{table}\n\nSame answer: {interval(same)}"
+    return f"{table}\n\nSame answer: {interval(agreed)}"
 
 
 def _likeness(store: Store, other: Store, a: dict[str, pd.DataFrame], b: dict[str, pd.DataFrame]) -> str:
@@ -132,15 +132,15 @@ def _histogram(kind: str, rows: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def _example(question: str, found: dict[str, pd.DataFrame]) -> str:
-    first = next(iter(found.values())).loc[question]
+def _example(question: str, by_pass: dict[str, pd.DataFrame]) -> str:
+    first = next(iter(by_pass.values())).loc[question]
     lines = [f"{question}: {first.question_text}"]
     for letter, option in zip("ABCD", first.options, strict=True):
         lines.append(f"  {letter}) {option}{'   <- key' if letter == first.correct_answer_letter else ''}")
-    for kind, rows in found.items():
+    for kind, rows in by_pass.items():
         if question in rows.index:
             row = rows.loc[question]
             probs = " ".join(f"{letter} {p:.2f}" for letter, p in zip(row.letters, row.probs, strict=True))
-            told = "" if kind == "mcq" else f", expected {row[kind]:.0f} %"
-            lines.append(f"  {kind:<17} wrote {row.output_text!r}: {row.parsed_answer}{told}; {probs}")
+            expected = "" if kind == "mcq" else f", expected {row[kind]:.0f} %"
+            lines.append(f"  {kind:<17} wrote {row.output_text!r}: {row.parsed_answer}{expected}; {probs}")
     return "\n".join(lines)

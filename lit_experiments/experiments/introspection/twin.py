@@ -61,22 +61,22 @@ def twin_states(
     rows: pass -> rows with input_ids and positions. folder: where the first process leaves them in a file that the
     other processes of the run read; its name tells which states they are, so that none of another attempt are taken.
     """
-    kept = folder / f"twin-{_digest(store, rows, back, seed)}.safetensors"
-    if not kept.exists():
+    file = folder / f"twin-{_digest(store, rows, back, seed)}.safetensors"
+    if not file.exists():
         device = "cuda" if accelerator != "cpu" and torch.cuda.is_available() else "cpu"
         lm = load_untrained(model_of(store), device, seed)
         sites = [str(name) for name in store.schema.coords["layer"]]
         states = {kind: _read(lm, table, sites, back, batch_tokens) for kind, table in rows.items()}
-        draft = kept.with_name(f"{kept.name}.{os.getpid()}")
+        draft = file.with_name(f"{file.name}.{os.getpid()}")
         save_file(states, draft)
-        draft.replace(kept)
-    return dict(load_file(kept))
+        draft.replace(file)
+    return dict(load_file(file))
 
 
 def forget_states(folder: Path) -> None:
     """Remove what `twin_states` left there."""
-    for kept in folder.glob("twin-*.safetensors"):
-        kept.unlink()
+    for file in folder.glob("twin-*.safetensors"):
+        file.unlink()
 
 
 def _digest(store: Store, rows: dict[str, pd.DataFrame], back: int, seed: int) -> str:

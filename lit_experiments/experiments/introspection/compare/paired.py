@@ -51,13 +51,13 @@ class Pair:
         Raises:
             NothingToCompare: one of the runs has none; the message names it.
         """
-        both = []
+        chosen = []
         for name, rows in zip(NAMES, self.rows, strict=True):
             try:
-                both.append(extremes(rows[kind].to_numpy(np.float64), ids_of(rows.index), share, folds, seed))
+                chosen.append(extremes(rows[kind].to_numpy(np.float64), ids_of(rows.index), share, folds, seed))
             except NothingToCompare as reason:
                 raise NothingToCompare(f"of the {name} run, {reason}") from reason
-        return both[0], both[1]
+        return chosen[0], chosen[1]
 
 
 def state_change(pair: Pair, layer: int) -> StateChange:

@@ -125,8 +125,8 @@ def _d_from_sums(sums: Floats) -> Floats:
     n, total, squares = np.moveaxis(sums.reshape(*sums.shape[:-1], -1, 2, 3), -1, 0)
     mean = np.divide(total, n, out=np.zeros_like(total), where=n > 0)
     inside = (squares - n * mean**2).sum((-1, -2)) / (n.sum((-1, -2)) - (n > 0).sum((-1, -2)))
-    both = n.sum(-1)
-    weight = np.divide(n[..., 0] * n[..., 1], both, out=np.zeros_like(both), where=both > 0)
+    size = n.sum(-1)
+    weight = np.divide(n[..., 0] * n[..., 1], size, out=np.zeros_like(size), where=size > 0)
     gap = (weight * (mean[..., 1] - mean[..., 0])).sum(-1) / weight.sum(-1)
     return np.where(inside > 0, gap / np.sqrt(np.where(inside > 0, inside, 1.0)), np.nan)
 

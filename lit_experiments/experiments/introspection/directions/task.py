@@ -107,8 +107,8 @@ class IntrospectionDirections(AnalyzeTask[Directions]):
         names = [str(name) for name in data.store.schema.coords["layer"]]
         ready, statements = self._passes(passes(data.store))
         measured = {pass_.kind: self._pass(data.store, pass_, len(names)) for pass_ in ready}
-        both = len(ready) == len(CONFIDENCE_PASSES)
-        self_other = self._between(data.store, ready, statements) if both else None
+        complete = len(ready) == len(CONFIDENCE_PASSES)
+        self_other = self._between(data.store, ready, statements) if complete else None
         return Directions(
             layers=names,
             statements=statements,

@@ -110,8 +110,8 @@ def load_model(store: Store, model: str | None, device: Literal["auto", "cpu", "
     known = store.fingerprint.get("model", {})
     if "model" not in options or "dtype" not in known:
         raise UserError(f"{store.path} does not say which model it was collected from, so none can be intervened on.")
-    given = (model or options["model"], options.get("adapter"), options.get("revision"))
-    spec = ModelSpec(*given, dtype=known["dtype"], attn=known["attn"])
+    source = (model or options["model"], options.get("adapter"), options.get("revision"))
+    spec = ModelSpec(*source, dtype=known["dtype"], attn=known["attn"])
     info = read_info(spec)
     different = fingerprint_difference(known, json.loads(json.dumps(info.fingerprint())))
     if different:
@@ -124,10 +124,10 @@ def load_model(store: Store, model: str | None, device: Literal["auto", "cpu", "
 
 
 def _device(wanted: str) -> torch.device:
-    there = torch.cuda.is_available()
-    if wanted == "cuda" and not there:
+    available = torch.cuda.is_available()
+    if wanted == "cuda" and not available:
         raise UserError("--device cuda: this machine has no GPU that PyTorch can use. Next: --device cpu")
-    return torch.device("cuda" if there and wanted != "cpu" else "cpu")
+    return torch.device("cuda" if available and wanted != "cpu" else "cpu")
 
 
 def choose(
