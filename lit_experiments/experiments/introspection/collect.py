@@ -14,7 +14,7 @@ from lit_experiments.experiments.introspection.export import export_npy
 from lit_experiments.experiments.introspection.letters import Distribution, distribution, letter_in, margin
 from lit_experiments.experiments.introspection.pass_collector import PassCollector
 from lit_experiments.experiments.introspection.prompts import MIDPOINTS, letters_of
-from lit_experiments.experiments.introspection.samples import stored_positions
+from lit_experiments.experiments.introspection.samples import PassPrompt, stored_positions
 from lit_experiments.experiments.introspection.schema import make_schema
 from lit_experiments.experiments.introspection.summary import compare, describe
 from lit_experiments.lm.capture import capture
@@ -79,12 +79,13 @@ class IntrospectionCollector(PassCollector):
         return make_schema(self.sites, self.info.d_model)
 
     def collect(self, batch: Sequence[Sample]) -> Records:
-        ids, positions = ([sample.payload[name] for sample in batch] for name in ("ids", "positions"))
-        captured = capture(self.lm, ids, self.sites, positions, next_logits=True)
+        prompts: list[PassPrompt] = [sample.payload for sample in batch]
+        positions = [prompt.positions for prompt in prompts]
+        captured = capture(self.lm, [prompt.ids for prompt in prompts], self.sites, positions, next_logits=True)
         assert captured.next_logits is not None, "next_logits=True"
         letters = [
-            distribution(logits, sample.payload["spellings"])
-            for sample, logits in zip(batch, captured.next_logits.numpy(), strict=True)
+            distribution(logits, prompt.spellings)
+            for prompt, logits in zip(prompts, captured.next_logits.numpy(), strict=True)
         ]
         outputs = self._outputs(batch, captured.next_logits)
         rows = [self._row(*row) for row in zip(batch, letters, outputs, strict=True)]
@@ -101,7 +102,7 @@ class IntrospectionCollector(PassCollector):
         if self.max_new_tokens == 1 and self.temperature == 0:  # already known
             return [self.info.tokens.decode([int(token)]) for token in next_logits.argmax(-1)]
         decoder = Decoder(self.lm, (), self.stop_check)
-        state = decoder.prefill([s.payload["ids"] for s in batch])
+        state = decoder.prefill([s.payload.ids for s in batch])
         keys = [StreamKey(self.seed, s.sample_id, 0) for s in batch]
         sampling = Sampling(temperature=self.temperature, top_p=self.top_p, top_k=0)
         continued = decoder.sample(
@@ -113,7 +114,8 @@ class IntrospectionCollector(PassCollector):
         ]
 
     def _row(self, sample: Sample, over: Distribution, output: str) -> dict[str, Any]:
-        kind, question = sample.payload["kind"], sample.payload["question"]
+        prompt: PassPrompt = sample.payload
+        kind, question = prompt.kind, prompt.question
         letters = letters_of(kind)
         written = letter_in(output, letters)
         answer = written or letters[int(over.probs.argmax())]
@@ -129,10 +131,10 @@ class IntrospectionCollector(PassCollector):
             "model_name": self.info.name,
             "checkpoint_id": self._checkpoint,
             "prompt_type": kind,
-            "prompt_text": sample.payload["prompt"],
-            "input_ids": sample.payload["ids"],
-            "positions": sample.payload["positions"],
-            "answer_position": len(sample.payload["ids"]) - 1,
+            "prompt_text": prompt.text,
+            "input_ids": prompt.ids,
+            "positions": prompt.positions,
+            "answer_position": len(prompt.ids) - 1,
             "temperature": self.temperature,
             "top_p": self.top_p,
             "max_new_tokens": self.max_new_tokens,
@@ -148,7 +150,7 @@ class IntrospectionCollector(PassCollector):
             "outside_mass": over.outside,
             "self_confidence": expected if kind == "self_confidence" else None,
             "other_confidence": expected if kind == "other_confidence" else None,
-            **sample.payload["surface"],
+            **prompt.surface,
         }
 
 

@@ -51,8 +51,12 @@ def score_name(pair: Pair) -> str:
 
 def method_texts(paragraphs: Sequence[str], options: Mapping[str, Any], level: float) -> list[str]:
     """The paragraphs with the options of the task and the level of its intervals; lists as in "0.1, 1"."""
-    shown = {name: ", ".join(map("{:g}".format, v)) if isinstance(v, list) else v for name, v in options.items()}
+    shown = {name: _listed(value) if isinstance(value, list) else value for name, value in options.items()}
     return [paragraph.format(**{**shown, "level": level}) for paragraph in paragraphs]
+
+
+def _listed(values: Sequence[str | float]) -> str:
+    return ", ".join(value if isinstance(value, str) else f"{value:g}" for value in values)
 
 
 def pair_matrix(name: str, pairs: Sequence[P], verdict: Callable[[P], blocks.Verdict], value: str) -> blocks.Matrix:

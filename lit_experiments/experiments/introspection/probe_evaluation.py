@@ -5,10 +5,10 @@ Owns: the metrics of `introspection_probes`. Does not know: how anything was fit
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,10 +26,10 @@ from lit_experiments.experiments.introspection.probes_result import (
     Spread,
     TwinScore,
 )
-from lit_experiments.experiments.introspection.scoring import Scorer, spread_of, threshold
+from lit_experiments.experiments.introspection.scoring import Scorer, threshold
 from lit_experiments.probes.by_layer import classes_by_layer, ridge_by_layer
 from lit_experiments.probes.solve import Solution
-from lit_experiments.statistics import Estimate, GroupBootstrap, holm
+from lit_experiments.statistics import GroupBootstrap, holm
 from lit_experiments.statistics.permutation import permutation_p
 from lit_experiments.statistics.scores import mean_absolute_error, spearman
 
@@ -120,9 +120,6 @@ class _Pair:
     def metrics(self, chance: Chance) -> ProbedPair:
         """Everything about the pair; its p-value is not yet corrected over the pairs."""
         target, layers = self.target, self._layers(chance)
-        place = self.chosen["hidden"]
-        chosen: dict[str, Any] = {field.name: getattr(layers[place], field.name) for field in fields(LayerScore)}
-        chosen |= {"index": place, "p_holm_targets": float("nan")} | self._more()
         return ProbedPair(
             states=self.kind,
             target=target.key,
@@ -132,7 +129,7 @@ class _Pair:
             test_questions=len(self.scorer.true),
             layers=layers,
             linear_layer=self.layers[self.chosen["linear"]],
-            chosen=ChosenScore(**chosen),
+            chosen=self._chosen(layers),
             controls=self._controls(),
         )
 
@@ -150,29 +147,34 @@ class _Pair:
                 p=float(p[place]),
                 p_holm=float(corrected[place]),
                 threshold=float(bound[place]),
-                shuffled=Spread(**spread_of(self.shuffled[:, place])),
+                shuffled=Spread.of(self.shuffled[:, place]),
             )
             for place, name in enumerate(self.layers)
         ]
 
-    def _more(self) -> dict[str, Estimate]:
-        """Further scores of the chosen layer."""
-        true, boot = self.scorer.true, self.scorer.boot
-        predicted = self.arrays["hidden"][:, self.chosen["hidden"]]
+    def _chosen(self, layers: list[LayerScore]) -> ChosenScore:
+        """The chosen layer with its further scores."""
+        place, true, boot = self.chosen["hidden"], self.scorer.true, self.scorer.boot
+        chosen = ChosenScore(**vars(layers[place]), index=place, p_holm_targets=math.nan)
+        predicted = self.arrays["hidden"][:, place]
         if not self.target.classes:
             y, p = true, predicted[:, 0]
-            return {
-                "spearman": boot.from_rows(lambda w: spearman(y, p, w)),
-                "mae": boot.from_rows(lambda w: mean_absolute_error(y, p, w)),
-            }
+            return replace(
+                chosen,
+                spearman=boot.from_rows(lambda w: spearman(y, p, w)),
+                mae=boot.from_rows(lambda w: mean_absolute_error(y, p, w)),
+            )
         codes = true.astype(int)
         right, loss = predicted.argmax(1) == codes, -predicted[np.arange(len(codes)), codes]
-        mean = {"accuracy": right.astype(np.float64), "log_loss": loss}
-        return {name: boot.from_rows(partial(_weighted_mean, values)) for name, values in mean.items()}
+        return replace(
+            chosen,
+            accuracy=boot.from_rows(partial(_weighted_mean, right.astype(np.float64))),
+            log_loss=boot.from_rows(partial(_weighted_mean, loss)),
+        )
 
     def _controls(self) -> Controls:
         """Scores of the controls alone, with the hidden states, and paired gains; the twin; retrained shuffles."""
-        shuffles = ShuffledScores(**spread_of(self.shuffled_chosen), scores=self.shuffled_chosen)
+        shuffles = ShuffledScores(**vars(Spread.of(self.shuffled_chosen)), scores=self.shuffled_chosen)
         scores = {name: self._control(name, control) for name, control in self.controls.items()}
         return Controls(shuffles, scores.get("surface"), scores.get("confidence"), self._twin())
 
@@ -271,7 +273,9 @@ def _layer_of(solution: Solution, columns: list[int]) -> int:
     return int(picked[:, columns].sum(1).argmin())
 
 
-def _shuffled(held: _Held, target: Target, questions: Questions, boot: GroupBootstrap, seed: int) -> tuple[Floats, Any]:
+def _shuffled(
+    held: _Held, target: Target, questions: Questions, boot: GroupBootstrap, seed: int
+) -> tuple[Floats, list[float]]:
     """[S, L] scores of the ridges retrained on shuffled targets, against these; and each one's at its chosen layer."""
     places, known = held.fitted.columns.places, ~np.isnan(target.values[questions.test])
     roles = [role for key, role in places if key == target.key and role.startswith("shuffle")]

@@ -6,7 +6,6 @@ Owns: how each is read from a store's rows, and which cannot be asked of these r
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -140,7 +139,7 @@ def surface_features(rows: pd.DataFrame) -> tuple[list[str], Floats]:
 
     What is the same for every question is left out.
     """
-    columns: dict[str, Any] = {name: rows[name].to_numpy(np.float64) for name in _NUMBERS}
+    columns: dict[str, Floats] = {name: rows[name].to_numpy(np.float64) for name in _NUMBERS}
     columns |= {name: rows[name].to_numpy(np.float64) for name in _IF_COUNTED}
     kinds = rows["question_type"].to_numpy()
     columns |= {f"question_type={word}": (kinds == word).astype(np.float64) for word in (*QUESTION_WORDS, "other")}
@@ -154,7 +153,7 @@ def confidence_features(rows: pd.DataFrame, kind: str, target: str) -> tuple[lis
     in a confidence pass the expected confidence; without whichever of these is the target itself.
     """
     probs = [np.sort(np.asarray(p, np.float64)) for p in rows["probs"]]
-    columns: dict[str, Any] = {
+    columns: dict[str, Floats] = {
         "top probability": np.array([p[-1] for p in probs]),
         "gap": np.array([np.log(max(p[-1], 1e-300)) - np.log(max(p[-2], 1e-300)) for p in probs]),
     }

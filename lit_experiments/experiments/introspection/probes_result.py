@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 from lit_experiments.experiments.introspection.passes import MeanRange
 from lit_experiments.statistics import Estimate
@@ -34,6 +38,12 @@ class QuestionCounts:
 @dataclass(frozen=True)
 class Spread(MeanRange):
     """Mean, lowest and highest score of the probes that were retrained on shuffled targets; NaN without any."""
+
+    @classmethod
+    def of(cls, scores: ArrayLike) -> Spread:
+        """Of scores [shuffle]."""
+        known = np.asarray(scores, np.float64)
+        return Spread(*(float(f(known)) if known.size else math.nan for f in (np.mean, np.min, np.max)))
 
 
 @dataclass(frozen=True)

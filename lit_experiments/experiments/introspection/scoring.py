@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,11 +109,3 @@ def threshold(null: Floats, chance: float, alpha: float) -> Floats:
     Bonferroni over the M layers: with no signal in any, one of them exceeds its own with probability alpha at most.
     """
     return np.maximum(np.quantile(null, 1 - alpha / null.shape[1], axis=0), chance)
-
-
-def spread_of(values: Any) -> dict[str, float]:
-    """Mean, lowest and highest of a control's scores; NaN without any."""
-    known = np.asarray(values, np.float64)
-    if not known.size:
-        return {"mean": float("nan"), "low": float("nan"), "high": float("nan")}
-    return {"mean": float(known.mean()), "low": float(known.min()), "high": float(known.max())}

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,6 +22,7 @@ from lit_experiments.lm.capture import capture
 from lit_experiments.lm.errors import ModelError
 from lit_experiments.lm.info import read_info
 from lit_experiments.lm.load import load_untrained
+from lit_experiments.lm.model import LanguageModel
 from lit_experiments.lm.spec import ModelSpec
 from stores import Store, fingerprint_hash
 
@@ -84,7 +84,7 @@ def _digest(store: Store, rows: dict[str, pd.DataFrame], back: int, seed: int) -
     return fingerprint_hash({"store": store.fingerprint, "rows": ids, "back": back, "seed": seed})[:16]
 
 
-def _read(lm: Any, rows: pd.DataFrame, sites: list[str], back: int, batch_tokens: int) -> Floats32:
+def _read(lm: LanguageModel, rows: pd.DataFrame, sites: list[str], back: int, batch_tokens: int) -> Floats32:
     ids = [np.asarray(row).tolist() for row in rows["input_ids"]]
     places = [int(np.asarray(row)[-back]) for row in rows["positions"]]
     out = np.empty((len(ids), len(sites), lm.info.d_model), np.float32)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -89,11 +88,8 @@ class PassRunner:
         sides = (choice.recipients, choice.donors, choice.controls)
         shared = self._batches(*sides)  # recipient and donor in the same place of the same batch
         self.low, self.high, self.again = (Bench(lm, side, shared, 2) for side in sides)
-        self.checks: dict[str, Any] = {
-            "collected": check_collected(lm, (self.sample, self.low, self.high)),
-            "last_replacement": check_last_replacement(lm, self.low, self.high),
-            "cached": self.sample.cached,
-        }
+        self.collected = check_collected(lm, (self.sample, self.low, self.high))
+        self.last_replacement = check_last_replacement(lm, self.low, self.high)
 
     def interventions(self, site: str, vector: Floats, spread: float, done: Callable[[int], object]) -> LayerRun:
         """Steers, ablates and patches at one layer; `done` counts what was done.
@@ -123,7 +119,9 @@ class PassRunner:
             whole_replacement=whole,
             whole_replacements=len(pairs[0]),
             spread=spread,
-            **self.checks,
+            collected=self.collected,
+            last_replacement=self.last_replacement,
+            cached=self.sample.cached,
         )
 
     def _moved(self, site: str, vector: Floats, spread: float, done: Callable[[int], object]) -> Floats:
