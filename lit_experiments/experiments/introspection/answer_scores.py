@@ -63,7 +63,7 @@ def measures(rows: Rows) -> dict[str, Measure]:
     for name, confidence in sources.items():
         values = np.stack([confidence, correct], 1)
         scores |= {
-            f"mean of {name}": mean(confidence),
+            f"mean of {name}": Measure(values, mean_of, None, len(mcq)),
             f"ECE of {name}": Measure(values, _ece, None, len(mcq)),
             f"Brier of {name}": Measure(values, _brier, None, len(mcq)),
             f"AUROC of {name}": Measure(values, _auroc, SHARE, rarer),
