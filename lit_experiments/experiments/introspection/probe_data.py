@@ -13,9 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.introspection.passes import NothingToCompare
+from lit_experiments.experiments.introspection.passes import NothingToCompare, passes
 from lit_experiments.experiments.introspection.probe_targets import Target, confidence_features, surface_features
-from lit_experiments.experiments.introspection.prompts import PASSES
 from lit_experiments.experiments.introspection.ridge import choose_ridge
 from lit_experiments.probes.blocks import TEST
 from lit_experiments.probes.class_solution import ClassSolution
@@ -55,10 +54,7 @@ def read_questions_of(store: Store, test_fraction: float, folds: int, seed: int,
     Raises:
         UserError: too few for the split.
     """
-    table = store.to_pandas(_COLUMNS)
-    table["row"] = np.arange(len(table))
-    by_pass = {kind: table[table.prompt_type == kind].set_index("question_id") for kind in PASSES}
-    rows = {kind: table for kind, table in by_pass.items() if len(table)}
+    rows = passes(store, _COLUMNS)
     first, *others = rows.values()
     common = first.index
     for other in others:

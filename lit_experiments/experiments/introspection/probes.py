@@ -22,7 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.introspection.passes import SIGNIFICANT, WHOLE_QUESTIONS, questions_left_out
+from lit_experiments.experiments.introspection.passes import (
+    SIGNIFICANT,
+    WHOLE_QUESTIONS,
+    layer_names,
+    questions_left_out,
+)
 from lit_experiments.experiments.introspection.probe_data import (
     Columns,
     Fitted,
@@ -240,7 +245,7 @@ class IntrospectionProbes(TrainTask[ProbesResult]):
 
     def _twin(self, states: NDArray[np.float32], store: Store, questions: Questions) -> Make:
         """Data modules on the twin's states, layers as chosen."""
-        names = [str(name) for name in store.schema.coords["layer"]]
+        names = layer_names(store)
         wanted = names if self.layers is None else self.layers
         x = states[:, [names.index(name) for name in wanted]]
 

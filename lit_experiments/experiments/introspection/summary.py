@@ -10,7 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lit_experiments.experiments.introspection.answer_scores import agreement, in_both, measures
-from lit_experiments.experiments.introspection.prompts import CONFIDENCE_LETTERS, PASSES
+from lit_experiments.experiments.introspection.passes import answer_states, layer_names, passes
+from lit_experiments.experiments.introspection.prompts import CONFIDENCE_LETTERS
 from lit_experiments.reports.cells import interval, number
 from lit_experiments.reports.tables import text_table
 from lit_experiments.statistics import LEVEL, GroupBootstrap
@@ -19,17 +20,6 @@ from stores import Store
 
 Floats = NDArray[np.float64]
 RESAMPLES, SEED = 1000, 0
-_COLUMNS = ["sample_id", "question_id", "question_text", "options", "correct_answer_letter", "prompt_type", "letters"]
-_COLUMNS += ["probs", "entropy", "outside_mass", "output_text", "parsed_answer", "answer_source", "is_correct"]
-_COLUMNS += ["self_confidence", "other_confidence", "positions", "answer_position"]
-
-
-def passes(store: Store) -> dict[str, pd.DataFrame]:
-    """The rows of each pass there is, by question id; column `row` is the place in the store."""
-    table = store.to_pandas(_COLUMNS)
-    table["row"] = np.arange(len(table))
-    by_pass = {kind: table[table.prompt_type == kind].set_index("question_id") for kind in PASSES}
-    return {kind: rows for kind, rows in by_pass.items() if len(rows)}
 
 
 def describe(store: Store, examples: int) -> str:
@@ -52,13 +42,6 @@ def compare(store: Store, other: Store) -> str:
         return "The two stores have no question in common in any pass: nothing to compare."
     lines = [f"Side by side: {len(next(iter(a.values())))} questions in both (intervals: 95 %, paired over questions)"]
     return "\n\n".join([*lines, _paired_scores(a, b), _likeness(store, other, a, b)])
-
-
-def answer_states(store: Store, rows: pd.DataFrame, layer: int) -> Floats:
-    """States at the answer position, [row, hidden], of rows of `passes`."""
-    view = store["resid_post"]
-    last = np.cumsum(view.lengths()) - 1  # the answer position is the last stored token in every choice of positions
-    return np.asarray(view.gather(last[rows["row"].to_numpy()], layer=layer), np.float64)
 
 
 def _by_pass(by_pass: dict[str, pd.DataFrame]) -> str:
@@ -104,15 +87,15 @@ def _paired_scores(a: dict[str, pd.DataFrame], b: dict[str, pd.DataFrame]) -> st
 
 def _likeness(store: Store, other: Store, a: dict[str, pd.DataFrame], b: dict[str, pd.DataFrame]) -> str:
     """Cosine and CKA of the states at the answer position, layer by layer, for layers that both hold."""
-    names = [name for name in store.schema.coords["layer"] if name in other.schema.coords["layer"]]
+    names = [name for name in layer_names(store) if name in layer_names(other)]
     if not names or store["resid_post"].shape[-1] != other["resid_post"].shape[-1]:
         return "The two stores share no layer of one width: states are not compared."
     rows = []
     for name in names:
-        cells = [str(name)]
+        cells = [name]
         for kind in a:
-            x = answer_states(store, a[kind], store.schema.coords["layer"].index(name))
-            y = answer_states(other, b[kind], other.schema.coords["layer"].index(name))
+            x = answer_states(store, a[kind], layer_names(store).index(name))
+            y = answer_states(other, b[kind], layer_names(other).index(name))
             cells += [number(float(np.nanmean(row_cosines(x, y))), 4), number(linear_cka(x, y), 4)]
             cells += [number(float(np.abs(x - y).max()), 4)]
         rows.append(cells)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from lit_experiments.errors import UserError
+from lit_experiments.experiments.introspection.passes import layer_names
 from lit_experiments.lm.capture import capture
 from lit_experiments.lm.errors import ModelError
 from lit_experiments.lm.info import read_info
@@ -65,7 +66,7 @@ def twin_states(
     if not file.exists():
         device = "cuda" if accelerator != "cpu" and torch.cuda.is_available() else "cpu"
         lm = load_untrained(model_of(store), device, seed)
-        sites = [str(name) for name in store.schema.coords["layer"]]
+        sites = layer_names(store)
         states = {kind: _read(lm, table, sites, back, batch_tokens) for kind, table in rows.items()}
         draft = file.with_name(f"{file.name}.{os.getpid()}")
         save_file(states, draft)

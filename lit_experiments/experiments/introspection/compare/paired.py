@@ -19,9 +19,8 @@ from lit_experiments.experiments.introspection.directions.separation import (
     extremes,
     held_out_projections,
 )
-from lit_experiments.experiments.introspection.passes import NothingToCompare, ids_of
+from lit_experiments.experiments.introspection.passes import NothingToCompare, answer_states, ids_of
 from lit_experiments.experiments.introspection.self_other.alikeness import centered, mean_estimate
-from lit_experiments.experiments.introspection.summary import answer_states
 from lit_experiments.statistics import GroupBootstrap
 from lit_experiments.statistics.bootstrap import GAP, SHARE
 from lit_experiments.statistics.calibration import aurocs

@@ -70,7 +70,7 @@ def layer_statistics(layer: LayerRun, settings: Settings) -> LayerEffects:
     for m, name in enumerate(MEASURES):
         if not np.isfinite(layer.clean[:, m]).all():
             continue
-        out.clean[name] = mean(layer.clean[:, m], boots[0])
+        out.clean[name] = boots[0].mean(layer.clean[:, m]).item()
         out.steer[name] = steering(layer.steer[..., m], layer.random_steer[..., m], settings, boots[0])
         out.ablate[name] = ablation(layer.ablate[:, m], layer.random_ablate[:, m], boots[0])
         gap = None if name in _BY_KEY else layer.high[:, m] - layer.low[:, m]
@@ -86,11 +86,11 @@ def steering(changes: Floats, random: Floats, settings: Settings, boot: GroupBoo
     """
     m = settings.multiples
     weights = m / (m @ m)
-    slope = mean(weights @ changes, boot)
+    slope = boot.mean(weights @ changes).item()
     slopes = random @ weights
     p = float(permutation_p(slope.value, slopes, two_sided=True))
     return Steering(
-        changes=[mean(row, boot) for row in changes],
+        changes=[boot.mean(row).item() for row in changes],
         random_changes=[central_range(column, LEVEL) for column in random.T],
         slope=slope,
         random=central_range(slopes, LEVEL),
@@ -101,7 +101,7 @@ def steering(changes: Floats, random: Floats, settings: Settings, boot: GroupBoo
 
 def ablation(changes: Floats, random: Floats, boot: GroupBootstrap) -> Ablation:
     """Of one measure: the mean change [N] without the direction, next to random ones [R]; p as in `steering`."""
-    change = mean(changes, boot)
+    change = boot.mean(changes).item()
     p = float(permutation_p(change.value, random, two_sided=True))
     return Ablation(change, central_range(random, LEVEL), p, p)
 
@@ -113,21 +113,15 @@ def patching(patch: Floats, control: Floats, gaps: Floats | None, settings: Sett
     where the gap's own interval holds 0. p: patch against control, paired by recipient, two-sided, by flipping signs.
     """
     none = Estimate.undefined(boot.n, boot.level)
-    gap = none if gaps is None else mean(gaps, boot)
+    gap = none if gaps is None else boot.mean(gaps).item()
     share = none if gaps is None else boot.ratio(patch, gaps).item()
     p = sign_flip_p(patch - control, settings.flips, settings.seed)
     return Patching(
-        change=mean(patch, boot),
-        control=mean(control, boot),
-        difference=mean(patch - control, boot),
+        change=boot.mean(patch).item(),
+        control=boot.mean(control).item(),
+        difference=boot.mean(patch - control).item(),
         gap=gap,
         share=share if gap.side_of(0) else none,
         p=p,
         p_holm=p,
     )
-
-
-def mean(values: Floats, boot: GroupBootstrap) -> Estimate:
-    """Mean [N] with its interval over questions."""
-    estimate: Estimate = boot.ratio(values, np.ones_like(values)).item()
-    return estimate

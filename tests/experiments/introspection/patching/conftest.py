@@ -10,8 +10,8 @@ import pytest
 import stores
 from lit_experiments.cli import main
 from lit_experiments.errors import EXIT_DONE
+from lit_experiments.experiments.introspection.passes import passes
 from lit_experiments.experiments.introspection.patching.choice import Choice, choose, load_model
-from lit_experiments.experiments.introspection.summary import passes
 from lit_experiments.lm.model import LanguageModel
 from stores import Store
 from tests.experiments.introspection.patching.runs import SELF, analyze, copied

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from lit_experiments.errors import RunFailed
+from lit_experiments.experiments.introspection.passes import passes
 from lit_experiments.experiments.introspection.patching.checks import (
     check_collected,
     check_identity,
@@ -16,7 +17,6 @@ from lit_experiments.experiments.introspection.patching.checks import (
 )
 from lit_experiments.experiments.introspection.patching.choice import Choice
 from lit_experiments.experiments.introspection.patching.passes import Bench, groups
-from lit_experiments.experiments.introspection.summary import passes
 from lit_experiments.lm.intervene import Ablate, Patch, Steer
 from lit_experiments.lm.last_token import SharedPrefix
 from lit_experiments.lm.model import LanguageModel

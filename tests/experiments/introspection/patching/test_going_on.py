@@ -87,8 +87,8 @@ def directions_of_fewer_rows(run: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "options", "says"),
     [
-        (lose_directions, [], ["holds no directions to steer along", "analyze --exp introspection_directions --run"]),
-        (directions_of_fewer_rows, [], ["were not made of the store as it is now", "introspection_directions"]),
+        (lose_directions, [], ["holds no finished results", "analyze --exp introspection_directions --run"]),
+        (directions_of_fewer_rows, [], ["has changed since", "introspection_directions"]),
         (None, ["--layers", "[resid_post.7]"], ["layers must name sites", "resid_post.0, resid_post.1, resid_post.2"]),
         (None, ["--multiples", "[0, 1]"], ["multiples must be different numbers other than 0"]),
         (None, ["--pairs", "3"], ["pairs must be at least 4, found 3"]),
