@@ -129,7 +129,7 @@ class MeanRange:
 
 @dataclass(frozen=True)
 class CentralRange(MeanRange):
-    """low, high: of the central range that holds a share (the level) of the values."""
+    """Mean of a control's values, and the central range that holds a share (the level) of them."""
 
 
 def central_range(values: NDArray[np.float64], level: float) -> CentralRange:

@@ -154,7 +154,7 @@ def test_without_probes_the_next_command_is_named(
     assert main(["analyze", "--exp", name, "--run", str(tmp_path)]) == EXIT_USER
     message = capsys.readouterr().err
     assert "holds no finished results" in message
-    assert f"python train.py --exp introspection_probes --run {tmp_path}" in message
+    assert f"lit-experiments train --exp introspection_probes --run {tmp_path}" in message
 
 
 def test_probes_of_another_store_are_refused(late: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from lit_experiments.experiments.introspection.compare.result import Changed, Comparison, ProbeChange
+from lit_experiments.experiments.introspection.compare.result import Changed, Comparison, ProbeChange, StateChange
 from lit_experiments.experiments.introspection.pair_blocks import (
     PAIR,
+    left_out,
     method_texts,
     pair_matrix,
     score_name,
@@ -37,40 +38,30 @@ _STATES = (
     Column("layer"),
     Column("cosine", "estimate", 4, "mean over questions of the states of both runs", "cosine"),
     Column("CKA", "number", 4, "linear CKA of the two sets of states", "cka"),
+    Column("length of change / length", "estimate", 4, "mean length of both, change over state", "relative_change"),
     Column(
-        "length of change / length",
-        "estimate",
-        4,
-        "mean length of the change over mean length of the state",
-        "relative_change",
-    ),
-    Column(
-        "largest difference", "number", None, "of any one number; exactly 0 where nothing changed", "largest_difference"
+        "largest difference", "number", None, "of any number; exactly 0 where nothing changed", "largest_difference"
     ),
 )
 _DIRECTIONS = (Column("layer"), *_CHANGE, Column("cosine", "estimate", 3, "of the two runs' directions", "cosine"))
+_LIKENESS = (Column("layer"), *_CHANGE)
+
+
+def _beyond(control: str) -> Callable[[ProbeChange], Estimate | None]:
+    """Of a probe the change in what the states add to a control."""
+    return lambda probe: probe.gains[control].difference if control in probe.gains else None
+
+
 _PROBES = (
     *PAIR,
     Column("score", of=score_name),
     Column("base", "estimate", of="chosen.base"),
-    Column("chosen in base", "text", 3, "layer that cross-validation chose in the base run", lambda p: p.chosen.at[0]),
+    Column("chosen in base", meaning="layer that cross-validation chose in the base run", of=lambda p: p.chosen.at[0]),
     Column("finetuned", "estimate", of="chosen.finetuned"),
     Column("chosen in finetuned", of=lambda probe: probe.chosen.at[1]),
     Column("finetuned - base", "estimate", 3, "paired by question", "chosen.difference"),
-    Column(
-        "beyond surface",
-        "estimate",
-        3,
-        "change in what the states add to surface features",
-        lambda probe: _gain(probe, SURFACE),
-    ),
-    Column(
-        "beyond confidence",
-        "estimate",
-        3,
-        "change in what the states add to the pass's output confidence",
-        lambda probe: _gain(probe, CONFIDENCE),
-    ),
+    Column("beyond surface", "estimate", 3, "change in what the states add to surface features", _beyond(SURFACE)),
+    Column("beyond confidence", "estimate", 3, "the same over the pass's output confidence", _beyond(CONFIDENCE)),
 )
 _SCORES_NOTE = (
     "Over the questions that both runs hold. Confidence is a probability here, 0 to 1. ECE with ten bins. Same answer: "
@@ -167,46 +158,37 @@ def _untouched(result: Comparison) -> str:
 
 
 def _sections(result: Comparison) -> list[blocks.Section]:
+    scores: list[blocks.Block] = [
+        blocks.Table.of("scores", "", _SCORES, ((score,) for score in result.scores)),
+        blocks.Note(_SCORES_NOTE),
+    ]
     states = [
         _by_layer(result, f"states_{kind}", f"States: {kind}", _STATES, layers)
         for kind, layers in result.states.items()
     ]
-    return [
-        blocks.Section("Answers and confidence", _score_blocks(result)),
-        blocks.Section("Over layers", [_curves(result)]),
-        blocks.Section("States", [*states, blocks.Note(_STATES_NOTE)]),
-        blocks.Section("Directions of confidence", _direction_blocks(result)),
-        blocks.Section("Likeness of self and other", _likeness_blocks(result)),
-        blocks.Section("Probes", _probe_blocks(result)),
-        blocks.Section("What is missing, and why", [blocks.Note(line) for line in result.statements]),
-    ]
-
-
-def _score_blocks(result: Comparison) -> list[blocks.Block]:
-    if not result.scores:
-        return []
-    return [blocks.Table.of("scores", "", _SCORES, ((score,) for score in result.scores)), blocks.Note(_SCORES_NOTE)]
-
-
-def _by_layer(
-    result: Comparison, name: str, title: str, columns: Sequence[Column], layers: Sequence[Any]
-) -> blocks.Block:
-    return blocks.Table.of(name, title, columns, zip(result.layers, layers, strict=True))
-
-
-def _direction_blocks(result: Comparison) -> list[blocks.Block]:
-    tables = [
+    directions = [
         _by_layer(result, f"directions_{kind}", f"Directions of confidence: {kind}", _DIRECTIONS, layers)
         for kind, layers in result.directions.items()
     ]
-    return [*tables, blocks.Note(_DIRECTIONS_NOTE.format(share=result.share))] if tables else []
+    note = blocks.Note(_DIRECTIONS_NOTE.format(share=result.share))
+    likeness: list[blocks.Block] = []
+    if result.self_other is not None:
+        likeness = [_by_layer(result, "likeness", "", _LIKENESS, result.self_other), blocks.Note(_LIKENESS_NOTE)]
+    return [
+        blocks.Section("Answers and confidence", scores if result.scores else []),
+        blocks.Section("Over layers", [_curves(result)]),
+        blocks.Section("States", [*states, blocks.Note(_STATES_NOTE)]),
+        blocks.Section("Directions of confidence", [*directions, note] if directions else []),
+        blocks.Section("Likeness of self and other", likeness),
+        blocks.Section("Probes", _probe_blocks(result)),
+        *left_out(result.statements),
+    ]
 
 
-def _likeness_blocks(result: Comparison) -> list[blocks.Block]:
-    if result.self_other is None:
-        return []
-    columns = (Column("layer"), *_CHANGE)
-    return [_by_layer(result, "likeness", "", columns, result.self_other), blocks.Note(_LIKENESS_NOTE)]
+def _by_layer(
+    result: Comparison, name: str, title: str, columns: Sequence[Column], layers: Sequence[Changed | StateChange]
+) -> blocks.Table:
+    return blocks.Table.of(name, title, columns, zip(result.layers, layers, strict=True))
 
 
 def _curves(result: Comparison) -> blocks.Curves:
@@ -254,10 +236,6 @@ def _probe_blocks(result: Comparison) -> list[blocks.Block]:
         "probes", "In numbers", _PROBES, ((p.target, PASS_NAMES[p.states], p) for p in result.probes)
     )
     return [matrix, blocks.Note(rule), _probe_curves(result), table, blocks.Note(_PROBES_NOTE)]
-
-
-def _gain(probe: ProbeChange, control: str) -> Estimate | None:
-    return probe.gains[control].difference if control in probe.gains else None
 
 
 def _verdict(probe: ProbeChange) -> blocks.Verdict:
