@@ -7,7 +7,7 @@ collect, schema   the collector: one prefill per question and pass; what a row h
 export     .npy files per pass and layer
 passes     what the analyses read: whole questions, rows by pass, states, finished results
 answer_scores, summary    scores of the answers; what `inspect` says of one store, and of two side by side
-probes, probe_data, probe_targets, probe_evaluation, scoring, twin, probes_result, probes_page
+probes, probe_data, probe_targets, held_out, probe_evaluation, scoring, twin, probes_result, probes_page
            train --exp introspection_probes
 probe_files, pair_blocks        what the probes left, and what the pages of its analyses share
 emergence/      analyze --exp introspection_probing: where in the model a target becomes readable

@@ -126,6 +126,12 @@ class Fitted:
     ridge: tuple[Solution, BlockDataModule] | None
     classes: dict[str, tuple[ClassSolution, BlockDataModule]]
 
+    @property
+    def layers(self) -> list[str]:
+        """The layers that were probed."""
+        assert self.ridge is not None, "the model's own states have columns for every target"
+        return self.ridge[1].layers
+
 
 @dataclass(frozen=True)
 class States:

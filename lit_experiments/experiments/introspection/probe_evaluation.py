@@ -13,8 +13,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lit_experiments.experiments.introspection.held_out import HeldOut
 from lit_experiments.experiments.introspection.passes import SIGNIFICANT
-from lit_experiments.experiments.introspection.probe_data import CONTROLS, Control, Fitted, Questions, States, shuffled
+from lit_experiments.experiments.introspection.probe_data import CONTROLS, Control, Questions, States
 from lit_experiments.experiments.introspection.probe_targets import Target
 from lit_experiments.experiments.introspection.probes_result import (
     ChosenScore,
@@ -27,8 +28,6 @@ from lit_experiments.experiments.introspection.probes_result import (
     TwinScore,
 )
 from lit_experiments.experiments.introspection.scoring import Scorer, threshold
-from lit_experiments.probes.by_layer import classes_by_layer, ridge_by_layer
-from lit_experiments.probes.solve import Solution
 from lit_experiments.statistics import GroupBootstrap, holm
 from lit_experiments.statistics.permutation import permutation_p
 from lit_experiments.statistics.scores import mean_absolute_error, spearman
@@ -53,7 +52,7 @@ def evaluate(
     pairs: list[ProbedPair] = []
     arrays: dict[str, Floats] = {}
     for states in fits:
-        held = _Held.of(states.fitted), None if states.twin is None else _Held.of(states.twin)
+        held = HeldOut.of(states.fitted), None if states.twin is None else HeldOut.of(states.twin)
         for target in targets:
             pair = _Pair.of(states, *held, target, questions, chance)
             pairs.append(pair.metrics(chance))
@@ -63,11 +62,6 @@ def evaluate(
         replace(pair, chosen=replace(pair.chosen, p_holm_targets=float(p)))
         for pair, p in zip(pairs, corrected, strict=True)
     ], arrays
-
-
-def layers_of(fits: Sequence[States]) -> list[str]:
-    """The layers that were probed, the same for every pass."""
-    return _Held.layers_of(fits[0].fitted)
 
 
 @dataclass(frozen=True)
@@ -94,8 +88,8 @@ class _Pair:
     def of(
         cls,
         states: States,
-        held: _Held,
-        twin: _Held | None,
+        held: HeldOut,
+        twin: HeldOut | None,
         target: Target,
         questions: Questions,
         chance: Chance,
@@ -105,16 +99,16 @@ class _Pair:
         boot = chance.resampler(questions.ids[questions.test][known])
         scorer = Scorer(target.score, true, boot)
         controls = {n: states.controls[target.key, n] for n in CONTROLS if (target.key, n) in states.controls}
-        arrays, chosen = _linear(held, target, controls, questions)
-        probe = _probed(held, target)
-        by_shuffle, at_chosen = _shuffled(held, target, questions, boot, chance.seed)
+        arrays, chosen = held.linear(target, controls, questions)
+        probe = held.probe(target)
+        by_shuffle, at_chosen = held.shuffled(target, questions, boot, chance.seed)
         arrays["hidden"], chosen["hidden"] = probe.predicted, probe.layer
         if twin is not None:
-            other = _probed(twin, target)
+            other = twin.probe(target)
             arrays["twin"], chosen["twin"] = other.predicted, other.layer
         arrays = {name: np.ascontiguousarray(values[known]) for name, values in arrays.items()}
         arrays |= {"true": true, "known": known.astype(np.uint8)}
-        layers = _Held.layers_of(states.fitted)
+        layers = states.fitted.layers
         return cls(states.kind, target, scorer, arrays, chosen, probe.penalty, by_shuffle, at_chosen, controls, layers)
 
     def metrics(self, chance: Chance) -> ProbedPair:
@@ -205,84 +199,3 @@ class _Pair:
 
 def _weighted_mean(values: Floats, weights: Floats) -> float:
     return float(weights @ values / weights.sum())
-
-
-@dataclass(frozen=True)
-class _Held:
-    """The held-out predictions of everything fitted on one pass's states: ridge [test question, layer, column], and
-    per target with classes [test question, layer, class] log-probabilities."""
-
-    fitted: Fitted
-    ridge: Floats
-    classes: dict[str, Floats]
-
-    @classmethod
-    def of(cls, fitted: Fitted) -> _Held:
-        ridge = np.zeros(0) if fitted.ridge is None else ridge_by_layer(*fitted.ridge)
-        return cls(fitted, ridge, {key: classes_by_layer(*fit)[:, :, 0] for key, fit in fitted.classes.items()})
-
-    @staticmethod
-    def layers_of(fitted: Fitted) -> list[str]:
-        assert fitted.ridge is not None, "the model's own states have columns for every target"
-        return fitted.ridge[1].layers
-
-    @property
-    def solution(self) -> Solution:
-        assert self.fitted.ridge is not None, "needed for targets that are numbers"
-        return self.fitted.ridge[0]
-
-
-@dataclass(frozen=True)
-class _Probed:
-    """A probe's held-out predictions [test question, layer, C], its chosen layer, each layer's penalty."""
-
-    predicted: Floats
-    layer: int
-    penalty: list[float]
-
-
-def _probed(held: _Held, target: Target) -> _Probed:
-    if target.classes:
-        classes, _ = held.fitted.classes[target.key]
-        penalty = classes.penalties[classes.penalty_index[:, 0]].tolist()
-        return _Probed(held.classes[target.key], int(classes.layer_index[0]), penalty)
-    columns, solution = held.fitted.columns.places[target.key, "hidden"], held.solution
-    penalty = solution.penalties[solution.penalty_index[:, columns[0]]].tolist()
-    return _Probed(held.ridge[:, :, columns], int(solution.layer_index[columns[0]]), penalty)
-
-
-def _linear(
-    held: _Held, target: Target, controls: dict[str, Control], questions: Questions
-) -> tuple[dict[str, Floats], dict[str, int]]:
-    """By ridge on the target, or on the 0/1 columns of its classes: the states alone (`linear`), each control alone,
-    and the control with what the states tell of the rest (`surface_hidden`); and the layers chosen."""
-    columns = held.fitted.columns.places
-    hidden = columns[target.key, "hidden"]
-    arrays, chosen = {"linear": held.ridge[:, :, hidden]}, {"linear": _layer_of(held.solution, hidden)}
-    for name, control in controls.items():
-        rest, alone = columns[target.key, name], control.predicted[questions.test][:, None, :]
-        arrays |= {name: alone, f"{name}_hidden": alone + held.ridge[:, :, rest]}
-        chosen[f"{name}_hidden"] = _layer_of(held.solution, rest)
-    return arrays, chosen
-
-
-def _layer_of(solution: Solution, columns: list[int]) -> int:
-    """The layer with the least cross-validated error of these columns together."""
-    error = solution.cv_mse.mean(1)
-    picked = error.gather(1, solution.penalty_index[:, None, :])[:, 0]
-    return int(picked[:, columns].sum(1).argmin())
-
-
-def _shuffled(
-    held: _Held, target: Target, questions: Questions, boot: GroupBootstrap, seed: int
-) -> tuple[Floats, list[float]]:
-    """[S, L] scores of the ridges retrained on shuffled targets, against these; and each one's at its chosen layer."""
-    places, known = held.fitted.columns.places, ~np.isnan(target.values[questions.test])
-    roles = [role for key, role in places if key == target.key and role.startswith("shuffle")]
-    scores, chosen = np.zeros((len(roles), held.ridge.shape[1])), []
-    for k, role in enumerate(roles):
-        columns = places[target.key, role]
-        true = shuffled(target, seed, k).values[questions.test][known]
-        scores[k] = Scorer(target.score, true, boot).value(held.ridge[known][:, :, columns])
-        chosen.append(float(scores[k, _layer_of(held.solution, columns)]))
-    return scores, chosen

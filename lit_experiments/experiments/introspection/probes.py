@@ -37,7 +37,7 @@ from lit_experiments.experiments.introspection.probe_data import (
     controls_of,
     read_questions_of,
 )
-from lit_experiments.experiments.introspection.probe_evaluation import Chance, evaluate, layers_of
+from lit_experiments.experiments.introspection.probe_evaluation import Chance, evaluate
 from lit_experiments.experiments.introspection.probe_files import METRICS, save_fits, save_predictions
 from lit_experiments.experiments.introspection.probe_targets import Target, check_targets, read_targets, target_name
 from lit_experiments.experiments.introspection.probes_page import probes_page
@@ -161,7 +161,7 @@ class IntrospectionProbes(TrainTask[ProbesResult]):
         forget_states(data.out)
         return ProbesResult(
             questions=QuestionCounts(len(questions.ids), int(questions.test.sum()), left_out),
-            layers=layers_of(fits),
+            layers=fits[0].fitted.layers,
             pairs=pairs,
             interval_level=LEVEL,
             alpha=SIGNIFICANT,
