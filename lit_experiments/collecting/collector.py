@@ -17,7 +17,7 @@ from lit_experiments.collecting.inputs import INPUT_DIGEST, input_digest, payloa
 from lit_experiments.collecting.plan import Batch, Sample
 from lit_experiments.collecting.subset import rows_of
 from lit_experiments.errors import RunFailed
-from lit_experiments.lm.errors import NonFiniteStateError
+from lit_experiments.lm.errors import ModelError, NonFiniteStateError, SequenceError
 from lit_experiments.lm.info import ModelInfo, read_info
 from lit_experiments.lm.load import load
 from lit_experiments.lm.model import LanguageModel
@@ -130,6 +130,8 @@ class Collector(LightningModule, ABC):
                 return [self._with_digests(self.collect(samples), samples)]
         except NonFiniteStateError as error:
             raise RunFailed(f"Sample {samples[error.index].sample_id}: {error}") from error
+        except SequenceError as error:
+            raise ModelError(f"{self._reading(samples, error.ids)}: {error}") from error
         except (torch.OutOfMemoryError, RuntimeError) as error:
             if not is_out_of_memory(error) or len(samples) == 1:
                 raise
@@ -140,11 +142,23 @@ class Collector(LightningModule, ABC):
         half = len(samples) // 2
         return self._collect(samples[:half]) + self._collect(samples[half:])
 
+    def _reading(self, samples: list[Sample], ids: list[int]) -> str:
+        """Names the samples of which the model read what `ids` begins with; all, if it is of none."""
+        inputs = {sample.sample_id: self.model_input(sample) for sample in samples}
+        sequences = {name: held if held and isinstance(held[0], list) else [held] for name, held in inputs.items()}
+        names = [name for name, texts in sequences.items() if any(begins(ids, text) for text in texts)]
+        return "Sample " + " or ".join(names or inputs)
+
     def _with_digests(self, records: Records, samples: list[Sample]) -> Records:
         digests = {sample.sample_id: input_digest(self.model_input(sample)) for sample in samples}
         for row in records.rows:
             row[INPUT_DIGEST.name] = digests[row["sample_id"]]
         return records
+
+
+def begins(ids: Sequence[int], text: Any) -> bool:
+    """Whether a sequence begins with a text's ids; with no ids, only an empty one does."""
+    return isinstance(text, list) and ids[: len(text)] == text and bool(text) == bool(ids)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -4,7 +4,7 @@ Owns the error classes and the shape of their messages. Knows no library and no 
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class ModelError(ValueError):
@@ -27,6 +27,20 @@ class NonFiniteStateError(ModelError):
 
     def __reduce__(self) -> tuple[type, tuple[str, int, str, int]]:
         return type(self), (str(self), self.index, self.site, self.position)
+
+
+class SequenceError(ModelError):
+    """A sequence that the model cannot read: empty, too long for its window, or of ids that it does not have.
+
+    Attributes: `ids` (the sequence, as far as it had got).
+    """
+
+    def __init__(self, message: str, ids: Sequence[int]) -> None:
+        super().__init__(message)
+        self.ids = list(ids)
+
+    def __reduce__(self) -> tuple[type, tuple[str, list[int]]]:
+        return type(self), (str(self), self.ids)
 
 
 def model_error(

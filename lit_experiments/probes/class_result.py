@@ -18,7 +18,8 @@ from lit_experiments.probes.class_evaluate import ClassPredictions
 from lit_experiments.probes.class_solution import ClassSolution
 from lit_experiments.statistics import Estimate, GroupBootstrap
 from lit_experiments.statistics.bootstrap import SHARE
-from lit_experiments.statistics.calibration import auroc, reliability
+from lit_experiments.statistics.calibration import aurocs, reliability
+from lit_experiments.statistics.permutation import permutation_p
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -171,7 +172,7 @@ def class_scores(
 
 def _auroc(true: Codes, probability: Floats, boot: GroupBootstrap) -> Estimate:
     rarer = min(len(np.unique(boot.unit_of_row[true == code])) for code in (0, 1))
-    return boot.from_rows(partial(auroc, probability[:, 1], true), SHARE, rarer)
+    return boot.from_weights(partial(aurocs, probability[:, 1], true), SHARE, rarer).item()
 
 
 def _ratio(sums: Floats) -> Floats:
@@ -253,6 +254,4 @@ def _fold_mean(by_fold: Tensor) -> float | None:
 def _control(predictions: ClassPredictions, real: float) -> ClassControl:
     with np.errstate(invalid="ignore"):
         loss, accuracy = (predictions.shuffled[:, column] / predictions.shuffled[:, 2] for column in (0, 1))
-    known = len(accuracy) > 0 and np.isfinite(accuracy).all() and np.isfinite(real)
-    p = float((1 + (accuracy >= real).sum()) / (1 + len(accuracy))) if known else float("nan")
-    return ClassControl(accuracy.tolist(), loss.tolist(), p)
+    return ClassControl(accuracy.tolist(), loss.tolist(), float(permutation_p(real, accuracy)))

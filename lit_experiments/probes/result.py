@@ -15,6 +15,7 @@ from lit_experiments.plain import plain
 from lit_experiments.probes.evaluate import Predictions
 from lit_experiments.probes.solve import Solution
 from lit_experiments.statistics import Estimate
+from lit_experiments.statistics.permutation import permutation_p
 from lit_experiments.statistics.scores import RankCorrelation, error_terms, mae_from_sums, mse_from_sums, r2_from_sums
 from lit_experiments.statistics.variance import class_terms, share_from_sums
 
@@ -157,8 +158,7 @@ def _ceiling(predictions: Predictions, t: int) -> tuple[Estimate, Estimate]:
 def _control(predictions: Predictions, t: int, real: float) -> Control:
     n, error, s, ss = predictions.shuffled[t :: len(predictions.targets)].T
     r2 = r2_from_sums(np.stack([n, np.zeros_like(n), error, s, ss], axis=-1))
-    known = len(r2) > 0 and np.isfinite(r2).all() and np.isfinite(real)
-    return Control(r2.tolist(), float((1 + (r2 >= real).sum()) / (1 + len(r2))) if known else float("nan"))
+    return Control(r2.tolist(), float(permutation_p(real, r2)))
 
 
 def _row_terms(y: Floats, p: Floats, center: float) -> Floats:

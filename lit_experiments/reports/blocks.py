@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from operator import attrgetter
 from typing import Any, Literal
 
 from lit_experiments.statistics import Estimate
@@ -58,7 +57,7 @@ class Column:
     name: its head. kind: see `Kind`. digits: behind the decimal point; None shows about three significant figures of
     the largest number in the cell, in powers of ten when it is very small. meaning: one line, shown when the head is
     pointed at, and written with the data. of: where `Table.of` takes a cell from: an attribute of the row's object
-    ("ridge.auroc"), or a function of that object; empty takes the next of the row's labels.
+    ("ridge.auroc"; None on the way is no value), or a function of it; empty takes the next of the row's labels.
     """
 
     name: str
@@ -106,7 +105,14 @@ def _cells(columns: Sequence[Column], labels: Iterable[Cell], item: Any) -> Iter
         if not column.of:
             yield next(remaining)
         else:
-            yield attrgetter(column.of)(item) if isinstance(column.of, str) else column.of(item)
+            yield _attribute(item, column.of) if isinstance(column.of, str) else column.of(item)
+
+
+def _attribute(item: Any, path: str) -> Any:
+    """What `path` ("ridge.auroc") leads to; None where something on the way is None."""
+    for name in path.split("."):
+        item = None if item is None else getattr(item, name)
+    return item
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ SHARE: Range = (0.0, 1.0)
 GAP: Range = (-1.0, 1.0)
 """The ranges of a share (or an AUROC), and of a difference of two."""
 
+_CELLS = 1 << 18  # numbers of row weights held at a time: what a cache holds
+
 MAX_UNITS = 10_000
 """More groups than this are first put, at random, into this many bins of equally many groups, which are then resampled.
 The bins are independent and identically distributed as the groups are, so the interval keeps its meaning, and a million
@@ -104,6 +106,22 @@ class GroupBootstrap:
     def counts(self) -> Floats:
         """[resample, unit] how often each unit was drawn, for statistics that take all resamples at once."""
         return self._counts.astype(np.float64)
+
+    def draws(self, statistic: Callable[[Floats], Floats]) -> Floats:
+        """[resample, *batch] a statistic on every resample: statistic(weights [n, row]) -> [n, *batch]."""
+        step = max(1, _CELLS // max(1, len(self.unit_of_row)))
+        starts = range(0, self.resamples, step)
+        return np.concatenate([statistic(self.counts[at : at + step, self.unit_of_row]) for at in starts])
+
+    def from_weights(
+        self, statistic: Callable[[Floats], Floats], within: Range | None = None, used: ArrayLike | None = None
+    ) -> NDArray[np.object_]:
+        """Estimates [*batch] of a statistic that takes many weightings of the rows at once, as in `draws`.
+
+        within, used: as in `from_draws`.
+        """
+        value = statistic(np.ones((1, len(self.unit_of_row))))[0]
+        return self.from_draws(value, self.draws(statistic), within, used)
 
     def from_draws(
         self, value: ArrayLike, draws: ArrayLike, within: Range | None = None, used: ArrayLike | None = None

@@ -55,14 +55,50 @@ def brier_score(confidence: ArrayLike, outcome: ArrayLike, weights: ArrayLike | 
 
 def auroc(score: ArrayLike, outcome: ArrayLike, weights: ArrayLike | None = None) -> float:
     """Probability that a right row scores above a wrong one, ties counting half (Mann-Whitney)."""
-    s, y, w = _rows(score, outcome, weights)
-    right, wrong = float(w @ y), float(w @ (1 - y))
-    if not (right and wrong):
-        return math.nan
-    _, level = np.unique(s, return_inverse=True)
-    rights, wrongs = np.bincount(level, w * y), np.bincount(level, w * (1 - y))
-    below = np.cumsum(wrongs) - wrongs
-    return float(rights @ (below + wrongs / 2) / (right * wrong))
+    return float(aurocs(*_rows(score, outcome, weights)))
+
+
+def aurocs(
+    score: ArrayLike, outcome: ArrayLike, weights: ArrayLike | None = None, stratum: ArrayLike | None = None
+) -> Floats:
+    """[*batch] `auroc` of many scores, outcomes or weightings at once, each [*batch, row] or [row].
+
+    stratum: [row]; only rows of one stratum are compared with each other (stratified Mann-Whitney). Exact for whole
+    weights. NaN where there is no pair, or a score is NaN.
+    """
+    s, y = np.asarray(score, np.float64), np.asarray(outcome, np.float64)
+    w = np.ones(s.shape[-1:]) if weights is None else np.asarray(weights, np.float64)
+    strata = np.broadcast_to(np.zeros(s.shape[-1:]) if stratum is None else np.asarray(stratum, np.float64), s.shape)
+    order = np.lexsort((s, strata), axis=-1)
+    in_stratum = _runs(_along(strata, order))
+    ties = _runs(_along(s, order), in_stratum[0])
+    right, wrong = _along(w * y, order), _along(w * (1 - y), order)
+    before = np.concatenate([np.zeros((*wrong.shape[:-1], 1)), np.cumsum(wrong, -1)], -1)  # wrong rows ahead of a place
+    first, last = (_along(before, end) for end in in_stratum)
+    below, through = (_along(before, end) for end in ties)
+    wins, pairs = (right * ((below + through) / 2 - first)).sum(-1), (right * (last - first)).sum(-1)
+    defined = (pairs > 0) & ~np.isnan(s).any(-1)
+    return np.divide(wins, pairs, out=np.full(np.shape(wins), np.nan), where=defined)
+
+
+def _runs(ordered: Floats, starts: NDArray[np.int64] | None = None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """([..., row] where the row's run of equal values begins, and where the next one does); starts: where longer runs
+    begin, which no run crosses."""
+    place = np.arange(ordered.shape[-1])
+    new = np.ones(ordered.shape, bool)
+    new[..., 1:] = ordered[..., 1:] != ordered[..., :-1]
+    if starts is not None:
+        new |= starts == place
+    begin = np.maximum.accumulate(np.where(new, place, 0), -1)
+    following = np.where(np.roll(new, -1, -1), place + 1, len(place))
+    return begin, np.minimum.accumulate(following[..., ::-1], -1)[..., ::-1]
+
+
+def _along(values: Floats, index: NDArray[np.int64]) -> Floats:
+    """The entries of [..., row] at [..., row]; the leading axes broadcast."""
+    if index.ndim == 1:
+        return values[..., index]
+    return np.take_along_axis(np.broadcast_to(values, (*index.shape[:-1], values.shape[-1])), index, -1)
 
 
 def _rows(confidence: ArrayLike, outcome: ArrayLike, weights: ArrayLike | None) -> tuple[Floats, Floats, Floats]:

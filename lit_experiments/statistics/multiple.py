@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, ClassVar, Protocol, TypeVar
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -23,3 +27,21 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     out = np.full(p.shape, np.nan)
     out[known] = adjusted
     return out
+
+
+class Tested(Protocol):
+    """A dataclass with a p-value, and a field `p_holm` for the corrected one."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def p(self) -> float: ...
+
+
+S = TypeVar("S", bound=Tested)
+
+
+def holm_corrected(scores: Sequence[S]) -> list[S]:
+    """The scores with their p-values corrected together, as `p_holm`."""
+    corrected = holm([score.p for score in scores])
+    return [replace(score, p_holm=float(p)) for score, p in zip(scores, corrected, strict=True)]

@@ -20,6 +20,10 @@ from lit_experiments.collecting.plan import Sample
 from lit_experiments.collecting.run import RunSettings, collect
 from lit_experiments.errors import EXIT_DONE, EXIT_USER, RunFailed, UserError
 from lit_experiments.lm.capture import capture
+from lit_experiments.lm.decode import Decoder
+from lit_experiments.lm.errors import ModelError
+from lit_experiments.lm.noise import StreamKey
+from lit_experiments.lm.sampling import Sampling
 from lit_experiments.lm.spec import ModelSpec
 from stores import Column, Field, Records, Schema
 from tests.collecting.conftest import Launcher, assert_same, content
@@ -119,6 +123,20 @@ def test_nan_from_the_model_names_sample_and_site_and_keeps_what_came_before(tmp
     with pytest.raises(RunFailed, match=r"text-1.*resid_post\.0, position 0"):
         collect(Careful(spec), settings(tmp_path / "run", batch_size=1))
     assert stores.open_store(tmp_path / "run" / "store").sample_ids == ["text-0"]
+
+
+def test_a_text_that_outgrows_the_window_while_it_is_continued_is_named(spec: ModelSpec, tmp_path: Path) -> None:
+    class Continued(States):
+        def collect(self, batch: Sequence[Sample]) -> Records:
+            assert self.info.window is not None
+            decoder = Decoder(self.lm)
+            state = decoder.prefill([sample.payload for sample in batch]).fork(2)
+            keys = [StreamKey(0, sample.sample_id, draw) for sample in batch for draw in range(2)]
+            decoder.sample(state, self.info.window - 13, Sampling(0.0, 1.0, 0), keys)  # all but the last have room
+            raise AssertionError("the window holds them all")
+
+    with pytest.raises(ModelError, match=r"^Sample text-11: .*window"):
+        collect(Continued(spec), settings(tmp_path / "run", batch_size=12))
 
 
 def test_states_beyond_float16_are_stored_to_a_thousandth(tmp_path: Path) -> None:

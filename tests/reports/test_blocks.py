@@ -5,6 +5,7 @@ import json
 import math
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from pyarrow import parquet
@@ -229,3 +230,10 @@ def test_a_table_takes_labels_in_turn_and_the_rest_from_objects() -> None:
     table = Table.of("t", "T", columns, [("a", "mcq", 3 + 4j), ("b", "self", 1j)], folded=True)
     assert table.rows == [["a", 3.0, "mcq", 5.0], ["b", 0.0, "self", 1.0]]
     assert table.folded
+
+
+def test_a_cell_behind_something_that_is_absent_is_no_value() -> None:
+    present = SimpleNamespace(control=SimpleNamespace(score=0.5))
+    columns = (Column("name"), Column("score", "number", of="control.score"))
+    table = Table.of("t", "", columns, [("a", present), ("b", SimpleNamespace(control=None))])
+    assert table.rows == [["a", 0.5], ["b", None]]

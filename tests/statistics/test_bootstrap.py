@@ -121,3 +121,14 @@ def test_estimates_travel_through_json():
     for estimate in (Estimate(0.5, 0.25, 0.75, 12, 0.95), Estimate.undefined(0, 0.9)):
         back = Estimate.from_dict(json.loads(json.dumps(estimate.to_dict(), allow_nan=False)))
         assert repr(back) == repr(estimate)
+
+
+def test_many_weightings_at_once_give_the_estimates_of_one_after_the_other() -> None:
+    rng = np.random.default_rng(5)
+    values = rng.normal(size=(60, 2))
+    boot = GroupBootstrap(np.arange(60) // 3, resamples=200, level=0.95, seed=1)
+    together = boot.from_weights(lambda w: (w @ values) / w.sum(1, keepdims=True))
+    for column, estimate in enumerate(together):
+        alone = boot.from_rows(lambda w, c=column: float(w @ values[:, c] / w.sum()))
+        assert (estimate.value, estimate.low, estimate.high) == pytest.approx((alone.value, alone.low, alone.high))
+        assert estimate.n == alone.n == 20

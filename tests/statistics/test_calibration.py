@@ -9,7 +9,7 @@ import pytest
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
-from lit_experiments.statistics.calibration import auroc, brier_score, expected_calibration_error, reliability
+from lit_experiments.statistics.calibration import auroc, aurocs, brier_score, expected_calibration_error, reliability
 
 
 @pytest.fixture
@@ -26,6 +26,26 @@ def test_brier_and_auroc_equal_scikit_learn_with_and_without_weights(rows):
             brier_score_loss(outcome, confidence, sample_weight=w)
         )
         assert auroc(confidence, outcome, w) == pytest.approx(roc_auc_score(outcome, confidence, sample_weight=w))
+
+
+def test_many_aurocs_at_once_are_those_of_scikit_learn() -> None:
+    rng = np.random.default_rng(2)
+    scores, outcomes = np.round(rng.normal(size=(3, 50)), 1), (rng.random((3, 50)) < 0.4).astype(float)
+    weights = rng.integers(0, 4, (3, 50)).astype(float)
+    for s, y in ((scores, outcomes), (scores[0], outcomes[0]), (scores[0], outcomes), (scores, outcomes[0])):
+        rows = [np.broadcast_to(values, (3, 50)) for values in (s, y, weights)]
+        expected = [roc_auc_score(true, score, sample_weight=w) for score, true, w in zip(*rows, strict=True)]
+        assert aurocs(s, y, weights) == pytest.approx(expected)
+
+
+def test_auroc_compares_rows_of_one_stratum_only() -> None:
+    rng = np.random.default_rng(3)
+    score, outcome, stratum = np.round(rng.normal(size=40), 1), rng.random(40) < 0.5, rng.integers(0, 3, 40)
+    parts = [(outcome[stratum == part], score[stratum == part]) for part in range(3)]
+    pairs = [true.sum() * (~true).sum() for true, _ in parts]
+    expected = np.average([roc_auc_score(*part) for part in parts], weights=pairs)
+    assert aurocs(score + 100 * stratum, outcome, stratum=stratum) == pytest.approx(expected)
+    assert np.isnan(aurocs([0.1, np.nan, 0.3], [1, 0, 0]))
 
 
 def test_reliability_bins_equal_scikit_learn(rows):

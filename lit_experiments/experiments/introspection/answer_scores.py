@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lit_experiments.experiments.introspection.passes import CONFIDENCE_PASSES, OTHER, SELF
 from lit_experiments.statistics import Estimate, GroupBootstrap
 from lit_experiments.statistics.bootstrap import GAP, SHARE, Range
 from lit_experiments.statistics.calibration import auroc, brier_score, expected_calibration_error
@@ -47,36 +47,28 @@ class Measure:
         return boot.from_rows(lambda w: other(w) - self(w), within, min(self.rests_on, other.rests_on))
 
 
-def measures(found: Rows) -> dict[str, Measure]:
+def measures(rows: Rows) -> dict[str, Measure]:
     """Every score of a store's mcq pass by name, with the other passes' confidence in the same questions."""
-    mcq = found["mcq"]
+    mcq = rows["mcq"]
     correct = mcq.is_correct.to_numpy(np.float64)
-    top = np.array([max(probs) for probs in mcq.probs])
-    parts: dict[str, Any] = {
-        "accuracy": (correct[:, None], mean_of),
-        "mean entropy, nats": (mcq[["entropy"]], mean_of),
-    }
-    sources = {"answer's probability": top}
-    if "self_confidence" in found:
-        sources["self-confidence"] = found["self_confidence"].self_confidence.reindex(mcq.index).to_numpy() / 100
+    rarer = int(min((correct == 1).sum(), (correct == 0).sum()))
+
+    def mean(values: Floats, within: Range | None = None) -> Measure:
+        return Measure(values[:, None], mean_of, within, len(mcq))
+
+    scores = {"accuracy": mean(correct, SHARE), "mean entropy, nats": mean(mcq.entropy.to_numpy(np.float64))}
+    stated = {kind: rows[kind][kind].reindex(mcq.index).to_numpy() / 100 for kind in CONFIDENCE_PASSES if kind in rows}
+    sources = {"answer's probability": np.array([max(probs) for probs in mcq.probs])}
+    sources |= {"self-confidence": stated[SELF]} if SELF in stated else {}
     for name, confidence in sources.items():
         values = np.stack([confidence, correct], 1)
-        parts[f"mean of {name}"] = (values[:, :1], mean_of)
-        for score, function in (("ECE", _ece), ("Brier", _brier), ("AUROC", _auroc)):
-            parts[f"{score} of {name}"] = (values, function)
-    if "other_confidence" in found:
-        told = found["other_confidence"].other_confidence.reindex(mcq.index).to_numpy() / 100
-        parts["mean of other-confidence"] = (told[:, None], mean_of)
-    rarer = int(min((correct == 1).sum(), (correct == 0).sum()))
-    return {
-        name: Measure(
-            np.asarray(values, np.float64),
-            function,
-            SHARE if name == "accuracy" or function is _auroc else None,
-            rarer if function is _auroc else len(mcq),
-        )
-        for name, (values, function) in parts.items()
-    }
+        scores |= {
+            f"mean of {name}": Measure(values, mean_of, None, len(mcq)),
+            f"ECE of {name}": Measure(values, _ece, None, len(mcq)),
+            f"Brier of {name}": Measure(values, _brier, None, len(mcq)),
+            f"AUROC of {name}": Measure(values, _auroc, SHARE, rarer),
+        }
+    return scores | ({"mean of other-confidence": mean(stated[OTHER])} if OTHER in stated else {})
 
 
 def mean_of(values: Floats, weights: Floats) -> float:
@@ -96,13 +88,13 @@ def _auroc(values: Floats, weights: Floats) -> float:
     return auroc(values[:, 0], values[:, 1], weights)
 
 
-def agreement(this: pd.DataFrame, other: pd.DataFrame) -> Measure:
+def agreement(first: pd.DataFrame, second: pd.DataFrame) -> Measure:
     """Share of questions with the same answer, of rows of the mcq pass of two stores in the same order.
 
     Options are compared, not letters, which mean nothing between runs that shuffled their options.
     """
-    same = [x == y for x, y in zip(_answers(this), _answers(other), strict=True)]
-    return Measure(np.array(same, np.float64)[:, None], mean_of, SHARE, len(same))
+    agree = [x == y for x, y in zip(_answers(first), _answers(second), strict=True)]
+    return Measure(np.array(agree, np.float64)[:, None], mean_of, SHARE, len(agree))
 
 
 def _answers(rows: pd.DataFrame) -> list[str]:
@@ -113,5 +105,5 @@ def in_both(a: Rows, b: Rows) -> tuple[Rows, Rows]:
     """The passes and questions that two stores share, in the same order; passes without a common question left out."""
     common = {kind: a[kind].index.intersection(b[kind].index) for kind in a if kind in b}
     kinds = [kind for kind, index in common.items() if len(index)]
-    first, second = ({kind: each[kind].loc[common[kind]] for kind in kinds} for each in (a, b))
+    first, second = ({kind: rows[kind].loc[common[kind]] for kind in kinds} for rows in (a, b))
     return first, second

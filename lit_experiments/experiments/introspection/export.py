@@ -62,7 +62,7 @@ def export_npy(store: Store, out: Path, pad: Padding, short_names: bool) -> None
         _export_pass(whole.select(kinds == kind), kind, out / folder, pad)
     config = store.provenance.get("config", {})
     count = int((kinds == kinds[0]).sum())
-    about = {
+    layout = {
         # A run may have grown since it began with the number that its configuration has.
         "init_args": config.get("init_args", {}) | {"num_questions": count},
         "layers": store.schema.coords["layer"],
@@ -72,7 +72,7 @@ def export_npy(store: Store, out: Path, pad: Padding, short_names: bool) -> None
         "rows_of_incomplete_questions_left_out": len(store) - len(whole),
         "note": _NOTES[pad] + _INDICES,
     }
-    _write(out / "run_config.json", config | about)
+    _write(out / "run_config.json", config | layout)
 
 
 def _write(path: Path, content: Any) -> None:
@@ -83,11 +83,11 @@ def _export_pass(store: Store, kind: str, folder: Path, pad: Padding) -> None:
     folder.mkdir()
     lengths = store["resid_post"].lengths()
     longest = int(lengths.max())
-    place = np.arange(longest)
-    mask = place >= longest - lengths[:, None] if pad == "left" else place < lengths[:, None]
+    column = np.arange(longest)
+    mask = column >= longest - lengths[:, None] if pad == "left" else column < lengths[:, None]
     last = np.full(len(lengths), longest - 1) if pad == "left" else lengths - 1
     rows = store.table().to_pylist()
-    described = [_described(row, kind, int(at), pad) for row, at in zip(rows, last, strict=True)]
+    described = [_described(row, kind, int(place), pad) for row, place in zip(rows, last, strict=True)]
     _write(folder / "metadata.json", described)
     np.save(folder / "mask.npy", mask)
     for layer in range(len(store.schema.coords["layer"])):

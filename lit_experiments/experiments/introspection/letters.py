@@ -58,8 +58,8 @@ class LetterTable:
     def letter_logits(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """(float64 [prompt, letter], the log of the summed exp of all logits [prompt]) of logits [prompt, vocab]."""
         wide = logits.double()
-        found = wide.gather(1, self.ids).view(self.shape).masked_fill(self.absent, -torch.inf)
-        return found.logsumexp(-1), wide.logsumexp(-1)
+        by_token = wide.gather(1, self.ids).view(self.shape).masked_fill(self.absent, -torch.inf)
+        return by_token.logsumexp(-1), wide.logsumexp(-1)
 
 
 def margin(logits: Floats, key: int) -> float:

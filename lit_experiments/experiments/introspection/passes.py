@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lit_experiments.errors import UserError
+from lit_experiments.experiments.introspection.prompts import PASSES
 from lit_experiments.reports.blocks import Range
 from lit_experiments.tasks.reads import Reads
 from stores import Store, open_store
@@ -26,9 +28,10 @@ CONFIDENCE_PASSES = (SELF, OTHER)
 READS = "introspection"
 SIGNIFICANT = 0.05
 """Of p-values corrected over layers: below it a page says that something is there."""
+_COLUMNS = ["sample_id", "question_id", "question_text", "options", "correct_answer_letter", "prompt_type", "letters"]
+_COLUMNS += ["probs", "entropy", "outside_mass", "output_text", "parsed_answer", "answer_source", "is_correct"]
+_COLUMNS += [SELF, OTHER, "positions", "answer_position"]
 _NEEDED = {"question_id", "prompt_type", SELF, OTHER}
-
-
 PASS_NAMES = {"mcq": "mcq", SELF: "self", OTHER: "other"}
 """Short names of the passes, for tables and figures."""
 
@@ -64,9 +67,9 @@ def open_introspection(run: Path) -> Store:
         raise UserError(f"{store.path} is no store of study 3: it lacks {', '.join(sorted(missing))}.{again}")
     kinds = sorted(set(store.table(["prompt_type"]).column(0).to_pylist()))
     if not set(kinds) & set(CONFIDENCE_PASSES):
-        found = ", ".join(kinds) or "no row"
+        held = ", ".join(kinds) or "no row"
         raise UserError(
-            f"{store.path} holds no row of {SELF} or {OTHER} (it has: {found}), so no confidence to analyze.{again}"
+            f"{store.path} holds no row of {SELF} or {OTHER} (it has: {held}), so no confidence to analyze.{again}"
         )
     return whole_questions(store)
 
@@ -90,17 +93,43 @@ def _questions(store: Store) -> set[str]:
     return set(store.table(["question_id"]).column(0).to_pylist())
 
 
+def passes(store: Store, columns: Sequence[str] = _COLUMNS) -> dict[str, pd.DataFrame]:
+    """These columns of the rows of each pass there is, by question id; column `row` is the place in the store."""
+    table = store.to_pandas(list(columns))
+    table["row"] = np.arange(len(table))
+    by_pass = {kind: table[table.prompt_type == kind].set_index("question_id") for kind in PASSES}
+    return {kind: rows for kind, rows in by_pass.items() if len(rows)}
+
+
+def layer_names(store: Store) -> list[str]:
+    """The sites whose states are stored, from the front."""
+    return [str(name) for name in store.schema.coords["layer"]]
+
+
+def answer_states(store: Store, rows: pd.DataFrame, layer: int) -> NDArray[np.float64]:
+    """States at the answer position, [row, hidden], of rows of `passes`."""
+    view = store["resid_post"]
+    last = np.cumsum(view.lengths()) - 1  # the answer position is the last stored token in every choice of positions
+    return np.asarray(view.gather(last[rows["row"].to_numpy()], layer=layer), np.float64)
+
+
 @dataclass(frozen=True)
-class CentralRange:
-    """Mean of a control's values, and the central range that holds a share (the level) of them."""
+class MeanRange:
+    """Mean of a control's values, and where they lie."""
 
     mean: float
     low: float
     high: float
 
+    @property
     def shown(self) -> Range:
         """For tables and figures."""
         return Range(self.low, self.high, self.mean)
+
+
+@dataclass(frozen=True)
+class CentralRange(MeanRange):
+    """Mean of a control's values, and the central range that holds a share (the level) of them."""
 
 
 def central_range(values: NDArray[np.float64], level: float) -> CentralRange:
@@ -118,10 +147,22 @@ def content(store: Store) -> dict[str, Any]:
     """What identifies the rows of a store, as JSON has it: how they were made, and which there are. A run may grow, and
     two runs made alike may hold different questions."""
     ids = hashlib.sha256("\0".join(store.sample_ids).encode()).hexdigest()
-    about = {"store": store.fingerprint, "rows": len(store), "ids": ids}
-    return dict(json.loads(json.dumps(about)))
+    identity = {"store": store.fingerprint, "rows": len(store), "ids": ids}
+    return dict(json.loads(json.dumps(identity)))
 
 
-def made_from(store: Store, identity: dict[str, Any]) -> bool:
-    """Whether results with this identity were made from what the store holds now."""
-    return all(identity.get(key) == value for key, value in content(store).items())
+def finished(run: Path, verb: str, task: str, files: Sequence[str], store: Store) -> Path:
+    """The folder of a task's results, which were made from what the store holds now.
+
+    Raises:
+        UserError: there are none, one of `files` is missing, or the store has changed since.
+    """
+    folder = run / task
+    again = f"\nNext: lit-experiments {verb} --exp {task} --run {run}"
+    missing = [name for name in ("results.json", *files) if not (folder / name).is_file()]
+    if missing:
+        raise UserError(f"{folder.absolute()} holds no finished results ({', '.join(missing)} is missing).{again}")
+    identity = json.loads((folder / "results.json").read_text(encoding="utf-8"))["identity"]
+    if any(identity.get(key) != value for key, value in content(store).items()):
+        raise UserError(f"{store.path} has changed since {folder.absolute()} was made from it.{again}")
+    return folder

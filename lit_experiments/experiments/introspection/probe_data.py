@@ -13,9 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.introspection.passes import NothingToCompare
+from lit_experiments.experiments.introspection.passes import NothingToCompare, passes
 from lit_experiments.experiments.introspection.probe_targets import Target, confidence_features, surface_features
-from lit_experiments.experiments.introspection.prompts import PASSES
 from lit_experiments.experiments.introspection.ridge import choose_ridge
 from lit_experiments.probes.blocks import TEST
 from lit_experiments.probes.class_solution import ClassSolution
@@ -55,10 +54,7 @@ def read_questions_of(store: Store, test_fraction: float, folds: int, seed: int,
     Raises:
         UserError: too few for the split.
     """
-    table = store.to_pandas(_COLUMNS)
-    table["row"] = np.arange(len(table))
-    by_pass = {kind: table[table.prompt_type == kind].set_index("question_id") for kind in PASSES}
-    rows = {kind: table for kind, table in by_pass.items() if len(table)}
+    rows = passes(store, _COLUMNS)
     first, *others = rows.values()
     common = first.index
     for other in others:
@@ -103,16 +99,16 @@ def control(features: tuple[list[str], Floats], target: Target, part: Ints, pena
 class Columns:
     """Everything that one ridge on the states of a pass predicts at once: [question, column], with names.
 
-    where: (target key, role) -> its columns. Roles: "hidden", the target itself; "shuffle0", ... the target
+    places: (target key, role) -> its columns. Roles: "hidden", the target itself; "shuffle0", ... the target
     permuted between questions; "surface" and "confidence", what these controls leave of it.
     """
 
     names: list[str] = field(default_factory=list)
     values: list[Floats] = field(default_factory=list)
-    where: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    places: dict[tuple[str, str], list[int]] = field(default_factory=dict)
 
     def add(self, key: str, role: str, columns: Floats) -> None:
-        self.where[key, role] = list(range(len(self.names), len(self.names) + columns.shape[1]))
+        self.places[key, role] = list(range(len(self.names), len(self.names) + columns.shape[1]))
         self.values += list(columns.T)
         several = columns.shape[1] > 1
         self.names += [f"{key}|{role}" + (f"|{c}" if several else "") for c in range(columns.shape[1])]
@@ -129,6 +125,12 @@ class Fitted:
     columns: Columns
     ridge: tuple[Solution, BlockDataModule] | None
     classes: dict[str, tuple[ClassSolution, BlockDataModule]]
+
+    @property
+    def layers(self) -> list[str]:
+        """The layers that were probed."""
+        assert self.ridge is not None, "the model's own states have columns for every target"
+        return self.ridge[1].layers
 
 
 @dataclass(frozen=True)

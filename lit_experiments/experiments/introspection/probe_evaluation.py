@@ -5,16 +5,17 @@ Owns: the metrics of `introspection_probes`. Does not know: how anything was fit
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lit_experiments.experiments.introspection.held_out import HeldOut
 from lit_experiments.experiments.introspection.passes import SIGNIFICANT
-from lit_experiments.experiments.introspection.probe_data import CONTROLS, Control, Fitted, Questions, States, shuffled
+from lit_experiments.experiments.introspection.probe_data import CONTROLS, Control, Questions, States
 from lit_experiments.experiments.introspection.probe_targets import Target
 from lit_experiments.experiments.introspection.probes_result import (
     ChosenScore,
@@ -26,10 +27,9 @@ from lit_experiments.experiments.introspection.probes_result import (
     Spread,
     TwinScore,
 )
-from lit_experiments.experiments.introspection.scoring import Scorer, permutation_p, spread_of, threshold
-from lit_experiments.probes.by_layer import classes_by_layer, ridge_by_layer
-from lit_experiments.probes.solve import Solution
-from lit_experiments.statistics import Estimate, GroupBootstrap, holm
+from lit_experiments.experiments.introspection.scoring import Scorer, threshold
+from lit_experiments.statistics import GroupBootstrap, holm
+from lit_experiments.statistics.permutation import permutation_p
 from lit_experiments.statistics.scores import mean_absolute_error, spearman
 
 Floats = NDArray[np.float64]
@@ -52,7 +52,7 @@ def evaluate(
     pairs: list[ProbedPair] = []
     arrays: dict[str, Floats] = {}
     for states in fits:
-        held = _Held.of(states.fitted), None if states.twin is None else _Held.of(states.twin)
+        held = HeldOut.of(states.fitted), None if states.twin is None else HeldOut.of(states.twin)
         for target in targets:
             pair = _Pair.of(states, *held, target, questions, chance)
             pairs.append(pair.metrics(chance))
@@ -62,11 +62,6 @@ def evaluate(
         replace(pair, chosen=replace(pair.chosen, p_holm_targets=float(p)))
         for pair, p in zip(pairs, corrected, strict=True)
     ], arrays
-
-
-def layers_of(fits: Sequence[States]) -> list[str]:
-    """The layers that were probed, the same for every pass."""
-    return _Held.layers_of(fits[0].fitted)
 
 
 @dataclass(frozen=True)
@@ -93,8 +88,8 @@ class _Pair:
     def of(
         cls,
         states: States,
-        held: _Held,
-        twin: _Held | None,
+        held: HeldOut,
+        twin: HeldOut | None,
         target: Target,
         questions: Questions,
         chance: Chance,
@@ -104,24 +99,21 @@ class _Pair:
         boot = chance.resampler(questions.ids[questions.test][known])
         scorer = Scorer(target.score, true, boot)
         controls = {n: states.controls[target.key, n] for n in CONTROLS if (target.key, n) in states.controls}
-        arrays, chosen = _linear(held, target, controls, questions)
-        probe = _probed(held, target)
-        by_shuffle, at_chosen = _shuffled(held, target, questions, boot, chance.seed)
+        arrays, chosen = held.linear(target, controls, questions)
+        probe = held.probe(target)
+        by_shuffle, at_chosen = held.shuffled(target, questions, boot, chance.seed)
         arrays["hidden"], chosen["hidden"] = probe.predicted, probe.layer
         if twin is not None:
-            other = _probed(twin, target)
+            other = twin.probe(target)
             arrays["twin"], chosen["twin"] = other.predicted, other.layer
         arrays = {name: np.ascontiguousarray(values[known]) for name, values in arrays.items()}
         arrays |= {"true": true, "known": known.astype(np.uint8)}
-        layers = _Held.layers_of(states.fitted)
+        layers = states.fitted.layers
         return cls(states.kind, target, scorer, arrays, chosen, probe.penalty, by_shuffle, at_chosen, controls, layers)
 
     def metrics(self, chance: Chance) -> ProbedPair:
         """Everything about the pair; its p-value is not yet corrected over the pairs."""
         target, layers = self.target, self._layers(chance)
-        place = self.chosen["hidden"]
-        chosen: dict[str, Any] = {field.name: getattr(layers[place], field.name) for field in fields(LayerScore)}
-        chosen |= {"index": place, "p_holm_targets": float("nan")} | self._more()
         return ProbedPair(
             states=self.kind,
             target=target.key,
@@ -131,7 +123,7 @@ class _Pair:
             test_questions=len(self.scorer.true),
             layers=layers,
             linear_layer=self.layers[self.chosen["linear"]],
-            chosen=ChosenScore(**chosen),
+            chosen=self._chosen(layers),
             controls=self._controls(),
         )
 
@@ -149,41 +141,46 @@ class _Pair:
                 p=float(p[place]),
                 p_holm=float(corrected[place]),
                 threshold=float(bound[place]),
-                shuffled=Spread(**spread_of(self.shuffled[:, place])),
+                shuffled=Spread.of(self.shuffled[:, place]),
             )
             for place, name in enumerate(self.layers)
         ]
 
-    def _more(self) -> dict[str, Estimate]:
-        """Further scores of the chosen layer."""
-        true, boot = self.scorer.true, self.scorer.boot
-        predicted = self.arrays["hidden"][:, self.chosen["hidden"]]
+    def _chosen(self, layers: list[LayerScore]) -> ChosenScore:
+        """The chosen layer with its further scores."""
+        place, true, boot = self.chosen["hidden"], self.scorer.true, self.scorer.boot
+        chosen = ChosenScore(**vars(layers[place]), index=place, p_holm_targets=math.nan)
+        predicted = self.arrays["hidden"][:, place]
         if not self.target.classes:
             y, p = true, predicted[:, 0]
-            return {
-                "spearman": boot.from_rows(lambda w: spearman(y, p, w)),
-                "mae": boot.from_rows(lambda w: mean_absolute_error(y, p, w)),
-            }
+            return replace(
+                chosen,
+                spearman=boot.from_rows(lambda w: spearman(y, p, w)),
+                mae=boot.from_rows(lambda w: mean_absolute_error(y, p, w)),
+            )
         codes = true.astype(int)
         right, loss = predicted.argmax(1) == codes, -predicted[np.arange(len(codes)), codes]
-        mean = {"accuracy": right.astype(np.float64), "log_loss": loss}
-        return {name: boot.from_rows(partial(_weighted_mean, values)) for name, values in mean.items()}
+        return replace(
+            chosen,
+            accuracy=boot.from_rows(partial(_weighted_mean, right.astype(np.float64))),
+            log_loss=boot.from_rows(partial(_weighted_mean, loss)),
+        )
 
     def _controls(self) -> Controls:
         """Scores of the controls alone, with the hidden states, and paired gains; the twin; retrained shuffles."""
-        shuffles = ShuffledScores(**spread_of(self.shuffled_chosen), scores=self.shuffled_chosen)
+        shuffles = ShuffledScores(**vars(Spread.of(self.shuffled_chosen)), scores=self.shuffled_chosen)
         scores = {name: self._control(name, control) for name, control in self.controls.items()}
         return Controls(shuffles, scores.get("surface"), scores.get("confidence"), self._twin())
 
     def _control(self, name: str, control: Control) -> ControlScore:
         place = self.chosen[f"{name}_hidden"]
-        alone, both = self.arrays[name], self.arrays[f"{name}_hidden"][:, [place]]
+        alone, joint = self.arrays[name], self.arrays[f"{name}_hidden"][:, [place]]
         return ControlScore(
             features=control.features,
             weights=control.weights.tolist(),
             score=self.scorer.estimates(alone)[0],
-            with_hidden=self.scorer.estimates(both)[0],
-            gain=self.scorer.gains(both, alone)[0],
+            with_hidden=self.scorer.estimates(joint)[0],
+            gain=self.scorer.gains(joint, alone)[0],
             layer=self.layers[place],
         )
 
@@ -202,82 +199,3 @@ class _Pair:
 
 def _weighted_mean(values: Floats, weights: Floats) -> float:
     return float(weights @ values / weights.sum())
-
-
-@dataclass(frozen=True)
-class _Held:
-    """The held-out predictions of everything fitted on one pass's states: ridge [test question, layer, column], and
-    per target with classes [test question, layer, class] log-probabilities."""
-
-    fitted: Fitted
-    ridge: Floats
-    classes: dict[str, Floats]
-
-    @classmethod
-    def of(cls, fitted: Fitted) -> _Held:
-        ridge = np.zeros(0) if fitted.ridge is None else ridge_by_layer(*fitted.ridge)
-        return cls(fitted, ridge, {key: classes_by_layer(*fit)[:, :, 0] for key, fit in fitted.classes.items()})
-
-    @staticmethod
-    def layers_of(fitted: Fitted) -> list[str]:
-        assert fitted.ridge is not None, "the model's own states have columns for every target"
-        return fitted.ridge[1].layers
-
-    @property
-    def solution(self) -> Solution:
-        assert self.fitted.ridge is not None, "needed for targets that are numbers"
-        return self.fitted.ridge[0]
-
-
-@dataclass(frozen=True)
-class _Probed:
-    """A probe's held-out predictions [test question, layer, C], its chosen layer, each layer's penalty."""
-
-    predicted: Floats
-    layer: int
-    penalty: list[float]
-
-
-def _probed(held: _Held, target: Target) -> _Probed:
-    if target.classes:
-        classes, _ = held.fitted.classes[target.key]
-        penalty = classes.penalties[classes.penalty_index[:, 0]].tolist()
-        return _Probed(held.classes[target.key], int(classes.layer_index[0]), penalty)
-    columns, solution = held.fitted.columns.where[target.key, "hidden"], held.solution
-    penalty = solution.penalties[solution.penalty_index[:, columns[0]]].tolist()
-    return _Probed(held.ridge[:, :, columns], int(solution.layer_index[columns[0]]), penalty)
-
-
-def _linear(
-    held: _Held, target: Target, controls: dict[str, Control], questions: Questions
-) -> tuple[dict[str, Floats], dict[str, int]]:
-    """By ridge on the target, or on the 0/1 columns of its classes: the states alone (`linear`), each control alone,
-    and the control with what the states tell of the rest (`surface_hidden`); and the layers chosen."""
-    where = held.fitted.columns.where
-    hidden = where[target.key, "hidden"]
-    arrays, chosen = {"linear": held.ridge[:, :, hidden]}, {"linear": _layer_of(held.solution, hidden)}
-    for name, control in controls.items():
-        rest, alone = where[target.key, name], control.predicted[questions.test][:, None, :]
-        arrays |= {name: alone, f"{name}_hidden": alone + held.ridge[:, :, rest]}
-        chosen[f"{name}_hidden"] = _layer_of(held.solution, rest)
-    return arrays, chosen
-
-
-def _layer_of(solution: Solution, columns: list[int]) -> int:
-    """The layer with the least cross-validated error of these columns together."""
-    error = solution.cv_mse.mean(1)
-    picked = error.gather(1, solution.penalty_index[:, None, :])[:, 0]
-    return int(picked[:, columns].sum(1).argmin())
-
-
-def _shuffled(held: _Held, target: Target, questions: Questions, boot: GroupBootstrap, seed: int) -> tuple[Floats, Any]:
-    """[S, L] scores of the ridges retrained on shuffled targets, against these; and each one's at its chosen layer."""
-    where, known = held.fitted.columns.where, ~np.isnan(target.values[questions.test])
-    roles = [role for key, role in where if key == target.key and role.startswith("shuffle")]
-    scores, chosen = np.zeros((len(roles), held.ridge.shape[1])), []
-    for k, role in enumerate(roles):
-        columns = where[target.key, role]
-        true = shuffled(target, seed, k).values[questions.test][known]
-        scores[k] = Scorer(target.score, true, boot).value(held.ridge[known][:, :, columns])
-        chosen.append(float(scores[k, _layer_of(held.solution, columns)]))
-    return scores, chosen

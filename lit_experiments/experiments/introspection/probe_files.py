@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save
 
-from lit_experiments.errors import UserError
-from lit_experiments.experiments.introspection.passes import WHOLE_QUESTIONS, made_from
+from lit_experiments.experiments.introspection.passes import WHOLE_QUESTIONS, finished
 from lit_experiments.experiments.introspection.probe_data import Questions, States
 from lit_experiments.experiments.introspection.probes_result import Pair, ProbedPair, ProbesResult
 from lit_experiments.experiments.introspection.scoring import Scorer
@@ -42,8 +41,8 @@ def save_fits(out: Path, store: Store, fits: Sequence[States], pairs: Sequence[P
         for pair in (pair for pair in pairs if pair.states == states.kind and not pair.classes):
             save_probe(probe.only(f"{pair.target}|hidden"), out / "probes" / states.kind / pair.target)
         for key, (classes, coded) in states.fitted.classes.items():
-            kept = ClassProbe.of(classes, coded, store.fingerprint.get("model", {}), {"pass": states.kind})
-            save_class_probe(kept, out / "probes" / states.kind / key)
+            class_probe = ClassProbe.of(classes, coded, store.fingerprint.get("model", {}), {"pass": states.kind})
+            save_class_probe(class_probe, out / "probes" / states.kind / key)
 
 
 def save_predictions(out: Path, questions: Questions, arrays: dict[str, Floats]) -> None:
@@ -103,14 +102,7 @@ def read_probe_files(run: Path, store: Store) -> ProbeFiles:
     Raises:
         UserError: there are none, they are unfinished, or the store has changed since.
     """
-    folder = run / TASK
-    again = f"\nNext: python train.py --exp {TASK} --run {run}"
-    names = ("results.json", METRICS, SPLIT, PREDICTIONS)
-    missing = [name for name in names if not (folder / name).is_file()]
-    if missing:
-        raise UserError(f"{folder} holds no finished probes ({', '.join(missing)} is missing).{again}")
-    if not made_from(store, _json(folder / "results.json")["identity"]):
-        raise UserError(f"{store.path} has changed since its probes in {folder} were trained.{again}")
+    folder = finished(run, "train", TASK, [METRICS, SPLIT, PREDICTIONS], store)
     test = np.array(_json(folder / SPLIT)["test"])
     result = structured(_json(folder / METRICS), ProbesResult)
     return ProbeFiles(result, load_file(folder / PREDICTIONS), test)

@@ -6,7 +6,6 @@ Owns: how each is read from a store's rows, and which cannot be asked of these r
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -105,29 +104,28 @@ def _numbers(key: str, rows: pd.DataFrame, part: Ints, fewest: int) -> tuple[Tar
     absent = int((~np.isfinite(values)).sum())
     if absent:
         raise NothingToCompare(f"it has no value for {absent} of {len(values)} questions.")
-    for where in (part == TEST, part != TEST):
-        if np.ptp(values[where]) <= _LEAST_SPREAD * max(1.0, float(np.abs(values).max())):
+    for rows_of_part in (part == TEST, part != TEST):
+        if np.ptp(values[rows_of_part]) <= _LEAST_SPREAD * max(1.0, float(np.abs(values).max())):
             raise NothingToCompare(f"it hardly varies: {values.min():.6g} to {values.max():.6g}.")
     return Target(key, values, (), R2, 0.0), ""
 
 
 def _classes(key: str, rows: pd.DataFrame, part: Ints, fewest: int) -> tuple[Target, str]:
     if key.endswith("correctness"):
-        given = rows["is_correct"]
-        named = [None if pd.isna(v) else ("right" if v else "wrong") for v in given]
-        every = ["wrong", "right"]
+        named = [None if pd.isna(v) else ("right" if v else "wrong") for v in rows["is_correct"]]
+        classes = ["wrong", "right"]
     else:
         named = [None if pd.isna(v) else str(v) for v in rows["parsed_answer"]]
-        every = sorted({letter for letters in rows["letters"] for letter in letters})
+        classes = sorted({letter for letters in rows["letters"] for letter in letters})
     labels = np.array([name or "" for name in named])
     train, test = labels[part != TEST], labels[part == TEST]
-    enough = [name for name in every if (train == name).sum() >= fewest and (test == name).any()]
-    counts = {name: int((labels == name).sum()) for name in every}
+    enough = [name for name in classes if (train == name).sum() >= fewest and (test == name).any()]
+    counts = {name: int((labels == name).sum()) for name in classes}
     shown = ", ".join(f"{name} {count}" for name, count in counts.items())
     if len(enough) < 2:
         raise NothingToCompare(f"fewer than two classes have {fewest} questions to train on and one to test ({shown}).")
     codes = np.array([enough.index(name) if name in enough else np.nan for name in labels])
-    few = [f"{name} {counts[name]}" for name in every if name not in enough]
+    few = [f"{name} {counts[name]}" for name in classes if name not in enough]
     without = f"classes with too few questions are left out ({', '.join(few)})." if few else ""
     if len(enough) == 2:
         return Target(key, codes, tuple(enough), AUROC, 0.5), without
@@ -141,7 +139,7 @@ def surface_features(rows: pd.DataFrame) -> tuple[list[str], Floats]:
 
     What is the same for every question is left out.
     """
-    columns: dict[str, Any] = {name: rows[name].to_numpy(np.float64) for name in _NUMBERS}
+    columns: dict[str, Floats] = {name: rows[name].to_numpy(np.float64) for name in _NUMBERS}
     columns |= {name: rows[name].to_numpy(np.float64) for name in _IF_COUNTED}
     kinds = rows["question_type"].to_numpy()
     columns |= {f"question_type={word}": (kinds == word).astype(np.float64) for word in (*QUESTION_WORDS, "other")}
@@ -155,7 +153,7 @@ def confidence_features(rows: pd.DataFrame, kind: str, target: str) -> tuple[lis
     in a confidence pass the expected confidence; without whichever of these is the target itself.
     """
     probs = [np.sort(np.asarray(p, np.float64)) for p in rows["probs"]]
-    columns: dict[str, Any] = {
+    columns: dict[str, Floats] = {
         "top probability": np.array([p[-1] for p in probs]),
         "gap": np.array([np.log(max(p[-1], 1e-300)) - np.log(max(p[-2], 1e-300)) for p in probs]),
     }

@@ -22,7 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.introspection.passes import SIGNIFICANT, WHOLE_QUESTIONS, questions_left_out
+from lit_experiments.experiments.introspection.passes import (
+    SIGNIFICANT,
+    WHOLE_QUESTIONS,
+    layer_names,
+    questions_left_out,
+)
 from lit_experiments.experiments.introspection.probe_data import (
     Columns,
     Fitted,
@@ -32,7 +37,7 @@ from lit_experiments.experiments.introspection.probe_data import (
     controls_of,
     read_questions_of,
 )
-from lit_experiments.experiments.introspection.probe_evaluation import Chance, evaluate, layers_of
+from lit_experiments.experiments.introspection.probe_evaluation import Chance, evaluate
 from lit_experiments.experiments.introspection.probe_files import METRICS, save_fits, save_predictions
 from lit_experiments.experiments.introspection.probe_targets import Target, check_targets, read_targets, target_name
 from lit_experiments.experiments.introspection.probes_page import probes_page
@@ -156,7 +161,7 @@ class IntrospectionProbes(TrainTask[ProbesResult]):
         forget_states(data.out)
         return ProbesResult(
             questions=QuestionCounts(len(questions.ids), int(questions.test.sum()), left_out),
-            layers=layers_of(fits),
+            layers=fits[0].fitted.layers,
             pairs=pairs,
             interval_level=LEVEL,
             alpha=SIGNIFICANT,
@@ -240,7 +245,7 @@ class IntrospectionProbes(TrainTask[ProbesResult]):
 
     def _twin(self, states: NDArray[np.float32], store: Store, questions: Questions) -> Make:
         """Data modules on the twin's states, layers as chosen."""
-        names = [str(name) for name in store.schema.coords["layer"]]
+        names = layer_names(store)
         wanted = names if self.layers is None else self.layers
         x = states[:, [names.index(name) for name in wanted]]
 

@@ -2,67 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from lit_experiments.experiments.introspection.pair_blocks import (
+    PAIR,
     by_target,
     left_out,
+    method_texts,
+    named,
     pair_matrix,
+    score_name,
     states_of,
     target_panels,
 )
 from lit_experiments.experiments.introspection.passes import PASS_NAMES
-from lit_experiments.experiments.introspection.probes_result import ProbedPair, ProbesResult, Spread
-from lit_experiments.experiments.introspection.scoring import NAMES
-from lit_experiments.reports.blocks import (
-    Bar,
-    Bars,
-    Cell,
-    Column,
-    Curves,
-    Level,
-    Matrix,
-    Note,
-    Page,
-    Range,
-    Section,
-    Series,
-    Table,
-    Verdict,
-)
+from lit_experiments.experiments.introspection.probes_result import ProbedPair, ProbesResult
+from lit_experiments.reports import blocks
+from lit_experiments.reports.blocks import Column
 from lit_experiments.reports.document import DEMONSTRATION
 from lit_experiments.statistics import Estimate
 
-_PAIR = (Column("target"), Column("states of"))
 _PROBES = (
-    *_PAIR,
-    Column("score"),
-    Column("chance", "number", 2, "score of a prediction that knows nothing of the question"),
-    Column("held out", "estimate", 3, "score on the test questions, at the chosen layer"),
-    Column("layer", meaning="chosen in the training part"),
-    Column("p (layers)", "p", meaning="corrected over the layers of its curve (Holm)"),
-    Column("p (targets)", "p", meaning="corrected over all pairs of states and target (Holm)"),
-    Column("shuffled", "estimate", 2, "mean and range of probes retrained on shuffled targets"),
+    *PAIR,
+    Column("score", of=score_name),
+    Column("chance", "number", 2, "score of a prediction that knows nothing of the question", "chance"),
+    Column("held out", "estimate", 3, "score on the test questions, at the chosen layer", "chosen.score"),
+    Column("layer", meaning="chosen in the training part", of="chosen.layer"),
+    Column("p (layers)", "p", 3, "corrected over the layers of its curve (Holm)", "chosen.p_holm"),
+    Column("p (targets)", "p", 3, "corrected over all pairs of states and target (Holm)", "chosen.p_holm_targets"),
+    Column(
+        "shuffled", "estimate", 2, "mean and range of probes retrained on shuffled targets", "controls.shuffled.shown"
+    ),
 )
 _GAINED = (
-    *_PAIR,
+    *PAIR,
     Column("over surface", "estimate", 2, "what the states add to a ridge on what the question looks like, paired"),
     Column("over confidence", "estimate", 2, "what the states add to a ridge on what the pass puts out, paired"),
     Column("over twin", "estimate", 2, "the model's score minus that of the random-weights twin, paired"),
 )
 _CONTROLS = (
-    *_PAIR,
-    Column("surface", "estimate", 2, "ridge on what the question looks like, alone"),
-    Column("confidence", "estimate", 2, "ridge on what the pass puts out, alone"),
-    Column("random twin", "estimate", 2, "the same architecture with fresh weights, probed alike"),
+    *PAIR,
+    Column("surface", "estimate", 2, "ridge on what the question looks like, alone", "controls.surface.score"),
+    Column("confidence", "estimate", 2, "ridge on what the pass puts out, alone", "controls.confidence.score"),
+    Column(
+        "random twin", "estimate", 2, "the same architecture with fresh weights, probed alike", "controls.twin.score"
+    ),
 )
 _MORE = (
-    *_PAIR,
-    Column("penalty", "number", None),
-    Column("Spearman", "estimate", meaning="of numbers"),
-    Column("mean absolute error", "estimate", None, "of numbers, in their units"),
-    Column("accuracy", "estimate", meaning="of classes"),
-    Column("log loss", "estimate", meaning="of classes, nats"),
+    *PAIR,
+    Column("penalty", "number", None, of="chosen.penalty"),
+    Column("Spearman", "estimate", 3, "of numbers", "chosen.spearman"),
+    Column("mean absolute error", "estimate", None, "of numbers, in their units", "chosen.mae"),
+    Column("accuracy", "estimate", 3, "of classes", "chosen.accuracy"),
+    Column("log loss", "estimate", 3, "of classes, nats", "chosen.log_loss"),
 )
 _MATRIX = (
     "Held-out score at the chosen layer. Readable: its p-value, corrected over the layers and over all pairs, is at "
@@ -95,13 +85,12 @@ _METHODS = (
 )
 
 
-def probes_page(result: ProbesResult, demonstration: bool) -> Page:
+def probes_page(result: ProbesResult, demonstration: bool) -> blocks.Page:
     """The page; demonstration: the data are the embedded model's."""
     counts = result.questions
     place = "the answer position" if result.position == "answer" else f"stored token {result.position}"
-    parameters = {"level": result.interval_level, "folds": result.folds, "permutations": result.permutations}
-    parameters |= {"pairs": len(result.pairs), "shuffles": result.shuffles}
-    return Page(
+    counted = {"folds": result.folds, "permutations": result.permutations, "shuffles": result.shuffles}
+    return blocks.Page(
         title="Introspection: layerwise probes",
         question="What do the states of each pass tell about the answer, the uncertainty and the confidence of this "
         "pass and of the others, beyond what the question and the output give away?",
@@ -112,13 +101,31 @@ def probes_page(result: ProbesResult, demonstration: bool) -> Page:
         certainty=f"Intervals are {result.interval_level:.0%}, from a bootstrap over the {counts.test} held-out "
         "questions with the probes held fixed; p-values are corrected for layers and for targets, gains are not.",
         sections=[
-            Section("What is readable", [_matrix(result), Note(_MATRIX.format(alpha=result.alpha)), _probes(result)]),
-            Section("What the controls leave of it", [_bars(result), _gains(result), _controls(result)]),
-            Section("Over layers", [_curves(result)]),
-            Section("Further scores", [_more(result)], quiet=True),
+            blocks.Section(
+                "What is readable",
+                [
+                    pair_matrix("verdicts", result.pairs, lambda p: _verdict(p, result.alpha), "held-out score"),
+                    blocks.Note(_MATRIX.format(alpha=result.alpha)),
+                    blocks.Table.of("probes", "", _PROBES, named(result.pairs), most=40),
+                ],
+            ),
+            blocks.Section(
+                "What the controls leave of it",
+                [
+                    _bars(result),
+                    _gains(result),
+                    blocks.Table.of("controls", "Controls alone", _CONTROLS, named(result.pairs), most=40),
+                ],
+            ),
+            blocks.Section("Over layers", [_curves(result)]),
+            blocks.Section(
+                "Further scores",
+                [blocks.Table.of("further_scores", "At the chosen layer", _MORE, named(result.pairs), folded=True)],
+                quiet=True,
+            ),
             *left_out(result.statements),
         ],
-        methods=[paragraph.format(**parameters) for paragraph in _METHODS],
+        methods=method_texts(_METHODS, counted | {"pairs": len(result.pairs)}, result.interval_level),
         cautions=[DEMONSTRATION] if demonstration else [],
     )
 
@@ -126,55 +133,33 @@ def probes_page(result: ProbesResult, demonstration: bool) -> Page:
 def _outcome(result: ProbesResult) -> list[str]:
     pairs = [pair for pair in result.pairs if _verdict(pair, result.alpha).tone == "for"]
     readable = f"{len(pairs)} of {len(result.pairs)} pairs of states and target are readable from held-out states."
-    if not pairs:
-        return [readable]
     parts = []
-    for name in _gains_of(pairs[0]):
+    for name in _gains_of(pairs[0]) if pairs else ():
         gains = [gain for gain in (_gains_of(pair)[name] for pair in pairs) if gain is not None]
         if gains:
             parts.append(f"{name} in {sum(gain.side_of(0) > 0 for gain in gains)} of {len(gains)}")
-    return (
-        [readable, f"Of these, a gain in score is seen {', '.join(parts)} (intervals above 0)."]
-        if parts
-        else [readable]
-    )
+    seen = f"Of these, a gain in score is seen {', '.join(parts)} (intervals above 0)."
+    return [readable, seen] if parts else [readable]
 
 
-def _verdict(pair: ProbedPair, alpha: float) -> Verdict:
+def _verdict(pair: ProbedPair, alpha: float) -> blocks.Verdict:
     chosen = pair.chosen
     if not chosen.score.has_interval:
-        return Verdict("no interval", "void", chosen.score)
+        return blocks.Verdict("no interval", "void", chosen.score)
     small = max(chosen.p_holm, chosen.p_holm_targets) <= alpha
     above = chosen.score.side_of(pair.chance) > 0
     if small and above:
-        return Verdict("readable", "for", chosen.score)
-    return Verdict("open", "open", chosen.score) if small or above else Verdict("not seen", "against", chosen.score)
+        return blocks.Verdict("readable", "for", chosen.score)
+    return (
+        blocks.Verdict("open", "open", chosen.score)
+        if small or above
+        else blocks.Verdict("not seen", "against", chosen.score)
+    )
 
 
-def _matrix(result: ProbesResult) -> Matrix:
-    return pair_matrix("verdicts", result.pairs, lambda pair: _verdict(pair, result.alpha), "held-out score")
-
-
-def _range(spread: Spread) -> Range:
-    return Range(spread.low, spread.high, spread.mean)
-
-
-def _names(pair: ProbedPair) -> list[Cell]:
-    return [pair.target, PASS_NAMES[pair.states]]
-
-
-def _probes(result: ProbesResult) -> Table:
-    rows: list[list[Cell]] = []
-    for pair in by_target(result.pairs):
-        chosen = pair.chosen
-        row = [*_names(pair), NAMES[pair.score], pair.chance, chosen.score, chosen.layer]
-        rows.append([*row, chosen.p_holm, chosen.p_holm_targets, _range(pair.controls.shuffled)])
-    return Table("probes", "", _PROBES, rows, most=40)
-
-
-def _gains(result: ProbesResult) -> Table:
-    rows = [[*_names(pair), *_gains_of(pair).values()] for pair in by_target(result.pairs)]
-    return Table("gains", "What the states add", _GAINED, rows, most=40)
+def _gains(result: ProbesResult) -> blocks.Table:
+    rows = [[target, states, *_gains_of(pair).values()] for target, states, pair in named(result.pairs)]
+    return blocks.Table("gains", "What the states add", _GAINED, rows, most=40)
 
 
 def _gains_of(pair: ProbedPair) -> dict[str, Estimate | None]:
@@ -186,48 +171,32 @@ def _gains_of(pair: ProbedPair) -> dict[str, Estimate | None]:
     }
 
 
-def _controls(result: ProbesResult) -> Table:
-    rows: list[list[Cell]] = []
-    for pair in by_target(result.pairs):
-        controls = (pair.controls.surface, pair.controls.confidence, pair.controls.twin)
-        rows.append([*_names(pair), *(None if control is None else control.score for control in controls)])
-    return Table("controls", "Controls alone", _CONTROLS, rows, most=40)
+def _curves(result: ProbesResult) -> blocks.Curves:
+    def series(pairs: list[ProbedPair]) -> list[blocks.Series]:
+        scores = [blocks.Series(states_of(p.states), result.layers, [layer.score for layer in p.layers]) for p in pairs]
+        spreads = [[layer.shuffled for layer in layers] for layers in zip(*(p.layers for p in pairs), strict=True)]
+        control = [blocks.Range(min(s.low for s in of_layer), max(s.high for s in of_layer)) for of_layer in spreads]
+        return [
+            *scores,
+            blocks.Series("shuffled targets", result.layers, control, "control"),
+            *(
+                blocks.Series(
+                    f"twin, {PASS_NAMES[p.states]}", result.layers, [s.value for s in twin.by_layer], "control"
+                )
+                for p in pairs
+                if (twin := p.controls.twin) is not None
+            ),
+        ]
+
+    panels = target_panels(result.pairs, series, lambda pairs: [blocks.Level("chance", pairs[0].chance)])
+    return blocks.Curves("layers", _CURVES, "layer", panels)
 
 
-def _more(result: ProbesResult) -> Table:
-    rows: list[list[Cell]] = [
-        [*_names(p), p.chosen.penalty, p.chosen.spearman, p.chosen.mae, p.chosen.accuracy, p.chosen.log_loss]
-        for p in by_target(result.pairs)
-    ]
-    return Table("further_scores", "At the chosen layer", _MORE, rows, folded=True)
-
-
-def _curves(result: ProbesResult) -> Curves:
-    def series(pairs: list[ProbedPair]) -> list[Series]:
-        scores = [Series(states_of(p.states), result.layers, [layer.score for layer in p.layers]) for p in pairs]
-        by_layer = list(zip(*(p.layers for p in pairs), strict=True))
-        shuffles = [[layer.shuffled for layer in layers] for layers in by_layer]
-        control = [Range(min(s.low for s in spreads), max(s.high for s in spreads)) for spreads in shuffles]
-        return [*scores, Series("shuffled targets", result.layers, control, "control"), *_twins(result, pairs)]
-
-    def levels(pairs: list[ProbedPair]) -> list[Level]:
-        return [Level("chance", pairs[0].chance)]
-
-    return Curves("layers", _CURVES, "layer", target_panels(result.pairs, series, levels))
-
-
-def _twins(result: ProbesResult, pairs: list[ProbedPair]) -> Iterator[Series]:
-    for pair in pairs:
-        if pair.controls.twin is not None:
-            values = [score.value for score in pair.controls.twin.by_layer]
-            yield Series(f"twin, {PASS_NAMES[pair.states]}", result.layers, values, "control")
-
-
-def _bars(result: ProbesResult) -> Bars:
+def _bars(result: ProbesResult) -> blocks.Bars:
     bars = [
-        Bar(pair.target, gain, states_of(pair.states), panel)
+        blocks.Bar(pair.target, gain, states_of(pair.states), panel)
         for pair in by_target(result.pairs)
         for panel, gain in _gains_of(pair).items()
         if gain is not None
     ]
-    return Bars("gain_intervals", _GAINS, "gain in score", bars)
+    return blocks.Bars("gain_intervals", _GAINS, "gain in score", bars)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import ArrayLike
+
+from lit_experiments.experiments.introspection.passes import MeanRange
 from lit_experiments.statistics import Estimate
 
 
@@ -31,12 +36,14 @@ class QuestionCounts:
 
 
 @dataclass(frozen=True)
-class Spread:
+class Spread(MeanRange):
     """Mean, lowest and highest score of the probes that were retrained on shuffled targets; NaN without any."""
 
-    mean: float
-    low: float
-    high: float
+    @classmethod
+    def of(cls, scores: ArrayLike) -> Spread:
+        """Of scores [shuffle]."""
+        known = np.asarray(scores, np.float64)
+        return Spread(*(float(f(known)) if known.size else math.nan for f in (np.mean, np.min, np.max)))
 
 
 @dataclass(frozen=True)

@@ -39,11 +39,11 @@ def check_templates(templates: Mapping[str, str]) -> None:
         )
     for kind, template in templates.items():
         try:
-            found = {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
+            fields = {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
         except ValueError as error:
             raise UserError(f"Template {kind}: {error}. Write a literal brace as {{{{ or }}}}.") from error
-        if found != _FIELDS:
-            wrong = f"missing {sorted(_FIELDS - found)}, unknown {sorted(found - _FIELDS)}"
+        if fields != _FIELDS:
+            wrong = f"missing {sorted(_FIELDS - fields)}, unknown {sorted(fields - _FIELDS)}"
             raise UserError(f"Template {kind} must hold {{question}}, {{A}}, {{B}}, {{C}} and {{D}}: {wrong}.")
 
 

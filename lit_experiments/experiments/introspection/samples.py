@@ -9,12 +9,11 @@ import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from lit_experiments.collecting.plan import Sample
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.introspection.prompts import letters_of, render
-from lit_experiments.experiments.introspection.surface_control.features import surface
+from lit_experiments.experiments.introspection.surface_control.features import Features, surface
 from lit_experiments.lm.chat import Chat
 from lit_experiments.lm.info import ModelInfo
 from lit_experiments.lm.letters import resolve_letters
@@ -31,6 +30,23 @@ class Chosen:
     question: QuestionRecord
     place: int
     company: int | None
+
+
+@dataclass(frozen=True)
+class PassPrompt:
+    """The payload of a sample: one question as one pass asks it.
+
+    text: the prompt; ids: its tokens; positions: indices of the tokens whose states are stored; spellings: each answer
+    letter's tokens behind the prompt; surface: see `surface_control.features`.
+    """
+
+    kind: str
+    question: QuestionRecord
+    text: str
+    ids: list[int]
+    positions: list[int]
+    spellings: list[list[int]]
+    surface: Features
 
 
 def company_of(turn: int) -> int:
@@ -65,9 +81,9 @@ def select(
         )
         for turn, place in enumerate(order)
     ]
-    asked = chosen[:number]
-    last = asked[-1].company if asked else None
-    return asked, [each for each in chosen[len(asked) :] if each.company == last]
+    first = chosen[:number]
+    last = first[-1].company if first else None
+    return first, [question for question in chosen[len(first) :] if question.company == last]
 
 
 def _shuffled(record: QuestionRecord, seed: int) -> QuestionRecord:
@@ -120,40 +136,28 @@ class Prompts:
 
         Raises UserError if one is too long and that is to be an error.
         """
-        questions = [each.question for each in chosen]
-        rendered = {q.question_id: [self._prompt(kind, q) for kind in self.passes] for q in questions}
+        prompts = {entry.question.question_id: self._prompts(entry.question) for entry in chosen}
         window = self.info.window
         room = None if window is None else window - (new_tokens - 1)
-        longest = {q: max(len(ids) for _, ids in texts) for q, texts in rendered.items()}
-        kept = [each for each in chosen if room is None or longest[each.question.question_id] <= room]
-        notes = self._too_long(longest, room, too_long) if room is not None and len(kept) < len(questions) else []
-        features = [self._surface(each.question) for each in kept]
-        found: list[Sample] = []
+        longest = {name: max(len(ids) for _, ids in of_passes) for name, of_passes in prompts.items()}
+        fitting = [entry for entry in chosen if room is None or longest[entry.question.question_id] <= room]
+        notes = self._too_long(longest, room, too_long) if room is not None and len(fitting) < len(chosen) else []
+        features = [self._surface(entry.question) for entry in fitting]
+        samples: list[Sample] = []
         for number, kind in enumerate(self.passes):
-            for each, seen in zip(kept, features, strict=True):
-                question = each.question
-                text, ids = rendered[question.question_id][number]
-                payload = self._payload(kind, question, text, ids) | {"surface": seen}
-                lengths = {"token": len(payload["positions"]), "choice": len(letters_of(kind))}
-                name, tokens = f"{question.question_id}/{kind}", len(ids) + new_tokens - 1
-                place, group = number * total + each.place, question.question_id
-                found.append(Sample(name, place, tokens, payload, lengths, kind, group, each.company))
-        return found, notes
+            for entry, seen in zip(fitting, features, strict=True):
+                question, name = entry.question, entry.question.question_id
+                text, ids = prompts[name][number]
+                positions, spelled = stored_positions(self.positions, len(ids)), self._spellings(kind, text, ids)
+                payload = PassPrompt(kind, question, text, ids, positions, spelled, seen)
+                lengths = {"token": len(positions), "choice": len(letters_of(kind))}
+                place, tokens = number * total + entry.place, len(ids) + new_tokens - 1
+                samples.append(Sample(f"{name}/{kind}", place, tokens, payload, lengths, kind, name, entry.company))
+        return samples, notes
 
-    def _prompt(self, kind: str, question: QuestionRecord) -> tuple[str, list[int]]:
-        return self.info.tokens.prompt(render(self.templates[kind], question), self.chat)
-
-    def _payload(self, kind: str, question: QuestionRecord, text: str, ids: list[int]) -> dict[str, Any]:
-        positions = stored_positions(self.positions, len(ids))
-        spelled = self._spellings(kind, text, ids)
-        return {
-            "kind": kind,
-            "question": question,
-            "prompt": text,
-            "ids": ids,
-            "positions": positions,
-            "spellings": spelled,
-        }
+    def _prompts(self, question: QuestionRecord) -> list[tuple[str, list[int]]]:
+        """Text and tokens of a question in each pass."""
+        return [self.info.tokens.prompt(render(self.templates[kind], question), self.chat) for kind in self.passes]
 
     def _spellings(self, kind: str, text: str, ids: list[int]) -> list[list[int]]:
         # Prompts of a pass end alike; tokenising each with each letter would take longer than the model.
@@ -162,7 +166,7 @@ class Prompts:
             self._spelled[key] = resolve_letters(self.info.tokens, text, ids, letters_of(kind))
         return self._spelled[key]
 
-    def _surface(self, question: QuestionRecord) -> dict[str, Any]:
+    def _surface(self, question: QuestionRecord) -> Features:
         ids = self.info.tokens.tokenizer(question.text, add_special_tokens=False, verbose=False)["input_ids"]
         return surface(question.text, ids, self.info.vocab_size, self.counts)
 

@@ -7,14 +7,15 @@ prediction (1 for a number, one per class for classes), B resamples, N permutati
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from lit_experiments.statistics import Estimate, GroupBootstrap
 from lit_experiments.statistics.bootstrap import GAP, SHARE
+from lit_experiments.statistics.calibration import aurocs
+from lit_experiments.statistics.permutation import permuted
 from lit_experiments.statistics.scores import error_terms, r2_from_sums
 
 Floats = NDArray[np.float64]
@@ -41,7 +42,7 @@ class Scorer:
 
     def draws(self, predicted: Floats) -> Floats:
         """[B, M] scores on each resample of the questions."""
-        return self._on(predicted, self.boot.counts[:, self.boot.unit_of_row])
+        return self.boot.draws(partial(self._on, predicted))
 
     def estimates(self, predicted: Floats) -> list[Estimate]:
         """[M] scores with intervals over questions."""
@@ -71,13 +72,13 @@ class Scorer:
         scores = []
         for start in range(0, permutations, chunk):
             count = min(chunk, permutations - start)
-            scores.append(self._permuted(predicted, rng.permuted(np.tile(self.true, (count, 1)), axis=1)))
+            scores.append(self._permuted(predicted, permuted(self.true, count, rng)))
         return np.concatenate(scores)
 
     def _on(self, predicted: Floats, weights: Floats) -> Floats:
         """[B, M] scores of rows counted weights [B, Q] times."""
         if self.kind == AUROC:
-            return self._auroc(score_column(predicted), weights)
+            return np.stack([aurocs(score, self.true, weights) for score in score_column(predicted).T], -1)
         if self.kind == ACCURACY:
             right = (predicted.argmax(-1) == self.true[:, None]).astype(np.float64)
             return (weights @ right) / weights.sum(1, keepdims=True)
@@ -85,24 +86,10 @@ class Scorer:
         sums = weights @ terms.reshape(len(terms), -1)
         return np.asarray(r2_from_sums(sums.reshape(len(weights), *terms.shape[1:])))
 
-    def _auroc(self, score: Floats, weights: Floats) -> Floats:
-        """score: [Q, M]. Pairs of a right and a wrong question, weighted by how often both were drawn."""
-        above, below = self.true == 1, self.true == 0
-        first, second = weights[:, above], weights[:, below]
-        pairs = first.sum(1) * second.sum(1)
-        out = np.full((len(weights), score.shape[1]), np.nan)
-        for m in range(score.shape[1]):
-            won = (np.sign(score[above, m][:, None] - score[below, m]) + 1) / 2
-            wins = ((first @ won) * second).sum(1)
-            out[:, m] = np.divide(wins, pairs, out=np.full(len(wins), np.nan), where=pairs > 0)
-        return out
-
     def _permuted(self, predicted: Floats, true: Floats) -> Floats:
         """[N, M] for true [N, Q]."""
         if self.kind == AUROC:
-            ranks = rankdata(score_column(predicted), axis=0)
-            right, wrong = (self.true == 1).sum(), (self.true == 0).sum()
-            return (true @ ranks - right * (right + 1) / 2) / (right * wrong)
+            return np.stack([aurocs(score, true) for score in score_column(predicted).T], -1)
         if self.kind == ACCURACY:
             answer = predicted.argmax(-1)
             return sum((true == c).astype(np.float64) @ (answer == c) for c in np.unique(self.true)) / len(self.true)
@@ -116,22 +103,9 @@ def score_column(predicted: Floats) -> Floats:
     return predicted[..., 0] if predicted.shape[-1] == 1 else predicted[..., 1] - predicted[..., 0]
 
 
-def permutation_p(value: Floats, null: Floats) -> Floats:
-    """[M] (1 + permutations that score at least as high) / (1 + permutations), one-sided."""
-    return np.asarray((1 + (null >= value - 1e-12).sum(0)) / (1 + len(null)))
-
-
 def threshold(null: Floats, chance: float, alpha: float) -> Floats:
     """[M] what a layer's score must exceed: the 1 - alpha / M quantile of its null scores, or chance if that is higher.
 
     Bonferroni over the M layers: with no signal in any, one of them exceeds its own with probability alpha at most.
     """
     return np.maximum(np.quantile(null, 1 - alpha / null.shape[1], axis=0), chance)
-
-
-def spread_of(values: Any) -> dict[str, float]:
-    """Mean, lowest and highest of a control's scores; NaN without any."""
-    known = np.asarray(values, np.float64)
-    if not known.size:
-        return {"mean": float("nan"), "low": float("nan"), "high": float("nan")}
-    return {"mean": float(known.mean()), "low": float(known.min()), "high": float(known.max())}

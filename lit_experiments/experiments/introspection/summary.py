@@ -10,7 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lit_experiments.experiments.introspection.answer_scores import agreement, in_both, measures
-from lit_experiments.experiments.introspection.prompts import CONFIDENCE_LETTERS, PASSES
+from lit_experiments.experiments.introspection.passes import answer_states, layer_names, passes
+from lit_experiments.experiments.introspection.prompts import CONFIDENCE_LETTERS
 from lit_experiments.reports.cells import interval, number
 from lit_experiments.reports.tables import text_table
 from lit_experiments.statistics import LEVEL, GroupBootstrap
@@ -19,28 +20,17 @@ from stores import Store
 
 Floats = NDArray[np.float64]
 RESAMPLES, SEED = 1000, 0
-_COLUMNS = ["sample_id", "question_id", "question_text", "options", "correct_answer_letter", "prompt_type", "letters"]
-_COLUMNS += ["probs", "entropy", "outside_mass", "output_text", "parsed_answer", "answer_source", "is_correct"]
-_COLUMNS += ["self_confidence", "other_confidence", "positions", "answer_position"]
-
-
-def passes(store: Store) -> dict[str, pd.DataFrame]:
-    """The rows of each pass there is, by question id; column `row` is the place in the store."""
-    table = store.to_pandas(_COLUMNS)
-    table["row"] = np.arange(len(table))
-    by_pass = {kind: table[table.prompt_type == kind].set_index("question_id") for kind in PASSES}
-    return {kind: rows for kind, rows in by_pass.items() if len(rows)}
 
 
 def describe(store: Store, examples: int) -> str:
     """Counts, accuracy, confidence and calibration with 95 % intervals over questions; example questions."""
-    found = passes(store)
-    parts = ["Study 3, introspection (intervals: 95 %, bootstrap over questions)", _by_pass(found)]
-    if "mcq" in found:
-        parts.append(_scores(found))
-    parts += [_histogram(kind, rows) for kind, rows in found.items() if kind != "mcq"]
-    for question in next(iter(found.values())).index[:examples] if found else ():
-        parts.append(_example(question, found))
+    by_pass = passes(store)
+    parts = ["Study 3, introspection (intervals: 95 %, bootstrap over questions)", _by_pass(by_pass)]
+    if "mcq" in by_pass:
+        parts.append(_scores(by_pass))
+    parts += [_histogram(kind, rows) for kind, rows in by_pass.items() if kind != "mcq"]
+    for question in next(iter(by_pass.values())).index[:examples] if by_pass else ():
+        parts.append(_example(question, by_pass))
     return "\n\n".join(parts)
 
 
@@ -54,24 +44,17 @@ def compare(store: Store, other: Store) -> str:
     return "\n\n".join([*lines, _paired_scores(a, b), _likeness(store, other, a, b)])
 
 
-def answer_states(store: Store, rows: pd.DataFrame, layer: int) -> Floats:
-    """States at the answer position, [row, hidden], of rows of `passes`."""
-    view = store["resid_post"]
-    last = np.cumsum(view.lengths()) - 1  # the answer position is the last stored token in every choice of positions
-    return np.asarray(view.gather(last[rows["row"].to_numpy()], layer=layer), np.float64)
-
-
-def _by_pass(found: dict[str, pd.DataFrame]) -> str:
+def _by_pass(by_pass: dict[str, pd.DataFrame]) -> str:
     headers = ["pass", "questions", "entropy, nats", "outside the letters", "answers named in the text"]
     rows = [
         [
             kind,
-            str(len(each)),
-            number(each.entropy.mean()),
-            number(each.outside_mass.mean()),
-            f"{(each.answer_source == 'text').mean():.0%}",
+            str(len(rows)),
+            number(rows.entropy.mean()),
+            number(rows.outside_mass.mean()),
+            f"{(rows.answer_source == 'text').mean():.0%}",
         ]
-        for kind, each in found.items()
+        for kind, rows in by_pass.items()
     ]
     return text_table(headers, rows)
 
@@ -80,9 +63,9 @@ def _boot(index: pd.Index) -> GroupBootstrap:
     return GroupBootstrap(index.to_numpy().astype(str), resamples=RESAMPLES, level=LEVEL, seed=SEED)
 
 
-def _scores(found: dict[str, pd.DataFrame]) -> str:
-    rows, boot = [], _boot(found["mcq"].index)
-    for name, measure in measures(found).items():
+def _scores(by_pass: dict[str, pd.DataFrame]) -> str:
+    rows, boot = [], _boot(by_pass["mcq"].index)
+    for name, measure in measures(by_pass).items():
         estimate = measure.estimate(boot)
         rows.append([name, interval(estimate), str(estimate.n)])
     return text_table(["of the mcq pass", "value", "questions"], rows)
@@ -95,24 +78,24 @@ def _paired_scores(a: dict[str, pd.DataFrame], b: dict[str, pd.DataFrame]) -> st
     index, first, second = a["mcq"].index, measures(a), measures(b)
     boot = _boot(index)
     for name in (name for name in first if name in second):
-        one, two, everyone = first[name], second[name], np.ones(len(index))
-        rows.append([name, number(one(everyone)), number(two(everyone)), interval(one.gap_to(two, boot))])
-    same = agreement(a["mcq"], b["mcq"]).estimate(boot)
+        everyone, scores = np.ones(len(index)), (first[name], second[name])
+        rows.append([name, *(number(score(everyone)) for score in scores), interval(scores[0].gap_to(scores[1], boot))])
+    agreed = agreement(a["mcq"], b["mcq"]).estimate(boot)
     table = text_table(["", "this", "other", "other - this"], rows)
-    return f"{table}\n\nSame answer: {interval(same)}"
+    return f"{table}\n\nSame answer: {interval(agreed)}"
 
 
 def _likeness(store: Store, other: Store, a: dict[str, pd.DataFrame], b: dict[str, pd.DataFrame]) -> str:
     """Cosine and CKA of the states at the answer position, layer by layer, for layers that both hold."""
-    names = [name for name in store.schema.coords["layer"] if name in other.schema.coords["layer"]]
+    names = [name for name in layer_names(store) if name in layer_names(other)]
     if not names or store["resid_post"].shape[-1] != other["resid_post"].shape[-1]:
         return "The two stores share no layer of one width: states are not compared."
     rows = []
     for name in names:
-        cells = [str(name)]
+        cells = [name]
         for kind in a:
-            x = answer_states(store, a[kind], store.schema.coords["layer"].index(name))
-            y = answer_states(other, b[kind], other.schema.coords["layer"].index(name))
+            x = answer_states(store, a[kind], layer_names(store).index(name))
+            y = answer_states(other, b[kind], layer_names(other).index(name))
             cells += [number(float(np.nanmean(row_cosines(x, y))), 4), number(linear_cka(x, y), 4)]
             cells += [number(float(np.abs(x - y).max()), 4)]
         rows.append(cells)
@@ -132,15 +115,15 @@ def _histogram(kind: str, rows: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def _example(question: str, found: dict[str, pd.DataFrame]) -> str:
-    first = next(iter(found.values())).loc[question]
+def _example(question: str, by_pass: dict[str, pd.DataFrame]) -> str:
+    first = next(iter(by_pass.values())).loc[question]
     lines = [f"{question}: {first.question_text}"]
     for letter, option in zip("ABCD", first.options, strict=True):
         lines.append(f"  {letter}) {option}{'   <- key' if letter == first.correct_answer_letter else ''}")
-    for kind, rows in found.items():
+    for kind, rows in by_pass.items():
         if question in rows.index:
             row = rows.loc[question]
             probs = " ".join(f"{letter} {p:.2f}" for letter, p in zip(row.letters, row.probs, strict=True))
-            told = "" if kind == "mcq" else f", expected {row[kind]:.0f} %"
-            lines.append(f"  {kind:<17} wrote {row.output_text!r}: {row.parsed_answer}{told}; {probs}")
+            expected = "" if kind == "mcq" else f", expected {row[kind]:.0f} %"
+            lines.append(f"  {kind:<17} wrote {row.output_text!r}: {row.parsed_answer}{expected}; {probs}")
     return "\n".join(lines)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,10 +18,12 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from lit_experiments.errors import UserError
+from lit_experiments.experiments.introspection.passes import layer_names
 from lit_experiments.lm.capture import capture
 from lit_experiments.lm.errors import ModelError
 from lit_experiments.lm.info import read_info
 from lit_experiments.lm.load import load_untrained
+from lit_experiments.lm.model import LanguageModel
 from lit_experiments.lm.spec import ModelSpec
 from stores import Store, fingerprint_hash
 
@@ -61,22 +62,22 @@ def twin_states(
     rows: pass -> rows with input_ids and positions. folder: where the first process leaves them in a file that the
     other processes of the run read; its name tells which states they are, so that none of another attempt are taken.
     """
-    kept = folder / f"twin-{_digest(store, rows, back, seed)}.safetensors"
-    if not kept.exists():
+    file = folder / f"twin-{_digest(store, rows, back, seed)}.safetensors"
+    if not file.exists():
         device = "cuda" if accelerator != "cpu" and torch.cuda.is_available() else "cpu"
         lm = load_untrained(model_of(store), device, seed)
-        sites = [str(name) for name in store.schema.coords["layer"]]
+        sites = layer_names(store)
         states = {kind: _read(lm, table, sites, back, batch_tokens) for kind, table in rows.items()}
-        draft = kept.with_name(f"{kept.name}.{os.getpid()}")
+        draft = file.with_name(f"{file.name}.{os.getpid()}")
         save_file(states, draft)
-        draft.replace(kept)
-    return dict(load_file(kept))
+        draft.replace(file)
+    return dict(load_file(file))
 
 
 def forget_states(folder: Path) -> None:
     """Remove what `twin_states` left there."""
-    for kept in folder.glob("twin-*.safetensors"):
-        kept.unlink()
+    for file in folder.glob("twin-*.safetensors"):
+        file.unlink()
 
 
 def _digest(store: Store, rows: dict[str, pd.DataFrame], back: int, seed: int) -> str:
@@ -84,7 +85,7 @@ def _digest(store: Store, rows: dict[str, pd.DataFrame], back: int, seed: int) -
     return fingerprint_hash({"store": store.fingerprint, "rows": ids, "back": back, "seed": seed})[:16]
 
 
-def _read(lm: Any, rows: pd.DataFrame, sites: list[str], back: int, batch_tokens: int) -> Floats32:
+def _read(lm: LanguageModel, rows: pd.DataFrame, sites: list[str], back: int, batch_tokens: int) -> Floats32:
     ids = [np.asarray(row).tolist() for row in rows["input_ids"]]
     places = [int(np.asarray(row)[-back]) for row in rows["positions"]]
     out = np.empty((len(ids), len(sites), lm.info.d_model), np.float32)

@@ -13,7 +13,6 @@ from lit_experiments.errors import EXIT_DONE, EXIT_USER
 from lit_experiments.experiments.introspection.directions.separation import (
     Labelled,
     auroc_estimate,
-    auroc_within_folds,
     cohens_d,
     corrected_cosine,
     extremes,
@@ -21,7 +20,7 @@ from lit_experiments.experiments.introspection.directions.separation import (
 )
 from lit_experiments.experiments.introspection.passes import NothingToCompare
 from lit_experiments.statistics import GroupBootstrap
-from lit_experiments.statistics.calibration import auroc
+from lit_experiments.statistics.calibration import auroc, aurocs
 from tests.experiments.introspection.planted import LAYERS, noise, unit, write_store
 
 QUESTIONS = 240
@@ -196,13 +195,11 @@ def test_auroc_within_one_fold_is_the_usual_one_and_folds_are_not_compared() -> 
     boot = GroupBootstrap(np.arange(40), resamples=50, level=0.95, seed=0)
     alone = np.zeros(40, int)
     expected = auroc(scores, high)
-    assert auroc_within_folds(scores[:, None], high[:, None], alone)[0] == pytest.approx(expected)
     assert auroc_estimate(scores, high, alone, boot).value == pytest.approx(expected)
     pairs = [high[fold == f].sum() * (~high[fold == f]).sum() for f in (0, 1)]
     each = [auroc(scores[fold == f], high[fold == f]) for f in (0, 1)]
     moved = scores + 100.0 * fold.astype(np.float64)
     assert auroc_estimate(moved, high, fold, boot).value == pytest.approx(np.average(each, weights=pairs))
-    assert auroc_within_folds(moved[:, None], high[:, None], fold)[0] == pytest.approx(np.average(each, weights=pairs))
 
 
 def test_cohens_d_of_ten_numbers() -> None:
@@ -217,7 +214,7 @@ def test_held_out_rows_do_not_shape_their_own_direction() -> None:
     high, fold = np.arange(40) % 2 == 0, np.arange(40) // 2 % 4
     wide = rng.normal(size=(40, 2000))  # so wide that any labeling of seen rows is perfectly separable
     scores = held_out_projections(wide, high[:, None], fold)
-    assert 0.2 < auroc_within_folds(scores, high[:, None], fold)[0] < 0.8
+    assert 0.2 < aurocs(scores[:, 0], high, stratum=fold) < 0.8
 
 
 def test_the_noise_free_cosine_is_unbiased_where_the_plain_one_is_not() -> None:

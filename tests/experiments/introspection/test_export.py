@@ -11,7 +11,7 @@ import stores
 from lit_experiments.cli import main
 from lit_experiments.errors import EXIT_DONE, EXIT_USER
 from lit_experiments.experiments.introspection.export import export_npy
-from lit_experiments.experiments.introspection.summary import answer_states, passes
+from lit_experiments.experiments.introspection.passes import answer_states, passes
 
 SHORT = {"mcq": "mcq", "self_confidence": "self_conf", "other_confidence": "other_conf"}
 

@@ -12,9 +12,8 @@ from safetensors.numpy import load_file
 
 from lit_experiments.cli import main
 from lit_experiments.errors import EXIT_DONE, EXIT_USER
-from lit_experiments.experiments.introspection.passes import open_introspection
+from lit_experiments.experiments.introspection.passes import answer_states, open_introspection, passes
 from lit_experiments.experiments.introspection.probes_result import ProbesResult
-from lit_experiments.experiments.introspection.summary import answer_states, passes
 from lit_experiments.probes.class_probe import load_class_probe
 from lit_experiments.probes.save import load_probe
 from lit_experiments.tasks.result_files import read_result

@@ -153,8 +153,8 @@ def test_without_probes_the_next_command_is_named(
     plant(tmp_path, confidence_from=0)
     assert main(["analyze", "--exp", name, "--run", str(tmp_path)]) == EXIT_USER
     message = capsys.readouterr().err
-    assert "holds no finished probes" in message
-    assert f"python train.py --exp introspection_probes --run {tmp_path}" in message
+    assert "holds no finished results" in message
+    assert f"lit-experiments train --exp introspection_probes --run {tmp_path}" in message
 
 
 def test_probes_of_another_store_are_refused(late: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -163,6 +163,6 @@ def test_probes_of_another_store_are_refused(late: Path, tmp_path: Path, capsys:
     (late / "introspection_probes").rename(tmp_path / "introspection_probes")
     try:
         assert analyze(tmp_path) == EXIT_USER
-        assert "has changed since its probes" in capsys.readouterr().err
+        assert "has changed since" in capsys.readouterr().err
     finally:
         (tmp_path / "introspection_probes").rename(late / "introspection_probes")

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, r2_score, roc_auc_score
 
-from lit_experiments.experiments.introspection.scoring import Scorer, permutation_p, threshold
+from lit_experiments.experiments.introspection.scoring import Scorer, threshold
 from lit_experiments.statistics import GroupBootstrap
+from lit_experiments.statistics.permutation import permutation_p
 
 ROWS, COLUMNS = 40, 3
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.stats import spearmanr
 from sklearn.linear_model import Ridge as SklearnRidge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -15,7 +14,6 @@ from lit_experiments.cli import main
 from lit_experiments.errors import EXIT_DONE, EXIT_USER
 from lit_experiments.experiments.introspection.ridge import choose_ridge, fit_ridges
 from lit_experiments.experiments.introspection.self_other.alikeness import alikeness
-from lit_experiments.experiments.introspection.self_other.transfer import permutation_p
 from lit_experiments.statistics import GroupBootstrap
 from tests.experiments.introspection.planted import noise, unit, write_store
 
@@ -189,14 +187,3 @@ def test_states_that_are_all_the_same_are_like_nothing_but_in_cosine() -> None:
     assert found.cosine.value == pytest.approx(1)
     for nothing in (found.cka, found.cosine_centered.value, found.angle_within, *found.angles):
         assert np.isnan(nothing)
-
-
-def test_permutation_p_is_small_for_order_large_for_its_reverse_and_even_for_none() -> None:
-    y = np.arange(30.0)
-    assert permutation_p(y, y**3, 999, 0) == 0.001
-    assert permutation_p(y, -y, 999, 0) == 1
-    assert np.isnan(permutation_p(y, np.ones(30), 999, 0))
-    rng = np.random.default_rng(1)
-    other = rng.normal(size=30)
-    exact = spearmanr(y, other, alternative="greater").pvalue
-    assert permutation_p(y, other, 20_000, 0) == pytest.approx(exact, abs=0.02)

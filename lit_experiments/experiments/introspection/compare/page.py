@@ -2,63 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from lit_experiments.experiments.introspection.compare.result import Changed, Comparison, ProbeChange
-from lit_experiments.experiments.introspection.pair_blocks import pair_matrix, target_panels
+from lit_experiments.experiments.introspection.compare.result import Changed, Comparison, ProbeChange, StateChange
+from lit_experiments.experiments.introspection.pair_blocks import (
+    PAIR,
+    left_out,
+    method_texts,
+    pair_matrix,
+    score_name,
+    target_panels,
+)
 from lit_experiments.experiments.introspection.passes import PASS_NAMES
 from lit_experiments.experiments.introspection.probe_data import CONFIDENCE, SURFACE
-from lit_experiments.experiments.introspection.scoring import NAMES as SCORE_NAMES
-from lit_experiments.reports.blocks import (
-    Block,
-    Cell,
-    Column,
-    Curves,
-    Level,
-    Note,
-    Page,
-    Panel,
-    Section,
-    Series,
-    Table,
-    Verdict,
-)
+from lit_experiments.reports import blocks
+from lit_experiments.reports.blocks import Column
 from lit_experiments.reports.cells import interval
 from lit_experiments.reports.document import DEMONSTRATION
 from lit_experiments.statistics import Estimate
 
 _NAMED = 4  # changes that a sentence names
 _CHANGE = (
-    Column("base", "estimate"),
-    Column("finetuned", "estimate"),
-    Column("finetuned - base", "estimate", meaning="paired by question"),
+    Column("base", "estimate", of="base"),
+    Column("finetuned", "estimate", of="finetuned"),
+    Column("finetuned - base", "estimate", 3, "paired by question", "difference"),
 )
 _SCORES = (
-    Column("score"),
+    Column("score", of="score"),
     *_CHANGE,
-    Column("both", "estimate", meaning="share of questions that both runs answer alike"),
+    Column("both", "estimate", 3, "share of questions that both runs answer alike", "both"),
 )
 _STATES = (
     Column("layer"),
-    Column("cosine", "estimate", 4, "mean over questions of the states of both runs"),
-    Column("CKA", "number", 4, "linear CKA of the two sets of states"),
-    Column("length of change / length", "estimate", 4, "mean length of the change over mean length of the state"),
-    Column("largest difference", "number", None, "of any one number; exactly 0 where nothing changed"),
+    Column("cosine", "estimate", 4, "mean over questions of the states of both runs", "cosine"),
+    Column("CKA", "number", 4, "linear CKA of the two sets of states", "cka"),
+    Column("length of change / length", "estimate", 4, "mean length of both, change over state", "relative_change"),
+    Column(
+        "largest difference", "number", None, "of any number; exactly 0 where nothing changed", "largest_difference"
+    ),
 )
-_DIRECTIONS = (Column("layer"), *_CHANGE, Column("cosine", "estimate", meaning="of the two runs' directions"))
+_DIRECTIONS = (Column("layer"), *_CHANGE, Column("cosine", "estimate", 3, "of the two runs' directions", "cosine"))
+_LIKENESS = (Column("layer"), *_CHANGE)
+
+
+def _beyond(control: str) -> Callable[[ProbeChange], Estimate | None]:
+    """Of a probe the change in what the states add to a control."""
+    return lambda probe: probe.gains[control].difference if control in probe.gains else None
+
+
 _PROBES = (
-    Column("target"),
-    Column("states of"),
-    Column("score"),
-    Column("base", "estimate"),
-    Column("chosen in base", meaning="layer that cross-validation chose in the base run"),
-    Column("finetuned", "estimate"),
-    Column("chosen in finetuned"),
-    Column("finetuned - base", "estimate", meaning="paired by question"),
-    Column("beyond surface", "estimate", meaning="change in what the states add to surface features"),
-    Column("beyond confidence", "estimate", meaning="change in what the states add to the pass's output confidence"),
+    *PAIR,
+    Column("score", of=score_name),
+    Column("base", "estimate", of="chosen.base"),
+    Column("chosen in base", meaning="layer that cross-validation chose in the base run", of=lambda p: p.chosen.at[0]),
+    Column("finetuned", "estimate", of="chosen.finetuned"),
+    Column("chosen in finetuned", of=lambda probe: probe.chosen.at[1]),
+    Column("finetuned - base", "estimate", 3, "paired by question", "chosen.difference"),
+    Column("beyond surface", "estimate", 3, "change in what the states add to surface features", _beyond(SURFACE)),
+    Column("beyond confidence", "estimate", 3, "the same over the pass's output confidence", _beyond(CONFIDENCE)),
 )
 _SCORES_NOTE = (
     "Over the questions that both runs hold. Confidence is a probability here, 0 to 1. ECE with ten bins. Same answer: "
@@ -88,10 +91,10 @@ _METHODS = (
 )
 
 
-def comparison_page(result: Comparison, options: Mapping[str, Any], demonstration: bool) -> Page:
+def comparison_page(result: Comparison, options: Mapping[str, Any], demonstration: bool) -> blocks.Page:
     """The page. options: the task's; demonstration: the data are the embedded model's."""
     counts = ", ".join(f"{n} in {PASS_NAMES[kind]}" for kind, n in result.questions.items())
-    return Page(
+    return blocks.Page(
         title="Introspection: base against finetuned",
         question="What did finetuning change: the answers, the confidence in them, the states behind both?",
         done=f"Base: {result.runs.base.model}. Finetuned: {result.runs.finetuned.model}. Questions that both hold: "
@@ -101,7 +104,7 @@ def comparison_page(result: Comparison, options: Mapping[str, Any], demonstratio
         "change counts as one where the interval of the difference leaves out 0; this is not corrected for the number "
         "of comparisons, so one in twenty of those that changed nothing may look like one.",
         sections=[section for section in _sections(result) if section.blocks],
-        methods=[line.format(level=result.interval_level, **options) for line in _METHODS],
+        methods=method_texts(_METHODS, options, result.interval_level),
         cautions=[DEMONSTRATION] if demonstration else [],
     )
 
@@ -154,127 +157,106 @@ def _untouched(result: Comparison) -> str:
     return f"Up to {result.layers[count - 1]} the states are the same bit for bit; {result.layers[count]} differs."
 
 
-def _sections(result: Comparison) -> list[Section]:
-    return [
-        Section("Answers and confidence", _score_blocks(result)),
-        Section("Over layers", [_curves(result)]),
-        Section("States", [*_state_tables(result), Note(_STATES_NOTE)]),
-        Section("Directions of confidence", _direction_blocks(result)),
-        Section("Likeness of self and other", _likeness_blocks(result)),
-        Section("Probes", _probe_blocks(result)),
-        Section("What is missing, and why", [Note(line) for line in result.statements]),
+def _sections(result: Comparison) -> list[blocks.Section]:
+    scores: list[blocks.Block] = [
+        blocks.Table.of("scores", "", _SCORES, ((score,) for score in result.scores)),
+        blocks.Note(_SCORES_NOTE),
     ]
-
-
-def _score_blocks(result: Comparison) -> list[Block]:
-    if not result.scores:
-        return []
-    rows: list[list[Cell]] = [[row.score, row.base, row.finetuned, row.difference, row.both] for row in result.scores]
-    return [Table("scores", "", _SCORES, rows), Note(_SCORES_NOTE)]
-
-
-def _state_tables(result: Comparison) -> list[Block]:
-    tables: list[Block] = []
-    for kind, layers in result.states.items():
-        rows: list[list[Cell]] = [
-            [name, layer.cosine, layer.cka, layer.relative_change, layer.largest_difference]
-            for name, layer in zip(result.layers, layers, strict=True)
-        ]
-        tables.append(Table(f"states_{kind}", f"States: {kind}", _STATES, rows))
-    return tables
-
-
-def _direction_blocks(result: Comparison) -> list[Block]:
-    blocks: list[Block] = []
-    for kind, layers in result.directions.items():
-        rows: list[list[Cell]] = [
-            [name, *_change(layer), layer.cosine] for name, layer in zip(result.layers, layers, strict=True)
-        ]
-        blocks.append(Table(f"directions_{kind}", f"Directions of confidence: {kind}", _DIRECTIONS, rows))
-    return [*blocks, Note(_DIRECTIONS_NOTE.format(share=result.share))] if blocks else []
-
-
-def _likeness_blocks(result: Comparison) -> list[Block]:
-    if result.self_other is None:
-        return []
-    rows = [[name, *_change(layer)] for name, layer in zip(result.layers, result.self_other, strict=True)]
-    return [Table("likeness", "", (Column("layer"), *_CHANGE), rows), Note(_LIKENESS_NOTE)]
-
-
-def _change(changed: Changed) -> list[Cell]:
-    return [changed.base, changed.finetuned, changed.difference]
-
-
-def _curves(result: Comparison) -> Curves:
-    """How far states moved; separation and likeness in both runs."""
-    moved = [
-        Series(f"{PASS_NAMES[kind]}, finetuned", result.layers, [layer.relative_change for layer in layers])
+    states = [
+        _by_layer(result, f"states_{kind}", f"States: {kind}", _STATES, layers)
         for kind, layers in result.states.items()
     ]
-    panels = [Panel("States moved by finetuning", moved, "length of change / length of state", bounds=(0, None))]
+    directions = [
+        _by_layer(result, f"directions_{kind}", f"Directions of confidence: {kind}", _DIRECTIONS, layers)
+        for kind, layers in result.directions.items()
+    ]
+    note = blocks.Note(_DIRECTIONS_NOTE.format(share=result.share))
+    likeness: list[blocks.Block] = []
+    if result.self_other is not None:
+        likeness = [_by_layer(result, "likeness", "", _LIKENESS, result.self_other), blocks.Note(_LIKENESS_NOTE)]
+    return [
+        blocks.Section("Answers and confidence", scores if result.scores else []),
+        blocks.Section("Over layers", [_curves(result)]),
+        blocks.Section("States", [*states, blocks.Note(_STATES_NOTE)]),
+        blocks.Section("Directions of confidence", [*directions, note] if directions else []),
+        blocks.Section("Likeness of self and other", likeness),
+        blocks.Section("Probes", _probe_blocks(result)),
+        *left_out(result.statements),
+    ]
+
+
+def _by_layer(
+    result: Comparison, name: str, title: str, columns: Sequence[Column], layers: Sequence[Changed | StateChange]
+) -> blocks.Table:
+    return blocks.Table.of(name, title, columns, zip(result.layers, layers, strict=True))
+
+
+def _curves(result: Comparison) -> blocks.Curves:
+    """How far states moved; separation and likeness in both runs."""
+    moved = [
+        blocks.Series(f"{PASS_NAMES[kind]}, finetuned", result.layers, [layer.relative_change for layer in layers])
+        for kind, layers in result.states.items()
+    ]
+    panels = [blocks.Panel("States moved by finetuning", moved, "length of change / length of state", bounds=(0, None))]
     if result.directions:
         series = [
             line
             for kind, layers in result.directions.items()
             for line in _both_runs(PASS_NAMES[kind], result.layers, layers)
         ]
-        chance = [Level("chance", 0.5)]
-        panels.append(Panel("Separation of confidence", series, "held-out AUROC, high versus low", chance, (0, 1.04)))
+        chance = [blocks.Level("chance", 0.5)]
+        panels.append(
+            blocks.Panel("Separation of confidence", series, "held-out AUROC, high versus low", chance, (0, 1.04))
+        )
     if result.self_other is not None:
         series = _both_runs("self and other", result.layers, result.self_other)
-        panels.append(Panel("Likeness of self and other", series, "mean cosine", [Level("no likeness", 0.0)]))
+        panels.append(
+            blocks.Panel("Likeness of self and other", series, "mean cosine", [blocks.Level("no likeness", 0.0)])
+        )
     caption = (
         "Length of the change that finetuning made, over the length of the state; held-out AUROC of the directions of "
         "confidence; likeness of self and other. Base: grey and dashed."
     )
-    return Curves("over_layers", caption, "layer", panels)
+    return blocks.Curves("over_layers", caption, "layer", panels)
 
 
-def _both_runs(name: str, layers: Sequence[str], changes: Sequence[Changed]) -> list[Series]:
+def _both_runs(name: str, layers: Sequence[str], changes: Sequence[Changed]) -> list[blocks.Series]:
     return [
-        Series(f"{name}, base", layers, [change.base for change in changes], "reference"),
-        Series(f"{name}, finetuned", layers, [change.finetuned for change in changes]),
+        blocks.Series(f"{name}, base", layers, [change.base for change in changes], "reference"),
+        blocks.Series(f"{name}, finetuned", layers, [change.finetuned for change in changes]),
     ]
 
 
-def _probe_blocks(result: Comparison) -> list[Block]:
+def _probe_blocks(result: Comparison) -> list[blocks.Block]:
     if not result.probes:
         return []
-    rows = [_probe_row(probe) for probe in result.probes]
     matrix = pair_matrix("probe_changes", result.probes, _verdict, "finetuned - base")
     rule = "Test score at each run's chosen layer, finetuned minus base; higher or lower: its interval leaves out 0."
-    table = Table("probes", "In numbers", _PROBES, rows)
-    return [matrix, Note(rule), _probe_curves(result), table, Note(_PROBES_NOTE)]
+    table = blocks.Table.of(
+        "probes", "In numbers", _PROBES, ((p.target, PASS_NAMES[p.states], p) for p in result.probes)
+    )
+    return [matrix, blocks.Note(rule), _probe_curves(result), table, blocks.Note(_PROBES_NOTE)]
 
 
-def _probe_row(probe: ProbeChange) -> list[Cell]:
-    chosen = probe.chosen
-    beyond: list[Cell] = [
-        probe.gains[name].difference if name in probe.gains else None for name in (SURFACE, CONFIDENCE)
-    ]
-    scores: list[Cell] = [chosen.base, chosen.at[0], chosen.finetuned, chosen.at[1], chosen.difference]
-    return [probe.target, PASS_NAMES[probe.states], SCORE_NAMES[probe.score], *scores, *beyond]
-
-
-def _verdict(probe: ProbeChange) -> Verdict:
+def _verdict(probe: ProbeChange) -> blocks.Verdict:
     difference = probe.chosen.difference
     side = difference.side_of(0)
     if not side:
-        return Verdict("no change shown", "open", difference)
-    return Verdict("higher" if side > 0 else "lower", "for" if side > 0 else "against", difference)
+        return blocks.Verdict("no change shown", "open", difference)
+    return blocks.Verdict("higher" if side > 0 else "lower", "for" if side > 0 else "against", difference)
 
 
-def _probe_curves(result: Comparison) -> Curves:
-    def series(probes: list[ProbeChange]) -> list[Series]:
+def _probe_curves(result: Comparison) -> blocks.Curves:
+    def series(probes: list[ProbeChange]) -> list[blocks.Series]:
         lines = []
         for probe in probes:
             base, tuned = _both_runs(f"states of {PASS_NAMES[probe.states]}", result.layers, probe.layers)
             lines += [replace(base, y=[layer.base.value for layer in probe.layers]), tuned]
         return lines
 
-    panels = target_panels(result.probes, series, lambda probes: [Level("chance", probes[0].chance)])
+    panels = target_panels(result.probes, series, lambda probes: [blocks.Level("chance", probes[0].chance)])
     caption = (
         "Test scores of the probes by layer, one panel per target, one colour per pass whose states are read; base "
         "grey and dashed, without its intervals, which the table holds at the chosen layer."
     )
-    return Curves("probes_by_layer", caption, "layer", panels)
+    return blocks.Curves("probes_by_layer", caption, "layer", panels)

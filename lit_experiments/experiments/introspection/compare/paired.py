@@ -15,16 +15,15 @@ from lit_experiments.experiments.introspection.compare.result import Changed, Di
 from lit_experiments.experiments.introspection.directions.separation import (
     Extremes,
     Labelled,
-    auroc_statistic,
     corrected_cosine,
     extremes,
     held_out_projections,
 )
-from lit_experiments.experiments.introspection.passes import NothingToCompare, ids_of
+from lit_experiments.experiments.introspection.passes import NothingToCompare, answer_states, ids_of
 from lit_experiments.experiments.introspection.self_other.alikeness import centered, mean_estimate
-from lit_experiments.experiments.introspection.summary import answer_states
 from lit_experiments.statistics import GroupBootstrap
 from lit_experiments.statistics.bootstrap import GAP, SHARE
+from lit_experiments.statistics.calibration import aurocs
 from lit_experiments.statistics.similarity import linear_cka, row_cosines
 from stores import Store
 
@@ -51,24 +50,24 @@ class Pair:
         Raises:
             NothingToCompare: one of the runs has none; the message names it.
         """
-        both = []
+        chosen = []
         for name, rows in zip(NAMES, self.rows, strict=True):
             try:
-                both.append(extremes(rows[kind].to_numpy(np.float64), ids_of(rows.index), share, folds, seed))
+                chosen.append(extremes(rows[kind].to_numpy(np.float64), ids_of(rows.index), share, folds, seed))
             except NothingToCompare as reason:
                 raise NothingToCompare(f"of the {name} run, {reason}") from reason
-        return both[0], both[1]
+        return chosen[0], chosen[1]
 
 
 def state_change(pair: Pair, layer: int) -> StateChange:
     """How far finetuning moved the states of one layer."""
     base, tuned = pair.states(layer)
-    lengths = np.stack([np.linalg.norm(tuned - base, axis=1), np.linalg.norm(base, axis=1)], -1)
+    moved, length = np.linalg.norm(tuned - base, axis=1), np.linalg.norm(base, axis=1)
     return StateChange(
         cosine=mean_estimate(row_cosines(base, tuned), pair.boot),
         cka=linear_cka(base - base[:1], tuned - tuned[:1]),
         largest_difference=float(np.abs(tuned - base).max()),
-        relative_change=pair.boot.from_sums(pair.boot.sums(lengths), lambda s: s[..., 0] / s[..., 1]).item(),
+        relative_change=pair.boot.ratio(moved, length).item(),
     )
 
 
@@ -79,12 +78,11 @@ def direction_change(pair: Pair, chosen: tuple[Extremes, Extremes], layer: int) 
     as in `corrected_cosine`.
     """
     base, tuned = (_Separation(x - x[:1], side) for x, side in zip(pair.states(layer), chosen, strict=True))
+    fewer = min(base.rests_on, tuned.rests_on)
     return DirectionChange(
-        base=pair.boot.from_rows(base.auroc, SHARE, base.rests_on),
-        finetuned=pair.boot.from_rows(tuned.auroc, SHARE, tuned.rests_on),
-        difference=pair.boot.from_rows(
-            lambda w: tuned.auroc(w) - base.auroc(w), GAP, min(base.rests_on, tuned.rests_on)
-        ),
+        base=pair.boot.from_weights(base.auroc, SHARE, base.rests_on).item(),
+        finetuned=pair.boot.from_weights(tuned.auroc, SHARE, tuned.rests_on).item(),
+        difference=pair.boot.from_weights(lambda w: tuned.auroc(w) - base.auroc(w), GAP, fewer).item(),
         cosine=corrected_cosine(base.labelled(), tuned.labelled(), pair.boot),
     )
 
@@ -94,17 +92,16 @@ class _Separation:
 
     def __init__(self, x: Floats, chosen: Extremes) -> None:
         self.x, self.chosen = x, chosen
-        scores = held_out_projections(x[chosen.rows], chosen.high[:, None], chosen.fold)[:, 0]
-        self._won = auroc_statistic(scores, chosen.high, chosen.fold)
+        self._scores = held_out_projections(x[chosen.rows], chosen.high[:, None], chosen.fold)[:, 0]
 
     @property
     def rests_on(self) -> int:
         """Questions of high or of low confidence, whichever are fewer."""
         return int(min(self.chosen.high.sum(), (~self.chosen.high).sum()))
 
-    def auroc(self, weights: Floats) -> float:
-        """Of all questions' weights."""
-        return self._won(weights[self.chosen.rows])
+    def auroc(self, weights: Floats) -> Floats:
+        """[resample] of all questions' weights [resample, question]."""
+        return aurocs(self._scores, self.chosen.high, weights[:, self.chosen.rows], self.chosen.fold)
 
     def labelled(self) -> Labelled:
         high, low = np.zeros(len(self.x)), np.zeros(len(self.x))

@@ -52,9 +52,9 @@ class _Change:
     ) -> None:
         self.files, self.pairs = (base, tuned), (pair, other)
         known = [files.known(probed) for files, probed in zip(self.files, self.pairs, strict=True)]
-        both = known[0] & known[1]
-        self.rows = [both[mask] for mask in known]  # of the arrays, which hold known questions only
-        self.boot = resampler(base.test[both])
+        shared = known[0] & known[1]
+        self.rows = [shared[mask] for mask in known]  # of the arrays, which hold known questions only
+        self.boot = resampler(base.test[shared])
         self.scorers = [
             Scorer(probed.score, files.true(probed)[rows], self.boot)
             for files, probed, rows in zip(self.files, self.pairs, self.rows, strict=True)
@@ -90,8 +90,8 @@ class _Change:
     def _gain(self, run: int, control: str) -> tuple[Floats, Floats]:
         """Score of control and hidden states together minus that of the control alone."""
         layer = self.files[run].layers.index(getattr(self.pairs[run].controls, control).layer)
-        both, alone = self._scores(run, f"{control}_hidden", layer), self._scores(run, control)
-        return both[0] - alone[0], both[1] - alone[1]
+        joint, alone = self._scores(run, f"{control}_hidden", layer), self._scores(run, control)
+        return joint[0] - alone[0], joint[1] - alone[1]
 
     def _compared(self, base: tuple[Floats, Floats], tuned: tuple[Floats, Floats]) -> list[Changed]:
         difference = tuned[0] - base[0], tuned[1] - base[1]

@@ -41,9 +41,10 @@ from lit_experiments.experiments.introspection.passes import (
     NothingToCompare,
     content,
     ids_of,
+    layer_names,
+    passes,
 )
 from lit_experiments.experiments.introspection.probe_files import probes_identity, read_probe_files
-from lit_experiments.experiments.introspection.summary import passes
 from lit_experiments.ranges import at_least, between
 from lit_experiments.reports.blocks import Page
 from lit_experiments.statistics import LEVEL
@@ -104,7 +105,7 @@ class IntrospectionCompare(AnalyzeTask[Comparison]):
         base, tuned = data.store, self._tuned(data)
         rows = in_both(passes(base), passes(tuned))
         pairs = {kind: self._pair(base, tuned, rows, kind) for kind in rows[0]}
-        names = [str(name) for name in base.schema.coords["layer"]]
+        names = layer_names(base)
         directions, statements = self._directions(pairs, len(names))
         likeness = self._likeness(pairs, len(names)) if set(CONFIDENCE_PASSES) <= pairs.keys() else None
         return Comparison(

@@ -8,52 +8,23 @@ from typing import Any
 import numpy as np
 
 from lit_experiments.experiments.introspection.directions.result import DirectionLayer, Directions, PassDirections
+from lit_experiments.experiments.introspection.pair_blocks import method_texts
 from lit_experiments.experiments.introspection.passes import PASS_NAMES, SIGNIFICANT
-from lit_experiments.reports.blocks import (
-    Block,
-    Column,
-    Curves,
-    Level,
-    Matrix,
-    Note,
-    Page,
-    Panel,
-    Range,
-    Section,
-    Series,
-    Table,
-    Verdict,
-)
+from lit_experiments.reports import blocks
+from lit_experiments.reports.blocks import Column
 from lit_experiments.reports.cells import interval
 from lit_experiments.reports.document import DEMONSTRATION
 
 _LAYER = (
     Column("layer"),
-    Column(
-        "AUROC", "estimate", of="auroc", meaning="of projections on the direction of the other folds, high versus low"
-    ),
-    Column(
-        "shuffled",
-        "estimate",
-        meaning="the same after permuting labels: mean and central range",
-        of=lambda layer: layer.shuffled.shown(),
-    ),
-    Column("p (Holm)", "p", of="p_holm", meaning="from the shuffled labels, corrected over the layers of the pass"),
+    Column("AUROC", "estimate", 3, "of projections on the direction of the other folds, high versus low", "auroc"),
+    Column("shuffled", "estimate", 3, "the same after permuting labels: mean and central range", "shuffled.shown"),
+    Column("p (Holm)", "p", 3, "from the shuffled labels, corrected over the layers of the pass", "p_holm"),
     Column("Cohen's d", "estimate", 2, "of the same projections", "cohens_d"),
-    Column(
-        "ridge AUROC",
-        "estimate",
-        of="ridge.auroc",
-        meaning="held out, of a ridge of confidence on the same training rows",
-    ),
+    Column("ridge AUROC", "estimate", 3, "held out, of a ridge of confidence on the same training rows", "ridge.auroc"),
     Column("cosine to ridge", "number", of="ridge.cosine", meaning="of its weights to the direction, mean over folds"),
     Column("signal", "number", 2, "share of the direction's squared length that is not sampling noise", "signal_share"),
-    Column(
-        "spread",
-        "number",
-        of="spread",
-        meaning="standard deviation of all questions' projections, the unit for steering",
-    ),
+    Column("spread", "number", 3, "standard deviation of all questions' projections, the unit for steering", "spread"),
 )
 _BETWEEN = (
     Column("layer"),
@@ -90,11 +61,9 @@ _METHODS = (
 )
 
 
-def directions_page(result: Directions, options: Mapping[str, Any], demonstration: bool) -> Page:
+def directions_page(result: Directions, options: Mapping[str, Any], demonstration: bool) -> blocks.Page:
     """The page. options: the task's; demonstration: the data are the embedded model's."""
-    penalties = ", ".join(f"{penalty:g}" for penalty in options["penalties"])
-    values = {**options, "penalties": penalties, "level": result.interval_level}
-    return Page(
+    return blocks.Page(
         title="Introspection: directions of confidence",
         question="Is there a direction in the model's states along which confident and unconfident questions lie "
         "apart, and is it the same for its own confidence and for the confidence that it ascribes to others?",
@@ -104,7 +73,7 @@ def directions_page(result: Directions, options: Mapping[str, Any], demonstratio
         f"{result.shuffles} permutations of the labels and are corrected over layers. A direction that separates need "
         "not be one that the model uses: interventions test that.",
         sections=_sections(result),
-        methods=[line.format(**values) for line in _METHODS],
+        methods=method_texts(_METHODS, options, result.interval_level),
         cautions=[DEMONSTRATION] if demonstration else [],
     )
 
@@ -158,15 +127,15 @@ def _separation(result: Directions, kind: str, numbers: PassDirections) -> str:
     )
 
 
-def _verdict(scores: DirectionLayer) -> Verdict:
+def _verdict(scores: DirectionLayer) -> blocks.Verdict:
     """Whether a direction separates questions that it has not seen."""
     if np.isnan(scores.auroc.value):
-        return Verdict("no value", "void")
+        return blocks.Verdict("no value", "void")
     clear = scores.p_holm < SIGNIFICANT and scores.auroc.side_of(0.5) > 0
-    return Verdict("separates" if clear else "not shown", "for" if clear else "open", scores.auroc)
+    return blocks.Verdict("separates" if clear else "not shown", "for" if clear else "open", scores.auroc)
 
 
-def _sections(result: Directions) -> list[Section]:
+def _sections(result: Directions) -> list[blocks.Section]:
     if not result.passes:
         return []
     cells = [
@@ -174,45 +143,53 @@ def _sections(result: Directions) -> list[Section]:
     ]
     names = [PASS_NAMES[kind] for kind in result.passes]
     title = "Does the direction separate unseen questions?"
-    matrix = Matrix("separation_verdicts", title, result.layers, names, cells, value="AUROC", digits=3)
+    matrix = blocks.Matrix("separation_verdicts", title, result.layers, names, cells, value="AUROC", digits=3)
     rule = f"Separates: p (Holm) below {SIGNIFICANT} and an interval of the held-out AUROC above 0.5."
     tables = [_table(result, kind, numbers) for kind, numbers in result.passes.items()]
-    note = Note(_NOTE.format(level=result.interval_level, shuffles=result.shuffles))
+    note = blocks.Note(_NOTE.format(level=result.interval_level, shuffles=result.shuffles))
     sections = [
-        Section("Separation over layers", [matrix, Note(rule), _curves(result)]),
-        Section("Each pass in numbers", [*tables, note]),
+        blocks.Section("Separation over layers", [matrix, blocks.Note(rule), _curves(result)]),
+        blocks.Section("Each pass in numbers", [*tables, note]),
     ]
     if result.self_other:
         labelled = zip(result.layers, result.self_other, strict=True)
-        blocks: list[Block] = [Table.of("between", "", _BETWEEN, labelled), Note(_BETWEEN_NOTE)]
-        sections.append(Section("Direction of self versus direction of other", blocks))
+        parts: list[blocks.Block] = [blocks.Table.of("between", "", _BETWEEN, labelled), blocks.Note(_BETWEEN_NOTE)]
+        sections.append(blocks.Section("Direction of self versus direction of other", parts))
     return sections
 
 
-def _table(result: Directions, kind: str, numbers: PassDirections) -> Table:
+def _table(result: Directions, kind: str, numbers: PassDirections) -> blocks.Table:
     labelled = zip(result.layers, numbers.layers, strict=True)
-    return Table.of(f"separation_{kind}", f"{kind}: {_setting(numbers)}", _LAYER, labelled)
+    return blocks.Table.of(f"separation_{kind}", f"{kind}: {_setting(numbers)}", _LAYER, labelled)
 
 
-def _curves(result: Directions) -> Curves:
+def _curves(result: Directions) -> blocks.Curves:
     separation, ridge = [], []
     for kind, numbers in result.passes.items():
-        separation.append(Series(PASS_NAMES[kind], result.layers, [layer.auroc for layer in numbers.layers]))
-        shuffled = [layer.shuffled.shown() for layer in numbers.layers]
-        separation.append(Series(f"{PASS_NAMES[kind]}, shuffled labels", result.layers, shuffled, "control"))
-        ridge.append(Series(PASS_NAMES[kind], result.layers, _over_folds(numbers.layers)))
-    panels = [Panel("Separation", separation, "held-out AUROC, high versus low", [Level("chance", 0.5)], (0, 1.04))]
+        separation.append(blocks.Series(PASS_NAMES[kind], result.layers, [layer.auroc for layer in numbers.layers]))
+        shuffled = [layer.shuffled.shown for layer in numbers.layers]
+        separation.append(blocks.Series(f"{PASS_NAMES[kind]}, shuffled labels", result.layers, shuffled, "control"))
+        ridge.append(blocks.Series(PASS_NAMES[kind], result.layers, _over_folds(numbers.layers)))
+    panels = [
+        blocks.Panel(
+            "Separation", separation, "held-out AUROC, high versus low", [blocks.Level("chance", 0.5)], (0, 1.04)
+        )
+    ]
     if result.self_other:
         between = [
-            Series("noise removed", result.layers, [layer.cosine for layer in result.self_other]),
-            Series("as estimated", result.layers, [layer.plain_cosine for layer in result.self_other], "control"),
+            blocks.Series("noise removed", result.layers, [layer.cosine for layer in result.self_other]),
+            blocks.Series(
+                "as estimated", result.layers, [layer.plain_cosine for layer in result.self_other], "control"
+            ),
         ]
-        panels.append(Panel("Self versus other direction", between, "cosine", [Level("no likeness", 0.0)]))
-    panels.append(Panel("Direction versus ridge weights", ridge, "cosine", [Level("no likeness", 0.0)]))
-    return Curves("directions", _CAPTION, "layer", panels)
+        panels.append(
+            blocks.Panel("Self versus other direction", between, "cosine", [blocks.Level("no likeness", 0.0)])
+        )
+    panels.append(blocks.Panel("Direction versus ridge weights", ridge, "cosine", [blocks.Level("no likeness", 0.0)]))
+    return blocks.Curves("directions", _CAPTION, "layer", panels)
 
 
-def _over_folds(layers: Sequence[DirectionLayer]) -> list[Range]:
+def _over_folds(layers: Sequence[DirectionLayer]) -> list[blocks.Range]:
     """Cosine to the ridge, with its range over folds."""
     ridges = [layer.ridge for layer in layers]
-    return [Range(ridge.cosine_lowest, ridge.cosine_highest, ridge.cosine) for ridge in ridges]
+    return [blocks.Range(ridge.cosine_lowest, ridge.cosine_highest, ridge.cosine) for ridge in ridges]

@@ -7,17 +7,16 @@ Shapes: M rows of high or low confidence, D hidden, S labelings, F folds.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from lit_experiments.experiments.introspection.passes import NothingToCompare
 from lit_experiments.probes.splits import group_split
 from lit_experiments.statistics import Estimate, GroupBootstrap
 from lit_experiments.statistics.bootstrap import SHARE
+from lit_experiments.statistics.calibration import aurocs
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -94,41 +93,14 @@ def shuffled_labels(high: Bools, fold: Ints, shuffles: int, seed: int) -> Bools:
     return out
 
 
-def auroc_within_folds(scores: Floats, high: Bools, fold: Ints) -> Floats:
-    """[S] probability that a high row scores above a low one of its fold, ties half; scores, high: [M, S]."""
-    wins, pairs = np.zeros(scores.shape[1]), np.zeros(scores.shape[1])
-    for f in np.unique(fold):
-        is_high = high[fold == f]
-        count = is_high.sum(0)
-        ranks = rankdata(scores[fold == f], axis=0, nan_policy="propagate")
-        wins += (ranks * is_high).sum(0) - count * (count + 1) / 2
-        pairs += count * (len(is_high) - count)
-    with np.errstate(invalid="ignore"):
-        return wins / pairs
-
-
-def auroc_statistic(scores: Floats, high: Bools, fold: Ints) -> Callable[[Floats], float]:
-    """The same for one labeling [M], as a function of row weights [M]; NaN for undefined scores."""
-    known = bool(np.isfinite(scores).all())
-    blocks = []
-    for f in np.unique(fold):
-        above, below = np.flatnonzero((fold == f) & high), np.flatnonzero((fold == f) & ~high)
-        gap = scores[above][:, None] - scores[below]
-        blocks.append((above, below, (np.sign(gap) + 1) / 2))
-
-    def share_won(weights: Floats) -> float:
-        wins = sum(weights[a] @ won @ weights[b] for a, b, won in blocks)
-        pairs = sum(weights[a].sum() * weights[b].sum() for a, b, _ in blocks)
-        return float(wins / pairs) if pairs and known else float("nan")
-
-    return share_won
-
-
 def auroc_estimate(scores: Floats, high: Bools, fold: Ints, boot: GroupBootstrap) -> Estimate:
-    """`auroc_statistic` with its interval over questions; undefined for undefined scores."""
+    """Probability that a high row scores above a low one of its fold, ties half, with its interval over questions;
+    undefined for undefined scores."""
     if not np.isfinite(scores).all():
         return Estimate.undefined(boot.n, boot.level)
-    return boot.from_rows(auroc_statistic(scores, high, fold), SHARE, int(min(high.sum(), len(high) - high.sum())))
+    fewer = int(min(high.sum(), len(high) - high.sum()))
+    estimate: Estimate = boot.from_weights(lambda w: aurocs(scores, high, w, fold), SHARE, fewer).item()
+    return estimate
 
 
 def cohens_d(scores: Floats, high: Bools, fold: Ints, boot: GroupBootstrap) -> Estimate:
@@ -153,8 +125,8 @@ def _d_from_sums(sums: Floats) -> Floats:
     n, total, squares = np.moveaxis(sums.reshape(*sums.shape[:-1], -1, 2, 3), -1, 0)
     mean = np.divide(total, n, out=np.zeros_like(total), where=n > 0)
     inside = (squares - n * mean**2).sum((-1, -2)) / (n.sum((-1, -2)) - (n > 0).sum((-1, -2)))
-    both = n.sum(-1)
-    weight = np.divide(n[..., 0] * n[..., 1], both, out=np.zeros_like(both), where=both > 0)
+    size = n.sum(-1)
+    weight = np.divide(n[..., 0] * n[..., 1], size, out=np.zeros_like(size), where=size > 0)
     gap = (weight * (mean[..., 1] - mean[..., 0])).sum(-1) / weight.sum(-1)
     return np.where(inside > 0, gap / np.sqrt(np.where(inside > 0, inside, 1.0)), np.nan)
 

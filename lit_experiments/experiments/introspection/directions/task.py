@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -21,6 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
+from lit_experiments.experiments.introspection.directions import separation
 from lit_experiments.experiments.introspection.directions.page import directions_page
 from lit_experiments.experiments.introspection.directions.result import (
     BetweenPasses,
@@ -29,33 +30,24 @@ from lit_experiments.experiments.introspection.directions.result import (
     PassDirections,
     RidgeSeparation,
 )
-from lit_experiments.experiments.introspection.directions.separation import (
-    Bools,
-    Extremes,
-    Floats,
-    Labelled,
-    auroc_estimate,
-    auroc_within_folds,
-    cohens_d,
-    corrected_cosine,
-    direction,
-    extremes,
-    held_out_projections,
-    shuffled_labels,
-    squared_length,
-)
+from lit_experiments.experiments.introspection.directions.separation import Bools, Floats
 from lit_experiments.experiments.introspection.passes import (
     CONFIDENCE_PASSES,
     WHOLE_QUESTIONS,
     NothingToCompare,
+    answer_states,
     central_range,
     ids_of,
+    layer_names,
+    passes,
 )
 from lit_experiments.experiments.introspection.ridge import choose_ridge
-from lit_experiments.experiments.introspection.summary import answer_states, passes
 from lit_experiments.ranges import at_least, between, penalty_grid
 from lit_experiments.reports.blocks import Page
-from lit_experiments.statistics import LEVEL, GroupBootstrap, holm
+from lit_experiments.statistics import LEVEL, GroupBootstrap
+from lit_experiments.statistics.calibration import aurocs
+from lit_experiments.statistics.multiple import holm_corrected
+from lit_experiments.statistics.permutation import permutation_p
 from lit_experiments.tasks.reads import Reads
 from lit_experiments.tasks.source import is_demonstration
 from lit_experiments.tasks.task import AnalyzeTask, Opened
@@ -70,7 +62,7 @@ class Pass:
 
     kind: str
     rows: pd.DataFrame
-    chosen: Extremes
+    chosen: separation.Extremes
     boot: GroupBootstrap
     shuffled: Bools
 
@@ -103,11 +95,11 @@ class IntrospectionDirections(AnalyzeTask[Directions]):
 
     def result(self, data: Opened) -> Directions:
         """A direction per pass and layer, then the two passes' directions against each other."""
-        names = [str(name) for name in data.store.schema.coords["layer"]]
+        names = layer_names(data.store)
         ready, statements = self._passes(passes(data.store))
         measured = {pass_.kind: self._pass(data.store, pass_, len(names)) for pass_ in ready}
-        both = len(ready) == len(CONFIDENCE_PASSES)
-        self_other = self._between(data.store, ready, statements) if both else None
+        complete = len(ready) == len(CONFIDENCE_PASSES)
+        self_other = self._between(data.store, ready, statements) if complete else None
         return Directions(
             layers=names,
             statements=statements,
@@ -148,24 +140,20 @@ class IntrospectionDirections(AnalyzeTask[Directions]):
 
     def _ready(self, kind: str, rows: pd.DataFrame) -> Pass:
         ids = ids_of(rows.index)
-        chosen = extremes(rows[kind].to_numpy(np.float64), ids, self.share, self.folds, self.seed)
-        shuffled = shuffled_labels(chosen.high, chosen.fold, self.shuffles, self.seed)
+        chosen = separation.extremes(rows[kind].to_numpy(np.float64), ids, self.share, self.folds, self.seed)
+        shuffled = separation.shuffled_labels(chosen.high, chosen.fold, self.shuffles, self.seed)
         return Pass(kind, rows, chosen, self.resampler(ids[chosen.rows]), shuffled)
 
     def _pass(self, store: Store, pass_: Pass, count: int) -> tuple[PassDirections, list[list[float]]]:
         """Numbers of a pass, and its directions [layer][hidden]."""
         measured = [self._layer(_states(store, pass_.rows, layer), pass_) for layer in range(count)]
-        layers = [layer for layer, _ in measured]
         chosen = pass_.chosen
         numbers = PassDirections(
             questions=len(pass_.rows),
             high=int(chosen.high.sum()),
             low=int((~chosen.high).sum()),
             thresholds=[chosen.lower, chosen.upper],
-            layers=[
-                replace(layer, p_holm=float(p))
-                for layer, p in zip(layers, holm([layer.p for layer in layers]), strict=True)
-            ],
+            layers=holm_corrected([layer for layer, _ in measured]),
         )
         return numbers, [unit.tolist() for _, unit in measured]
 
@@ -173,24 +161,24 @@ class IntrospectionDirections(AnalyzeTask[Directions]):
         """One pass and layer, and its direction [hidden]; states: [question, hidden]. p_holm is that of one layer."""
         chosen = pass_.chosen
         x, high, fold = states[chosen.rows], chosen.high, chosen.fold
-        unit = direction(x, high)
-        scores = held_out_projections(x, high[:, None], fold)[:, 0]
-        control = auroc_within_folds(held_out_projections(x, pass_.shuffled, fold), pass_.shuffled, fold)
-        auroc = auroc_estimate(scores, high, fold, pass_.boot)
-        better = (control >= auroc.value).sum()
-        p = float((1 + better) / (1 + len(control))) if np.isfinite(auroc.value) else float("nan")
+        unit = separation.direction(x, high)
+        scores = separation.held_out_projections(x, high[:, None], fold)[:, 0]
+        shuffled = separation.held_out_projections(x, pass_.shuffled, fold)
+        control = aurocs(shuffled.T, pass_.shuffled.T, stratum=fold)
+        auroc = separation.auroc_estimate(scores, high, fold, pass_.boot)
+        p = float(permutation_p(auroc.value, control))
         square = float(np.sum((x[high].mean(0) - x[~high].mean(0)) ** 2))
-        labelled = Labelled(x, high.astype(np.float64), (~high).astype(np.float64))
+        labelled = separation.Labelled(x, high.astype(np.float64), (~high).astype(np.float64))
         layer = DirectionLayer(
             auroc=auroc,
-            cohens_d=cohens_d(scores, high, fold, pass_.boot),
+            cohens_d=separation.cohens_d(scores, high, fold, pass_.boot),
             shuffled=central_range(control, LEVEL),
             p=p,
             p_holm=p,
             ridge=self._ridge(x, pass_),
             spread=float((states @ unit).std()),
             length=float(np.sqrt(square)) if square else float("nan"),
-            signal_share=squared_length(labelled) / square if square else float("nan"),
+            signal_share=separation.squared_length(labelled) / square if square else float("nan"),
         )
         return layer, unit
 
@@ -205,9 +193,9 @@ class IntrospectionDirections(AnalyzeTask[Directions]):
             length = np.linalg.norm(fit.weights)
             if length:
                 scores[~train] = fit.predict(x[~train])
-                cosines.append(float(fit.weights @ direction(x[train], chosen.high[train]) / length))
+                cosines.append(float(fit.weights @ separation.direction(x[train], chosen.high[train]) / length))
         mean, lowest, highest = (float(f(cosines)) if cosines else float("nan") for f in (np.mean, np.min, np.max))
-        auroc = auroc_estimate(scores, chosen.high, chosen.fold, pass_.boot)
+        auroc = separation.auroc_estimate(scores, chosen.high, chosen.fold, pass_.boot)
         return RidgeSeparation(auroc, mean, lowest, highest)
 
     def _between(self, store: Store, ready: Sequence[Pass], statements: list[str]) -> list[BetweenPasses]:
@@ -222,10 +210,10 @@ class IntrospectionDirections(AnalyzeTask[Directions]):
         layers = []
         for layer in range(len(store.schema.coords["layer"])):
             first, second = (
-                Labelled(_states(store, pass_.rows.loc[common], layer)[used], high[used], low[used])
+                separation.Labelled(_states(store, pass_.rows.loc[common], layer)[used], high[used], low[used])
                 for pass_, (high, low) in zip(ready, masks, strict=True)
             )
-            layers.append(BetweenPasses(corrected_cosine(first, second, boot), _plain_cosine(first, second)))
+            layers.append(BetweenPasses(separation.corrected_cosine(first, second, boot), _plain_cosine(first, second)))
         return layers
 
 
@@ -246,10 +234,10 @@ def _masks(pass_: Pass, common: pd.Index) -> tuple[Floats, Floats]:
     return common.isin(high).astype(np.float64), common.isin(low).astype(np.float64)
 
 
-def _plain_cosine(first: Labelled, second: Labelled) -> float:
+def _plain_cosine(first: separation.Labelled, second: separation.Labelled) -> float:
     """Cosine of the two directions as estimated, noise and all."""
     units = []
     for side in (first, second):
         taken = side.high + side.low > 0
-        units.append(direction(side.x[taken], side.high[taken] > 0))
+        units.append(separation.direction(side.x[taken], side.high[taken] > 0))
     return float(units[0] @ units[1])

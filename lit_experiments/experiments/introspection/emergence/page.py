@@ -8,42 +8,39 @@ import numpy as np
 
 from lit_experiments.experiments.introspection.emergence.result import EmergencePair, EmergenceResult, Lag, Onset
 from lit_experiments.experiments.introspection.pair_blocks import (
+    PAIR,
     by_target,
     left_out,
+    method_texts,
+    named,
     pair_matrix,
+    score_name,
     states_of,
     target_panels,
 )
 from lit_experiments.experiments.introspection.passes import PASS_NAMES
-from lit_experiments.experiments.introspection.scoring import NAMES
-from lit_experiments.reports.blocks import (
-    Bar,
-    Bars,
-    Cell,
-    Column,
-    Curves,
-    Note,
-    Page,
-    Range,
-    Section,
-    Series,
-    Table,
-    Tone,
-    Verdict,
-)
+from lit_experiments.reports import blocks
+from lit_experiments.reports.blocks import Column
 from lit_experiments.reports.document import DEMONSTRATION
 from lit_experiments.statistics import LEAST_GROUPS, Estimate
 
 _COLUMNS = (
-    Column("target"),
-    Column("states of"),
-    Column("score"),
-    Column("onset", meaning="first layer whose score exceeds its control and chance"),
-    Column("interval", meaning="layers, over resampled test questions; none: after the last layer"),
-    Column("no onset", "share", 2, "share of the resamples without one"),
-    Column("score at onset", "estimate", 2),
-    Column("best layer", meaning="by its value here, for orientation"),
-    Column("its score", "estimate", 2),
+    *PAIR,
+    Column("score", of=score_name),
+    Column(
+        "onset",
+        meaning="first layer whose score exceeds its control and chance",
+        of=lambda pair: pair.onset.layer or "none",
+    ),
+    Column(
+        "interval",
+        meaning="layers, over resampled test questions; none: after the last layer",
+        of=lambda pair: onset_interval(pair.onset),
+    ),
+    Column("no onset", "share", 2, "share of the resamples without one", "onset.none_share"),
+    Column("score at onset", "estimate", 2, of="at_onset.score"),
+    Column("best layer", meaning="by its value here, for orientation", of="best.layer"),
+    Column("its score", "estimate", 2, of="best.score"),
 )
 _MATRIX = (
     "The first layer above its control, with the score there; where there is none, with the best layer's score. Open: "
@@ -67,10 +64,10 @@ _METHODS = (
 _LAG = "the onset of the self pass's confidence minus that of the mcq pass's entropy, each in its own pass's states"
 
 
-def emergence_page(result: EmergenceResult, demonstration: bool) -> Page:
+def emergence_page(result: EmergenceResult, demonstration: bool) -> blocks.Page:
     """The page; demonstration: the data are the embedded model's."""
     counts, layers = result.questions, len(result.layers)
-    return Page(
+    return blocks.Page(
         title="Introspection: where in the model it becomes readable",
         question="In which layer do answer, uncertainty and confidence become readable, and does confidence come after "
         "uncertainty?",
@@ -81,15 +78,22 @@ def emergence_page(result: EmergenceResult, demonstration: bool) -> Page:
         f"the number of curves; intervals are {result.interval_level:.0%}, from a bootstrap over the {counts.test} "
         "held-out questions.",
         sections=[
-            Section("Onsets", [pair_matrix("onsets", result.pairs, _verdict, "score"), Note(_MATRIX), _table(result)]),
-            Section("Emergence", [_curves(result), _bars(result)]),
+            blocks.Section(
+                "Onsets",
+                [
+                    pair_matrix("onsets", result.pairs, _verdict, "score"),
+                    blocks.Note(_MATRIX),
+                    blocks.Table.of("onset_scores", "", _COLUMNS, named(result.pairs), most=40),
+                ],
+            ),
+            blocks.Section("Emergence", [_curves(result), _bars(result)]),
             *left_out(result.statements),
         ],
-        methods=[
-            _METHODS.format(
-                permutations=result.permutations, alpha=result.alpha, layers=layers, level=result.interval_level
-            )
-        ],
+        methods=method_texts(
+            [_METHODS],
+            {"permutations": result.permutations, "alpha": result.alpha, "layers": layers},
+            result.interval_level,
+        ),
         cautions=[DEMONSTRATION] if demonstration else [],
     )
 
@@ -101,9 +105,9 @@ def _outcome(result: EmergenceResult) -> str:
         return f"{count}."
     places = [onset.index for onset in onsets if onset.index is not None]
     first, last = result.layers[min(places)], result.layers[max(places)]
-    where = f"the first such layer is {first if first == last else f'between {first} and {last}'}"
+    range_ = f"the first such layer is {first if first == last else f'between {first} and {last}'}"
     clear = sum(_tone(pair) == "for" for pair in result.pairs)
-    return f"{count}; {where}. In {clear} of them that is clear: intervals reach neither to no layer nor to chance."
+    return f"{count}; {range_}. In {clear} of them that is clear: intervals reach neither to no layer nor to chance."
 
 
 def onset_interval(onset: Onset) -> str:
@@ -129,70 +133,56 @@ def lag_sentence(lag: Lag) -> str:
     else:
         bounds = f"{estimate.level:.0%} interval {estimate.low:+.0f} to {estimate.high:+.0f}, paired over questions"
         side = estimate.side_of(0)
-    same = "both become readable in the same layer"
+    together = "both become readable in the same layer"
     verdict = {
         1: "confidence becomes readable later than entropy",
         -1: "confidence becomes readable earlier than entropy",
-        0: same if estimate.unanimous else "these questions do not tell which comes first",
+        0: together if estimate.unanimous else "these questions do not tell which comes first",
     }[side]
     return f"{value} ({bounds}; {share}): {verdict}."
 
 
-def _best(pair: EmergencePair) -> int | None:
-    values = [point.score.value for point in pair.curve]
-    return int(np.nanargmax(values)) if np.isfinite(values).any() else None
+def _verdict(pair: EmergencePair) -> blocks.Verdict:
+    point = pair.at_onset or pair.best
+    word = f"from {pair.onset.layer}" if pair.onset.layer else "no onset"
+    return blocks.Verdict(word, _tone(pair), None if point is None else point.score)
 
 
-def _verdict(pair: EmergencePair) -> Verdict:
-    onset, best = pair.onset, _best(pair)
-    shown = best if onset.index is None else onset.index
-    score = None if shown is None else pair.curve[shown].score
-    word = f"from {onset.layer}" if onset.layer else "no onset"
-    return Verdict(word, _tone(pair), score)
-
-
-def _tone(pair: EmergencePair) -> Tone:
+def _tone(pair: EmergencePair) -> blocks.Tone:
     onset = pair.onset
     if onset.questions < LEAST_GROUPS:
         return "void"
-    if onset.index is None:
+    if pair.at_onset is None:
         return "against"
-    clear = onset.high is not None and pair.curve[onset.index].score.side_of(pair.chance) > 0
+    clear = onset.high is not None and pair.at_onset.score.side_of(pair.chance) > 0
     return "for" if clear else "open"
 
 
-def _table(result: EmergenceResult) -> Table:
-    rows: list[list[Cell]] = []
-    for pair in by_target(result.pairs):
-        onset, best = pair.onset, _best(pair)
-        row: list[Cell] = [pair.target, PASS_NAMES[pair.states], NAMES[pair.score], onset.layer or "none"]
-        row += [onset_interval(onset), onset.none_share, None if onset.index is None else pair.curve[onset.index].score]
-        row += [None, None] if best is None else [pair.curve[best].layer, pair.curve[best].score]
-        rows.append(row)
-    return Table("onset_scores", "", _COLUMNS, rows, most=40)
-
-
-def _curves(result: EmergenceResult) -> Curves:
-    def series(pairs: list[EmergencePair]) -> list[Series]:
-        scores = [Series(states_of(p.states), result.layers, [point.score for point in p.curve]) for p in pairs]
+def _curves(result: EmergenceResult) -> blocks.Curves:
+    def series(pairs: list[EmergencePair]) -> list[blocks.Series]:
+        scores = [blocks.Series(states_of(p.states), result.layers, [point.score for point in p.curve]) for p in pairs]
         bounds = [
-            Series(f"bound, {PASS_NAMES[p.states]}", result.layers, [point.threshold for point in p.curve], "control")
+            blocks.Series(
+                f"bound, {PASS_NAMES[p.states]}", result.layers, [point.threshold for point in p.curve], "control"
+            )
             for p in pairs
         ]
         points = list(zip(*(pair.curve for pair in pairs), strict=True))
-        control = [Range(min(p.control_low for p in layer), max(p.control_high for p in layer)) for layer in points]
-        return [*scores, Series("permuted targets", result.layers, control, "control"), *bounds]
+        control = [
+            blocks.Range(min(p.control_low for p in layer), max(p.control_high for p in layer)) for layer in points
+        ]
+        return [*scores, blocks.Series("permuted targets", result.layers, control, "control"), *bounds]
 
-    return Curves("emergence", _CURVES, "layer", target_panels(result.pairs, series, lambda pairs: []))
+    return blocks.Curves("emergence", _CURVES, "layer", target_panels(result.pairs, series, lambda pairs: []))
 
 
-def _bars(result: EmergenceResult) -> Bars:
+def _bars(result: EmergenceResult) -> blocks.Bars:
     last = len(result.layers)
     bars = [
-        Bar(pair.target, _place(pair.onset, last, result.interval_level), states_of(pair.states))
+        blocks.Bar(pair.target, _place(pair.onset, last, result.interval_level), states_of(pair.states))
         for pair in by_target(result.pairs)
     ]
-    return Bars("onset_intervals", _ONSETS.format(last=last), "layer, by its number", bars, reference=None)
+    return blocks.Bars("onset_intervals", _ONSETS.format(last=last), "layer, by its number", bars, reference=None)
 
 
 def _place(onset: Onset, last: int, level: float) -> Estimate:

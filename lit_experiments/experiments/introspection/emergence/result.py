@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from lit_experiments.experiments.introspection.probes_result import Pair, QuestionCounts
@@ -45,6 +46,17 @@ class EmergencePair(Pair):
 
     curve: list[CurvePoint]
     onset: Onset
+
+    @property
+    def at_onset(self) -> CurvePoint | None:
+        """The layer of the onset."""
+        return None if self.onset.index is None else self.curve[self.onset.index]
+
+    @property
+    def best(self) -> CurvePoint | None:
+        """The layer of the highest score, None if no score is defined."""
+        points = [point for point in self.curve if math.isfinite(point.score.value)]
+        return max(points, key=lambda point: point.score.value, default=None)
 
 
 @dataclass(frozen=True)

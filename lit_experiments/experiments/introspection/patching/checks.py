@@ -9,7 +9,6 @@ collected     the letters' logits are those in the store
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -72,31 +71,33 @@ def equal_lengths(prompts: Prompts, most: int) -> tuple[list[int], list[int]]:
     by_length: dict[int, list[int]] = {}
     for index, ids in enumerate(prompts.ids):
         by_length.setdefault(len(ids), []).append(index)
-    pairs = [pair for same in by_length.values() for pair in zip(same[::2], same[1::2], strict=False)]
+    pairs = [pair for alike in by_length.values() for pair in zip(alike[::2], alike[1::2], strict=False)]
     return [a for a, _ in pairs[:most]], [b for _, b in pairs[:most]]
 
 
-def check_whole_replacement(lm: LanguageModel, prompts: Prompts, pairs: tuple[list[int], list[int]], site: str) -> Any:
+def check_whole_replacement(
+    lm: LanguageModel, prompts: Prompts, pairs: tuple[list[int], list[int]], site: str
+) -> float | None:
     """Patches every position of whole prompts; largest relative difference from the donors' logits, or None.
 
     Raises:
         RunFailed: more than rounding.
     """
-    mine, theirs = ([prompts.ids[i] for i in side] for side in pairs)
-    if not mine:
+    recipients, donors = ([prompts.ids[i] for i in side] for side in pairs)
+    if not recipients:
         return None
-    (states,) = exact_states(lm, theirs, [site], "all").values()
-    expected = next_token_logits(lm, theirs)
-    with intervened(lm, [Patch(site, states, "all")], mine):
-        logits = next_token_logits(lm, mine)
+    (states,) = exact_states(lm, donors, [site], "all").values()
+    expected = next_token_logits(lm, donors)
+    with intervened(lm, [Patch(site, states, "all")], recipients):
+        logits = next_token_logits(lm, recipients)
     worst = float((logits - expected).abs().max() / expected.abs().max())
     return _within(lm, worst, f"the donor's states at {site}, all positions,")
 
 
-def _within(lm: LanguageModel, difference: float, what: str) -> float:
+def _within(lm: LanguageModel, difference: float, patched: str) -> float:
     if not difference <= ROUNDING[lm.dtype] or np.isnan(difference):
         raise RunFailed(
-            f"Patching {what} must give the donor's logits; they differ by {difference:.2g} of their size, rounding "
+            f"Patching {patched} must give the donor's logits; they differ by {difference:.2g} of their size, rounding "
             f"explains {ROUNDING[lm.dtype]:.2g}."
         )
     return difference

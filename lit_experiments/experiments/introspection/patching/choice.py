@@ -16,9 +16,15 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.introspection.passes import OTHER, SELF, NothingToCompare, made_from
+from lit_experiments.experiments.introspection.passes import (
+    OTHER,
+    SELF,
+    NothingToCompare,
+    finished,
+    layer_names,
+    passes,
+)
 from lit_experiments.experiments.introspection.prompts import letters_of
-from lit_experiments.experiments.introspection.summary import passes
 from lit_experiments.lm.info import read_info
 from lit_experiments.lm.letters import resolve_letters
 from lit_experiments.lm.load import load
@@ -74,18 +80,12 @@ def open_directions(run: Path, store: Store) -> tuple[Directions, str]:
     Raises:
         UserError: there are none, or they were made of another store.
     """
-    folder = run / _RESULTS
-    file, results = folder / "directions.safetensors", folder / "results.json"
-    again = f"\nNext: lit-experiments analyze --exp {_RESULTS} --run {run}"
-    if not file.exists() or not results.exists():
-        raise UserError(f"{folder.absolute()} holds no directions to steer along.{again}")
-    if not made_from(store, json.loads(results.read_text(encoding="utf-8"))["identity"]):
-        raise UserError(f"The directions in {folder.absolute()} were not made of the store as it is now.{again}")
+    file = finished(run, "analyze", _RESULTS, ["directions.safetensors"], store) / "directions.safetensors"
     tensors = load_file(file)
     kinds = [name.partition(".")[0] for name in tensors if name.endswith(".direction")]
     vectors = {kind: tensors[f"{kind}.direction"].astype(np.float64) for kind in kinds}
     spread = {kind: tensors[f"{kind}.spread"].astype(np.float64) for kind in kinds}
-    sites = [str(name) for name in store.schema.coords["layer"]]
+    sites = layer_names(store)
     return Directions(sites, vectors, spread), hashlib.sha256(file.read_bytes()).hexdigest()
 
 
@@ -110,8 +110,8 @@ def load_model(store: Store, model: str | None, device: Literal["auto", "cpu", "
     known = store.fingerprint.get("model", {})
     if "model" not in options or "dtype" not in known:
         raise UserError(f"{store.path} does not say which model it was collected from, so none can be intervened on.")
-    given = (model or options["model"], options.get("adapter"), options.get("revision"))
-    spec = ModelSpec(*given, dtype=known["dtype"], attn=known["attn"])
+    source = (model or options["model"], options.get("adapter"), options.get("revision"))
+    spec = ModelSpec(*source, dtype=known["dtype"], attn=known["attn"])
     info = read_info(spec)
     different = fingerprint_difference(known, json.loads(json.dumps(info.fingerprint())))
     if different:
@@ -124,10 +124,10 @@ def load_model(store: Store, model: str | None, device: Literal["auto", "cpu", "
 
 
 def _device(wanted: str) -> torch.device:
-    there = torch.cuda.is_available()
-    if wanted == "cuda" and not there:
+    available = torch.cuda.is_available()
+    if wanted == "cuda" and not available:
         raise UserError("--device cuda: this machine has no GPU that PyTorch can use. Next: --device cpu")
-    return torch.device("cuda" if there and wanted != "cpu" else "cpu")
+    return torch.device("cuda" if available and wanted != "cpu" else "cpu")
 
 
 def choose(

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from lit_experiments.experiments.introspection.pair_blocks import method_texts
 from lit_experiments.experiments.introspection.passes import PASS_NAMES, SIGNIFICANT
 from lit_experiments.experiments.introspection.patching.result import (
     Interventions,
@@ -25,28 +26,14 @@ from lit_experiments.experiments.introspection.patching.words import (
     is_clear,
     outcome,
 )
-from lit_experiments.reports.blocks import (
-    Block,
-    Cell,
-    Column,
-    Curves,
-    Level,
-    Matrix,
-    Note,
-    Page,
-    Panel,
-    Range,
-    Section,
-    Series,
-    Table,
-    Verdict,
-)
+from lit_experiments.reports import blocks
+from lit_experiments.reports.blocks import Column
 from lit_experiments.reports.document import DEMONSTRATION
 
 _DRAWN = {"mcq": ("entropy", "accuracy")}
 _TITLES = {"steer": "Steering, change per spread", "ablate": "Ablation, change", "patch": "Patching, change"}
 _DEEDS = {"steer": "steering", "ablate": "ablation", "patch": "patching"}
-_NO_CHANGE = Level("no change", 0.0)
+_NO_CHANGE = blocks.Level("no change", 0.0)
 _READING = (
     "Changes are against the same question left alone. Spread: standard deviation of all questions' projections on the "
     "direction. Random: central {level:.0%} range of {randoms} random directions moved by the same lengths. Control: "
@@ -74,15 +61,14 @@ _METHODS = (
 )
 
 
-def interventions_page(result: Interventions, options: Mapping[str, Any], demonstration: bool) -> Page:
+def interventions_page(result: Interventions, options: Mapping[str, Any], demonstration: bool) -> blocks.Page:
     """The page. options: the task's; demonstration: the data are the embedded model's."""
     multiples = ", ".join(f"{multiple:+g}" for multiple in result.multiples)
-    values = {**options, "multiples": multiples, "level": result.interval_level}
     counts = "; ".join(
         f"{PASS_NAMES[kind]}: {effects.questions} questions, {effects.pairs} pairs"
         for kind, effects in result.passes.items()
     )
-    return Page(
+    return blocks.Page(
         title="Introspection: interventions on the model",
         question="Does what the states hold of confidence also make the model confident: does it answer otherwise when "
         "these states are changed?",
@@ -94,30 +80,30 @@ def interventions_page(result: Interventions, options: Mapping[str, Any], demons
         f"from states of low confidence), corrected over layers, and its {result.interval_level:.0%} interval over "
         "questions leaves out 0. That a direction moves an answer does not say that the model uses it by itself.",
         sections=_sections(result),
-        methods=[line.format(**values) for line in _METHODS],
+        methods=method_texts(_METHODS, {**options, "multiples": multiples}, result.interval_level),
         cautions=[DEMONSTRATION] if demonstration else [],
     )
 
 
-def _sections(result: Interventions) -> list[Section]:
+def _sections(result: Interventions) -> list[blocks.Section]:
     if not result.passes:
         return []
     level, randoms = result.interval_level, result.random_directions
-    reading = Note(_READING.format(level=level, randoms=randoms, significant=SIGNIFICANT))
+    reading = blocks.Note(_READING.format(level=level, randoms=randoms, significant=SIGNIFICANT))
     return [
-        Section("What moves the answer, layer by layer", [_matrix(result), reading]),
+        blocks.Section("What moves the answer, layer by layer", [_matrix(result), reading]),
         *(_pass_section(result, kind, effects) for kind, effects in result.passes.items()),
-        Section("What was checked", [Note(line) for line in checked(result)]),
+        blocks.Section("What was checked", [blocks.Note(line) for line in checked(result)]),
     ]
 
 
-def _pass_section(result: Interventions, kind: str, effects: PassEffects) -> Section:
-    blocks: list[Block] = [_curves(result, kind, effects)]
-    blocks += [_table(result, name, kind, effects) for name in _TITLES]
-    return Section(f"{kind}: {effects.questions} questions, {effects.pairs} pairs", blocks)
+def _pass_section(result: Interventions, kind: str, effects: PassEffects) -> blocks.Section:
+    parts: list[blocks.Block] = [_curves(result, kind, effects)]
+    parts += [_table(result, name, kind, effects) for name in _TITLES]
+    return blocks.Section(f"{kind}: {effects.questions} questions, {effects.pairs} pairs", parts)
 
 
-def _matrix(result: Interventions) -> Matrix:
+def _matrix(result: Interventions) -> blocks.Matrix:
     """Layers by pass and intervention, for the measure that each pass is about."""
     columns = [(kind, name) for kind in result.passes for name in _TITLES]
     cells = [
@@ -125,23 +111,23 @@ def _matrix(result: Interventions) -> Matrix:
         for index in range(len(result.layers))
     ]
     names = [f"{PASS_NAMES[kind]}: {_DEEDS[name]} ({PRIMARY[kind]}, {_unit(kind, name)})" for kind, name in columns]
-    return Matrix("effects", "", result.layers, names, cells, value="change", digits=3)
+    return blocks.Matrix("effects", "", result.layers, names, cells, value="change", digits=3)
 
 
 def _unit(kind: str, name: str) -> str:
     return UNITS[PRIMARY[kind]] + (" per spread" if name == "steer" else "")
 
 
-def _verdict(layer: LayerEffects | None, name: str, measure: str) -> Verdict | None:
+def _verdict(layer: LayerEffects | None, name: str, measure: str) -> blocks.Verdict | None:
     if layer is None:
         return None
     scores = getattr(layer, name)[measure]
     if not is_clear(scores):
-        return Verdict("not shown", "open", scores.effect)
-    return Verdict("raises it" if scores.effect.value > 0 else "lowers it", "for", scores.effect)
+        return blocks.Verdict("not shown", "open", scores.effect)
+    return blocks.Verdict("raises it" if scores.effect.value > 0 else "lowers it", "for", scores.effect)
 
 
-def _table(result: Interventions, name: str, kind: str, effects: PassEffects) -> Table:
+def _table(result: Interventions, name: str, kind: str, effects: PassEffects) -> blocks.Table:
     """One row per layer: the pass's own measure in full, then the others."""
     primary = PRIMARY[kind]
     first = next(layer for layer in effects.layers if layer is not None)
@@ -156,24 +142,24 @@ def _table(result: Interventions, name: str, kind: str, effects: PassEffects) ->
         [site, *([None] * (len(columns) - 1) if layer is None else _cells(name, layer, primary, others))]
         for site, layer in zip(result.layers, effects.layers, strict=True)
     ]
-    return Table(f"{name}_{kind}", _TITLES[name], columns, rows)
+    return blocks.Table(f"{name}_{kind}", _TITLES[name], columns, rows)
 
 
 def _column(measure: str) -> Column:
     return Column(f"{measure}, {UNITS[measure]}", "estimate", DIGITS[UNITS[measure]], f"change of {NAMES[measure]}")
 
 
-def _cells(name: str, layer: LayerEffects, primary: str, others: Sequence[str]) -> list[Cell]:
+def _cells(name: str, layer: LayerEffects, primary: str, others: Sequence[str]) -> list[blocks.Cell]:
     by_measure: dict[str, Effect] = getattr(layer, name)
     scores = by_measure[primary]
-    cells: list[Cell] = [layer.spread] if isinstance(scores, Steering) else []
+    cells: list[blocks.Cell] = [layer.spread] if isinstance(scores, Steering) else []
     cells.append(scores.shown)
-    cells += [scores.control, scores.share] if isinstance(scores, Patching) else [scores.random.shown()]
+    cells += [scores.control, scores.share] if isinstance(scores, Patching) else [scores.random.shown]
     clear = [measure for measure, effect in by_measure.items() if is_clear(effect)]
     return [*cells, scores.p_holm, ", ".join(clear) or "-", *(by_measure[measure].shown for measure in others)]
 
 
-def _curves(result: Interventions, kind: str, effects: PassEffects) -> Curves:
+def _curves(result: Interventions, kind: str, effects: PassEffects) -> blocks.Curves:
     held = [(site, layer) for site, layer in zip(result.layers, effects.layers, strict=True) if layer is not None]
     sites, layers = [site for site, _ in held], [layer for _, layer in held]
     panels = []
@@ -184,35 +170,35 @@ def _curves(result: Interventions, kind: str, effects: PassEffects) -> Curves:
             ("Ablation", _ablation(sites, layers, measure)),
             ("Patching the answer state", _patching(sites, [layer.patch[measure] for layer in layers])),
         ):
-            panels.append(Panel(f"{title}: {measure}", series, label, [_NO_CHANGE]))
-    return Curves(f"patching_{kind}", _CAPTION.format(kind=kind), "layer", panels)
+            panels.append(blocks.Panel(f"{title}: {measure}", series, label, [_NO_CHANGE]))
+    return blocks.Curves(f"patching_{kind}", _CAPTION.format(kind=kind), "layer", panels)
 
 
-def _steering(result: Interventions, sites: Sequence[str], layers: Sequence[Steering]) -> list[Series]:
+def _steering(result: Interventions, sites: Sequence[str], layers: Sequence[Steering]) -> list[blocks.Series]:
     series = [
-        Series(f"{multiple:+g}", sites, [layer.changes[index] for layer in layers])
+        blocks.Series(f"{multiple:+g}", sites, [layer.changes[index] for layer in layers])
         for index, multiple in enumerate(result.multiples)
     ]
     widest = max(map(abs, result.multiples))
     ends = [index for index, multiple in enumerate(result.multiples) if abs(multiple) == widest]
     random = [[layer.random_changes[index] for index in ends] for layer in layers]
-    ranges = [Range(min(r.low for r in of_layer), max(r.high for r in of_layer)) for of_layer in random]
-    return [*series, Series("random directions", sites, ranges, "control")]
+    ranges = [blocks.Range(min(r.low for r in of_layer), max(r.high for r in of_layer)) for of_layer in random]
+    return [*series, blocks.Series("random directions", sites, ranges, "control")]
 
 
-def _ablation(sites: Sequence[str], layers: Sequence[LayerEffects], measure: str) -> list[Series]:
+def _ablation(sites: Sequence[str], layers: Sequence[LayerEffects], measure: str) -> list[blocks.Series]:
     scores = [layer.ablate[measure] for layer in layers]
     return [
-        Series("direction taken out", sites, [score.change for score in scores]),
-        Series("random directions", sites, [score.random.shown() for score in scores], "control"),
+        blocks.Series("direction taken out", sites, [score.change for score in scores]),
+        blocks.Series("random directions", sites, [score.random.shown for score in scores], "control"),
     ]
 
 
-def _patching(sites: Sequence[str], layers: Sequence[Patching]) -> list[Series]:
+def _patching(sites: Sequence[str], layers: Sequence[Patching]) -> list[blocks.Series]:
     series = [
-        Series("from high", sites, [layer.change for layer in layers]),
-        Series("from low (control)", sites, [layer.control for layer in layers], "control"),
+        blocks.Series("from high", sites, [layer.change for layer in layers]),
+        blocks.Series("from low (control)", sites, [layer.control for layer in layers], "control"),
     ]
     if np.isfinite(layers[0].gap.value):
-        series.append(Series("gap to the donor", sites, [layer.gap.value for layer in layers], "reference"))
+        series.append(blocks.Series("gap to the donor", sites, [layer.gap.value for layer in layers], "reference"))
     return series

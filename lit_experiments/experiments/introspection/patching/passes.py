@@ -65,8 +65,8 @@ class Bench:
         """[C, N, M] measures under each intervention, minus those of the model as it is; `done` counts them."""
         out = np.full((len(interventions), *self.clean.shape[1:]), np.nan)
         for rows, table, batch in zip(self.batches, self.tables, self.passes, strict=True):
-            made = [make(rows) for make in interventions]
-            for index, (slot, logits) in enumerate(batch.logits(made)):
+            batch_interventions = [make(rows) for make in interventions]
+            for index, (slot, logits) in enumerate(batch.logits(batch_interventions)):
                 out[index, rows] = self._measure(logits, table, rows) - self.clean[slot, rows]
                 if rows is self.batches[-1]:
                     done(1)

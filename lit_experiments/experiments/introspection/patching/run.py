@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -89,11 +88,8 @@ class PassRunner:
         sides = (choice.recipients, choice.donors, choice.controls)
         shared = self._batches(*sides)  # recipient and donor in the same place of the same batch
         self.low, self.high, self.again = (Bench(lm, side, shared, 2) for side in sides)
-        self.checks: dict[str, Any] = {
-            "collected": check_collected(lm, (self.sample, self.low, self.high)),
-            "last_replacement": check_last_replacement(lm, self.low, self.high),
-            "cached": self.sample.cached,
-        }
+        self.collected = check_collected(lm, (self.sample, self.low, self.high))
+        self.last_replacement = check_last_replacement(lm, self.low, self.high)
 
     def interventions(self, site: str, vector: Floats, spread: float, done: Callable[[int], object]) -> LayerRun:
         """Steers, ablates and patches at one layer; `done` counts what was done.
@@ -123,17 +119,19 @@ class PassRunner:
             whole_replacement=whole,
             whole_replacements=len(pairs[0]),
             spread=spread,
-            **self.checks,
+            collected=self.collected,
+            last_replacement=self.last_replacement,
+            cached=self.sample.cached,
         )
 
     def _moved(self, site: str, vector: Floats, spread: float, done: Callable[[int], object]) -> Floats:
         """[1 + R, multiple + 1, N, M] of the direction and R random ones: steered by each multiple, ablated."""
-        made: list[Make] = []
+        interventions: list[Make] = []
         for unit in (vector, *random_directions(self.plan.randoms, len(vector), self.plan.seed, site)):
             tensor = torch.tensor(unit, dtype=torch.float32)
-            made += [_same(Steer(site, tensor, spread * multiple, "last")) for multiple in self.plan.multiples]
-            made.append(_same(Ablate(site, tensor, "last")))
-        changes = self.sample.changes(made, done)
+            interventions += [_same(Steer(site, tensor, spread * multiple, "last")) for multiple in self.plan.multiples]
+            interventions.append(_same(Ablate(site, tensor, "last")))
+        changes = self.sample.changes(interventions, done)
         return changes.reshape(1 + self.plan.randoms, -1, *changes.shape[1:])
 
     def _batches(self, *sides: Prompts) -> list[NDArray[np.int64]]:
@@ -174,13 +172,13 @@ def run_pass(
         vector, spread = directions.vectors[confidence][index], float(directions.spread[confidence][index])
         if not (np.isfinite(vector).all() and spread > 0):
             continue
-        kept = parts.read(kind, site)
-        if kept is None:
+        layer = parts.read(kind, site)
+        if layer is None:
             ready = ready or runner()
             parts.write(kind, site, ready.interventions(site, vector, spread, partial(done, f"{kind} {site}")))
-            kept = parts.read(kind, site)
-            assert kept is not None, "just written"
-        out[site] = kept
+            layer = parts.read(kind, site)
+            assert layer is not None, "just written"
+        out[site] = layer
     return out
 
 
@@ -196,10 +194,10 @@ class Parts:
         file = self._file(kind, site)
         if not file.exists():
             return None
-        kept = json.loads(file.read_text(encoding="utf-8"))
-        if kept["identity"] != self.identity:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        if content["identity"] != self.identity:
             return None
-        numbers = kept["found"]
+        numbers = content["found"]
         return LayerRun(**numbers | {name: np.array(numbers[name], np.float64) for name in _ARRAYS})  # null becomes NaN
 
     def write(self, kind: str, site: str, layer: LayerRun) -> None:

@@ -17,6 +17,7 @@ from lit_experiments.experiments.introspection.patching.passes import MEASURES
 from lit_experiments.experiments.introspection.patching.result import Ablation, LayerEffects, Patching, Steering
 from lit_experiments.experiments.introspection.patching.run import LayerRun
 from lit_experiments.statistics import LEVEL, Estimate, GroupBootstrap, holm
+from lit_experiments.statistics.permutation import permutation_p, sign_flip_p
 
 Floats = NDArray[np.float64]
 PRIMARY = {"mcq": "entropy", "self_confidence": "confidence", "other_confidence": "confidence"}
@@ -69,7 +70,7 @@ def layer_statistics(layer: LayerRun, settings: Settings) -> LayerEffects:
     for m, name in enumerate(MEASURES):
         if not np.isfinite(layer.clean[:, m]).all():
             continue
-        out.clean[name] = mean(layer.clean[:, m], boots[0])
+        out.clean[name] = boots[0].mean(layer.clean[:, m]).item()
         out.steer[name] = steering(layer.steer[..., m], layer.random_steer[..., m], settings, boots[0])
         out.ablate[name] = ablation(layer.ablate[:, m], layer.random_ablate[:, m], boots[0])
         gap = None if name in _BY_KEY else layer.high[:, m] - layer.low[:, m]
@@ -85,11 +86,11 @@ def steering(changes: Floats, random: Floats, settings: Settings, boot: GroupBoo
     """
     m = settings.multiples
     weights = m / (m @ m)
-    slope = mean(weights @ changes, boot)
+    slope = boot.mean(weights @ changes).item()
     slopes = random @ weights
-    p = rank_p(slope.value, slopes)
+    p = float(permutation_p(slope.value, slopes, two_sided=True))
     return Steering(
-        changes=[mean(row, boot) for row in changes],
+        changes=[boot.mean(row).item() for row in changes],
         random_changes=[central_range(column, LEVEL) for column in random.T],
         slope=slope,
         random=central_range(slopes, LEVEL),
@@ -100,8 +101,8 @@ def steering(changes: Floats, random: Floats, settings: Settings, boot: GroupBoo
 
 def ablation(changes: Floats, random: Floats, boot: GroupBootstrap) -> Ablation:
     """Of one measure: the mean change [N] without the direction, next to random ones [R]; p as in `steering`."""
-    change = mean(changes, boot)
-    p = rank_p(change.value, random)
+    change = boot.mean(changes).item()
+    p = float(permutation_p(change.value, random, two_sided=True))
     return Ablation(change, central_range(random, LEVEL), p, p)
 
 
@@ -112,41 +113,15 @@ def patching(patch: Floats, control: Floats, gaps: Floats | None, settings: Sett
     where the gap's own interval holds 0. p: patch against control, paired by recipient, two-sided, by flipping signs.
     """
     none = Estimate.undefined(boot.n, boot.level)
-    gap = none if gaps is None else mean(gaps, boot)
-    share = none if gaps is None else ratio(patch, gaps, boot)
+    gap = none if gaps is None else boot.mean(gaps).item()
+    share = none if gaps is None else boot.ratio(patch, gaps).item()
     p = sign_flip_p(patch - control, settings.flips, settings.seed)
     return Patching(
-        change=mean(patch, boot),
-        control=mean(control, boot),
-        difference=mean(patch - control, boot),
+        change=boot.mean(patch).item(),
+        control=boot.mean(control).item(),
+        difference=boot.mean(patch - control).item(),
         gap=gap,
         share=share if gap.side_of(0) else none,
         p=p,
         p_holm=p,
     )
-
-
-def mean(values: Floats, boot: GroupBootstrap) -> Estimate:
-    """Mean [N] with its interval over questions."""
-    return ratio(values, np.ones_like(values), boot)
-
-
-def ratio(above: Floats, below: Floats, boot: GroupBootstrap) -> Estimate:
-    """Sum of `above` [N] over sum of `below` [N], with its interval over questions."""
-    sums = boot.sums(np.stack([above, below], -1))
-    estimate: Estimate = boot.from_sums(sums, lambda totals: totals[..., 0] / totals[..., 1]).item()
-    return estimate
-
-
-def rank_p(value: float, random: ArrayLike) -> float:
-    """Two-sided p by rank of |value| among |random|: (1 + as large or larger) / (1 + R), NaN without a value."""
-    others = np.abs(np.asarray(random, np.float64))
-    return float((1 + (others >= abs(value)).sum()) / (1 + len(others))) if np.isfinite(value) else float("nan")
-
-
-def sign_flip_p(differences: Floats, flips: int, seed: int) -> float:
-    """Two-sided p that the mean difference [P] is 0, were its signs exchangeable: by random sign flips."""
-    signs = np.random.default_rng(seed).choice([-1.0, 1.0], (flips, len(differences)))
-    # Equal sums in another order differ by rounding; they count as equal.
-    flipped, observed = np.abs(signs @ differences), abs(differences.sum())
-    return float((1 + (flipped >= observed * (1 - 1e-9)).sum()) / (1 + flips))

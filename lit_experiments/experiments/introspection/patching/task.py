@@ -153,11 +153,13 @@ class IntrospectionPatching(AnalyzeTask[Interventions]):
         plan = Plan(
             self._steps(), self.random_directions, self.replacements, self.together, self.batch_tokens, self.seed
         )
-        kept = sum(parts.read(kind, site) is not None for kind in choices for site in sites)
-        if kept:
-            sys.stderr.write(f"Going on: {kept} of {len(choices) * len(sites)} layers and passes were done before.\n")
+        finished = sum(parts.read(kind, site) is not None for kind in choices for site in sites)
+        if finished:
+            sys.stderr.write(
+                f"Going on: {finished} of {len(choices) * len(sites)} layers and passes were done before.\n"
+            )
         count = plan.conditions()
-        with Steps("intervening", count * len(sites) * len(choices), count * kept) as steps:
+        with Steps("intervening", count * len(sites) * len(choices), count * finished) as steps:
             return {
                 kind: run_pass(partial(PassRunner, lm, choice, plan), kind, directions, sites, parts, steps.advance)
                 for kind, choice in choices.items()

@@ -56,8 +56,7 @@ def _moved(n: int, rng: np.random.Generator) -> NDArray[np.int64]:
 
 def mean_estimate(values: Floats, boot: GroupBootstrap) -> Estimate:
     """Mean over questions; undefined if any question's value is."""
-    sums = boot.sums(np.stack([values, np.ones_like(values)], -1))
-    estimate: Estimate = boot.from_sums(sums, lambda s: s[..., 0] / s[..., 1]).item()
+    estimate: Estimate = boot.ratio(values, np.ones_like(values)).item()
     return estimate
 
 

@@ -7,47 +7,54 @@ from typing import Any
 
 import numpy as np
 
+from lit_experiments.experiments.introspection.pair_blocks import method_texts
 from lit_experiments.experiments.introspection.passes import CONFIDENCE_PASSES, OTHER, PASS_NAMES, SELF, SIGNIFICANT
 from lit_experiments.experiments.introspection.self_other.result import Carried, PassPair, SelfOther, Transfer
-from lit_experiments.reports.blocks import (
-    Block,
-    Cell,
-    Column,
-    Curves,
-    Level,
-    Matrix,
-    Note,
-    Page,
-    Panel,
-    Section,
-    Series,
-    Table,
-    Verdict,
-)
+from lit_experiments.reports import blocks
+from lit_experiments.reports.blocks import Column
 from lit_experiments.reports.cells import interval
 from lit_experiments.reports.document import DEMONSTRATION
 
 _ALIKE = (
     Column("layer"),
-    Column("cosine", "estimate", meaning="of the states, mean over questions"),
-    Column("cosine, unrelated", "number", meaning="the same for pairs of different questions"),
-    Column("centered", "estimate", meaning="cosine after subtracting each pass's mean state"),
-    Column("centered, unrelated", "number"),
-    Column("CKA", "number", meaning="linear CKA of the two sets of states"),
-    Column("CKA, unrelated", "number", meaning="after permuting the questions of one pass"),
-    Column("angles", "number", 1, "mean principal angle of the leading subspaces, in degrees"),
-    Column("halves", "number", 1, "the first pass on one half of the questions against the second on the other half"),
-    Column("within", "number", 1, "the first pass against itself on the two halves: what sampling alone makes"),
+    Column("cosine", "estimate", 3, "of the states, mean over questions", "cosine"),
+    Column("cosine, unrelated", "number", 3, "the same for pairs of different questions", "cosine_shuffled"),
+    Column("centered", "estimate", 3, "cosine after subtracting each pass's mean state", "cosine_centered"),
+    Column("centered, unrelated", "number", of="cosine_centered_shuffled"),
+    Column("CKA", "number", 3, "linear CKA of the two sets of states", "cka"),
+    Column("CKA, unrelated", "number", 3, "after permuting the questions of one pass", "cka_shuffled"),
+    Column(
+        "angles",
+        "number",
+        1,
+        "mean principal angle of the leading subspaces, in degrees",
+        lambda layer: float(np.mean(layer.angles)),
+    ),
+    Column(
+        "halves",
+        "number",
+        1,
+        "the first pass on one half of the questions against the second on the other half",
+        "angle_halves",
+    ),
+    Column(
+        "within",
+        "number",
+        1,
+        "the first pass against itself on the two halves: what sampling alone makes",
+        "angle_within",
+    ),
 )
+_GAP = "minus the probe trained on the evaluated pass itself"
 _TRANSFER = (
     Column("layer"),
-    Column("trained on"),
-    Column("evaluated on"),
-    Column("R2", "estimate", meaning="asks for the right level too; below 0 when the passes' states are shifted"),
-    Column("Spearman", "estimate", meaning="asks for the order alone"),
-    Column("p (Holm)", "p", meaning="Spearman above 0, by permuting questions, corrected over layers"),
-    Column("gap in R2", "estimate", meaning="minus the probe trained on the evaluated pass itself"),
-    Column("gap in Spearman", "estimate", meaning="minus the probe trained on the evaluated pass itself"),
+    Column("trained on", of=lambda score: PASS_NAMES[score.trained]),
+    Column("evaluated on", of=lambda score: PASS_NAMES[score.evaluated]),
+    Column("R2", "estimate", 3, "asks for the right level too; below 0 when the passes' states are shifted", "r2"),
+    Column("Spearman", "estimate", 3, "asks for the order alone", "spearman"),
+    Column("p (Holm)", "p", 3, "Spearman above 0, by permuting questions, corrected over layers", "p_holm"),
+    Column("gap in R2", "estimate", 3, _GAP, "gap_r2"),
+    Column("gap in Spearman", "estimate", 3, _GAP, "gap_spearman"),
 )
 _ALIKE_NOTE = (
     "Answer-position states of the same questions in two passes. Unrelated: pairs of different questions, which is "
@@ -78,11 +85,9 @@ _METHODS = (
 )
 
 
-def self_other_page(result: SelfOther, options: Mapping[str, Any], demonstration: bool) -> Page:
+def self_other_page(result: SelfOther, options: Mapping[str, Any], demonstration: bool) -> blocks.Page:
     """The page. options: the task's; demonstration: the data are the embedded model's."""
-    penalties = ", ".join(f"{penalty:g}" for penalty in options["penalties"])
-    values = {**options, "penalties": penalties, "level": result.interval_level}
-    return Page(
+    return blocks.Page(
         title="Introspection: self against other",
         question="Does the model hold its own confidence in the same place, and in the same form, as the confidence "
         "that it ascribes to others?",
@@ -92,7 +97,7 @@ def self_other_page(result: SelfOther, options: Mapping[str, Any], demonstration
         "over layers. Likeness is no evidence of a common code by itself: the columns of unrelated questions say how "
         "alike states are that have nothing in common but the prompt.",
         sections=[*_transfer_section(result), *_alike_section(result)],
-        methods=[line.format(**values) for line in _METHODS],
+        methods=method_texts(_METHODS, options, result.interval_level),
         cautions=[DEMONSTRATION] if demonstration else [],
     )
 
@@ -144,20 +149,20 @@ def _carried(result: SelfOther, transfer: Transfer, trained: str, evaluated: str
     )
 
 
-def _verdict(score: Carried) -> Verdict:
+def _verdict(score: Carried) -> blocks.Verdict:
     """Whether a probe orders the confidence of a pass's unseen questions better than chance."""
     if np.isnan(score.spearman.value):
-        return Verdict("no value", "void")
+        return blocks.Verdict("no value", "void")
     if score.p_holm < SIGNIFICANT and score.spearman.side_of(0) > 0:
-        return Verdict("reads it", "for", score.spearman)
-    return Verdict("not shown", "open", score.spearman)
+        return blocks.Verdict("reads it", "for", score.spearman)
+    return blocks.Verdict("not shown", "open", score.spearman)
 
 
-def _transfer_section(result: SelfOther) -> list[Section]:
+def _transfer_section(result: SelfOther) -> list[blocks.Section]:
     if result.transfer is None:
         return []
     pairs = [(trained, evaluated) for evaluated in CONFIDENCE_PASSES for trained in CONFIDENCE_PASSES]
-    matrix = Matrix(
+    matrix = blocks.Matrix(
         "transfer_verdicts",
         "Does a probe of confidence read the states?",
         result.layers,
@@ -165,7 +170,7 @@ def _transfer_section(result: SelfOther) -> list[Section]:
         [[_verdict(_of(layer, *pair)) for pair in pairs] for layer in result.transfer.layers],
         value="Spearman",
     )
-    rule = Note(
+    rule = blocks.Note(
         f"Trained on the first pass, evaluated on the second. Reads it: p (Holm) below {SIGNIFICANT} and an interval "
         "of Spearman above 0."
     )
@@ -174,36 +179,29 @@ def _transfer_section(result: SelfOther) -> list[Section]:
         train=result.transfer.questions.train,
         test=result.transfer.questions.test,
     )
-    rows = [
-        _transfer_row(name, score)
-        for name, layer in zip(result.layers, result.transfer.layers, strict=True)
-        for score in layer
-    ]
-    table = Table("transfer", "Scores on unseen questions", _TRANSFER, rows, most=66)
-    blocks: list[Block] = [matrix, rule, _transfer_curves(result, result.transfer), table, Note(note)]
-    return [Section("Transfer of a probe of confidence", blocks)]
+    scores = ((name, s) for name, layer in zip(result.layers, result.transfer.layers, strict=True) for s in layer)
+    table = blocks.Table.of("transfer", "Scores on unseen questions", _TRANSFER, scores, most=66)
+    parts: list[blocks.Block] = [matrix, rule, _transfer_curves(result, result.transfer), table, blocks.Note(note)]
+    return [blocks.Section("Transfer of a probe of confidence", parts)]
 
 
-def _transfer_row(name: str, score: Carried) -> list[Cell]:
-    kinds = (PASS_NAMES[score.trained], PASS_NAMES[score.evaluated])
-    return [name, *kinds, score.r2, score.spearman, score.p_holm, score.gap_r2, score.gap_spearman]
-
-
-def _transfer_curves(result: SelfOther, transfer: Transfer) -> Curves:
+def _transfer_curves(result: SelfOther, transfer: Transfer) -> blocks.Curves:
     panels = []
     for evaluated in CONFIDENCE_PASSES:
         series = [
-            Series(
+            blocks.Series(
                 f"trained on {PASS_NAMES[trained]}",
                 result.layers,
                 [_of(layer, trained, evaluated).spearman for layer in transfer.layers],
             )
             for trained in CONFIDENCE_PASSES
         ]
-        levels = [Level("no order", 0.0)]
-        panels.append(Panel(f"Evaluated on {PASS_NAMES[evaluated]}", series, "Spearman on unseen questions", levels))
+        levels = [blocks.Level("no order", 0.0)]
+        panels.append(
+            blocks.Panel(f"Evaluated on {PASS_NAMES[evaluated]}", series, "Spearman on unseen questions", levels)
+        )
     caption = "Spearman on unseen questions of ridges trained on the same and on the other pass."
-    return Curves("transfer_layers", caption, "layer", panels)
+    return blocks.Curves("transfer_layers", caption, "layer", panels)
 
 
 def _of(layer: Sequence[Carried], trained: str, evaluated: str) -> Carried:
@@ -211,36 +209,23 @@ def _of(layer: Sequence[Carried], trained: str, evaluated: str) -> Carried:
     return score
 
 
-def _alike_section(result: SelfOther) -> list[Section]:
+def _alike_section(result: SelfOther) -> list[blocks.Section]:
     if not result.pairs:
         return []
     tables = [
-        Table("alike_" + "_".join(pair.passes), f"{_pair(pair)}: {pair.questions} questions", _ALIKE, rows)
-        for pair, rows in ((pair, _alike_rows(result.layers, pair)) for pair in result.pairs)
+        blocks.Table.of(
+            "alike_" + "_".join(pair.passes),
+            f"{_pair(pair)}: {pair.questions} questions",
+            _ALIKE,
+            zip(result.layers, pair.layers, strict=True),
+        )
+        for pair in result.pairs
     ]
-    note = Note(_ALIKE_NOTE.format(rank=result.rank))
-    return [Section("Likeness of the passes' states", [_alike_curves(result), *tables, note])]
+    note = blocks.Note(_ALIKE_NOTE.format(rank=result.rank))
+    return [blocks.Section("Likeness of the passes' states", [_alike_curves(result), *tables, note])]
 
 
-def _alike_rows(names: Sequence[str], pair: PassPair) -> list[list[Cell]]:
-    return [
-        [
-            name,
-            layer.cosine,
-            layer.cosine_shuffled,
-            layer.cosine_centered,
-            layer.cosine_centered_shuffled,
-            layer.cka,
-            layer.cka_shuffled,
-            float(np.mean(layer.angles)),
-            layer.angle_halves,
-            layer.angle_within,
-        ]
-        for name, layer in zip(names, pair.layers, strict=True)
-    ]
-
-
-def _alike_curves(result: SelfOther) -> Curves:
+def _alike_curves(result: SelfOther) -> blocks.Curves:
     measures = (
         ("States minus their pass's mean", "mean cosine", "cosine_centered", "cosine_centered_shuffled", (-0.1, 1.05)),
         ("Geometry of the questions", "linear CKA", "cka", "cka_shuffled", (-0.05, 1.05)),
@@ -251,10 +236,10 @@ def _alike_curves(result: SelfOther) -> Curves:
         series = []
         for pair in result.pairs:
             values, controls = ([getattr(layer, name) for layer in pair.layers] for name in (value, control))
-            series.append(Series(_pair(pair), result.layers, values))
-            series.append(Series(f"{_pair(pair)}: control", result.layers, controls, "control"))
-        panels.append(Panel(title, series, label, bounds=bounds))
-    return Curves("likeness", _ALIKE_CAPTION, "layer", panels)
+            series.append(blocks.Series(_pair(pair), result.layers, values))
+            series.append(blocks.Series(f"{_pair(pair)}: control", result.layers, controls, "control"))
+        panels.append(blocks.Panel(title, series, label, bounds=bounds))
+    return blocks.Curves("likeness", _ALIKE_CAPTION, "layer", panels)
 
 
 def _pair(pair: PassPair) -> str:

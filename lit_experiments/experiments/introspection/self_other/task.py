@@ -9,7 +9,7 @@ on that pass itself.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 from typing import ClassVar
 
@@ -23,18 +23,21 @@ from lit_experiments.experiments.introspection.passes import (
     SELF,
     WHOLE_QUESTIONS,
     NothingToCompare,
+    answer_states,
     ids_of,
+    layer_names,
+    passes,
 )
 from lit_experiments.experiments.introspection.self_other.alikeness import alikeness
 from lit_experiments.experiments.introspection.self_other.page import self_other_page
 from lit_experiments.experiments.introspection.self_other.result import Carried, Parts, PassPair, SelfOther, Transfer
 from lit_experiments.experiments.introspection.self_other.transfer import Floats, Split, transfer
-from lit_experiments.experiments.introspection.summary import answer_states, passes
 from lit_experiments.probes.blocks import TEST
 from lit_experiments.probes.splits import group_split
 from lit_experiments.ranges import at_least, between, penalty_grid
 from lit_experiments.reports.blocks import Page
-from lit_experiments.statistics import LEVEL, Estimate, holm, spearman
+from lit_experiments.statistics import LEVEL, Estimate, spearman
+from lit_experiments.statistics.multiple import holm_corrected
 from lit_experiments.tasks.reads import Reads
 from lit_experiments.tasks.source import is_demonstration
 from lit_experiments.tasks.task import AnalyzeTask, Opened
@@ -77,7 +80,7 @@ class IntrospectionSelfOther(AnalyzeTask[SelfOther]):
 
     def result(self, data: Opened) -> SelfOther:
         """Compares the passes two by two, then carries probes of confidence over between self and other."""
-        rows, layers = passes(data.store), [str(name) for name in data.store.schema.coords["layer"]]
+        rows, layers = passes(data.store), layer_names(data.store)
         statements: list[str] = []
         pairs = self._pairs(data.store, rows, len(layers), statements)
         carried = None
@@ -150,10 +153,7 @@ class IntrospectionSelfOther(AnalyzeTask[SelfOther]):
 
 def _corrected(layers: list[list[Carried]]) -> list[list[Carried]]:
     """With p-values corrected over layers (Holm), for each pair of passes."""
-    pairs = [
-        [replace(scores, p_holm=float(p)) for scores, p in zip(pair, holm([s.p for s in pair]), strict=True)]
-        for pair in zip(*layers, strict=True)
-    ]
+    pairs = [holm_corrected(pair) for pair in zip(*layers, strict=True)]
     return [list(layer) for layer in zip(*pairs, strict=True)]
 
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from lit_experiments.experiments.introspection.ridge import Ridge, choose_ridge
 from lit_experiments.experiments.introspection.self_other.result import Carried
 from lit_experiments.probes.blocks import TEST
 from lit_experiments.statistics import Estimate, GroupBootstrap
+from lit_experiments.statistics.permutation import spearman_p
 from lit_experiments.statistics.scores import RankCorrelation, error_terms, r2_from_sums
 
 Floats = NDArray[np.float64]
@@ -51,7 +51,7 @@ def transfer(
         predicted = {kind: fits[kind].predict(states[evaluated][split.test]) for kind in states}
         for trained in states:
             r2, spearman = _scores(y, predicted[trained], center, split)
-            p = permutation_p(y, _varying(predicted[trained]), split.permutations, split.seed)
+            p = spearman_p(y, _varying(predicted[trained]), split.permutations, split.seed)
             gaps: tuple[Estimate | None, Estimate | None] = (None, None)
             if trained != evaluated:
                 gaps = _gaps(y, predicted[trained], predicted[evaluated], center, split)
@@ -94,12 +94,3 @@ def _gaps(y: Floats, transferred: Floats, within: Floats, center: float, split: 
 
 def _undefined(counts: Floats) -> float:
     return float("nan")
-
-
-def permutation_p(y: Floats, predicted: Floats, permutations: int, seed: int) -> float:
-    """(1 + permutations of the rows with a Spearman at least as high) / (1 + permutations); NaN without spread."""
-    if not (np.isfinite(predicted).all() and np.ptp(y) > 0 and np.ptp(predicted) > 0):
-        return float("nan")
-    a, b = (rankdata(v) - (len(y) + 1) / 2 for v in (y, predicted))
-    permuted = np.random.default_rng(seed).permuted(np.tile(a, (permutations, 1)), axis=1) @ b
-    return float((1 + (permuted >= a @ b - 1e-9 * abs(a @ b)).sum()) / (1 + permutations))

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
+Features = dict[str, str | int | float | bool | None]
 QUESTION_WORDS = ("what", "where", "when", "who", "how", "why", "which")
 _NEGATION = re.compile(r"\b(?:not|no|never|none|neither|nor|without|except|cannot)\b|n't\b", re.IGNORECASE)
 _AMBIGUITY = re.compile(
@@ -26,14 +26,14 @@ def question_type(text: str) -> str:
     return next((word for word in words if word in QUESTION_WORDS), "other")
 
 
-def surface(text: str, ids: Sequence[int], vocabulary: int, counts: Mapping[int, int] | None) -> dict[str, Any]:
+def surface(text: str, ids: Sequence[int], vocabulary: int, counts: Mapping[int, int] | None) -> Features:
     """Features of a question's own text.
 
     Rarity of a token is its id over the vocabulary's size (byte-pair vocabularies list frequent tokens first), from 0
     to 1; where counts of a corpus are given, also its surprisal -log((count + 1) / (total + vocabulary)), nats.
     """
     rarity = np.asarray(ids, np.float64) / vocabulary
-    features = {
+    features: Features = {
         "char_length": len(text),
         "token_length": len(ids),
         "question_type": question_type(text),

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import Counter
 
 from lit_experiments.experiments.introspection.pair_blocks import (
-    by_target,
+    PAIR,
     left_out,
+    named,
     pair_matrix,
+    score_name,
     states_of,
     target_panels,
 )
 from lit_experiments.experiments.introspection.passes import PASS_NAMES
-from lit_experiments.experiments.introspection.scoring import NAMES
 from lit_experiments.experiments.introspection.surface_control.result import (
     BEYOND,
     INTERNAL_ONLY,
@@ -21,24 +22,11 @@ from lit_experiments.experiments.introspection.surface_control.result import (
     SURFACE_ONLY,
     UNCLEAR,
     UNDECIDED,
-    Scores,
     SurfacePair,
     SurfaceResult,
 )
-from lit_experiments.reports.blocks import (
-    Cell,
-    Column,
-    Curves,
-    Heatmap,
-    Level,
-    Note,
-    Page,
-    Section,
-    Series,
-    Table,
-    Tone,
-    Verdict,
-)
+from lit_experiments.reports import blocks
+from lit_experiments.reports.blocks import Column
 from lit_experiments.reports.document import DEMONSTRATION
 
 _NAMED = 3  # features named per target
@@ -51,24 +39,29 @@ _SENTENCES = {
     UNCLEAR: "the intervals leave it open",
     UNDECIDED: "too few questions for intervals, so nothing can be said",
 }
-_TONES: dict[str, Tone] = {BEYOND: "for", INTERNAL_ONLY: "for", UNCLEAR: "open", UNDECIDED: "void"}
+_TONES: dict[str, blocks.Tone] = {BEYOND: "for", INTERNAL_ONLY: "for", UNCLEAR: "open", UNDECIDED: "void"}
 _NOT_VARYING = "No surface feature varies over these questions, so there is nothing to compare."
-_PAIR = (Column("target"), Column("states of"))
 _SCORES = (
-    *_PAIR,
-    Column("score"),
-    Column("surface", "estimate", 2, "ridge on surface features alone"),
-    Column("hidden", "estimate", 2, "ridge on hidden states alone"),
-    Column("layer", meaning="of the states alone, chosen in the training part"),
-    Column("both", "estimate", 2, "surface prediction with a ridge on the states for what it leaves"),
-    Column("its layer", meaning="chosen in the same way"),
+    *PAIR,
+    Column("score", of=score_name),
+    Column("surface", "estimate", 2, "ridge on surface features alone", "surface"),
+    Column("hidden", "estimate", 2, "ridge on hidden states alone", "chosen.hidden"),
+    Column("layer", meaning="of the states alone, chosen in the training part", of="chosen.hidden_layer"),
+    Column("both", "estimate", 2, "surface prediction with a ridge on the states for what it leaves", "chosen.both"),
+    Column("its layer", meaning="chosen in the same way", of="chosen.both_layer"),
 )
 _GAINS = (
-    Column("both - surface", "estimate", 2, "what the states add to the surface, paired"),
-    Column("both - hidden", "estimate", 2, "what the surface adds to the states, paired"),
-    Column("hidden - surface", "estimate", 2, "each alone, paired"),
+    Column("both - surface", "estimate", 2, "what the states add to the surface, paired", "both_less_surface"),
+    Column("both - hidden", "estimate", 2, "what the surface adds to the states, paired", "both_less_hidden"),
+    Column("hidden - surface", "estimate", 2, "each alone, paired", "hidden_less_surface"),
 )
-_LAYERS = (*_PAIR, Column("layer"), Column("hidden", "estimate"), Column("both", "estimate"), *_GAINS)
+_LAYERS = (
+    *PAIR,
+    Column("layer", of="layer"),
+    Column("hidden", "estimate", of="hidden"),
+    Column("both", "estimate", of="both"),
+    *_GAINS,
+)
 _METHODS = (
     "Held-out scores with {level:.0%} intervals over questions; differences on the same resamples. Surface: ridge on "
     "lengths, question type, negation, ambiguity and token rarity. Hidden: ridge on the states, at the layer chosen in "
@@ -87,10 +80,10 @@ _CURVES = (
 )
 
 
-def surface_page(result: SurfaceResult, demonstration: bool) -> Page:
+def surface_page(result: SurfaceResult, demonstration: bool) -> blocks.Page:
     """The page; demonstration: the data are the embedded model's."""
     counts = result.questions
-    return Page(
+    return blocks.Page(
         title="Introspection: internal against surface",
         question="Do hidden states tell more about the model's answer and confidence than what the question looks like "
         "already gives away?",
@@ -117,81 +110,65 @@ def _outcome(result: SurfaceResult) -> list[str]:
     return [f"The states tell more than the surface in {beyond}.", f"Verdicts: {', '.join(parts)}."]
 
 
-def _evidence(result: SurfaceResult) -> list[Section]:
-    given = {pair.verdict for pair in result.pairs}
-    words = [f"{word}: {sentence}." for word, sentence in _SENTENCES.items() if word in given]
+def _evidence(result: SurfaceResult) -> list[blocks.Section]:
+    used = {pair.verdict for pair in result.pairs}
+    words = [f"{word}: {sentence}." for word, sentence in _SENTENCES.items() if word in used]
     number = "The number is what the states add to the score of the surface (both - surface), with its interval."
     matrix = pair_matrix("verdicts", result.pairs, _verdict, "both - surface")
+    chosen = ((target, states, pair.chosen) for target, states, pair in named(result.pairs))
+    by_layer = ((p.target, PASS_NAMES[p.states], scores) for p in result.pairs for scores in p.by_layer)
     return [
-        Section("Verdicts", [matrix, Note(" ".join([number, *words]))]),
-        Section("At the chosen layer", [_scores(result), _gains(result)]),
-        Section("Over layers", [_curves(result), _layers(result)]),
-        Section(
-            "Which surface features carry the most", [_strongest(result), _shares(result), Note(_WEIGHTS), _all(result)]
+        blocks.Section("Verdicts", [matrix, blocks.Note(" ".join([number, *words]))]),
+        blocks.Section(
+            "At the chosen layer",
+            [
+                blocks.Table.of("scores", "Scores", _SCORES, named(result.pairs), most=40),
+                blocks.Table.of("gains", "Differences", (*PAIR, *_GAINS), chosen, most=40),
+            ],
+        ),
+        blocks.Section(
+            "Over layers", [_curves(result), blocks.Table.of("layers", "Every layer", _LAYERS, by_layer, folded=True)]
+        ),
+        blocks.Section(
+            "Which surface features carry the most",
+            [_strongest(result), _shares(result), blocks.Note(_WEIGHTS), _all(result)],
         ),
     ]
 
 
-def _verdict(pair: SurfacePair) -> Verdict:
-    return Verdict(pair.verdict, _TONES.get(pair.verdict, "against"), pair.chosen.both_less_surface)
+def _verdict(pair: SurfacePair) -> blocks.Verdict:
+    return blocks.Verdict(pair.verdict, _TONES.get(pair.verdict, "against"), pair.chosen.both_less_surface)
 
 
-def _scores(result: SurfaceResult) -> Table:
-    rows: list[list[Cell]] = []
-    for pair in by_target(result.pairs):
-        chosen = pair.chosen
-        row: list[Cell] = [pair.target, PASS_NAMES[pair.states], NAMES[pair.score], pair.surface]
-        rows.append([*row, chosen.hidden, chosen.hidden_layer, chosen.both, chosen.both_layer])
-    return Table("scores", "Scores", _SCORES, rows, most=40)
-
-
-def _gains(result: SurfaceResult) -> Table:
-    rows: list[list[Cell]] = [
-        [pair.target, PASS_NAMES[pair.states], *_differences(pair.chosen)] for pair in by_target(result.pairs)
-    ]
-    return Table("gains", "Differences", [*_PAIR, *_GAINS], rows, most=40)
-
-
-def _layers(result: SurfaceResult) -> Table:
-    rows: list[list[Cell]] = [
-        [pair.target, PASS_NAMES[pair.states], scores.layer, scores.hidden, scores.both, *_differences(scores)]
-        for pair in result.pairs
-        for scores in pair.by_layer
-    ]
-    return Table("layers", "Every layer", _LAYERS, rows, folded=True)
-
-
-def _differences(scores: Scores) -> list[Cell]:
-    """In the order of `_GAINS`."""
-    return [scores.both_less_surface, scores.both_less_hidden, scores.hidden_less_surface]
-
-
-def _curves(result: SurfaceResult) -> Curves:
-    def series(pairs: list[SurfacePair]) -> list[Series]:
+def _curves(result: SurfaceResult) -> blocks.Curves:
+    def series(pairs: list[SurfacePair]) -> list[blocks.Series]:
         hidden = [
-            Series(states_of(pair.states), result.layers, [scores.hidden for scores in pair.by_layer]) for pair in pairs
+            blocks.Series(states_of(pair.states), result.layers, [scores.hidden for scores in pair.by_layer])
+            for pair in pairs
         ]
         return hidden + [
-            Series(f"surface and {states_of(pair.states)}", result.layers, [s.both.value for s in pair.by_layer])
+            blocks.Series(f"surface and {states_of(pair.states)}", result.layers, [s.both.value for s in pair.by_layer])
             for pair in pairs
         ]
 
-    def levels(pairs: list[SurfacePair]) -> list[Level]:
-        return [Level("surface alone", pairs[0].surface), Level("chance", pairs[0].chance)]
+    panels = target_panels(
+        result.pairs,
+        series,
+        lambda pairs: [blocks.Level("surface alone", pairs[0].surface), blocks.Level("chance", pairs[0].chance)],
+    )
+    return blocks.Curves("curves", _CURVES, "layer", panels)
 
-    return Curves("curves", _CURVES, "layer", target_panels(result.pairs, series, levels))
 
-
-def _strongest(result: SurfaceResult) -> Table:
+def _strongest(result: SurfaceResult) -> blocks.Table:
     columns = [Column("target"), *(Column(f"{place + 1}.") for place in range(_NAMED))]
-    rows: list[list[Cell]] = []
+    rows: list[list[blocks.Cell]] = []
     for target, weights in result.weights.items():
-        named = [f"{name} {weight:+.3g}" for name, weight in list(weights.items())[:_NAMED]]
-        rows.append([target, *named, *[None] * (_NAMED - len(named))])
-    return Table("strongest", "", columns, rows)
+        largest = [f"{name} {weight:+.3g}" for name, weight in list(weights.items())[:_NAMED]]
+        rows.append([target, *largest, *[None] * (_NAMED - len(largest))])
+    return blocks.Table("strongest", "", columns, rows)
 
 
-def _shares(result: SurfaceResult) -> Heatmap:
+def _shares(result: SurfaceResult) -> blocks.Heatmap:
     features = sorted({name for weights in result.weights.values() for name in weights})
     largest = {target: max(map(abs, weights.values())) for target, weights in result.weights.items()}
     shares = [
@@ -203,10 +180,12 @@ def _shares(result: SurfaceResult) -> Heatmap:
     ]
     caption = "Size of each surface feature's standardised weight, as a share of the target's largest."
     share = "share of the largest"
-    return Heatmap("features", caption, "target", "feature", share, list(result.weights), features, {"": shares})
+    return blocks.Heatmap("features", caption, "target", "feature", share, list(result.weights), features, {"": shares})
 
 
-def _all(result: SurfaceResult) -> Table:
+def _all(result: SurfaceResult) -> blocks.Table:
     columns = [Column("target"), Column("feature"), Column("weight", "number", None)]
-    rows: list[list[Cell]] = [[target, *item] for target, weights in result.weights.items() for item in weights.items()]
-    return Table("weights", "All weights", columns, rows, folded=True)
+    rows: list[list[blocks.Cell]] = [
+        [target, *item] for target, weights in result.weights.items() for item in weights.items()
+    ]
+    return blocks.Table("weights", "All weights", columns, rows, folded=True)

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.stats import permutation_test
 
 from lit_experiments.experiments.introspection.patching.passes import MEASURES
 from lit_experiments.experiments.introspection.patching.result import Checks, Interventions, PassEffects
@@ -17,8 +16,6 @@ from lit_experiments.experiments.introspection.patching.statistics import (
     Settings,
     pass_statistics,
     patching,
-    rank_p,
-    sign_flip_p,
     steering,
 )
 from lit_experiments.experiments.introspection.patching.words import outcome
@@ -64,19 +61,6 @@ def test_the_slope_is_that_of_least_squares_through_no_change() -> None:
     assert found.p == (1 + (np.abs(slopes) >= abs(wanted)).sum()) / (1 + R)
     assert found.random.low == pytest.approx(np.quantile(slopes, 0.025))
     assert [change.value for change in found.changes] == pytest.approx(changes.mean(1))
-
-
-def test_rank_p_is_two_sided_and_never_0() -> None:
-    assert rank_p(-5.0, [1.0, -2.0, 6.0]) == 2 / 4
-    assert rank_p(7.0, [1.0, -2.0, 6.0]) == 1 / 4
-    assert np.isnan(rank_p(float("nan"), [1.0]))
-
-
-def test_sign_flips_agree_with_scipy_s_exact_test() -> None:
-    differences = np.random.default_rng(1).normal(0.4, 1, 9)
-    exact = permutation_test((differences,), np.mean, permutation_type="samples", n_resamples=np.inf).pvalue
-    assert sign_flip_p(differences, 40_000, seed=0) == pytest.approx(exact, abs=0.01)
-    assert sign_flip_p(np.zeros(5), 100, seed=0) == 1
 
 
 def test_the_share_of_a_gap_is_a_ratio_of_sums_and_none_without_a_gap() -> None:

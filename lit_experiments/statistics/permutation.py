@@ -1,0 +1,46 @@
+"""p-values from permutations: of a value among those that the same statistic takes where the null hypothesis holds."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import rankdata
+
+Floats = NDArray[np.float64]
+_ROUNDING = 1e-9  # of the value: equal sums in another order differ by less, and count as equal
+
+
+def permutation_p(value: ArrayLike, null: ArrayLike, two_sided: bool = False) -> Floats:
+    """[*batch] (1 + permutations with at least the value) / (1 + permutations) (Phipson and Smyth 2010).
+
+    value: [*batch]; null: [permutation, *batch], of which NaN count as not done. two_sided: sizes are compared. NaN
+    where the value is NaN or there are no permutations.
+    """
+    observed, values = np.asarray(value, np.float64), np.asarray(null, np.float64)
+    if two_sided:
+        observed, values = np.abs(observed), np.abs(values)
+    count = np.isfinite(values).sum(0)
+    reached = (values >= observed - _ROUNDING * np.abs(observed)).sum(0)
+    return np.where(np.isnan(observed) | (count == 0), np.nan, (1 + reached) / (1 + count))
+
+
+def permuted(values: ArrayLike, permutations: int, rng: np.random.Generator) -> Floats:
+    """[permutation, row] the values [row], each time in another order."""
+    return rng.permuted(np.tile(np.asarray(values, np.float64), (permutations, 1)), axis=1)
+
+
+def spearman_p(a: ArrayLike, b: ArrayLike, permutations: int, seed: int) -> float:
+    """One-sided p of a positive rank correlation, by permuting the rows of a [row] against b [row]; NaN without spread
+    or for values that are not finite."""
+    x, y = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    if not (np.isfinite(x).all() and np.isfinite(y).all() and np.ptp(x) > 0 and np.ptp(y) > 0):
+        return float("nan")
+    ranks, others = (rankdata(v) - (len(x) + 1) / 2 for v in (x, y))
+    return float(permutation_p(ranks @ others, permuted(ranks, permutations, np.random.default_rng(seed)) @ others))
+
+
+def sign_flip_p(differences: ArrayLike, flips: int, seed: int) -> float:
+    """Two-sided p that the mean of the differences [row] is 0, were their signs exchangeable: by random sign flips."""
+    values = np.asarray(differences, np.float64)
+    signs = np.random.default_rng(seed).choice([-1.0, 1.0], (flips, len(values)))
+    return float(permutation_p(values.sum(), signs @ values, two_sided=True))
