@@ -43,7 +43,7 @@ class RowReader:
             return self.data.block(index)
         nothing = np.zeros(0, np.int64)
         x, y = np.zeros((0, *self.origin.shape), np.float32), np.zeros((0, 1, len(self.data.targets)))
-        return Block(index, x, y, nothing, nothing, nothing)
+        return Block(index, x, y, nothing, nothing, nothing, np.zeros(0))
 
     def rows(self, block: Block) -> Rows:
         """Labelled training rows of a block. Raises ProbeError for labels that are no class code."""

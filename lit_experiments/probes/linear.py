@@ -52,20 +52,31 @@ class LinearProbe:
             raise ProbeError(f"The probe names {len(self.layers)} layers for {len(self.targets)} targets.")
 
     @classmethod
-    def of(cls, solution: Solution, data: BlockDataModule) -> LinearProbe:
-        """The chosen layer and penalty of every real target (not of the shuffled controls)."""
+    def of(
+        cls,
+        solution: Solution,
+        data: BlockDataModule,
+        layer: str | None = None,
+        notes: dict[str, Any] | None = None,
+    ) -> LinearProbe:
+        """The chosen layer, or `layer`, and penalty of every real target (not of the shuffled controls)."""
+        if layer is not None and layer not in data.layers:
+            raise ProbeError(f"There is no layer {layer!r}; there are {', '.join(data.layers)}.")
         n = len(data.real_targets)
-        layer = solution.layer_index[:n].numpy()
-        penalty = solution.penalties[solution.penalty_index[layer, np.arange(n)]].numpy()
+        chosen = solution.layer_index[:n].numpy()
+        if layer is not None:
+            chosen = np.full(n, data.layers.index(layer))
+        penalty = solution.penalties[solution.penalty_index[chosen, np.arange(n)]].numpy()
         coef, mean, scale = (
-            solution.coef.numpy()[layer, np.arange(n)],
-            solution.mean.numpy()[layer],
+            solution.coef.numpy()[chosen, np.arange(n)],
+            solution.mean.numpy()[chosen],
             solution.scale.numpy(),
         )
-        names = tuple(data.layers[int(at)] for at in layer)
-        y_mean = solution.y_mean.numpy()[:n]
-        arrays = (coef, mean, scale[layer], y_mean, penalty)
-        return cls(tuple(data.real_targets), names, *arrays, dict(data.fingerprint), int(solution.rows))
+        names = tuple(data.layers[int(at)] for at in chosen)
+        y_mean = solution.y_mean.numpy()[:n] + solution.offset.numpy()[chosen, np.arange(n)]
+        arrays = (coef, mean, scale[chosen], y_mean, penalty)
+        rows, fingerprint = int(solution.rows), dict(data.fingerprint)
+        return cls(tuple(data.real_targets), names, *arrays, fingerprint, rows, dict(notes or {}))
 
     def only(self, target: str) -> LinearProbe:
         """The part for one target."""

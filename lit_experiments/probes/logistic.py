@@ -14,8 +14,6 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from lightning.pytorch import LightningModule
-from torch import nn
 
 from lit_experiments.probes.blocks import TEST, Block
 from lit_experiments.probes.class_problems import Coordinates, add_block
@@ -25,13 +23,11 @@ from lit_experiments.probes.class_solution import ClassSolution
 from lit_experiments.probes.class_sums import ClassSums, Standard, eigenbasis
 from lit_experiments.probes.data import BlockDataModule
 from lit_experiments.probes.errors import ProbeError
-from lit_experiments.probes.ridge import differences
+from lit_experiments.probes.pass_module import PassModule
 from lit_experiments.probes.solve import check_penalties
 
-_KEY = "logistic_pass"
 
-
-class LogisticProbe(LightningModule):
+class LogisticProbe(PassModule):
     """Penalised multinomial logistic regression for all layers and penalties of a `BlockDataModule` at once.
 
     The data has one real target, whose values are class codes (NaN: no label, left out).
@@ -47,6 +43,7 @@ class LogisticProbe(LightningModule):
     fits go on, and the mean of their losses over the training rows.
     """
 
+    key = "logistic_pass"
     log_name = "logistic"
 
     def __init__(
@@ -69,12 +66,8 @@ class LogisticProbe(LightningModule):
             )
         self.tolerance, self.max_iterations, self.history = tolerance, max_iterations, history
         self.memory_bytes, self.held_out = memory_bytes, held_out
-        self.automatic_optimization = False
-        # Fits nothing: Lightning counts steps by optimizer steps, and DDP insists on a parameter.
-        self.steps = nn.Parameter(torch.zeros(()))
         self._passes = 0
         self._search: Search | None = None
-        self._restored: dict[str, Any] | None = None
         self._solution: ClassSolution | None = None
 
     @property
@@ -88,19 +81,22 @@ class LogisticProbe(LightningModule):
             )
         return self._solution
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD([self.steps], lr=0.0)
+    def begin(self, data: BlockDataModule, device: torch.device) -> None:
+        """Forget everything."""
+        self._solution, self._search, self._passes = None, None, 0
+        self._settings(data)
+
+    def take_up(self, state: dict[str, Any], data: BlockDataModule, device: torch.device) -> None:
+        """Go on after the last whole pass."""
+        self._search, self._passes = Search.restored(state["search"], self._settings(data), device), state["passes"]
+        self._finish()
 
     def on_fit_start(self) -> None:
-        """Begin, or take up the checkpoint."""
-        data = self._data()
+        """Begin or take up, and see which rows can stay in memory."""
+        super().on_fit_start()
+        data = self.data_module()
         dtype = torch.float64 if self.trainer.precision == "64-true" else torch.float32
-        # Apple's MPS has no float64.
         device = torch.device("cpu") if self.device.type == "mps" else self.device
-        self._solution, self._search, self._passes = None, None, 0
-        settings = self._settings(data)
-        if self._restored is not None:
-            self._take_up(self._restored, data, settings, device)
         origin = find_origin(data, device, dtype) if self._search is None else self._search.coordinates.origin
         size = int((data.fold != TEST).sum()) * len(data.layers) * data.hidden * torch.finfo(dtype).bits // 8
         keep = size <= self.memory_bytes * self.trainer.world_size
@@ -109,30 +105,27 @@ class LogisticProbe(LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Empty sums, and the weights at which this pass evaluates."""
-        data, origin = self._data(), self._reader.origin
-        self._seen = torch.zeros(len(data.plan), dtype=torch.int64, device=origin.device)
+        data, origin = self.data_module(), self._reader.origin
+        self.seen = torch.zeros(len(data.plan), dtype=torch.int64, device=origin.device)
         self._sums = ClassSums.zeros(max(data.folds, 1), origin, len(data.targets), len(self.classes))
         if self._search is not None and self._search.running is not None:
             self._asked, self._totals = self._search.ask(), self._search.empty()
 
-    def training_step(self, block: Block, batch_idx: int) -> None:
-        if block.index >= 0 and self._solution is None:
-            rows = self._reader.rows(block)
-            with torch.autocast(self._reader.origin.device.type, enabled=False), torch.no_grad():
-                if self._search is None:
-                    self._sums.add(rows.x, rows.y, rows.fold, rows.sampled)
-                else:
-                    add_block(self._totals, *self._asked, rows.x, rows.y, rows.fold)
-            self._seen[block.index] = 1
-        optimizer = self.optimizers()
-        assert not isinstance(optimizer, list)
-        self.steps.grad = torch.zeros_like(self.steps)  # a gradient scaler refuses parameters without one
-        optimizer.step()
+    def add(self, block: Block) -> None:
+        """Its rows' sums, or values and gradients."""
+        if self._solution is not None:
+            return
+        rows = self._reader.rows(block)
+        if self._search is None:
+            self._sums.add(rows.x, rows.y, rows.fold, rows.sampled)
+        else:
+            add_block(self._totals, *self._asked, rows.x, rows.y, rows.fold)
 
     def on_train_epoch_end(self) -> None:
         """Merge the ranks and take the step; a pass cut short is dropped and ends the run."""
         self._all_reduce()
-        if not bool(self._seen.all()):
+        assert self.seen is not None
+        if not bool(self.seen.all()):
             self.trainer.should_stop = True
             return
         self._passes += 1
@@ -140,38 +133,15 @@ class LogisticProbe(LightningModule):
             self._search = self._standardised(self._sums)
         else:
             self._search.tell(self._asked, self._totals)
-            loss = self._totals.loss.mean() / (self._data().fold != TEST).sum()
+            loss = self._totals.loss.mean() / (self.data_module().fold != TEST).sum()
             self.log(f"{self.log_name}/loss", loss, batch_size=1, sync_dist=True)
         going_on = float(self._search.going_on())
         self.log(f"{self.log_name}/fits_going_on", going_on, batch_size=1, sync_dist=True)
         self._finish()
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Put in the state at the end of the last whole pass, which is the same on every rank."""
-        if self._search is not None:
-            state = {"search": self._search.state_dict(), "passes": self._passes}
-            checkpoint[_KEY] = state | {"identity": self._identity(self._data())}
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the state until the data is there, and make Lightning begin a pass: ranks and blocks may differ."""
-        if _KEY not in checkpoint:
-            raise ProbeError("The checkpoint holds no logistic fits. Give a checkpoint that this command wrote.")
-        self._restored = checkpoint[_KEY]
-        checkpoint.pop("loops", None)
-
-    def _take_up(
-        self, restored: dict[str, Any], data: BlockDataModule, settings: Settings, device: torch.device
-    ) -> None:
-        differing = differences(restored["identity"], self._identity(data))
-        if differing:
-            raise ProbeError(
-                "The checkpoint belongs to other fits, of other data or settings:\n  "
-                + "\n  ".join(differing)
-                + "\nGive the same store, selection and settings, or start afresh without --ckpt_path."
-            )
-        self._search, self._passes = Search.restored(restored["search"], settings, device), restored["passes"]
-        self._restored = None
-        self._finish()
+    def state_to_save(self) -> dict[str, Any] | None:
+        """The state at the end of the last whole pass, which is the same on every rank."""
+        return None if self._search is None else {"search": self._search.state_dict(), "passes": self._passes}
 
     def _finish(self) -> None:
         if self._search is not None and self._search.running is None:
@@ -187,9 +157,9 @@ class LogisticProbe(LightningModule):
                 "out of the classes, or collect more groups."
             )
         basis = [eigenbasis(sums, layer) for layer in range(len(sums.origin))]
-        return Search(Coordinates(Standard.of(sums), sums.origin, basis), self._settings(self._data()))
+        return Search(Coordinates(Standard.of(sums), sums.origin, basis), self._settings(self.data_module()))
 
-    def _identity(self, data: BlockDataModule) -> dict[str, Any]:
+    def identity(self, data: BlockDataModule) -> dict[str, Any]:
         """What must be the same to go on. Not the plan of blocks: a pass is taken up at its beginning."""
         about = {key: value for key, value in data.pass_identity().items() if key not in ("plan", "blocks")}
         about |= {"folds": hashlib.sha256(data.fold.tobytes()).hexdigest(), "precision": str(self.trainer.precision)}
@@ -215,12 +185,13 @@ class LogisticProbe(LightningModule):
 
     def _all_reduce(self) -> None:
         if self.trainer.world_size > 1:
-            for tensor in (*(self._sums if self._search is None else self._totals).tensors(), self._seen):
+            for tensor in (*(self._sums if self._search is None else self._totals).tensors(), self.seen):
                 dist.all_reduce(tensor)
 
-    def _data(self) -> BlockDataModule:
-        data = getattr(self.trainer, "datamodule", None)
-        if not isinstance(data, BlockDataModule) or len(data.real_targets) != 1:
+    def data_module(self) -> BlockDataModule:
+        """Data with one real target."""
+        data = super().data_module()
+        if len(data.real_targets) != 1:
             raise ProbeError("LogisticProbe trains on a BlockDataModule with one target, the class codes.")
         return data
 

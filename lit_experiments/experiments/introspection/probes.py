@@ -41,7 +41,8 @@ from lit_experiments.experiments.introspection.prompts import PASSES, pass_name
 from lit_experiments.experiments.introspection.twin import forget_states, twin_states
 from lit_experiments.launch import is_rank_zero
 from lit_experiments.plain import write_json
-from lit_experiments.probes.data import ArrayDataModule, BlockDataModule
+from lit_experiments.probes.array_data import ArrayDataModule
+from lit_experiments.probes.data import BlockDataModule
 from lit_experiments.probes.examples import last_entries
 from lit_experiments.probes.logistic import LogisticProbe
 from lit_experiments.probes.ridge import RidgeProbe

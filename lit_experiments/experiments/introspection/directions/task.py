@@ -51,8 +51,8 @@ from lit_experiments.experiments.introspection.passes import (
     central_range,
     ids_of,
 )
-from lit_experiments.experiments.introspection.ridge import choose_ridge
 from lit_experiments.experiments.introspection.summary import answer_states, passes
+from lit_experiments.probes.row_ridge import choose_ridge
 from lit_experiments.ranges import at_least, between, penalty_grid
 from lit_experiments.reports.blocks import Page
 from lit_experiments.statistics import LEVEL, GroupBootstrap, holm
