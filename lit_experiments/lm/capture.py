@@ -29,9 +29,9 @@ class Captured:
 
     values: float16 [site, position, hidden], the rows of all sequences one after another, no padding; exponents: int8
     [site, position], value = float16 * 2**exponent; lengths: int64 [sequence], rows of each sequence; finite: bool
-    [site, token that was read]. If they were asked for: next_logits: float32 [sequence, vocabulary], what the last token of each
-    sequence predicts; log_probs: for each sequence as from `token_log_probs`. From a GPU the copy runs in the
-    background: reading `values` or `exponents` waits for it.
+    [site, token that was read]. If they were asked for: next_logits: float32 [sequence, vocabulary], what the last
+    token of each sequence predicts; log_probs: for each sequence as from `token_log_probs`. From a GPU the copy runs in
+    the background: reading `values` or `exponents` waits for it.
     """
 
     def __init__(
@@ -111,7 +111,10 @@ def capture(
 
 @torch.inference_mode()
 def capture_together(
-    lm: LanguageModel, sequences: Sequence[Sequence[int]], sites: Sequence[str], readings: Mapping[str, Positions | Pool]
+    lm: LanguageModel,
+    sequences: Sequence[Sequence[int]],
+    sites: Sequence[str],
+    readings: Mapping[str, Positions | Pool],
 ) -> dict[str, Captured]:
     """Several readings of one forward pass, by name: states at positions, as `capture` takes them, or pooled over
     tokens; the latter have one entry per sequence, [site, sequence, hidden], computed on the device in float32.

@@ -1,4 +1,5 @@
-"""A text as a user's turn, or a whole conversation, in a tokenizer's chat template: options, a system turn, and a time that stands still.
+"""A text as a user's turn, or a conversation, in a tokenizer's chat template: options, a system turn, a time that
+stands still.
 
 Owns what may be given to a template and how its refusals are told. A template that asks for the time gets that of the
 run's first start (`Clock`), so that prompts are the same whenever they are made. Knows no ids.

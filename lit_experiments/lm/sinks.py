@@ -1,7 +1,7 @@
 """What a site's hook does with a state while the forward pass goes on: pick tokens, or pool them, and cast.
 
-Owns `TokenSink`, which holds the wanted tokens' states, and `PoolSink`, which holds one mean or maximum per sequence: of
-what is pooled, no token's state leaves the device. Both fill one preallocated buffer, float16 with exponents
+Owns `TokenSink`, which holds the wanted tokens' states, and `PoolSink`, which holds one mean or maximum per sequence:
+of what is pooled, no token's state leaves the device. Both fill one preallocated buffer, float16 with exponents
 (`float16.py`). Knows no hooks and no padding; it is told which rows of a padded batch are wanted.
 """
 
