@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from string import Formatter
@@ -228,10 +229,8 @@ def _written(record: Mapping[str, Any], name: str) -> str:
 def _turns(value: Any, name: str) -> Turns:
     """Raises BadValueError for what is no conversation."""
     if isinstance(value, str) and value.lstrip().startswith("[{"):
-        try:
+        with suppress(ValueError):  # a text that begins with brackets is a text
             value = json.loads(value)
-        except ValueError:
-            pass  # a text that begins with brackets is a text
     if isinstance(value, str):
         value = [{"role": "user", "content": value}]
     if not isinstance(value, list) or not value:

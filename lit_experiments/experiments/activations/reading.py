@@ -115,15 +115,18 @@ class Texts:
         self._check_turns(text)
         try:
             shown = self._tokens.conversation(text.turns, self._options.chat) if text.turns else text.text
-            if not self._tokens.tokenizer.is_fast:
-                ids, offsets = self._tokens.encode(shown), []
-            else:
-                ids, offsets = self._tokens.encode_with_spans(shown)
+            ids, offsets = self._ids_of(shown)
         except ModelError as error:
             raise BadValueError(_one_line(error)) from error
         if len(ids) == prefix_length(ids, self._tokens.prefix or ()):
             raise BadValueError("the text has no token of its own")
         return shown, ids, offsets
+
+    def _ids_of(self, shown: str) -> tuple[list[int], list[tuple[int, int]]]:
+        """A text's ids, and their characters where the tokenizer knows them or spans need them."""
+        if self._tokens.tokenizer.is_fast or self._options.span_column is not None:
+            return self._tokens.encode_with_spans(shown)
+        return self._tokens.encode(shown), []
 
     def _check_turns(self, text: RecordText) -> None:
         roles = [turn["role"] for turn in text.turns]
@@ -206,9 +209,7 @@ class Texts:
             lines.append(f"{distinct:,} distinct texts among {len(self._texts):,}")
         column = self._options.id_column
         if column is not None and not self.identified:
-            lines.append(
-                f'ids in "{column}" occur more than once: samples are numbered, and it is a column like others'
-            )
+            lines.append(f'ids in "{column}" occur more than once: samples are numbered, and it is one of the columns')
         return lines
 
 

@@ -81,6 +81,8 @@ def span_tokens(spans: Sequence[TextSpan], offsets: Sequence[tuple[int, int]], s
 
 
 def _span(entry: Any, place: str, length: int) -> TextSpan:
+    start: Any
+    end: Any
     if isinstance(entry, dict):
         start, end, label = entry.get("start"), entry.get("end"), entry.get("label")
     elif isinstance(entry, list) and len(entry) in (2, 3):

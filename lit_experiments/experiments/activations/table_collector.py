@@ -39,8 +39,8 @@ class TableCollector(Collector, ABC):
         """Opens the table.
 
         Args:
-            texts: JSONL, JSON, CSV, TSV, Parquet, Arrow or text file (.gz and .zst too), folder of them, dataset folder,
-                Hub id (NAME[@CONFIG][:SPLIT]), or "embedded".
+            texts: JSONL, JSON, CSV, TSV, Parquet, Arrow or text file (.gz and .zst too), folder of them, dataset
+                folder, Hub id (NAME[@CONFIG][:SPLIT]), or "embedded".
             id_column: Column whose values name the samples, when no two records have the same; null numbers them.
             malformed: At a malformed record: stop, or skip (and count).
             quoting: Of CSV and TSV files: standard (quotes enclose fields), none (quotes belong to the text), or auto.
@@ -92,7 +92,7 @@ class TextsCollector(TableCollector, ABC):
             pair_columns: Two columns with the two texts of a contrast pair: two rows of one group, labelled by column.
         """
         super().__init__(spec, **table)
-        pairs = None if pair_columns is None else tuple(pair_columns)
+        pairs: tuple[str | bool, ...] | None = None if pair_columns is None else tuple(pair_columns)
         self.options = TextOptions(text_column, template, messages_column, pairs)
         self.chat, self.span_column, self.too_long = Chat(dict(chat_options), system_prompt), span_column, too_long
         self._check_options(chat_options, system_prompt)
@@ -111,7 +111,7 @@ class TextsCollector(TableCollector, ABC):
         options = ReadingOptions(chat, ids, self.span_column, to_write > 0, room, self.too_long)
         pairs, fixed = self.options.pair_columns is not None, self.stream.columns
         if fixed is not None:  # before a long table is read
-            declared(self._declared, {name: "string" for name in fixed}, {name: name for name in fixed}, pairs)
+            declared(self._declared, dict.fromkeys(fixed, "string"), {name: name for name in fixed}, pairs)
         self.texts = Texts(self.stream, self.form, self.info, options)
         self.layout, notes = row_layout(self.texts, pairs, self.span_column, to_write > 0)
         self.declarations = declared(self._declared, self.layout.types, self.layout.stored.names, pairs)
@@ -126,12 +126,11 @@ class TextsCollector(TableCollector, ABC):
         return self._notes
 
     def settings(self) -> dict[str, Any]:
-        parts = {"text_column": self.options.text_column, "template": self.options.template}
-        parts |= {"messages_column": self.options.messages_column, "pair_columns": self.form.consumed or None}
+        form = {"template": self.options.template, "columns": list(self.form.consumed)}
         conversation = {"chat_options": dict(self.chat.options), "system_prompt": self.chat.system}
         return {
             "texts": self.texts.digest,
-            "text": {**parts, "pair_columns": list(self.form.consumed) if self.options.pair_columns else None},
+            "text": {"form": type(self.form).__name__, **form},
             "conversation": conversation if self.options.messages_column is not None else None,
             "span_column": self.span_column,
             "ids": self.id_column if self.texts.identified else None,
