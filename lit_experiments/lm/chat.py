@@ -108,7 +108,7 @@ def _filled(tokenizer: Any, turns: Sequence[Mapping[str, Any]], chat: Chat, cloc
         raise model_error(
             "The chat template refuses this prompt.",
             found=f"{type(error).__name__}: {first_line(error)}",
-            next_step="look at --chat_options, or --chat_template false",
+            next_step="look at --chat_options, or give the model texts without its template",
         ) from error
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -92,7 +93,9 @@ def stored_names(columns: Sequence[str], taken: Collection[str]) -> StoredNames:
 
 
 def _usable(name: str) -> str:
-    usable = re.sub(r"[^A-Za-z0-9_-]", "_", name)
+    bare = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode() or name
+    usable = re.sub(r"[^A-Za-z0-9_-]+", "_", bare)
+    usable = usable if usable == name else usable.strip("_")
     return usable if re.match(r"[A-Za-z]", usable) else f"column_{usable}".rstrip("_")
 
 

@@ -11,38 +11,30 @@ import json
 from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.activations.columns import UserColumns
 from lit_experiments.experiments.activations.spans import SpanTokens, parse_spans, span_tokens
-from lit_experiments.experiments.activations.text_table import TextRow, TextTable, prefix_length
-from lit_experiments.lm.chat import Chat
-from lit_experiments.lm.errors import ModelError, first_line
+from lit_experiments.experiments.activations.text_encoder import EncodedText, TextEncoder
+from lit_experiments.experiments.activations.text_table import TextRow, TextTable
 from lit_experiments.lm.info import ModelInfo
-from lit_experiments.lm.tokens import Tokens
 from lit_experiments.sources.files import TEXT
 from lit_experiments.sources.records import RecordStream
-from lit_experiments.sources.texts import PairText, RecordText, TextForm, TurnsText
-from lit_experiments.sources.values import BadValueError, is_blank, number_or_text
+from lit_experiments.sources.texts import PairText, RecordText, TextForm
+from lit_experiments.sources.values import BadValueError, is_blank, number_or_text, string_of
 
-TooLong = Literal["error", "skip"]
 _NAMED = 5  # texts that are too long, in a message
 
 
 @dataclass(frozen=True)
 class ReadingOptions:
-    """chat: how conversations are filled in; id_column, span_column: of the user's table; answers: whether the model
-    writes after each text; room: tokens that a text may have, None for any number; too_long: see `Texts`."""
+    """id_column, span_column: of the user's table, None for none."""
 
-    chat: Chat
     id_column: str | None
     span_column: str | None
-    answers: bool
-    room: int | None
-    too_long: TooLong
 
 
 class Texts:
@@ -57,14 +49,16 @@ class Texts:
         notes: what is worth knowing of the source as a whole.
     """
 
-    def __init__(self, stream: RecordStream, form: TextForm, info: ModelInfo, options: ReadingOptions) -> None:
+    def __init__(
+        self, stream: RecordStream, form: TextForm, encoder: TextEncoder, info: ModelInfo, options: ReadingOptions
+    ) -> None:
         """Reads everything.
 
         Raises:
             SourceError: a record that cannot be used, if such records stop the reading; no usable record.
             UserError: texts that are too long for the model's window, unless they are to be skipped.
         """
-        self._stream, self._form, self._tokens, self._options = stream, form, info.tokens, options
+        self._stream, self._form, self._encoder, self._options = stream, form, encoder, options
         self.columns = UserColumns(spelled=stream.kind == "csv")
         self.numeric_labels = True
         self._blank_lines, self._records = 0, 0
@@ -73,7 +67,7 @@ class Texts:
         self._digest = hashlib.sha256()
         self.table = TextTable(self._rows(), info.tokens.prefix or ())
         stream.require_some(len(self.table), f"usable text{self._left_out()}")
-        if self._long and options.too_long == "error":
+        if self._long and encoder.too_long == "error":
             raise self._too_long(info)
         self.digest = self._digest.hexdigest()
         self.identified = options.id_column is not None and _distinct(self._identities) == len(self._identities)
@@ -87,7 +81,7 @@ class Texts:
             number, self._records = self._records, self._records + 1
             where = f"{self._stream.unit} {place}"
             try:
-                rows = list(self._rows_of(number, record))
+                rows = self._rows_of(number, record)
             except BadValueError as error:
                 self._stream.reject(str(error), f"correct it, or name other columns with {self._form.option}")
                 continue
@@ -97,60 +91,42 @@ class Texts:
                 self._note(row)
                 yield row
 
-    def _rows_of(self, number: int, record: Mapping[str, Any]) -> Iterator[TextRow]:
+    def _rows_of(self, number: int, record: Mapping[str, Any]) -> list[TextRow]:
         """The texts of one record. Raises BadValueError for a record that cannot be used."""
         identity = self._identity(record)
-        others = {name: value for name, value in record.items() if name not in self._form.consumed}
         texts = self._form.texts(record)
-        read = [(text, *self._encoded(text)) for text in texts]
-        spans = [self._spans(text, record, offsets) for text, (_, _, _, offsets) in zip(texts, read, strict=True)]
-        values = self.columns.observe(others)
-        for (text, shown, ids, offsets), tokens in zip(read, spans, strict=True):
-            starts, ends = [start for start, _ in offsets], [end for _, end in offsets]
-            parts = (tokens.positions, tokens.owners, tokens.labels)
-            yield TextRow(number, identity, text.label, shown, ids, starts, ends, *parts, values)
+        encoded = [self._encoder.encoded(text) for text in texts]
+        spans = [self._spans(text, record, shown) for text, shown in zip(texts, encoded, strict=True)]
+        values = self.columns.observe({n: value for n, value in record.items() if n not in self._form.consumed})
+        return [
+            TextRow(
+                record=number,
+                identity=identity,
+                label=text.label,
+                text=shown.text,
+                ids=shown.ids,
+                starts=[start for start, _ in shown.offsets],
+                ends=[end for _, end in shown.offsets],
+                span_positions=tokens.positions,
+                span_owners=tokens.owners,
+                span_labels=tokens.labels,
+                values=values,
+            )
+            for text, shown, tokens in zip(texts, encoded, spans, strict=True)
+        ]
 
-    def _encoded(self, text: RecordText) -> tuple[str, list[int], list[tuple[int, int]]]:
-        """What the model reads, its ids, and their characters. Raises BadValueError for what it cannot read."""
-        self._check_turns(text)
-        try:
-            shown = self._tokens.conversation(text.turns, self._options.chat) if text.turns else text.text
-            ids, offsets = self._ids_of(shown)
-        except ModelError as error:
-            raise BadValueError(_one_line(error)) from error
-        if len(ids) == prefix_length(ids, self._tokens.prefix or ()):
-            raise BadValueError("the text has no token of its own")
-        return shown, ids, offsets
-
-    def _ids_of(self, shown: str) -> tuple[list[int], list[tuple[int, int]]]:
-        """A text's ids, and their characters where the tokenizer knows them or spans need them."""
-        if self._tokens.tokenizer.is_fast or self._options.span_column is not None:
-            return self._tokens.encode_with_spans(shown)
-        return self._tokens.encode(shown), []
-
-    def _check_turns(self, text: RecordText) -> None:
-        roles = [turn["role"] for turn in text.turns]
-        if self._options.answers and roles[-1:] == ["assistant"]:
-            raise BadValueError("the conversation ends in the assistant's own turn, and is to be answered")
-        if self._options.chat.system is not None and "system" in roles:
-            raise BadValueError("the conversation has a system turn of its own beside --system_prompt")
-
-    def _spans(self, text: RecordText, record: Mapping[str, Any], offsets: list[tuple[int, int]]) -> SpanTokens:
+    def _spans(self, text: RecordText, record: Mapping[str, Any], shown: EncodedText) -> SpanTokens:
         column = self._options.span_column
         if column is None:
             return SpanTokens([], [], [])
         if column not in record:
             raise BadValueError(f'no spans: there is no "{column}"')
-        source = record[self._span_text] if self._span_text else text.text
+        part = getattr(self._form, "column", None)  # of a template, the column whose characters count
+        source = text.text if part is None else string_of(record[part], part)
         spans = parse_spans(record[column], column, len(source))
-        tokens = span_tokens(spans, offsets, text.start, column)
+        tokens = span_tokens(spans, shown.offsets, text.start - shown.removed, column)
         self.numeric_labels &= all(isinstance(span.label, float | None) for span in spans)
         return tokens
-
-    @property
-    def _span_text(self) -> str | None:
-        """The column whose characters spans count, where that is not the whole text."""
-        return getattr(self._form, "column", None)
 
     def _identity(self, record: Mapping[str, Any]) -> str:
         column = self._options.id_column
@@ -161,7 +137,7 @@ class Texts:
         return number_or_text(record[column], column)
 
     def _fits(self, rows: list[TextRow], where: str) -> bool:
-        room = self._options.room
+        room = self._encoder.room
         longest = max(len(row.ids) for row in rows)
         if room is None or longest <= room:
             return True
@@ -184,8 +160,8 @@ class Texts:
     def _too_long(self, info: ModelInfo) -> UserError:
         return UserError(
             f"Too long for the model's window: {self._long_ones()}.\n{info.name} holds {info.window} tokens"
-            f"{', those that it is to write included' if self._options.answers else ''}. Nothing ran.\n"
-            f"Next: --too_long skip leaves such texts out, counted."
+            f"{', those that it is to write included' if self._encoder.answers else ''}. Nothing ran.\n"
+            f"Next: --too_long skip leaves such texts out, counted; truncate_left or truncate_right cuts them."
         )
 
     def _long_ones(self) -> str:
@@ -204,6 +180,9 @@ class Texts:
             lines.append(self._stream.skipped.note())
         if self._long:
             lines.append(f"too long for the window, left out: {self._long_ones()}")
+        if self._encoder.truncated:
+            side = "left" if self._encoder.too_long == "truncate_left" else "right"
+            lines.append(f"{self._encoder.truncated:,} texts cut on the {side} to {self._encoder.room:,} tokens")
         distinct = _distinct(self._texts)
         if distinct < len(self._texts):
             lines.append(f"{distinct:,} distinct texts among {len(self._texts):,}")
@@ -211,28 +190,6 @@ class Texts:
         if column is not None and not self.identified:
             lines.append(f'ids in "{column}" occur more than once: samples are numbered, and it is one of the columns')
         return lines
-
-
-def conversation_template_required(form: TextForm, tokens: Tokens, chat: Chat) -> None:
-    """Checks once that conversations can be filled in at all.
-
-    Raises:
-        UserError: the tokenizer has no chat template.
-        ModelError: the template does not read an option, or takes no system turn.
-    """
-    if not isinstance(form, TurnsText):
-        return
-    if tokens.tokenizer.chat_template is None:
-        raise UserError(
-            "--messages_column: this model's tokenizer has no chat template.\n"
-            "Next: another --model, or --text_column or --template for texts as they are."
-        )
-    tokens.conversation([{"role": "user", "content": "Hello"}], chat)
-
-
-def _one_line(error: ModelError) -> str:
-    lines = [" ".join(line.split()) for line in str(error).splitlines()]
-    return " ".join([first_line(error), *(line for line in lines[1:] if line.startswith("found:"))])
 
 
 def _hash(text: str) -> int:

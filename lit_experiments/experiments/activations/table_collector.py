@@ -10,12 +10,9 @@ from lit_experiments.collecting.collector import Collector
 from lit_experiments.collecting.declarations import Declarations
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.activations.declared import declared
-from lit_experiments.experiments.activations.reading import (
-    ReadingOptions,
-    Texts,
-    conversation_template_required,
-)
+from lit_experiments.experiments.activations.reading import ReadingOptions, Texts
 from lit_experiments.experiments.activations.schema import RowLayout, row_layout
+from lit_experiments.experiments.activations.text_encoder import TextEncoder, TooLong
 from lit_experiments.lm.chat import Chat
 from lit_experiments.lm.spec import ModelSpec
 from lit_experiments.sources.texts import EMBEDDED, TextOptions, open_texts, text_form
@@ -72,7 +69,7 @@ class TextsCollector(TableCollector, ABC):
         chat_options: dict[str, Any],
         system_prompt: str | None,
         span_column: str | None,
-        too_long: Literal["error", "skip"],
+        too_long: Literal["error", "skip", "truncate_left", "truncate_right"],
         *,
         pair_columns: list[str] | list[bool] | None = None,
         **table: Any,
@@ -88,16 +85,18 @@ class TextsCollector(TableCollector, ABC):
             system_prompt: Text of a system turn in front of every conversation; null for none.
             span_column: Spans of characters with labels ([{start, end, label}, ...] or [[start, end, label], ...]),
                 counted in the text column from 0; a token belongs to a span if they share a character.
-            too_long: What to do with texts that do not fit the model's window: error, or skip (and count).
+            too_long: What to do with texts that do not fit the model's window: error, skip (and count), truncate_left
+                (its end is read), or truncate_right (its beginning is).
             pair_columns: Two columns with the two texts of a contrast pair: two rows of one group, labelled by column.
         """
         super().__init__(spec, **table)
         pairs: tuple[str | bool, ...] | None = None if pair_columns is None else tuple(pair_columns)
         self.options = TextOptions(text_column, template, messages_column, pairs)
-        self.chat, self.span_column, self.too_long = Chat(dict(chat_options), system_prompt), span_column, too_long
+        self.chat = Chat(dict(chat_options), system_prompt)
+        self.span_column = span_column
+        self.too_long: TooLong = too_long
         self._check_options(chat_options, system_prompt)
         self.form = text_form(self.options, self.stream.columns, self.stream.name)
-        conversation_template_required(self.form, self.info.tokens, self.chat)
 
     def read_texts(self, to_write: int) -> None:
         """Reads the table, once. to_write: most tokens that the model writes after a text.
@@ -106,18 +105,20 @@ class TextsCollector(TableCollector, ABC):
             SourceError, UserError: a record that cannot be used, a text that is too long, a declared column that there
                 is not.
         """
-        window, chat, ids = self.info.window, self.chat, self.id_column
-        room = None if window is None else window - to_write
-        options = ReadingOptions(chat, ids, self.span_column, to_write > 0, room, self.too_long)
+        room = None if self.info.window is None else self.info.window - to_write
+        with_offsets = self.span_column is not None
+        encoder = TextEncoder(self.info.tokens, self.chat, room, self.too_long, to_write > 0, with_offsets)
+        if self.options.messages_column is not None:
+            encoder.check_template()
         pairs, fixed = self.options.pair_columns is not None, self.stream.columns
         if fixed is not None:  # before a long table is read
             declared(self._declared, dict.fromkeys(fixed, "string"), {name: name for name in fixed}, pairs)
-        self.texts = Texts(self.stream, self.form, self.info, options)
+        options = ReadingOptions(self.id_column, self.span_column)
+        self.texts = Texts(self.stream, self.form, encoder, self.info, options)
+        self.layout: RowLayout
         self.layout, notes = row_layout(self.texts, pairs, self.span_column, to_write > 0)
         self.declarations = declared(self._declared, self.layout.types, self.layout.stored.names, pairs)
         self._notes = [*self.texts.notes, *notes]
-
-    layout: RowLayout
 
     def write_beside(self, run: Path) -> None:
         self.declarations.write(run)

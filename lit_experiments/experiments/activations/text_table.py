@@ -87,6 +87,7 @@ class TextTable:
                         numbers["prefix"].append(prefix_length(row.ids, prefix))
                         numbers["record"].append(row.record)
             # The mapping outlives the folder: the disk's room is free again when the last row is let go.
+            self._open: tuple[int, pa.RecordBatch] | None = None
             self._file = pa.ipc.open_file(pa.memory_map(str(path)))
         self.tokens: NDArray[np.int32] = np.frombuffer(numbers["tokens"], np.int32)
         self.span_tokens: NDArray[np.int32] = np.frombuffer(numbers["span_tokens"], np.int32)
@@ -98,17 +99,21 @@ class TextTable:
 
     def row(self, number: int) -> TextRow:
         """One text with all that belongs to it."""
-        values = {name: column[0].as_py() for name, column in zip(_SCHEMA.names, self._slice(number), strict=True)}
+        values = {name: self.value(name, number) for name in _SCHEMA.names}
         values["span_labels"] = json.loads(values["span_labels"])
         values["values"] = json.loads(values["values"])
         return TextRow(**values)
 
     def value(self, column: str, number: int) -> Any:
         """One column of a row, as it is written."""
-        return self._slice(number).column(column)[0].as_py()
+        return self._batch(number).column(column)[number % _ROWS].as_py()
 
-    def _slice(self, number: int) -> pa.RecordBatch:
-        return self._file.get_batch(number // _ROWS).slice(number % _ROWS, 1)
+    def _batch(self, number: int) -> pa.RecordBatch:
+        """The record batch that holds a row; rows are mostly looked at in order."""
+        place = number // _ROWS
+        if self._open is None or self._open[0] != place:
+            self._open = (place, self._file.get_batch(place))
+        return self._open[1]
 
 
 def prefix_length(ids: list[int], prefix: tuple[int, ...]) -> int:
