@@ -41,6 +41,4 @@ def read_declarations(run: Path) -> Declarations:
         content = json.loads(path.read_text(encoding="utf-8"))
         return Declarations(tuple(content["label_columns"]), content["group_column"], content["split_column"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{path} is damaged ({error}). Next: run the collection again, which writes it anew."
-        ) from error
+        raise UserError(f"{path} is damaged ({error}). Next: run the collection again; it is written anew.") from error

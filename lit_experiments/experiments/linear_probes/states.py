@@ -12,7 +12,8 @@ from lit_experiments.experiments.linear_probes.fields import StateField
 from lit_experiments.experiments.linear_probes.fitting import Make
 from lit_experiments.experiments.linear_probes.labels import Floats
 from lit_experiments.experiments.linear_probes.problems import Problem
-from lit_experiments.probes.data import ArrayDataModule, BlockDataModule
+from lit_experiments.probes.array_data import ArrayDataModule
+from lit_experiments.probes.data import BlockDataModule
 from lit_experiments.probes.examples import Examples
 from lit_experiments.probes.store_data import StoreDataModule
 from stores import Store
