@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.linear_probes.labels import Floats
 from lit_experiments.experiments.linear_probes.problems import Problem
-from lit_experiments.experiments.linear_probes.split import IDS, Texts
+from lit_experiments.experiments.linear_probes.split import IDS, POSITIONS, Texts
 from stores import Store
 
 OUTPUTS = (
@@ -115,6 +115,11 @@ def _row_words(store: Store, problem: Problem, texts: Texts | None) -> list[list
             rows = store.table([name]).column(0).to_pylist()
             if all(len(row or ()) == count for row, count in zip(rows, lengths.tolist(), strict=True)):
                 return [[str(word).strip() or "_" for word in row or ()] for row in rows]
+    ids = next((name for name in IDS if kinds.get(name) == "list<int64>"), None)
+    for name in (name for name in POSITIONS if ids is not None and kinds.get(name) == "list<int64>"):
+        places, tokens = store.table([name]).column(0).to_pylist(), store.table([ids]).column(0).to_pylist()
+        if all(len(row or ()) == count for row, count in zip(places, lengths.tolist(), strict=True)):
+            return [[str(read[place]) for place in row or ()] for row, read in zip(places, tokens, strict=True)]
     if texts is None or not {"char_start", "char_end"} <= kinds.keys():
         return None
     spans = store.table(["char_start", "char_end"])

@@ -24,6 +24,8 @@ Ints = NDArray[np.int64]
 GroupBy = Literal["auto", "content", "id", "column"]
 TEXTS = ("text", "prompt_text", "starting_point", "context", "prompt", "question", "question_text", "sentence")
 IDS = ("input_ids", "starting_point_ids")
+POSITIONS = ("positions", "span_positions")
+"""Columns with the tokens whose states are stored, as indices into the ids."""
 GROUPS = ("pair", "question_id", "paragraph_id", "problem_id", "doc_id", "group")
 """Columns whose equal values belong together, in stores that declare none."""
 PARTS = {"train": 0, "training": 0, "validation": 0, "valid": 0, "val": 0, "dev": 0, "test": TEST}

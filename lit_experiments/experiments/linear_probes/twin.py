@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.linear_probes.fields import StateField
-from lit_experiments.experiments.linear_probes.split import IDS
+from lit_experiments.experiments.linear_probes.split import IDS, POSITIONS
 from lit_experiments.tasks.random_twin import Floats32, RandomTwin, model_of
 from stores import Store, fingerprint_hash
 
@@ -66,12 +66,12 @@ def twin_plan(store: Store, field: StateField) -> TwinPlan | str:
         return TwinPlan(ids, inside, _POOLED[field.name])
     if field.ragged:
         lengths = store.field(field.name).lengths().tolist()
-        if kinds.get("positions") == "list<int64>":
-            places = [row or [] for row in store.table(["positions"]).column(0).to_pylist()]
-        else:
-            places = [[*range(len(row))] for row in ids]
-        if [len(row) for row in places] == lengths:
-            return TwinPlan(ids, places, None)
+        for name in (name for name in POSITIONS if kinds.get(name) == "list<int64>"):
+            places = [row or [] for row in store.table([name]).column(0).to_pylist()]
+            if [len(row) for row in places] == lengths:
+                return TwinPlan(ids, places, None)
+        if [len(row) for row in ids] == lengths:
+            return TwinPlan(ids, [[*range(len(row))] for row in ids], None)
     return f"It is not known of which tokens {field.name} holds the states, so no random twin reads them."
 
 
