@@ -89,7 +89,9 @@ def _sentence(result: TargetResult, claims: dict[str, str], word: str) -> str:
     name = "R2" if result.score_name == "r2" else "AUROC"
     shown = f"{name} {_shown(result.score)} at {result.layer} of {result.field}"
     if word == UNDERPOWERED and not result.score.has_interval:
-        return f"{result.target}: {shown}; no interval ({result.score.no_interval} on its smallest side), so no conclusion."
+        return (
+            f"{result.target}: {shown}; no interval ({result.score.no_interval} on its smallest side): no conclusion."
+        )
     if claims[READABLE] == NO:
         return f"{result.target} is not seen to be readable from the states: {shown}, chance {result.chance:g}."
     if claims[READABLE] == OPEN:
