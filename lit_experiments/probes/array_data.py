@@ -61,4 +61,4 @@ class ArrayDataModule(BlockDataModule):
         return self._y[rows]
 
     def read_layers(self, rows: NDArray[np.int64], layers: list[int]) -> NDArray[np.floating]:
-        return self._x[np.ix_(rows, layers)]
+        return self._x[rows[:, None], np.asarray(layers)]

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 
-from lit_experiments.probes.blocks import Block
 from lit_experiments.probes.data import BlockDataModule
-from lit_experiments.probes.moments import Moments
+from lit_experiments.probes.masks import number_parts
 from lit_experiments.probes.row_ridge import solve_rows
 from lit_experiments.probes.solve import LayerFit, Solution, check_choice, check_penalties, solution_of, solve_layer
 from lit_experiments.probes.streamed import StreamedProbe
@@ -72,13 +68,7 @@ class RidgeProbe(StreamedProbe):
     def parts_of(self, data: BlockDataModule) -> list[Part]:
         for grid in self.grids:
             check_choice(len(grid), len(data.layers), max(data.folds, 1))
-        if not data.missing_allowed:
-            return [Part(list(range(len(data.targets))), len(data.targets), lambda block: block)]
-        present = ~np.isnan(data.target_values(np.arange(len(data.order))))
-        alike: dict[str, list[int]] = {}
-        for target in range(present.shape[-1]):
-            alike.setdefault(hashlib.sha256(present[..., target].tobytes()).hexdigest(), []).append(target)
-        return [_of_targets(targets) for targets in alike.values()]
+        return number_parts(data, list(range(len(data.targets))))
 
     def waves_of(self, data: BlockDataModule) -> list[Wave]:
         return waves(bytes_per_layer(self.parts, data), len(data.layers), self.memory_bytes)
@@ -117,14 +107,4 @@ def _fit(sums: Sums, part: int, place: int, penalties: torch.Tensor, folds: int)
     if isinstance(sums, RowSums):
         return solve_rows(sums.x[place].to(torch.float64), sums.targets[part], penalties, list(range(folds)))
     assert isinstance(sums, MomentSums)
-    moments: Moments = sums.moments[part]
-    return solve_layer(moments, place, penalties)
-
-
-def _of_targets(targets: list[int]) -> Part:
-    return Part(targets, len(targets), lambda block: replace_y(block, block.y[..., targets]))
-
-
-def replace_y(block: Block, y: np.ndarray) -> Block:
-    """The block with other targets."""
-    return replace(block, y=y)
+    return solve_layer(sums.moments[part], place, penalties)

@@ -113,7 +113,7 @@ class StreamedProbe(PassModule):
     def on_fit_start(self) -> None:
         """Begin or take up; every pass reads blocks of its own."""
         super().on_fit_start()
-        self.trainer.reload_dataloaders_every_n_epochs = 1
+        self.trainer.reload_dataloaders_every_n_epochs = 1  # type: ignore[attr-defined]
 
     def add(self, block: Block) -> None:
         """To the sums of this pass."""
@@ -168,6 +168,14 @@ class StreamedProbe(PassModule):
     def identity(self, data: BlockDataModule) -> dict[str, Any]:
         """Data, split, plan, settings and number of passes."""
         return self._identity
+
+    def summed(self, counts: Tensor) -> Tensor:
+        """Over all ranks, which call this together."""
+        if ranks() == 1:
+            return counts
+        total = counts.to(self.compute_device)
+        dist.all_reduce(total)
+        return total.cpu()
 
     def incomplete(self) -> ProbeError:
         """Why there is no solution yet."""
