@@ -116,8 +116,8 @@ def _row_words(store: Store, problem: Problem, texts: Texts | None) -> list[list
             if all(len(row or ()) == count for row, count in zip(rows, lengths.tolist(), strict=True)):
                 return [[str(word).strip() or "_" for word in row or ()] for row in rows]
     ids = next((name for name in IDS if kinds.get(name) == "list<int64>"), None)
-    for name in (name for name in POSITIONS if ids is not None and kinds.get(name) == "list<int64>"):
-        places, tokens = store.table([name]).column(0).to_pylist(), store.table([ids]).column(0).to_pylist()
+    for name in (name for name in POSITIONS if ids and kinds.get(name) == "list<int64>"):
+        places, tokens = store.table([name]).column(0).to_pylist(), store.table([str(ids)]).column(0).to_pylist()
         if all(len(row or ()) == count for row, count in zip(places, lengths.tolist(), strict=True)):
             return [[str(read[place]) for place in row or ()] for row, read in zip(places, tokens, strict=True)]
     if texts is None or not {"char_start", "char_end"} <= kinds.keys():

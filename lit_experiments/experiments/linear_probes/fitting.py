@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -18,7 +18,9 @@ from lit_experiments.experiments.linear_probes.labels import Floats, Ints
 from lit_experiments.experiments.linear_probes.problems import Problem
 from lit_experiments.probes.class_solution import ClassSolution
 from lit_experiments.probes.data import BlockDataModule
+from lit_experiments.probes.lda import DiscriminantProbe
 from lit_experiments.probes.logistic import LogisticProbe
+from lit_experiments.probes.mean_difference import MeanDifferenceProbe
 from lit_experiments.probes.ridge import RidgeProbe
 from lit_experiments.probes.solve import Solution
 from lit_experiments.probes.splits import group_codes, shuffled_donors
@@ -80,12 +82,9 @@ class LayerMaps:
         index = solution.penalty_index[:, None, :]
         error = solution.cv_mse.mean(1).gather(1, index)[:, 0][:, place].sum(1)
         coef = solution.coef[:, place].numpy()
-        offset = getattr(solution, "offset", None)
-        intercept = np.broadcast_to(solution.y_mean.numpy()[place], coef.shape[:2])
-        if offset is not None:
-            intercept = intercept + offset.numpy()[:, place]
+        intercept = solution.y_mean.numpy()[place] + solution.offset.numpy()[:, place]
         penalty = solution.penalties[solution.penalty_index[:, place[0]]].numpy()
-        arrays = (solution.mean.numpy(), solution.scale.numpy(), np.array(intercept), error.numpy(), penalty)
+        arrays = (solution.mean.numpy(), solution.scale.numpy(), intercept, error.numpy(), penalty)
         return cls(coef, *arrays, int(solution.rows))
 
     @classmethod
@@ -161,9 +160,9 @@ def fit_field(
             matrices.append(matrix)
     columns = np.concatenate(matrices, 1)
     data = make(columns, [f"{target}|{role}|{c}" for (target, role), cs in places.items() for c in cs])
-    ridge = RidgeProbe(options.penalties)
+    ridge = RidgeProbe(options.penalties, memory_bytes=options.memory_bytes)
     trainer.fit(ridge, data, f"checkpoints/{name}/ridge")
-    classes = _fit_classes(make, problems, options, trainer, name)
+    methods = _fit_methods(make, problems, options, trainer, name)
     fits = {}
     for problem in problems:
         maps = {
@@ -171,7 +170,7 @@ def fit_field(
             for (target, role), place in places.items()
             if target == problem.name
         }
-        main = classes.get(problem.name, maps[LINEAR])
+        main = methods.get(problem.name, maps[LINEAR])
         beyond = {role.partition(":")[2]: fit for role, fit in maps.items() if role.startswith(f"{BEYOND}:")}
         shuffled = [fit for role, fit in maps.items() if role.startswith(f"{SHUFFLE}:")]
         fits[problem.name] = FieldFit(field, data, main, maps[LINEAR], beyond, shuffled)
@@ -182,22 +181,51 @@ def fit_main(
     make: Make, problem: Problem, options: FitOptions, trainer: Trainer, name: str
 ) -> tuple[LayerMaps, BlockDataModule]:
     """The probe of a target alone, as `fit_field` fits it, on other states."""
-    if problem.classes:
-        maps = _fit_classes(make, [problem], options, trainer, name)[problem.name]
-        return maps, make(problem.y[:, None], [problem.name])
-    data, ridge = make(problem.columns, [problem.name]), RidgeProbe(options.penalties)
+    fits = _fit_methods(make, [problem], options, trainer, name)
+    if fits:
+        return fits[problem.name], make(problem.y[:, None], [problem.name])
+    data, ridge = (
+        make(problem.columns, [problem.name]),
+        RidgeProbe(options.penalties, memory_bytes=options.memory_bytes),
+    )
     trainer.fit(ridge, data, f"checkpoints/{name}/ridge")
     return LayerMaps.of_ridge(ridge.solution, [0]), data
 
 
-def _fit_classes(
+def _fit_methods(
     make: Make, problems: Sequence[Problem], options: FitOptions, trainer: Trainer, name: str
 ) -> dict[str, LayerMaps]:
-    fits = {}
+    """Target -> its probe, for all that are not ridges."""
+    by_method: dict[str, list[Problem]] = {}
     for problem in problems:
-        if method_of(problem, options.method) == "logistic":
-            limits = (options.class_penalties, options.tolerance, options.max_iterations, options.memory_bytes)
-            probe = LogisticProbe(list(problem.classes), *limits)
-            trainer.fit(probe, make(problem.y[:, None], [problem.name]), f"checkpoints/{name}/{problem.name}")
-            fits[problem.name] = LayerMaps.of_classes(probe.solution)
+        by_method.setdefault(method_of(problem, options.method), []).append(problem)
+    fits: dict[str, LayerMaps] = {}
+    for problem in by_method.get("logistic", []):
+        limits = (options.class_penalties, options.tolerance, options.max_iterations, options.memory_bytes)
+        weighing: dict[str, Any] = {} if options.class_weights is None else {"class_weight": options.class_weights}
+        logistic = LogisticProbe(list(problem.classes), *limits, **weighing)
+        trainer.fit(logistic, make(problem.y[:, None], [problem.name]), f"checkpoints/{name}/{problem.name}")
+        fits[problem.name] = LayerMaps.of_classes(logistic.solution)
+    for method in ("lda", "mean_difference"):
+        if method in by_method:
+            fits |= _fit_closed(method, make, by_method[method], options, trainer, f"checkpoints/{name}/{method}")
+    return fits
+
+
+def _fit_closed(
+    method: str, make: Make, problems: Sequence[Problem], options: FitOptions, trainer: Trainer, folder: str
+) -> dict[str, LayerMaps]:
+    """Methods with a closed solution: all targets in the same passes."""
+    classes = {problem.name: list(problem.classes) for problem in problems if problem.classes}
+    data = make(np.stack([problem.y for problem in problems], 1), [problem.name for problem in problems])
+    if method == "lda":
+        lda = DiscriminantProbe(classes, options.shrinkages, options.class_weights, options.memory_bytes)
+        trainer.fit(lda, data, folder)
+        return {target: LayerMaps.of_classes(solution) for target, solution in lda.solutions.items()}
+    difference = MeanDifferenceProbe(classes, options.class_weights, options.memory_bytes)
+    trainer.fit(difference, data, folder)
+    fits = {target: LayerMaps.of_classes(solution) for target, solution in difference.solutions.items()}
+    numbers = [problem.name for problem in problems if not problem.classes]
+    if difference.numbers is not None:
+        fits |= {target: LayerMaps.of_ridge(difference.numbers, [place]) for place, target in enumerate(numbers)}
     return fits

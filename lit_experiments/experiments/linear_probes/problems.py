@@ -30,7 +30,8 @@ class Problem:
     """One target.
 
     classes: empty for numbers. fields: that can be read. row [n]: rows of the store; entry [n]: entries of these rows,
-    or None for one example per row. y [n]: numbers or class codes. part [n]: TEST or a training fold. group [n].
+    or None for one example per row. y [n]: numbers or class codes. weight [n]: in the fits, None where all
+    count alike. part [n]: TEST or a training fold. group [n].
     neighbour [n]: has a like text in training. missing: labels without a value; without_state: with a label, but the
     row's fields hold no entry. notes: what was left out, in words.
     """
@@ -41,6 +42,7 @@ class Problem:
     row: Ints
     entry: Ints | None
     y: Floats
+    weight: Floats | None
     part: Ints
     group: NDArray[np.str_]
     neighbour: NDArray[np.bool_]
@@ -71,11 +73,18 @@ class Problem:
 
 
 def make_problem(
-    store: Store, fields: Sequence[StateField], labels: Labels, split: Split, folds: int, rare: Rare
+    store: Store,
+    fields: Sequence[StateField],
+    labels: Labels,
+    split: Split,
+    weights: Floats | None,
+    folds: int,
+    rare: Rare,
 ) -> Problem:
     """The examples of a target.
 
     Args:
+        weights: of every row of the store; None where all count alike.
         folds: a class needs training rows of as many groups, and of one test group.
         rare: what becomes of classes that have fewer: left out, or merged into one.
 
@@ -110,6 +119,7 @@ def make_problem(
         row=row,
         entry=entry,
         y=y[counted],
+        weight=None if weights is None else weights[row],
         part=part[counted],
         group=group[counted],
         neighbour=split.neighbour[row],

@@ -65,6 +65,8 @@ def stored(store: Store, field: StateField, problem: Problem, passes: Passes) ->
             test_groups=sorted(set(problem.group[problem.test].tolist())),
             **passes.settings(),
         )
+        if problem.weight is not None:
+            data.weigh(problem.weight)
         data.setup()
         return data
 
@@ -78,6 +80,8 @@ def in_memory(x: NDArray[np.float32], field: StateField, problem: Problem, passe
         settings = passes.settings()
         data = ArrayDataModule(x, y, problem.group, layers=list(field.layers), targets=names, **settings)
         data.test_groups = sorted(set(problem.group[problem.test].tolist()))
+        if problem.weight is not None:
+            data.weigh(problem.weight)
         data.setup()
         return data
 

@@ -11,7 +11,7 @@ import numpy as np
 from lit_experiments.collecting.declarations import Declarations, read_declarations
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.linear_probes.fields import state_fields
-from lit_experiments.experiments.linear_probes.labels import LabelTable, TargetType, class_name, read_labels
+from lit_experiments.experiments.linear_probes.labels import Floats, LabelTable, TargetType, class_name, read_labels
 from lit_experiments.experiments.linear_probes.problems import Problem, Rare, make_problem
 from lit_experiments.experiments.linear_probes.split import Split, SplitOptions, Texts, make_split, texts_of
 from stores import Store
@@ -30,6 +30,7 @@ class StudyOptions:
     where: dict[str, Any] | None
     text_column: str | None
     rare_classes: Rare
+    sample_weights: str | None
     split: SplitOptions
 
 
@@ -59,7 +60,9 @@ def read_study(run: Path, store: Store, options: StudyOptions) -> Study:
     labels = [read_labels(table, name, options.target_type, options.most_classes) for name in names]
     texts = texts_of(rows, options.text_column)
     split = make_split(rows, table, texts, resolved(options.split, declared))
-    problems = [make_problem(rows, fields, label, split, options.split.folds, options.rare_classes) for label in labels]
+    weights = None if options.sample_weights is None else row_weights(rows, table, options.sample_weights)
+    settings = (split, weights, options.split.folds, options.rare_classes)
+    problems = [make_problem(rows, fields, label, *settings) for label in labels]
     return Study(rows, declared, table, texts, split, problems)
 
 
@@ -88,6 +91,24 @@ def target_names(store: Store, table: LabelTable, declared: Declarations, wanted
     if twice:
         raise UserError(f"--target names {', '.join(twice)} twice.")
     return names
+
+
+def row_weights(store: Store, table: LabelTable, column: str) -> Floats:
+    """[row] the weights in a column.
+
+    Raises:
+        UserError: no such column, or values that are no numbers of at least 0.
+    """
+    values = table.values(column, "--sample_weights")
+    try:
+        weights = np.array([float(value) for value in values], np.float64)
+    except (TypeError, ValueError):
+        weights = np.full(len(values), np.nan)
+    wrong = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
+    if len(wrong) or not weights.any():
+        example = f"row {store.sample_ids[wrong[0]]} has {values[wrong[0]]!r}" if len(wrong) else "all are 0"
+        raise UserError(f"--sample_weights {column}: weights are numbers of at least 0, some above it; {example}.")
+    return weights
 
 
 def selected(store: Store, where: dict[str, Any] | None) -> Store:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -70,7 +70,7 @@ class LinearProbes(TrainTask[LinearProbesResult]):
         near_copies: Jaccard similarity of word 3-grams from which texts are near copies.
         templates: Share of words in common, in order, from which texts are of one template; null looks for none.
         class_weights: balanced weighs classes by their rarity; none.
-        sample_weights: Column with the weight of each row in the fits.
+        sample_weights: Column with the weight of each row in the fits; scores count every row alike.
         penalties: Ridge penalties to choose from, by cross-validation inside the training part.
         class_penalties: Penalties of logistic fits to choose from, per training row, in the same way.
         shrinkages: Shrinkages of lda to choose from, between 0 and 1, in the same way.
@@ -108,7 +108,7 @@ class LinearProbes(TrainTask[LinearProbesResult]):
     text_column: str | None
     near_copies: float
     templates: float | None
-    class_weights: str
+    class_weights: Literal["none", "balanced"]
     sample_weights: str | None
     penalties: list[float]
     class_penalties: list[float]
@@ -150,9 +150,6 @@ class LinearProbes(TrainTask[LinearProbesResult]):
                 f"permutations must be at least {least}, found {self.permutations}: fewer cannot give a p-value of "
                 f"{SIGNIFICANT:g}."
             )
-        for name, value, allowed in (("class_weights", self.class_weights, ("none", "balanced")),):
-            if value not in allowed:
-                raise UserError(f"{name} must be {' or '.join(allowed)}, found {value!r}.")
         if not self.shrinkages or not all(0 <= value <= 1 for value in self.shrinkages):
             raise UserError(f"shrinkages must be numbers from 0 to 1, at least one, found {self.shrinkages}.")
 
@@ -260,6 +257,7 @@ class LinearProbes(TrainTask[LinearProbesResult]):
             where=self.where,
             text_column=self.text_column,
             rare_classes=self.rare_classes,
+            sample_weights=self.sample_weights,
             split=self._split(),
         )
 
