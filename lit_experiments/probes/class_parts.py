@@ -29,13 +29,19 @@ class ClassLabels:
     """The labels of the targets that are classes, shuffled copies included.
 
     positions: of these targets in the data. classes: names, of each of them. codes [row, target], -1 for no label.
-    weight [row, target]: of the row's class.
+    weight [row, target]: of the row's class. tables: [class] weights of each target.
     """
 
     positions: list[int]
     classes: list[list[str]]
     codes: Codes
     weight: Floats
+    tables: list[Floats]
+
+    @property
+    def table(self) -> Floats:
+        """[target, class], where all have as many classes."""
+        return np.stack(self.tables)
 
     @classmethod
     def of(cls, data: BlockDataModule, classes: Mapping[str, list[str]], class_weight: ClassWeight) -> ClassLabels:
@@ -53,14 +59,14 @@ class ClassLabels:
         positions = [t for t in range(values.shape[-1]) if data.real_targets[t % real] in classes]
         names = [list(map(str, classes[data.real_targets[t % real]])) for t in positions]
         codes = np.stack([_codes(data, values[:, 0, t], k) for t, k in zip(positions, names, strict=True)], 1)
-        weight = np.ones(codes.shape)
+        weight, tables = np.ones(codes.shape), []
         for column, (position, k) in enumerate(zip(positions, names, strict=True)):
             counts = np.bincount(codes[(data.fold != TEST) & (codes[:, column] >= 0), column], minlength=len(k))
             if position < real:
                 _check_counts(data.targets[position], k, counts)
-            table = class_weights(k, counts, class_weight)
-            weight[:, column] = np.where(codes[:, column] >= 0, table[codes[:, column]], 0.0)
-        return cls(positions, names, codes, weight)
+            tables.append(class_weights(k, counts, class_weight))
+            weight[:, column] = np.where(codes[:, column] >= 0, tables[-1][codes[:, column]], 0.0)
+        return cls(positions, names, codes, weight, tables)
 
     def parts(self) -> list[Part]:
         """Targets whose rows and weights are the same, together."""

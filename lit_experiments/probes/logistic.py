@@ -10,17 +10,21 @@ checkpointed (at the end of a pass: a resumed run repeats the pass that was cut)
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
+from numpy.typing import NDArray
 
 from lit_experiments.probes.blocks import TEST, Block
+from lit_experiments.probes.class_parts import ClassLabels, ClassWeight
 from lit_experiments.probes.class_problems import Coordinates, add_block
 from lit_experiments.probes.class_rows import RowReader, find_origin
 from lit_experiments.probes.class_search import Search, Settings
 from lit_experiments.probes.class_solution import ClassSolution
-from lit_experiments.probes.class_sums import ClassSums, Standard, eigenbasis
+from lit_experiments.probes.class_sums import ClassSums, Sample, Standard, eigenbasis
 from lit_experiments.probes.data import BlockDataModule
 from lit_experiments.probes.errors import ProbeError
 from lit_experiments.probes.pass_module import PassModule
@@ -36,7 +40,9 @@ class LogisticProbe(PassModule):
     `class_problems` for what is minimised. tolerance: relative distance to the minimum at which a fit has converged,
     as L-BFGS estimates it. max_iterations: steps of a fit. held_out: how many of the data's folds are held out in turn
     to choose (None: all). memory_bytes: training rows stay in memory if they fit into so many bytes, else every pass
-    reads them again; the optimiser's state gets as many. history: pairs that L-BFGS remembers.
+    reads them again; the optimiser's state gets as many. history: pairs that L-BFGS remembers. class_weight: see
+    `class_parts`; it weighs the loss, not the standardisation (scikit-learn's StandardScaler, then
+    LogisticRegression(class_weight=...)), and the held-out scores. Weights of the data's rows weigh all of these.
 
     `--precision 64-true` multiplies in float64; all others in float32. Train with max_epochs -1: it stops by itself,
     and `probe.solution` then holds the fits, equal on every rank. Logged under `log_name` after each pass: how many
@@ -55,6 +61,7 @@ class LogisticProbe(PassModule):
         memory_bytes: int,
         held_out: int | None = None,
         history: int = 10,
+        class_weight: ClassWeight = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -65,7 +72,7 @@ class LogisticProbe(PassModule):
                 f"{max_iterations}, {history}."
             )
         self.tolerance, self.max_iterations, self.history = tolerance, max_iterations, history
-        self.memory_bytes, self.held_out = memory_bytes, held_out
+        self.memory_bytes, self.held_out, self.class_weight = memory_bytes, held_out, class_weight
         self._passes = 0
         self._search: Search | None = None
         self._solution: ClassSolution | None = None
@@ -100,14 +107,18 @@ class LogisticProbe(PassModule):
         origin = find_origin(data, device, dtype) if self._search is None else self._search.coordinates.origin
         size = int((data.fold != TEST).sum()) * len(data.layers) * data.hidden * torch.finfo(dtype).bits // 8
         keep = size <= self.memory_bytes * self.trainer.world_size
-        self._reader = RowReader(data, self.classes, origin, dtype, keep)
+        share = self.memory_bytes // 2
+        self._sample = Sample.of(data.fold != TEST, len(data.layers), data.hidden, share)
+        self._table = self._class_table(data)
+        place = self._sample.place
+        self._reader = RowReader(data, self.classes, origin, dtype, keep, self._table, place)
         data.read_with(self._reader.fetch)
 
     def on_train_epoch_start(self) -> None:
         """Empty sums, and the weights at which this pass evaluates."""
         data, origin = self.data_module(), self._reader.origin
         self.seen = torch.zeros(len(data.plan), dtype=torch.int64, device=origin.device)
-        self._sums = ClassSums.zeros(max(data.folds, 1), origin, len(data.targets), len(self.classes))
+        self._sums = ClassSums.zeros(max(data.folds, 1), origin, len(data.targets), len(self.classes), self._sample)
         if self._search is not None and self._search.running is not None:
             self._asked, self._totals = self._search.ask(), self._search.empty()
 
@@ -117,9 +128,9 @@ class LogisticProbe(PassModule):
             return
         rows = self._reader.rows(block)
         if self._search is None:
-            self._sums.add(rows.x, rows.y, rows.fold, rows.sampled)
+            self._sums.add(rows)
         else:
-            add_block(self._totals, *self._asked, rows.x, rows.y, rows.fold)
+            add_block(self._totals, *self._asked, rows)
 
     def on_train_epoch_end(self) -> None:
         """Merge the ranks and take the step; a pass cut short is dropped and ends the run."""
@@ -145,7 +156,11 @@ class LogisticProbe(PassModule):
 
     def _finish(self) -> None:
         if self._search is not None and self._search.running is None:
-            self._solution = self._search.solution(self.classes, self._passes)
+            solution = self._search.solution(self.classes, self._passes)
+            if self.class_weight is not None:
+                share = solution.share / torch.from_numpy(self._class_table(self.data_module())[0])
+                solution = replace(solution, share=share / share.sum())
+            self._solution = solution
             self.trainer.should_stop = True
 
     def _standardised(self, sums: ClassSums) -> Search:
@@ -156,7 +171,7 @@ class LogisticProbe(PassModule):
                 f"No training row has the class {', '.join(missing)} (of {int(sum(counts))} with a label). Leave it "
                 "out of the classes, or collect more groups."
             )
-        basis = [eigenbasis(sums, layer) for layer in range(len(sums.origin))]
+        basis = [eigenbasis(sums, layer, self._sample.rank) for layer in range(len(sums.origin))]
         return Search(Coordinates(Standard.of(sums), sums.origin, basis), self._settings(self.data_module()))
 
     def identity(self, data: BlockDataModule) -> dict[str, Any]:
@@ -164,13 +179,20 @@ class LogisticProbe(PassModule):
         about = {key: value for key, value in data.pass_identity().items() if key not in ("plan", "blocks")}
         about |= {"folds": hashlib.sha256(data.fold.tobytes()).hexdigest(), "precision": str(self.trainer.precision)}
         settings = {k: list(v) if isinstance(v, tuple) else v for k, v in vars(self._settings(data)).items()}
-        return about | {"classes": self.classes} | settings
+        weight = {} if self.class_weight is None else {"class_weight": self._class_table(data).tolist()}
+        return about | {"classes": self.classes} | settings | weight
 
     def _settings(self, data: BlockDataModule) -> Settings:
         held = tuple(self._held_folds(data))
         return Settings(
             held, tuple(self.penalties), self.tolerance, self.max_iterations, self.history, self.memory_bytes
         )
+
+    def _class_table(self, data: BlockDataModule) -> NDArray[np.float64]:
+        """[T, K] what a class counts in the loss of each target."""
+        if self.class_weight is None:
+            return np.ones((len(data.targets), len(self.classes)))
+        return ClassLabels.of(data, {data.real_targets[0]: self.classes}, self.class_weight).table
 
     def _held_folds(self, data: BlockDataModule) -> list[int]:
         choices = len(self.penalties) > 1 or len(data.layers) > 1

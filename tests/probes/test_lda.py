@@ -30,17 +30,23 @@ def sklearns(x, y, shrinkage, classes):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         fitted = make_pipeline(StandardScaler(), lda).fit(x.astype(np.float64), y)
+    if not shrinkage and len(y) < x.shape[1]:
+        fitted.decision_function = least_norm(fitted[0].transform(x), y, fitted[0])
     assert fitted[-1].classes_.tolist() == list(range(classes))
     return fitted
 
 
-def logits(probe, x):
-    return np.log(probe.predict_proba(x))
+def least_norm(z, y, scaler):
+    """Decisions where the covariance is singular, which scikit-learn solves with its rounding: by pseudo-inverse."""
+    means = np.stack([z[y == k].mean(0) for k in np.unique(y)])
+    coef = means @ np.linalg.pinv(np.cov((z - means[y]).T, bias=True), rcond=1e-10, hermitian=True)
+    offset = np.log(np.bincount(y) / len(y)) - (coef * means).sum(1) / 2
+    return lambda rows: scaler.transform(rows) @ coef.T + offset
 
 
 def same_decisions(probe, fitted, x):
     """Log-odds against the first class."""
-    mine, theirs = logits(probe, x), fitted.decision_function(x.astype(np.float64))
+    mine, theirs = probe.predict_log_proba(x), fitted.decision_function(x.astype(np.float64))
     if theirs.ndim == 1:
         theirs = np.stack([np.zeros_like(theirs), theirs], 1)
     mine, theirs = mine - mine[:, :1], theirs - theirs[:, :1]
