@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -202,8 +202,7 @@ def _fit_methods(
     fits: dict[str, LayerMaps] = {}
     for problem in by_method.get("logistic", []):
         limits = (options.class_penalties, options.tolerance, options.max_iterations, options.memory_bytes)
-        weighing: dict[str, Any] = {} if options.class_weights is None else {"class_weight": options.class_weights}
-        logistic = LogisticProbe(list(problem.classes), *limits, **weighing)
+        logistic = LogisticProbe(list(problem.classes), *limits, class_weight=options.class_weights)
         trainer.fit(logistic, make(problem.y[:, None], [problem.name]), f"checkpoints/{name}/{problem.name}")
         fits[problem.name] = LayerMaps.of_classes(logistic.solution)
     for method in ("lda", "mean_difference"):

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
 from lit_experiments.errors import EXIT_DONE
@@ -85,3 +85,21 @@ def test_sample_weights_weigh_a_ridge_as_scikit_learns_do(run: Path) -> None:
     scaler = StandardScaler().fit(x, sample_weight=weight)
     theirs = Ridge(alpha=5.0).fit(scaler.transform(x), size, sample_weight=weight)
     np.testing.assert_allclose(probe.weights[0], theirs.coef_, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("options", [["--class_weights", "balanced"], ["--sample_weights", "weight"]])
+def test_weights_weigh_a_logistic_probe_as_scikit_learns_do(run: Path, options: list[str]) -> None:
+    assert train(run, "--target", "kind", *options, "--class_penalties", "[0.01]", "--tolerance", "1e-8") == EXIT_DONE
+    probe = _class_probe(run, "kind")
+    x, labels, weight = _train_rows(run, "kind", probe.layer)
+    weights = weight if options[0] == "--sample_weights" else np.ones(len(x))
+    scaler = StandardScaler().fit(x, sample_weight=weights)
+    balanced = "balanced" if options[0] == "--class_weights" else None
+    theirs = LogisticRegression(C=1 / (0.01 * weights.sum()), class_weight=balanced, tol=1e-10, max_iter=5000)
+    theirs.fit(scaler.transform(x), labels, sample_weight=weights)
+    np.testing.assert_allclose(probe.predict_proba(x), theirs.predict_proba(scaler.transform(x)), atol=2e-3)
+    plain = LogisticRegression(C=1 / (0.01 * len(x)), tol=1e-10, max_iter=5000).fit(
+        StandardScaler().fit_transform(x), labels
+    )
+    gap = np.abs(plain.predict_proba(StandardScaler().fit_transform(x)) - theirs.predict_proba(scaler.transform(x)))
+    assert gap.max() > 0.01
