@@ -100,11 +100,12 @@ def resolve(verb: str, selection: Selection) -> Resolved:
     from lit_experiments.cli.signatures import arguments
 
     base, path = base_configuration(verb, selection)
-    own = [a.name for a in arguments(base["class_path"])]
+    taken = arguments(base["class_path"])
+    own = [a.name for a in taken]
     shared = RUN_OPTIONS[verb]
     _check_keys(base, own, shared, path)
     _check_switches(base, shared, path)
-    words = read_words(selection.rest, own, shared, verb)
+    words = read_words(selection.rest, own, shared, verb, [a.name for a in taken if a.is_text_list])
     trainer = {**base.get("trainer", {}), **words.trainer}
     cls = import_class(base["class_path"])
     _check_kind(verb, cls, base["class_path"])

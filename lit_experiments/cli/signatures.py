@@ -22,6 +22,11 @@ class Argument:
     type: str
     help: str
 
+    @property
+    def is_text_list(self) -> bool:
+        """Whether it takes several texts."""
+        return "list[str]" in [part.strip() for part in self.type.split("|")]
+
 
 def arguments(class_path: str, hidden: tuple[str, ...] = ("spec",)) -> list[Argument]:
     """The options of a class, in order, without those that the command line fills in itself.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -23,10 +24,13 @@ class Words:
     trainer: dict[str, Any] = field(default_factory=dict)
 
 
-def read_words(argv: list[str], own: Collection[str], shared: list[Option], verb: str) -> Words:
+def read_words(
+    argv: list[str], own: Collection[str], shared: list[Option], verb: str, lists: Collection[str] = ()
+) -> Words:
     """Pairs every option with its value and checks that it exists.
 
-    own: the options of the experiment's class; shared: those of every experiment.
+    own: the options of the experiment's class; shared: those of every experiment; lists: those of `own` that are lists
+    of text, which may be given as several words and several times.
 
     Raises:
         UserError: an unknown option, one without its value, a switch with one, a word that belongs to no option.
@@ -57,8 +61,31 @@ def read_words(argv: list[str], own: Collection[str], shared: list[Option], verb
         if not equals:
             bare = position == len(argv) or argv[position].startswith("--")
             value, position = (_bare(name, own), position) if bare else (argv[position], position + 1)
-        _take(words, name, value)
+        if name in lists and not _is_yaml(value):
+            position = _take_list(words, name, value, argv, position)
+        else:
+            _take(words, name, value)
     return words
+
+
+def _is_yaml(value: str) -> bool:
+    return value.startswith(("[", "{")) or value in ("null", "")
+
+
+def _take_list(words: Words, name: str, first: str, argv: list[str], position: int) -> int:
+    """`--name A B`, or `--name A --name B`, as a list; returns where the next option begins."""
+    end = position
+    while end < len(argv) and not argv[end].startswith("--"):
+        end += 1
+    items = [first, *argv[position:end]]
+    prefix = f"--{name}="
+    before = [word for word in words.plain if word.startswith(prefix)]
+    for word in before:
+        earlier = strict_yaml.load(word.removeprefix(prefix), f"--{name}")
+        items = [*(earlier if isinstance(earlier, list) else []), *items]
+        words.plain.remove(word)
+    words.plain.append(prefix + json.dumps(items))
+    return end
 
 
 def _bare(name: str, own: Collection[str]) -> str:

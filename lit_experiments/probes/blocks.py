@@ -18,8 +18,9 @@ class Block:
     """Some rows of a data set. Arrays are numpy, because Lightning casts tensors in a batch to the Trainer's precision.
 
     index: position in the plan of the pass, -1 for the empty block that keeps ranks in step. x: [row, layer, hidden]
-    floats. y: [row, repetition, target] float64; a repetition that is NaN in every target is absent. group, fold,
-    rows: [row] group code, fold (TEST or 0..folds-1), row number in the data set.
+    floats, of the layers that the pass reads. y: [row, repetition, target] float64; a repetition that is NaN in every
+    target is absent. group, fold, rows: [row] group code, fold (TEST or 0..folds-1), row number in the data set.
+    weight: [row] float64, how many times the row counts.
     """
 
     index: int
@@ -28,6 +29,7 @@ class Block:
     group: NDArray[np.int64]
     fold: NDArray[np.int64]
     rows: NDArray[np.int64]
+    weight: NDArray[np.float64]
 
 
 def share(todo: list[int], rank: int, ranks: int) -> list[int]:

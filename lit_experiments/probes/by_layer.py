@@ -23,11 +23,11 @@ Floats = NDArray[np.float64]
 def ridge_by_layer(solution: Solution, data: BlockDataModule) -> Floats:
     """[test row, layer, target] predictions; test rows in the data set's order, shuffled targets last."""
     weights = (solution.coef / solution.scale[:, None, :]).numpy()
-    mean, y_mean = solution.mean.numpy(), solution.y_mean.numpy()
-    out = _empty(data, (len(mean), len(y_mean)))
+    mean, y_mean = solution.mean.numpy(), (solution.y_mean + solution.offset).numpy()
+    out = _empty(data, y_mean.shape)
     for rows, x in _test_rows(data):
         for layer in range(len(mean)):
-            out[rows, layer] = (x[:, layer] - mean[layer]) @ weights[layer].T + y_mean
+            out[rows, layer] = (x[:, layer] - mean[layer]) @ weights[layer].T + y_mean[layer]
     return out
 
 

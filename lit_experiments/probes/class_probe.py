@@ -95,7 +95,10 @@ class ClassProbe:
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
 
-        scaler, logistic = StandardScaler(), LogisticRegression(C=1 / (self.penalty * self.rows))
+        scaler, logistic = (
+            StandardScaler(),
+            LogisticRegression(C=1 / (self.penalty * self.rows) if self.penalty else np.inf),
+        )
         scaler.mean_, scaler.scale_, scaler.var_ = self.mean.copy(), self.scale.copy(), self.scale**2
         scaler.n_samples_seen_ = self.rows
         binary = slice(1, None) if len(self.classes) == 2 else slice(None)

@@ -23,6 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lit_experiments.probes.class_rows import Rows
 from lit_experiments.probes.class_sums import Standard
 
 _NEVER = -1e4  # intercept of a class without training rows: its probability is exactly 0 in float32 and float64
@@ -149,7 +150,7 @@ class Coordinates:
         return u[:, :edge].reshape(len(u), self.hidden, self.columns), u[:, edge:]
 
     def _rows(self, problems: Problems) -> Tensor:
-        return self.standard.n[problems.fold]  # -1 is the last entry: nothing held out
+        return self.standard.total[problems.fold, problems.target]  # -1 is the last entry: nothing held out
 
     def _shares(self, problems: Problems) -> Tensor:
         return self.standard.prior[problems.fold, problems.target]
@@ -182,6 +183,7 @@ class Coordinates:
         power = 0.5 if inverse else -0.5
         for layer, at in problems.by_layer():
             vectors, values, rest = self.basis[layer]
+            vectors = vectors.to(torch.float64)
             spread, penalty = m[at].clamp_min(0)[:, None, :], problems.penalty[at, None, None]
             inside = (values[:, None] * spread + penalty) ** power
             outside = (rest * spread + penalty) ** power if vectors.shape[1] < self.hidden else 0 * penalty
@@ -192,24 +194,26 @@ class Coordinates:
         return out
 
 
-def add_block(totals: Totals, problems: Problems, weights: Weights, x: list[Tensor], y: Tensor, fold: Tensor) -> None:
-    """Add a block's rows to the totals.
-
-    x: per layer [row, D], less the origin, in the precision of the products; y: [row, T] codes; fold: [row].
-    """
+def add_block(totals: Totals, problems: Problems, weights: Weights, block: Rows) -> None:
+    """Add a block's rows to the totals."""
     classes = weights.b.shape[1] if weights.b.shape[1] > 1 else 2
     for layer, at in problems.by_layer():
-        some, rows = problems.pick(at), x[layer]
+        some, rows = problems.pick(at), block.x[layer]
+        weight = None if bool((block.loss_weight == 1).all()) else block.loss_weight
         v = weights.v[at].transpose(0, 1).flatten(1).to(rows.dtype)
         b = weights.b[at].to(rows.dtype)
         chunk = max(64, _CELLS // (len(at) * classes))
         for start in range(0, len(rows), chunk):
             part = slice(start, start + chunk)
-            _add_rows(totals, at, rows[part], (v, b), y[part][:, some.target], fold[part, None] == some.fold)
+            labels, held = block.y[part][:, some.target], block.fold[part, None] == some.fold
+            w = None if weight is None else weight[part][:, some.target]
+            _add_rows(totals, at, rows[part], (v, b), labels, held, w)
 
 
-def _add_rows(totals: Totals, at: Tensor, x: Tensor, vb: tuple[Tensor, Tensor], y: Tensor, held: Tensor) -> None:
-    """x [row, D]; vb: v [D, A * J] and b [A, J]; y, held: [row, A]."""
+def _add_rows(
+    totals: Totals, at: Tensor, x: Tensor, vb: tuple[Tensor, Tensor], y: Tensor, held: Tensor, weight: Tensor | None
+) -> None:
+    """x [row, D]; vb: v [D, A * J] and b [A, J]; y, held, weight (None: all 1): [row, A]."""
     v, b = vb
     problems, columns = b.shape
     z = torch.addmm(b.flatten(), x, v).view(len(x), problems, columns)
@@ -217,9 +221,12 @@ def _add_rows(totals: Totals, at: Tensor, x: Tensor, vb: tuple[Tensor, Tensor], 
         z = torch.cat([torch.zeros_like(z), z], 2)
     right = z.argmax(2) == y
     loss, residual = _loss_and_residual(z, y)
-    totals.loss[at] += torch.where(held, 0.0, loss).sum(0)
     known = held & (loss < -_NEVER / 2)
     counts = torch.stack([torch.where(known, loss, 0.0), (right & known).to(loss.dtype), known.to(loss.dtype)], -1)
+    if weight is not None:
+        loss, counts = loss * weight, counts * weight[..., None]
+        residual = residual * weight[..., None].to(residual.dtype)
+    totals.loss[at] += torch.where(held, 0.0, loss).sum(0)
     totals.held[at] += counts.sum(0)
     residual.masked_fill_(held[..., None], 0.0)
     residual = residual[..., -columns:].reshape(len(x), problems * columns)

@@ -9,33 +9,43 @@ import torch
 from torch import Tensor
 
 from lit_experiments.probes.blocks import TEST, Block
-from lit_experiments.probes.class_sums import in_sample
 from lit_experiments.probes.data import BlockDataModule
 from lit_experiments.probes.errors import ProbeError
 
 
 @dataclass(frozen=True)
 class Rows:
-    """x: per layer [row, D] less its origin; y: [row, T] class codes; fold: [row]; sampled: [row] bool."""
+    """x: per layer [row, D] less its origin; y: [row, T] class codes; fold: [row]; sample: [row] the row's place in the
+    sample, -1 outside of it; weight: [row] how many times it counts; loss_weight: [row, T] that in the loss."""
 
     x: list[Tensor]
     y: Tensor
     fold: Tensor
-    sampled: Tensor
+    sample: Tensor
+    weight: Tensor
+    loss_weight: Tensor
 
 
 class RowReader:
     """Turns blocks into rows, and keeps them for the passes to come if they all fit.
 
     origin: [L, D] subtracted before rounding to `dtype`. classes: their names. keep: whether to hold on to rows.
+    table: [T, K] weights of the classes in the loss. sample: [row of the data] see `Rows`.
     """
 
     def __init__(
-        self, data: BlockDataModule, classes: list[str], origin: Tensor, dtype: torch.dtype, keep: bool
+        self,
+        data: BlockDataModule,
+        classes: list[str],
+        origin: Tensor,
+        dtype: torch.dtype,
+        keep: bool,
+        table: np.ndarray,
+        sample: np.ndarray,
     ) -> None:
         self.data, self.classes, self.dtype, self.keep = data, classes, dtype, keep
         self.origin, self._kept = origin, dict[int, Rows]()
-        self._total = int((data.fold != TEST).sum())
+        self._table, self._sample = table, sample
 
     def fetch(self, index: int) -> Block:
         """A block of the data, or in place of one whose rows are kept an empty one of the same index."""
@@ -43,18 +53,20 @@ class RowReader:
             return self.data.block(index)
         nothing = np.zeros(0, np.int64)
         x, y = np.zeros((0, *self.origin.shape), np.float32), np.zeros((0, 1, len(self.data.targets)))
-        return Block(index, x, y, nothing, nothing, nothing)
+        return Block(index, x, y, nothing, nothing, nothing, np.zeros(0))
 
     def rows(self, block: Block) -> Rows:
         """Labelled training rows of a block. Raises ProbeError for labels that are no class code."""
         if block.index in self._kept:
             return self._kept[block.index]
         codes, keep = self.labels(block)
-        train = np.flatnonzero((block.fold != TEST) & keep)
-        sampled = in_sample(block.rows[train], self._total, self.data.hidden)
+        train = np.flatnonzero((block.fold != TEST) & keep & (block.weight > 0))
+        weight = block.weight[train]
+        loss_weight = weight[:, None] * self._table[np.arange(codes.shape[1]), codes[train]]
         device = self.origin.device
         x = [self._layer(block.x[train, layer], layer) for layer in range(block.x.shape[1])]
-        arrays = (torch.from_numpy(a).to(device) for a in (codes[train], block.fold[train], sampled))
+        by_row = (codes[train], block.fold[train], self._sample[block.rows[train]], weight, loss_weight)
+        arrays = (torch.from_numpy(a).to(device) for a in by_row)
         found = Rows(x, *arrays)
         if self.keep:
             self._kept[block.index] = found

@@ -88,7 +88,7 @@ class Search:
         standard = self.coordinates.standard
         return {
             "origin": self.coordinates.origin,
-            "standard": [standard.n, standard.mean, standard.inverse, standard.prior],
+            "standard": [standard.n, standard.mean, standard.inverse, standard.prior, standard.total],
             "basis": [list(layer) for layer in self.coordinates.basis],
             "choice": self.choice.state_dict(),
             "ends": self.ends,
@@ -121,7 +121,7 @@ class Search:
         if coordinates.columns == 1:
             coef, intercept = (torch.cat([torch.zeros_like(t), t], 1) for t in (coef, intercept))
         rows = choice.held[0, :, 0, :, 2]
-        left_out = (standard.n[-1] - standard.n[self.held])[:, None] - rows
+        left_out = standard.total[-1] - standard.total[self.held] - rows
         return ClassSolution(
             classes=tuple(classes),
             penalties=self.penalties.cpu(),
@@ -138,7 +138,7 @@ class Search:
             layer_index=choice.layer_index().cpu(),
             final=Fits.of(self.ends.cpu()),
             chosen_from=Fits.of(choice.fits.cpu()),
-            rows=round(float(standard.n[-1])),
+            rows=round(float(standard.total[-1, 0])),
             passes=passes,
         )
 

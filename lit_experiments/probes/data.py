@@ -8,8 +8,8 @@ can be resumed on any number of them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterator
+from typing import Any, Self
 
 import numpy as np
 from lightning.pytorch import LightningDataModule
@@ -17,7 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from lit_experiments.probes.blocks import TEST, Block, BlockLoader, share
 from lit_experiments.probes.errors import ProbeError
-from lit_experiments.probes.splits import group_codes, group_split, shuffled_donors
+from lit_experiments.probes.splits import group_codes, group_split
+from lit_experiments.probes.target_table import TargetTable
 
 
 class BlockDataModule(LightningDataModule):
@@ -51,6 +52,9 @@ class BlockDataModule(LightningDataModule):
         self.test_fraction, self.folds, self.split_seed = test_fraction, folds, split_seed
         self.test_groups = test_groups
         self.block_bytes, self.shuffles, self.shuffle_seed = block_bytes, shuffles, shuffle_seed
+        self.missing_allowed = False
+        self.weights: NDArray[np.float64] | None = None
+        self.pass_layers: list[int] | None = None
         self._done: set[int] = set()
         self._reader: Callable[[int], Block] | None = None
         self._ready = False
@@ -71,6 +75,28 @@ class BlockDataModule(LightningDataModule):
         """[row, target] or [row, repetition, target] targets of these rows."""
         raise NotImplementedError
 
+    def read_layers(self, rows: NDArray[np.int64], layers: list[int]) -> NDArray[np.floating]:
+        """[row, layer, hidden] of these layers only, by their positions in `layers`."""
+        return self.read_x(rows)[:, layers]
+
+    def feature_dtype(self) -> np.dtype:
+        """What features are read as: float32, or float64 where they are stored so."""
+        wide = self.read_layers(self.order[:1], [0]).dtype == np.float64
+        return np.dtype(np.float64 if wide else np.float32)
+
+    def allow_missing(self) -> Self:
+        """Let a row have some targets and lack others (NaN); each target is then fitted to the rows that have it.
+
+        A shuffled copy is permuted among the rows that have the target. All targets are read once and held.
+        """
+        self.missing_allowed = True
+        return self
+
+    def weigh(self, weights: ArrayLike) -> Self:
+        """Give every row [row] a weight: w counts as w copies of it, in the fits and in their standardisation."""
+        self.weights = np.asarray(weights, np.float64)
+        return self
+
     def setup(self, stage: str | None = None) -> None:
         """Describe, split and plan; a second call does nothing."""
         if self._ready:
@@ -78,9 +104,9 @@ class BlockDataModule(LightningDataModule):
         self.describe()
         _, self.group = group_codes(self.groups)
         self.fold = group_split(self.groups, self.test_fraction, self.folds, self.split_seed, self.test_groups)
-        self.donors = [shuffled_donors(self.group, self.shuffle_seed, k) for k in range(self.shuffles)]
-        rows = max(1, self.block_bytes // (len(self.layers) * self.hidden * 4))
-        self.plan = [self.order[i : i + rows] for i in range(0, len(self.order), rows)]
+        self._check_weights()
+        self._table = TargetTable(self.read_y, self.group, self.shuffles, self.shuffle_seed, self.missing_allowed)
+        self.only_layers(None)
         self._ready = True
 
     @property
@@ -91,7 +117,8 @@ class BlockDataModule(LightningDataModule):
     def pass_identity(self) -> dict[str, Any]:
         """What must be the same for a half-finished pass to go on: data, split, plan."""
         plan = hashlib.sha256(b"".join([np.int64(len(self.plan)).tobytes(), self.order.tobytes(), self.fold.tobytes()]))
-        return {
+        weights = {} if self.weights is None else {"weights": hashlib.sha256(self.weights.tobytes()).hexdigest()}
+        return weights | {
             "data": self.fingerprint,
             "content": self.content,
             "layers": list(self.layers),
@@ -109,18 +136,28 @@ class BlockDataModule(LightningDataModule):
         Raises ProbeError for wrong shapes and for non-finite values, naming the row.
         """
         rows = self.plan[index] if index >= 0 else np.zeros(0, np.int64)
+        layers = len(self.layers) if self.pass_layers is None else len(self.pass_layers)
         if index < 0:
-            x, y = np.zeros((0, len(self.layers), self.hidden), np.float32), np.zeros((0, 1, len(self.targets)))
+            x, y = np.zeros((0, layers, self.hidden), np.float32), np.zeros((0, 1, len(self.targets)))
         else:
-            x, y = self.read_x(rows), self._targets(rows)
-        expected = (len(rows), len(self.layers), self.hidden)
+            x = self.read_x(rows) if self.pass_layers is None else self.read_layers(rows, self.pass_layers)
+            y = self.target_values(rows)
+        expected = (len(rows), layers, self.hidden)
         if x.shape != expected or y.shape[::2] != (len(rows), len(self.targets)):
             raise ProbeError(
                 f"Block {index}: features have shape {x.shape} and targets {y.shape}; expected [row, layer, hidden] = "
                 f"{expected} and [row, repetition, target] with {len(self.targets)} targets."
             )
         self._check_finite(x, y, rows)
-        return Block(index, x, y, self.group[rows], self.fold[rows], rows)
+        return Block(index, x, y, self.group[rows], self.fold[rows], rows, self.row_weights(rows))
+
+    def target_values(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """[row, repetition, target] with the shuffled copies behind the real targets."""
+        return self._table.values(rows)
+
+    def row_weights(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """[row] how many times they count."""
+        return np.ones(len(rows)) if self.weights is None else self.weights[rows]
 
     def blocks(self) -> Iterator[Block]:
         """One whole pass in this process, for evaluation."""
@@ -129,6 +166,17 @@ class BlockDataModule(LightningDataModule):
     def skip_blocks(self, done: set[int]) -> None:
         """Leave these blocks out of the next pass: a resumed run has them already."""
         self._done = set(done)
+
+    def only_layers(self, layers: list[int] | None) -> None:
+        """Read these layers only, by position, in the blocks to come, which are planned anew; None reads all."""
+        self.pass_layers = layers
+        rows = max(1, self.block_bytes // (len(self.layers if layers is None else layers) * self.hidden * 4))
+        self.plan = [self.order[i : i + rows] for i in range(0, len(self.order), rows)]
+
+    def without_features(self, rows: NDArray[np.int64]) -> Block:
+        """Everything of these rows but x, which has no layer here."""
+        x = np.zeros((len(rows), 0, self.hidden), np.float32)
+        return Block(-1, x, self.target_values(rows), self.group[rows], self.fold[rows], rows, self.row_weights(rows))
 
     def read_with(self, reader: Callable[[int], Block]) -> None:
         """Get training blocks from `reader` instead of `block`: a probe that makes many passes keeps what it can."""
@@ -155,80 +203,27 @@ class BlockDataModule(LightningDataModule):
         suspect = not np.isfinite(x.sum(dtype=np.float64))
         row, layer = np.nonzero(~np.isfinite(x).all(-1)) if suspect else np.zeros((2, 0), np.int64)
         if len(row):
-            name, where = self.row_names(rows[row[:1]])[0], self.layers[layer[0]]
+            layers = range(len(self.layers)) if self.pass_layers is None else self.pass_layers
+            name, where = self.row_names(rows[row[:1]])[0], self.layers[layers[int(layer[0])]]
             raise ProbeError(
                 f"Row {name} has a non-finite feature in layer {where} (and {len(set(row)) - 1} more of its block). "
                 "Leave such rows out of the selection."
             )
         absent = np.isnan(y)
-        bad = np.flatnonzero(((absent & ~absent.all(-1, keepdims=True)) | np.isinf(y)).any((1, 2)))
+        partly = np.zeros_like(absent) if self.missing_allowed else absent & ~absent.all(-1, keepdims=True)
+        bad = np.flatnonzero((partly | np.isinf(y)).any((1, 2)))
         if len(bad):
             raise ProbeError(
                 f"Row {self.row_names(rows[bad[:1]])[0]} has a non-finite target (and {len(bad) - 1} more rows of its "
                 "block). A repetition must be finite in every target, or NaN in all of them where it is absent."
             )
 
-    def _targets(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """[row, repetition, target] with the shuffled copies behind the real targets."""
-        parts = [_with_repetitions(self.read_y(r)) for r in (rows, *(donor[rows] for donor in self.donors))]
-        if len(parts) > 1 and any(np.isnan(p).all(-1).any() or p.shape != parts[0].shape for p in parts):
+    def _check_weights(self) -> None:
+        if self.weights is None:
+            return
+        good = np.isfinite(self.weights) & (self.weights >= 0)
+        if self.weights.shape != self.fold.shape or not good.all() or not self.weights[self.fold != TEST].any():
             raise ProbeError(
-                "The shuffled-targets control needs the same number of repetitions in every row; some row lacks one. "
-                "Set shuffles: 0, or select rows with all repetitions."
+                f"Weights must be one finite number of at least 0 for each of the {len(self.fold)} rows, not all 0 in "
+                f"the training part; found shape {self.weights.shape}, {int((~good).sum())} of another kind."
             )
-        return np.concatenate(parts, axis=-1)
-
-
-class ArrayDataModule(BlockDataModule):
-    """Arrays in memory.
-
-    x: [row, hidden] or [row, layer, hidden]; y: [row], [row, target] or [row, repetition, target]; groups: [row] or
-    None for every row on its own; layers, targets: names, or None for numbers. The other arguments are
-    `BlockDataModule`'s.
-    """
-
-    def __init__(
-        self,
-        x: ArrayLike,
-        y: ArrayLike,
-        groups: Sequence | NDArray | None,
-        *,
-        test_fraction: float,
-        folds: int,
-        split_seed: int,
-        block_bytes: int,
-        shuffles: int,
-        shuffle_seed: int,
-        layers: list[str] | None = None,
-        targets: list[str] | None = None,
-    ) -> None:
-        super().__init__(test_fraction, folds, split_seed, block_bytes, shuffles, shuffle_seed)
-        features, y = np.asarray(x), np.asarray(y, np.float64)
-        self._x = features[:, None, :] if features.ndim == 2 else features
-        self._y = y[:, None] if y.ndim == 1 else y
-        self._groups, self._layers, self._target_names = groups, layers, targets
-        if len(self._x) != len(self._y) or (groups is not None and len(groups) != len(self._x)):
-            raise ProbeError(
-                f"x has {len(self._x)} rows, y {len(self._y)}, groups {len(groups or self._x)}; they must agree."
-            )
-
-    def describe(self) -> None:
-        rows, layers, self.hidden = self._x.shape
-        self.layers = self._layers or [str(i) for i in range(layers)]
-        self.real_targets = self._target_names or [str(t) for t in range(self._y.shape[-1])]
-        self.groups = np.arange(rows) if self._groups is None else np.asarray(self._groups)
-        self.order = np.arange(rows)
-        digest = hashlib.sha256(np.ascontiguousarray(self._x).tobytes() + np.ascontiguousarray(self._y).tobytes())
-        self.content = digest.hexdigest()
-        self.fingerprint = {"arrays": self.content}
-
-    def read_x(self, rows: NDArray[np.int64]) -> NDArray[np.floating]:
-        return self._x[rows]
-
-    def read_y(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        return self._y[rows]
-
-
-def _with_repetitions(y: NDArray) -> NDArray[np.float64]:
-    y = np.asarray(y, np.float64)
-    return y[:, None, :] if y.ndim == 2 else y

@@ -70,7 +70,7 @@ class _Pass:
         self.n_real, rows = len(data.real_targets), len(data.order)
         self.solution = solution
         self.weights = (solution.coef / solution.scale[:, None, :]).numpy()
-        self.mean, self.y_mean = solution.mean.numpy(), solution.y_mean.numpy()
+        self.mean, self.y_mean, self.offset = (t.numpy() for t in (solution.mean, solution.y_mean, solution.offset))
         self.chosen = solution.layer_index.numpy()
         self.unit = np.full(rows, -1)
         self.unit[test] = bootstrap.unit_of_row
@@ -99,7 +99,7 @@ class _Pass:
     def _found(self, layer: int, block: Block, rows: NDArray, targets: NDArray) -> Floats:
         """[row, target] predictions of some rows from one layer."""
         z = block.x[rows, layer].astype(np.float64) - self.mean[layer]
-        return z @ self.weights[layer, targets].T + self.y_mean[targets]
+        return z @ self.weights[layer, targets].T + (self.y_mean + self.offset[layer])[targets]
 
     def _layer(self, layer: int, block: Block, rows: NDArray, found: Floats) -> None:
         error = np.nansum((block.y[rows, :, : self.n_real] - found[:, None, :]) ** 2, axis=1)
@@ -108,5 +108,5 @@ class _Pass:
     def _shuffled(self, y: Floats, found: Floats) -> None:
         about = y - self.y_mean[self.n_real :]
         error = (y - found[:, None, :]) ** 2
-        for column, terms in enumerate((np.ones_like(y), error, about, about**2)):
-            self.shuffled[:, column] += terms.sum((0, 1))
+        for column, terms in enumerate((np.where(np.isnan(y), np.nan, 1.0), error, about, about**2)):
+            self.shuffled[:, column] += np.nansum(terms, (0, 1))

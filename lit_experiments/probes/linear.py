@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,8 @@ class LinearProbe:
     """One linear function per target: weights . (x - mean) / scale + intercept, x a hidden vector of its layer.
 
     targets, layers: T names each. weights, mean, scale: [T, D] float64. intercept, penalty: [T] float64.
-    fingerprint: that of the data it was trained on. rows: how many training rows, repetitions counted.
+    fingerprint: that of the data it was trained on. rows: how many training rows, repetitions counted. notes: what else
+    its user must know.
     """
 
     targets: tuple[str, ...]
@@ -32,6 +33,7 @@ class LinearProbe:
     penalty: Floats
     fingerprint: dict[str, Any]
     rows: int
+    notes: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         hidden = self.weights.shape[-1]
@@ -50,35 +52,37 @@ class LinearProbe:
             raise ProbeError(f"The probe names {len(self.layers)} layers for {len(self.targets)} targets.")
 
     @classmethod
-    def of(cls, solution: Solution, data: BlockDataModule) -> LinearProbe:
-        """The chosen layer and penalty of every real target (not of the shuffled controls)."""
+    def of(
+        cls,
+        solution: Solution,
+        data: BlockDataModule,
+        layer: str | None = None,
+        notes: dict[str, Any] | None = None,
+    ) -> LinearProbe:
+        """The chosen layer, or `layer`, and penalty of every real target (not of the shuffled controls)."""
+        if layer is not None and layer not in data.layers:
+            raise ProbeError(f"There is no layer {layer!r}; there are {', '.join(data.layers)}.")
         n = len(data.real_targets)
-        layer = solution.layer_index[:n].numpy()
-        penalty = solution.penalties[solution.penalty_index[layer, np.arange(n)]].numpy()
+        chosen = solution.layer_index[:n].numpy()
+        if layer is not None:
+            chosen = np.full(n, data.layers.index(layer))
+        penalty = solution.penalties[solution.penalty_index[chosen, np.arange(n)]].numpy()
         coef, mean, scale = (
-            solution.coef.numpy()[layer, np.arange(n)],
-            solution.mean.numpy()[layer],
+            solution.coef.numpy()[chosen, np.arange(n)],
+            solution.mean.numpy()[chosen],
             solution.scale.numpy(),
         )
-        names = tuple(data.layers[int(at)] for at in layer)
-        y_mean = solution.y_mean.numpy()[:n]
-        arrays = (coef, mean, scale[layer], y_mean, penalty)
-        return cls(tuple(data.real_targets), names, *arrays, dict(data.fingerprint), int(solution.rows))
+        names = tuple(data.layers[int(at)] for at in chosen)
+        y_mean = solution.y_mean.numpy()[:n] + solution.offset.numpy()[chosen, np.arange(n)]
+        arrays = (coef, mean, scale[chosen], y_mean, penalty)
+        rows, fingerprint = int(solution.rows), dict(data.fingerprint)
+        return cls(tuple(data.real_targets), names, *arrays, fingerprint, rows, dict(notes or {}))
 
     def only(self, target: str) -> LinearProbe:
         """The part for one target."""
         i = [self._position(target)]
-        return LinearProbe(
-            (target,),
-            (self.layers[i[0]],),
-            self.weights[i],
-            self.mean[i],
-            self.scale[i],
-            self.intercept[i],
-            self.penalty[i],
-            self.fingerprint,
-            self.rows,
-        )
+        arrays = {name: getattr(self, name)[i] for name in ("weights", "mean", "scale", "intercept", "penalty")}
+        return replace(self, targets=(target,), layers=(self.layers[i[0]],), **arrays)
 
     def layer_of(self, target: str) -> str:
         """The name of the layer whose vectors `predict` takes for this target."""

@@ -10,28 +10,28 @@ checkpointed (at the end of a pass: a resumed run repeats the pass that was cut)
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
-from lightning.pytorch import LightningModule
-from torch import nn
+from numpy.typing import NDArray
 
 from lit_experiments.probes.blocks import TEST, Block
+from lit_experiments.probes.class_parts import ClassLabels, ClassWeight
 from lit_experiments.probes.class_problems import Coordinates, add_block
 from lit_experiments.probes.class_rows import RowReader, find_origin
 from lit_experiments.probes.class_search import Search, Settings
 from lit_experiments.probes.class_solution import ClassSolution
-from lit_experiments.probes.class_sums import ClassSums, Standard, eigenbasis
+from lit_experiments.probes.class_sums import ClassSums, Sample, Standard, eigenbasis
 from lit_experiments.probes.data import BlockDataModule
 from lit_experiments.probes.errors import ProbeError
-from lit_experiments.probes.ridge import differences
+from lit_experiments.probes.pass_module import PassModule
 from lit_experiments.probes.solve import check_penalties
 
-_KEY = "logistic_pass"
 
-
-class LogisticProbe(LightningModule):
+class LogisticProbe(PassModule):
     """Penalised multinomial logistic regression for all layers and penalties of a `BlockDataModule` at once.
 
     The data has one real target, whose values are class codes (NaN: no label, left out).
@@ -40,13 +40,16 @@ class LogisticProbe(LightningModule):
     `class_problems` for what is minimised. tolerance: relative distance to the minimum at which a fit has converged,
     as L-BFGS estimates it. max_iterations: steps of a fit. held_out: how many of the data's folds are held out in turn
     to choose (None: all). memory_bytes: training rows stay in memory if they fit into so many bytes, else every pass
-    reads them again; the optimiser's state gets as many. history: pairs that L-BFGS remembers.
+    reads them again; the optimiser's state gets as many. history: pairs that L-BFGS remembers. class_weight: see
+    `class_parts`; it weighs the loss, not the standardisation (scikit-learn's StandardScaler, then
+    LogisticRegression(class_weight=...)), and the held-out scores. Weights of the data's rows weigh all of these.
 
     `--precision 64-true` multiplies in float64; all others in float32. Train with max_epochs -1: it stops by itself,
     and `probe.solution` then holds the fits, equal on every rank. Logged under `log_name` after each pass: how many
     fits go on, and the mean of their losses over the training rows.
     """
 
+    key = "logistic_pass"
     log_name = "logistic"
 
     def __init__(
@@ -58,6 +61,7 @@ class LogisticProbe(LightningModule):
         memory_bytes: int,
         held_out: int | None = None,
         history: int = 10,
+        class_weight: ClassWeight = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -68,13 +72,9 @@ class LogisticProbe(LightningModule):
                 f"{max_iterations}, {history}."
             )
         self.tolerance, self.max_iterations, self.history = tolerance, max_iterations, history
-        self.memory_bytes, self.held_out = memory_bytes, held_out
-        self.automatic_optimization = False
-        # Fits nothing: Lightning counts steps by optimizer steps, and DDP insists on a parameter.
-        self.steps = nn.Parameter(torch.zeros(()))
+        self.memory_bytes, self.held_out, self.class_weight = memory_bytes, held_out, class_weight
         self._passes = 0
         self._search: Search | None = None
-        self._restored: dict[str, Any] | None = None
         self._solution: ClassSolution | None = None
 
     @property
@@ -88,51 +88,55 @@ class LogisticProbe(LightningModule):
             )
         return self._solution
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD([self.steps], lr=0.0)
+    def begin(self, data: BlockDataModule, device: torch.device) -> None:
+        """Forget everything."""
+        self._solution, self._search, self._passes = None, None, 0
+        self._settings(data)
+
+    def take_up(self, state: dict[str, Any], data: BlockDataModule, device: torch.device) -> None:
+        """Go on after the last whole pass."""
+        self._search, self._passes = Search.restored(state["search"], self._settings(data), device), state["passes"]
+        self._finish()
 
     def on_fit_start(self) -> None:
-        """Begin, or take up the checkpoint."""
-        data = self._data()
+        """Begin or take up, and see which rows can stay in memory."""
+        super().on_fit_start()
+        data = self.data_module()
         dtype = torch.float64 if self.trainer.precision == "64-true" else torch.float32
-        # Apple's MPS has no float64.
         device = torch.device("cpu") if self.device.type == "mps" else self.device
-        self._solution, self._search, self._passes = None, None, 0
-        settings = self._settings(data)
-        if self._restored is not None:
-            self._take_up(self._restored, data, settings, device)
         origin = find_origin(data, device, dtype) if self._search is None else self._search.coordinates.origin
         size = int((data.fold != TEST).sum()) * len(data.layers) * data.hidden * torch.finfo(dtype).bits // 8
         keep = size <= self.memory_bytes * self.trainer.world_size
-        self._reader = RowReader(data, self.classes, origin, dtype, keep)
+        share = self.memory_bytes // 2
+        self._sample = Sample.of(data.fold != TEST, len(data.layers), data.hidden, share)
+        self._table = self._class_table(data)
+        place = self._sample.place
+        self._reader = RowReader(data, self.classes, origin, dtype, keep, self._table, place)
         data.read_with(self._reader.fetch)
 
     def on_train_epoch_start(self) -> None:
         """Empty sums, and the weights at which this pass evaluates."""
-        data, origin = self._data(), self._reader.origin
-        self._seen = torch.zeros(len(data.plan), dtype=torch.int64, device=origin.device)
-        self._sums = ClassSums.zeros(max(data.folds, 1), origin, len(data.targets), len(self.classes))
+        data, origin = self.data_module(), self._reader.origin
+        self.seen = torch.zeros(len(data.plan), dtype=torch.int64, device=origin.device)
+        self._sums = ClassSums.zeros(max(data.folds, 1), origin, len(data.targets), len(self.classes), self._sample)
         if self._search is not None and self._search.running is not None:
             self._asked, self._totals = self._search.ask(), self._search.empty()
 
-    def training_step(self, block: Block, batch_idx: int) -> None:
-        if block.index >= 0 and self._solution is None:
-            rows = self._reader.rows(block)
-            with torch.autocast(self._reader.origin.device.type, enabled=False), torch.no_grad():
-                if self._search is None:
-                    self._sums.add(rows.x, rows.y, rows.fold, rows.sampled)
-                else:
-                    add_block(self._totals, *self._asked, rows.x, rows.y, rows.fold)
-            self._seen[block.index] = 1
-        optimizer = self.optimizers()
-        assert not isinstance(optimizer, list)
-        self.steps.grad = torch.zeros_like(self.steps)  # a gradient scaler refuses parameters without one
-        optimizer.step()
+    def add(self, block: Block) -> None:
+        """Its rows' sums, or values and gradients."""
+        if self._solution is not None:
+            return
+        rows = self._reader.rows(block)
+        if self._search is None:
+            self._sums.add(rows)
+        else:
+            add_block(self._totals, *self._asked, rows)
 
     def on_train_epoch_end(self) -> None:
         """Merge the ranks and take the step; a pass cut short is dropped and ends the run."""
         self._all_reduce()
-        if not bool(self._seen.all()):
+        assert self.seen is not None
+        if not bool(self.seen.all()):
             self.trainer.should_stop = True
             return
         self._passes += 1
@@ -140,42 +144,23 @@ class LogisticProbe(LightningModule):
             self._search = self._standardised(self._sums)
         else:
             self._search.tell(self._asked, self._totals)
-            loss = self._totals.loss.mean() / (self._data().fold != TEST).sum()
+            loss = self._totals.loss.mean() / (self.data_module().fold != TEST).sum()
             self.log(f"{self.log_name}/loss", loss, batch_size=1, sync_dist=True)
         going_on = float(self._search.going_on())
         self.log(f"{self.log_name}/fits_going_on", going_on, batch_size=1, sync_dist=True)
         self._finish()
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Put in the state at the end of the last whole pass, which is the same on every rank."""
-        if self._search is not None:
-            state = {"search": self._search.state_dict(), "passes": self._passes}
-            checkpoint[_KEY] = state | {"identity": self._identity(self._data())}
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the state until the data is there, and make Lightning begin a pass: ranks and blocks may differ."""
-        if _KEY not in checkpoint:
-            raise ProbeError("The checkpoint holds no logistic fits. Give a checkpoint that this command wrote.")
-        self._restored = checkpoint[_KEY]
-        checkpoint.pop("loops", None)
-
-    def _take_up(
-        self, restored: dict[str, Any], data: BlockDataModule, settings: Settings, device: torch.device
-    ) -> None:
-        differing = differences(restored["identity"], self._identity(data))
-        if differing:
-            raise ProbeError(
-                "The checkpoint belongs to other fits, of other data or settings:\n  "
-                + "\n  ".join(differing)
-                + "\nGive the same store, selection and settings, or start afresh without --ckpt_path."
-            )
-        self._search, self._passes = Search.restored(restored["search"], settings, device), restored["passes"]
-        self._restored = None
-        self._finish()
+    def state_to_save(self) -> dict[str, Any] | None:
+        """The state at the end of the last whole pass, which is the same on every rank."""
+        return None if self._search is None else {"search": self._search.state_dict(), "passes": self._passes}
 
     def _finish(self) -> None:
         if self._search is not None and self._search.running is None:
-            self._solution = self._search.solution(self.classes, self._passes)
+            solution = self._search.solution(self.classes, self._passes)
+            if self.class_weight is not None:
+                share = solution.share / torch.from_numpy(self._class_table(self.data_module())[0])
+                solution = replace(solution, share=share / share.sum())
+            self._solution = solution
             self.trainer.should_stop = True
 
     def _standardised(self, sums: ClassSums) -> Search:
@@ -186,21 +171,28 @@ class LogisticProbe(LightningModule):
                 f"No training row has the class {', '.join(missing)} (of {int(sum(counts))} with a label). Leave it "
                 "out of the classes, or collect more groups."
             )
-        basis = [eigenbasis(sums, layer) for layer in range(len(sums.origin))]
-        return Search(Coordinates(Standard.of(sums), sums.origin, basis), self._settings(self._data()))
+        basis = [eigenbasis(sums, layer, self._sample.rank) for layer in range(len(sums.origin))]
+        return Search(Coordinates(Standard.of(sums), sums.origin, basis), self._settings(self.data_module()))
 
-    def _identity(self, data: BlockDataModule) -> dict[str, Any]:
+    def identity(self, data: BlockDataModule) -> dict[str, Any]:
         """What must be the same to go on. Not the plan of blocks: a pass is taken up at its beginning."""
         about = {key: value for key, value in data.pass_identity().items() if key not in ("plan", "blocks")}
         about |= {"folds": hashlib.sha256(data.fold.tobytes()).hexdigest(), "precision": str(self.trainer.precision)}
         settings = {k: list(v) if isinstance(v, tuple) else v for k, v in vars(self._settings(data)).items()}
-        return about | {"classes": self.classes} | settings
+        weight = {} if self.class_weight is None else {"class_weight": self._class_table(data).tolist()}
+        return about | {"classes": self.classes} | settings | weight
 
     def _settings(self, data: BlockDataModule) -> Settings:
         held = tuple(self._held_folds(data))
         return Settings(
             held, tuple(self.penalties), self.tolerance, self.max_iterations, self.history, self.memory_bytes
         )
+
+    def _class_table(self, data: BlockDataModule) -> NDArray[np.float64]:
+        """[T, K] what a class counts in the loss of each target."""
+        if self.class_weight is None:
+            return np.ones((len(data.targets), len(self.classes)))
+        return ClassLabels.of(data, {data.real_targets[0]: self.classes}, self.class_weight).table
 
     def _held_folds(self, data: BlockDataModule) -> list[int]:
         choices = len(self.penalties) > 1 or len(data.layers) > 1
@@ -215,12 +207,13 @@ class LogisticProbe(LightningModule):
 
     def _all_reduce(self) -> None:
         if self.trainer.world_size > 1:
-            for tensor in (*(self._sums if self._search is None else self._totals).tensors(), self._seen):
+            for tensor in (*(self._sums if self._search is None else self._totals).tensors(), self.seen):
                 dist.all_reduce(tensor)
 
-    def _data(self) -> BlockDataModule:
-        data = getattr(self.trainer, "datamodule", None)
-        if not isinstance(data, BlockDataModule) or len(data.real_targets) != 1:
+    def data_module(self) -> BlockDataModule:
+        """Data with one real target."""
+        data = super().data_module()
+        if len(data.real_targets) != 1:
             raise ProbeError("LogisticProbe trains on a BlockDataModule with one target, the class codes.")
         return data
 

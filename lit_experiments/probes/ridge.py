@@ -1,186 +1,110 @@
-"""Ridge as a LightningModule: one epoch is one pass that adds up moments, and the end of the pass solves.
-
-Owns how a pass is checkpointed, resumed and merged over ranks. The moments travel in the checkpoint under their own
-key and not as buffers: `--precision bf16-true` would round buffers, and DDP would overwrite those of every rank with
-rank 0's.
-"""
+"""Ridge as a LightningModule: passes that add up moments, or the rows themselves where they are fewer than dims."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.distributed as dist
-from lightning.pytorch import LightningModule
-from torch import Tensor, nn
 
-from lit_experiments.probes.blocks import Block
 from lit_experiments.probes.data import BlockDataModule
-from lit_experiments.probes.errors import ProbeError
-from lit_experiments.probes.moments import Moments
-from lit_experiments.probes.solve import Solution, check_penalties, solve
+from lit_experiments.probes.masks import number_parts
+from lit_experiments.probes.row_ridge import solve_rows
+from lit_experiments.probes.solve import LayerFit, Solution, check_choice, check_penalties, solution_of, solve_layer
+from lit_experiments.probes.streamed import StreamedProbe
+from lit_experiments.probes.waves import (
+    MEMORY_BYTES,
+    MomentSums,
+    Part,
+    RowSums,
+    Sums,
+    Wave,
+    bytes_per_layer,
+    row_side,
+    waves,
+)
 
-_KEY = "ridge_pass"
 
+class RidgeProbe(StreamedProbe):
+    """Exact ridge on standardised inputs, for all layers, targets and penalties of a `BlockDataModule`.
 
-class RidgeProbe(LightningModule):
-    """Exact ridge on standardised inputs, for all layers, targets and penalties of a `BlockDataModule` in one pass.
-
-    penalties: the ridge penalties to choose from by cross-validation; a single one is simply used.
-    After `trainer.fit(probe, datamodule=data)`, `probe.solution` holds the fits, equal on every rank. Logged under
-    `log_name`: rows and blocks of this rank so far, and at the end the cross-validated mean squared error, the mean of
-    the targets' smallest.
+    penalties: the ridge penalties to choose from by cross-validation; a single one is simply used. also: further grids
+    to solve for from the same sums. memory_bytes: what the sums may take: one pass if all layers fit, else more.
+    After `trainer.fit(probe, datamodule=data)` (max_epochs -1 where memory asks for several passes; it stops by
+    itself), `probe.solution` holds the fits, equal on every rank. Logged under `log_name`: rows and blocks of this rank
+    so far, and at the end the cross-validated mean squared error, the mean of the targets' smallest.
     """
 
+    key = "ridge_pass"
     log_name = "ridge"
 
-    def __init__(self, penalties: list[float]) -> None:
-        super().__init__()
+    def __init__(
+        self, penalties: list[float], also: Sequence[list[float]] = (), memory_bytes: int = MEMORY_BYTES
+    ) -> None:
+        super().__init__(memory_bytes)
         self.save_hyperparameters()
         self.penalties = check_penalties(penalties)
-        self.automatic_optimization = False
-        # Fits nothing. Lightning counts steps (and so times checkpoints) by optimizer steps, and DDP insists on a
-        # parameter.
-        self.steps = nn.Parameter(torch.zeros(()))
-        self._moments: Moments | None = None
-        self._total: Moments | None = None
-        self._seen: Tensor | None = None
-        self._rows = 0
-        self._restored: dict[str, Any] | None = None
-        self._solution: Solution | None = None
+        self.grids = [self.penalties, *(check_penalties(grid) for grid in also)]
+        self._solutions: list[Solution] = []
 
     @property
     def solution(self) -> Solution:
-        """The fits. Raises ProbeError while the pass is incomplete."""
-        if self._solution is None:
-            done, total = (0, 0) if self._seen is None else (int(self._seen.sum()), len(self._seen))
-            raise ProbeError(
-                f"The pass over the data is not complete: {done} of {total} blocks are in. "
-                "Run it again with --ckpt_path last."
-            )
-        return self._solution
+        """The fits. Raises ProbeError while the passes are incomplete."""
+        return self.solution_for(self.penalties)
 
     def solution_for(self, penalties: list[float]) -> Solution:
-        """The fits for other penalties, from the same pass."""
-        _ = self.solution
-        assert self._total is not None
-        return solve(self._total, penalties)
+        """The fits for one of the grids."""
+        if not self._solutions:
+            raise self.incomplete()
+        return self._solutions[self.grids.index(check_penalties(penalties))]
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD([self.steps], lr=0.0)
+    def settings(self) -> dict[str, Any]:
+        return {"penalties": self.penalties, "also": self.grids[1:]}
 
-    def on_fit_start(self) -> None:
-        """Make empty moments, or take up those of the checkpoint, and leave out the blocks that they hold."""
-        data = self._data()
-        # Apple's MPS has no float64.
-        device = torch.device("cpu") if self.device.type == "mps" else self.device
-        size = (max(data.folds, 1), len(data.layers), data.hidden, len(data.targets))
-        self._moments, self._solution, self._rows = Moments.zeros(*size, device=device), None, 0
-        self._seen = torch.zeros(len(data.plan), dtype=torch.uint8)
-        if self._restored is not None:
-            self._take_up(self._restored, data, device)
-        data.skip_blocks(set(torch.nonzero(self._seen)[:, 0].tolist()))
+    def begin(self, data: BlockDataModule, device: torch.device) -> None:
+        self._solutions = []
+        super().begin(data, device)
 
-    def training_step(self, block: Block, batch_idx: int) -> None:
-        assert self._moments is not None
-        assert self._seen is not None
-        if block.index >= 0 and not self._seen[block.index]:
-            with torch.autocast(self._moments.count.device.type, enabled=False):
-                self._moments.add(block)
-            self._seen[block.index] = 1
-            self._rows += len(block.rows)
-            progress = {"rows": float(self._rows), "blocks": float(self._seen.sum())}
-            self.log_dict({f"{self.log_name}/{k}": v for k, v in progress.items()}, batch_size=1)
-        optimizer = self.optimizers()
-        assert not isinstance(optimizer, list)
-        self.steps.grad = torch.zeros_like(self.steps)  # a gradient scaler refuses parameters without one
-        optimizer.step()
+    def parts_of(self, data: BlockDataModule) -> list[Part]:
+        for grid in self.grids:
+            check_choice(len(grid), len(data.layers), max(data.folds, 1))
+        return number_parts(data, list(range(len(data.targets))))
 
-    def on_train_epoch_end(self) -> None:
-        """Merge the ranks and solve, if every block is in: a pass cut short solves nothing."""
-        self._total, self._seen = self._merged()
-        if bool(self._seen.all()):
-            self._solution = solve(self._total, self.penalties)
-            if self._solution.cv_mse.shape[1]:
-                best = self._solution.cv_mse.mean(1).amin((0, 1)).mean()
-                self.log(f"{self.log_name}/cv_mse", best, batch_size=1, sync_dist=True)
+    def waves_of(self, data: BlockDataModule) -> list[Wave]:
+        return waves(bytes_per_layer(self.parts, data), len(data.layers), self.memory_bytes)
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Put the merged moments of all ranks in; Lightning calls this on every rank and keeps rank 0's."""
-        if self._moments is None:
-            return
-        moments, seen = self._merged()
-        checkpoint[_KEY] = {"moments": moments.state_dict(), "seen": seen, "identity": self._data().pass_identity()}
+    def sums_of(self, data: BlockDataModule, wave: Wave, stage: int) -> Sums:
+        parts = [self.parts[i] for i in wave.parts]
+        if row_side(data):
+            return RowSums(parts, data, len(wave.layers), self.compute_device)
+        return MomentSums(parts, data, len(wave.layers), self.compute_device, True)
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the moments until the data is there, and make Lightning begin an epoch over the blocks that are missing.
+    def conclude(self, data: BlockDataModule, wave: Wave, stage: int, sums: Sums) -> None:
+        for g, grid in enumerate(self.grids):
+            alphas = torch.tensor(grid, dtype=torch.float64, device=self.compute_device)
+            for i, part in enumerate(wave.parts):
+                for place, layer in enumerate(wave.layers):
+                    fit = _fit(sums, i, place, alphas, max(data.folds, 1))
+                    self.pieces |= {f"{g}.{part}.{layer}.{name}": v.cpu() for name, v in fit._asdict().items()}
 
-        Its own count of batches would be wrong: the number of ranks may have changed.
-        """
-        if _KEY not in checkpoint:
-            raise ProbeError(
-                "The checkpoint holds no pass of a ridge probe. Give a checkpoint that this command wrote."
-            )
-        self._restored = checkpoint[_KEY]
-        checkpoint.pop("loops", None)
+    def finish(self, data: BlockDataModule) -> None:
+        self._solutions = []
+        for g, grid in enumerate(self.grids):
+            fits = [(part.targets, self._fits(g, i, len(data.layers))) for i, part in enumerate(self.parts)]
+            self._solutions.append(solution_of(fits, grid))
 
-    def _take_up(self, restored: dict[str, Any], data: BlockDataModule, device: torch.device) -> None:
-        differing = differences(restored["identity"], data.pass_identity())
-        if differing:
-            raise ProbeError(
-                "The checkpoint belongs to another pass over other data or settings:\n  "
-                + "\n  ".join(differing)
-                + "\nGive the same store, selection and settings, or start afresh without --ckpt_path."
-            )
-        self._seen = restored["seen"].clone()
-        if self.trainer.global_rank == 0:
-            self._moments = Moments(**{k: v.to(device).clone() for k, v in restored["moments"].items()})
-        self._restored = None
+    def log_solution(self) -> None:
+        if self.solution.cv_mse.shape[1]:
+            best = self.solution.cv_mse.mean(1).amin((0, 1)).mean()
+            self.log(f"{self.log_name}/cv_mse", best, batch_size=1, sync_dist=True)
 
-    def _merged(self) -> tuple[Moments, Tensor]:
-        """Moments and seen blocks of all ranks together. Every rank must call this at the same time."""
-        assert self._moments is not None
-        assert self._seen is not None
-        if self.trainer.world_size == 1:
-            return self._moments, self._seen
-        seen = self._seen.to(self.device)
-        dist.all_reduce(seen, op=dist.ReduceOp.MAX)
-        return _all_reduce(self._moments), seen.cpu()
-
-    def _data(self) -> BlockDataModule:
-        data = getattr(self.trainer, "datamodule", None)
-        if not isinstance(data, BlockDataModule):
-            raise ProbeError(
-                "RidgeProbe trains on a BlockDataModule: trainer.fit(probe, datamodule=ArrayDataModule(...))."
-            )
-        return data
+    def _fits(self, grid: int, part: int, layers: int) -> list[LayerFit]:
+        names = LayerFit._fields
+        return [LayerFit(*(self.pieces[f"{grid}.{part}.{layer}.{n}"] for n in names)) for layer in range(layers)]
 
 
-def _all_reduce(moments: Moments) -> Moments:
-    """The sum over ranks, about the provisional mean of the lowest rank that has rows. Changes nothing in place."""
-    has_rows = torch.full((dist.get_world_size(),), 0, dtype=torch.int64, device=moments.count.device)
-    has_rows[dist.get_rank()] = bool(moments.count.any())
-    dist.all_reduce(has_rows)
-    source = int(has_rows.argmax())
-    shift, y_shift = moments.shift.clone(), moments.y_shift.clone()
-    dist.broadcast(shift, source)
-    dist.broadcast(y_shift, source)
-    if not bool(moments.count.any()):
-        moments = Moments(**{**moments.state_dict(), "shift": shift, "y_shift": y_shift})
-    total = moments.recentred(shift, y_shift)
-    for name, value in total.state_dict().items():
-        if not name.endswith("shift"):
-            dist.all_reduce(value)
-    return total
-
-
-def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
-    """'key: old -> new' for every leaf that differs between two nested dicts."""
-    out = []
-    for key in sorted(old.keys() | new.keys()):
-        a, b = old.get(key), new.get(key)
-        if isinstance(a, dict) and isinstance(b, dict):
-            out += differences(a, b, f"{prefix}{key}.")
-        elif a != b:
-            out.append(f"{prefix}{key}: {a} in the checkpoint, {b} now")
-    return out
+def _fit(sums: Sums, part: int, place: int, penalties: torch.Tensor, folds: int) -> LayerFit:
+    if isinstance(sums, RowSums):
+        return solve_rows(sums.x[place].to(torch.float64), sums.targets[part], penalties, list(range(folds)))
+    assert isinstance(sums, MomentSums)
+    return solve_layer(sums.moments[part], place, penalties)

@@ -61,25 +61,32 @@ def write_sklearn(folder: Path, out: Path) -> None:
 
 
 def write_pipelines(probes: Mapping[str, Path], out: Path) -> None:
-    """One pickled Pipeline per file name, each of a probe with one target, in a folder that appears whole or not at
-    all.
+    """One pickled Pipeline per file name, each of a classifier or of a probe with one target, in a folder that appears
+    whole or not at all.
 
     Raises:
         ProbeError: as `sklearn_object`; `out` exists, or cannot be written.
     """
     if out.exists():
         raise ProbeError(f"{out} exists; give another --out or remove it.")
-    pipelines = {name: sklearn_object(folder) for name, folder in probes.items()}
+    pipelines = {name: _only(sklearn_object(folder)) for name, folder in probes.items()}
     draft = out.with_name(out.name + ".tmp")
     try:
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
-        for name, by_target in pipelines.items():
-            (pipeline,) = by_target.values()
+        for name, pipeline in pipelines.items():
             (draft / name).write_bytes(pickle.dumps(pipeline))
         draft.rename(out)
     except OSError as error:
         raise ProbeError(f"Cannot write {out.absolute()}: {error.strerror}. Give another --out.") from error
+
+
+def _only(probe: Any) -> Any:
+    """The one Pipeline of a probe."""
+    if not isinstance(probe, dict):
+        return probe
+    (pipeline,) = probe.values()
+    return pipeline
 
 
 def read_classifier(path: Path) -> tuple[Any, str]:

@@ -10,6 +10,7 @@ L layer, D hidden, T target, F fold, A penalty.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -27,20 +28,39 @@ dims and 40 at 2048 (measured on two cores)."""
 class Solution:
     """The chosen fits. All tensors float64 on the CPU (indices int64).
 
-    penalties [A]; mean, scale [L, D]; y_mean [T]; coef [L, T, D] for standardised inputs at each layer's and target's
-    chosen penalty; cv_mse [L, F, A, T] held-out mean squared errors (F is 0 without cross-validation); penalty_index
-    [L, T]; layer_index [T] the layer with the smallest cross-validated error; rows: weight of the training part.
+    A prediction is coef . (x - mean) / scale + y_mean + offset.
+
+    penalties [A]; mean, scale [L, D] of the training rows (of those that have the first target, where targets lack
+    different rows); y_mean [T]; offset [L, T], not 0 only for targets of other rows than the first; coef [L, T, D] for
+    standardised inputs at each layer's and target's chosen penalty; cv_mse [L, F, A, T] held-out mean squared errors
+    (F is 0 without cross-validation); penalty_index [L, T]; layer_index [T] the layer with the smallest
+    cross-validated error; rows: weight of the training part, that of the target with most; target_rows [T].
     """
 
     penalties: Tensor
     mean: Tensor
     scale: Tensor
     y_mean: Tensor
+    offset: Tensor
     coef: Tensor
     cv_mse: Tensor
     penalty_index: Tensor
     layer_index: Tensor
     rows: float
+    target_rows: Tensor
+
+
+class LayerFit(NamedTuple):
+    """The fits of one layer to targets that the same rows have: n [], mean, scale [D], y_mean [T], coef [T, D] for
+    standardised inputs, cv_mse [F, A, T], penalty_index [T]."""
+
+    n: Tensor
+    mean: Tensor
+    scale: Tensor
+    y_mean: Tensor
+    coef: Tensor
+    cv_mse: Tensor
+    penalty_index: Tensor
 
 
 @dataclass(frozen=True)
@@ -63,17 +83,52 @@ def solve(moments: Moments, penalties: list[float]) -> Solution:
     """
     grid = check_penalties(penalties)
     n_folds, n_layers = moments.x.shape[:2]
-    if n_folds < 2 and (len(grid) > 1 or n_layers > 1):
-        raise ProbeError(
-            f"{len(grid)} penalties and {n_layers} layers leave a choice, which takes cross-validation, "
-            f"but folds is {n_folds}. Give folds: 5, or one penalty and one layer."
-        )
+    check_choice(len(grid), n_layers, n_folds)
     alphas = torch.tensor(grid, dtype=torch.float64, device=moments.count.device)
-    per_layer = [_solve_layer(moments, layer, alphas) for layer in range(n_layers)]
-    mean, scale, y_mean, coef, errors, chosen = (torch.stack([p[i] for p in per_layer]).cpu() for i in range(6))
-    best = errors.mean(1).amin(1) if errors.shape[1] else torch.zeros(n_layers, coef.shape[1], dtype=torch.float64)
-    rows = float(moments.count.sum())
-    return Solution(alphas.cpu(), mean, scale, y_mean[0], coef, errors, chosen, best.argmin(0), rows)
+    fits = [solve_layer(moments, layer, alphas) for layer in range(n_layers)]
+    return solution_of([(list(range(moments.y.shape[1])), fits)], grid)
+
+
+def solution_of(parts: list[tuple[list[int], list[LayerFit]]], penalties: list[float]) -> Solution:
+    """From the fits of every group of targets that the same rows have: (their positions, one fit per layer)."""
+    order = torch.tensor([target for targets, _ in parts for target in targets]).argsort()
+    by_part = [LayerFit(*(torch.stack(values).cpu() for values in zip(*fits, strict=True))) for _, fits in parts]
+    first = by_part[0]
+    coef, offset = zip(*(_in_units_of(first, part) for part in by_part), strict=True)
+    cv_mse = torch.cat([part.cv_mse for part in by_part], -1)[..., order]
+    n_layers, n_targets = len(cv_mse), len(order)
+    best = cv_mse.mean(1).amin(1) if cv_mse.shape[1] else cv_mse.new_zeros(n_layers, n_targets)
+    weight = torch.cat([part.n[0].expand(len(targets)) for (targets, _), part in zip(parts, by_part, strict=True)])
+    return Solution(
+        penalties=torch.tensor(penalties, dtype=torch.float64),
+        mean=first.mean,
+        scale=first.scale,
+        y_mean=torch.cat([part.y_mean[0] for part in by_part])[order],
+        offset=torch.cat(offset, 1)[:, order],
+        coef=torch.cat(coef, 1)[:, order],
+        cv_mse=cv_mse,
+        penalty_index=torch.cat([part.penalty_index for part in by_part], 1)[:, order],
+        layer_index=best.argmin(0),
+        rows=float(weight.max()),
+        target_rows=weight[order],
+    )
+
+
+def _in_units_of(first: LayerFit, part: LayerFit) -> tuple[Tensor, Tensor]:
+    """coef [L, T, D] and offset [L, T] of a stacked part's predictions, for inputs standardised as `first` does."""
+    if part is first:
+        return part.coef, part.coef.new_zeros(part.coef.shape[:2])
+    weights = part.coef / part.scale[:, None, :]
+    return weights * first.scale[:, None, :], (weights @ (first.mean - part.mean)[..., None])[..., 0]
+
+
+def check_choice(penalties: int, layers: int, folds: int) -> None:
+    """Raises ProbeError if there is something to choose, but only one fold to do it by."""
+    if folds < 2 and (penalties > 1 or layers > 1):
+        raise ProbeError(
+            f"{penalties} penalties and {layers} layers leave a choice, which takes cross-validation, "
+            f"but folds is {folds}. Give folds: 5, or one penalty and one layer."
+        )
 
 
 def check_penalties(penalties: list[float]) -> list[float]:
@@ -94,40 +149,49 @@ def standardise(moments: Moments, layer: int, folds: list[int]) -> Standardised:
     shifted = x / n
     gram = upper + upper.triu(1).T - n * torch.outer(shifted, shifted)
     cross = moments.xy[folds, layer].sum(0) - torch.outer(shifted, y)
-    variance = gram.diagonal().clamp_min(0) / n
     mean = moments.shift[layer] + shifted
-    constant = variance <= n * _EPS * variance + (n * mean * _EPS) ** 2  # as StandardScaler decides it
-    scale = torch.where(constant, torch.ones_like(variance), variance.sqrt())
-    live = (~constant).to(torch.float64) / scale
+    scale, live = scale_of(gram.diagonal().clamp_min(0) / n, mean, n)
     return Standardised(n, mean, scale, moments.y_shift + y / n, gram * torch.outer(live, live), cross * live[:, None])
 
 
+def scale_of(variance: Tensor, mean: Tensor, n: Tensor) -> tuple[Tensor, Tensor]:
+    """scale [D], 1 for inputs that do not vary, and its inverse [D], 0 for these; n: weight of the rows."""
+    constant = variance <= n * _EPS * variance + (n * mean * _EPS) ** 2  # as StandardScaler decides it
+    scale = torch.where(constant, torch.ones_like(variance), variance.sqrt())
+    return scale, (~constant).to(torch.float64) / scale
+
+
 def coefficients(fit: Standardised, penalties: Tensor) -> Tensor:
-    """[A, T, D] ridge coefficients of standardised inputs for every penalty.
+    """[A, T, D] ridge coefficients of standardised inputs for every penalty."""
+    return penalised(fit.gram, fit.cross, penalties)
+
+
+def penalised(gram: Tensor, cross: Tensor, penalties: Tensor) -> Tensor:
+    """[A, T, M] solutions b of (gram + a) b = cross for every penalty a; gram: [M, M], cross: [M, T].
 
     A few penalties are solved one by one, many through one eigendecomposition; so are penalties so small that they
     drown in the rounding of the matrix, where directions without variance get no weight (the least-squares solution
     of least norm).
     """
-    rounding = len(fit.gram) * _EPS * fit.gram.trace()
+    rounding = len(gram) * _EPS * gram.trace()
     if len(penalties) <= _CHOLESKY_PENALTIES and bool((penalties > rounding).all()):
-        return torch.stack([_by_cholesky(fit, penalty) for penalty in penalties])
-    return _by_eigenvectors(fit, penalties)
+        return torch.stack([_by_cholesky(gram, cross, penalty) for penalty in penalties])
+    return _by_eigenvectors(gram, cross, penalties)
 
 
-def _by_cholesky(fit: Standardised, penalty: Tensor) -> Tensor:
-    shifted = fit.gram.clone()
+def _by_cholesky(gram: Tensor, cross: Tensor, penalty: Tensor) -> Tensor:
+    shifted = gram.clone()
     shifted.diagonal().add_(penalty)
-    return torch.cholesky_solve(fit.cross, torch.linalg.cholesky(shifted)).T
+    return torch.cholesky_solve(cross, torch.linalg.cholesky(shifted)).T
 
 
-def _by_eigenvectors(fit: Standardised, penalties: Tensor) -> Tensor:
-    w, v = torch.linalg.eigh(fit.gram)
+def _by_eigenvectors(gram: Tensor, cross: Tensor, penalties: Tensor) -> Tensor:
+    w, v = torch.linalg.eigh(gram)
     w, alphas = w.clamp_min(0)[None, :, None], penalties[:, None, None]
-    rounding = len(fit.gram) * _EPS * w.max()
-    shrunk = torch.where((w > rounding) | (alphas > rounding), (v.T @ fit.cross) / (w + alphas), 0.0)
+    rounding = len(gram) * _EPS * w.max()
+    shrunk = torch.where((w > rounding) | (alphas > rounding), (v.T @ cross) / (w + alphas), 0.0)
     # The eigenvectors leave rounding in dims that do not vary; their weight is 0.
-    return (v @ shrunk).transpose(1, 2) * (fit.gram.diagonal() > 0)
+    return (v @ shrunk).transpose(1, 2) * (gram.diagonal() > 0)
 
 
 def held_out_mse(fit: Standardised, coef: Tensor, moments: Moments, layer: int, fold: int) -> Tensor:
@@ -144,16 +208,22 @@ def held_out_mse(fit: Standardised, coef: Tensor, moments: Moments, layer: int, 
     return (yy - explained) / n
 
 
-def _solve_layer(moments: Moments, layer: int, penalties: Tensor) -> tuple[Tensor, ...]:
-    """mean, scale, y_mean, coef [T, D], cv_mse [F, A, T] and penalty_index [T] of one layer."""
+def solve_layer(moments: Moments, layer: int, penalties: Tensor) -> LayerFit:
+    """One layer's fits, each target at its chosen penalty."""
     folds = list(range(len(moments.count)))
-    n_targets = moments.y.shape[1]
     errors = [_fold_errors(moments, layer, penalties, folds, f) for f in folds] if len(folds) > 1 else []
-    cv_mse = torch.stack(errors) if errors else penalties.new_zeros(0, len(penalties), n_targets)
-    index = cv_mse.mean(0).argmin(0) if errors else torch.zeros(n_targets, dtype=torch.int64, device=penalties.device)
     fit = standardise(moments, layer, folds)
-    coef = coefficients(fit, penalties)[index, torch.arange(n_targets, device=index.device)]
-    return fit.mean, fit.scale, fit.y_mean, coef, cv_mse, index
+    cv_mse, index = choice_of(errors, penalties, moments.y.shape[1])
+    coef = coefficients(fit, penalties)[index, torch.arange(len(index), device=index.device)]
+    return LayerFit(fit.n, fit.mean, fit.scale, fit.y_mean, coef, cv_mse, index)
+
+
+def choice_of(errors: list[Tensor], penalties: Tensor, targets: int) -> tuple[Tensor, Tensor]:
+    """cv_mse [F, A, T] of the folds' errors [A, T], and the penalty [T] of the smallest mean; the first without any."""
+    cv_mse = torch.stack(errors) if errors else penalties.new_zeros(0, len(penalties), targets)
+    if errors:
+        return cv_mse, cv_mse.mean(0).argmin(0)
+    return cv_mse, torch.zeros(targets, dtype=torch.int64, device=penalties.device)
 
 
 def _fold_errors(moments: Moments, layer: int, penalties: Tensor, folds: list[int], held_out: int) -> Tensor:

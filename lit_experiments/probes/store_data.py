@@ -84,10 +84,17 @@ class StoreDataModule(BlockDataModule):
 
     def read_x(self, rows: NDArray[np.int64]) -> NDArray[np.floating]:
         """[row, layer, hidden], float32 (or float64 if so stored)."""
+        return self._read(rows, self._picks)
+
+    def read_layers(self, rows: NDArray[np.int64], layers: list[int]) -> NDArray[np.floating]:
+        """The same of some layers, whose chunks alone are read."""
+        return self._read(rows, {dim: [picks[i] for i in layers] for dim, picks in self._picks.items()})
+
+    def _read(self, rows: NDArray[np.int64], picks: dict[str, Any]) -> NDArray[np.floating]:
         if self.examples is None:
-            values = self._view.read(rows, **self._picks)
+            values = self._view.read(rows, **picks)
         else:
-            values = self._view.gather(self._positions[rows], **self._picks)
+            values = self._view.gather(self._positions[rows], **picks)
         return values[:, None, :] if self._layer_dim is None else np.moveaxis(values, self._view.field.axis, 0)
 
     def read_y(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -13,8 +13,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from lit_experiments.errors import UserError
 from lit_experiments.probes.data import BlockDataModule
-from lit_experiments.probes.logistic import LogisticProbe
-from lit_experiments.probes.ridge import RidgeProbe
+from lit_experiments.probes.pass_module import PassModule
+from lit_experiments.probes.streamed import StreamedProbe
 from lit_experiments.signals import take_again
 from lit_experiments.trainer import make_trainer, misfits_refused
 
@@ -22,13 +22,13 @@ _CHECKPOINT_STEPS = 20  # blocks between checkpoints
 
 
 def fit(
-    probe: RidgeProbe | LogisticProbe,
+    probe: PassModule,
     data: BlockDataModule,
     trainer: dict[str, Any],
     checkpoints: Path,
     checkpoint: str | None,
 ) -> None:
-    """One pass over the data for a ridge; for logistic fits, passes until they are done (or `max_epochs`).
+    """Passes over the data until the fit is done (or `max_epochs`).
 
     Args:
         probe: what to fit; holds its solution afterwards.
@@ -41,14 +41,14 @@ def fit(
         UserError: a torn checkpoint, or Trainer arguments that do not fit.
     """
     path = _checkpoint_of(checkpoints, checkpoint)
-    passes = -1 if isinstance(probe, LogisticProbe) else 1
-    # A ridge can go on inside its one pass; logistic fits go on from the end of one.
-    when: dict[str, Any] = {"every_n_train_steps": _CHECKPOINT_STEPS} if passes == 1 else {"every_n_epochs": 1}
+    # What adds up can go on inside of a pass; logistic fits go on from the end of one.
+    inside = isinstance(probe, StreamedProbe)
+    when: dict[str, Any] = {"every_n_train_steps": _CHECKPOINT_STEPS} if inside else {"every_n_epochs": 1}
     saver = ModelCheckpoint(checkpoints, save_last=True, save_top_k=0, enable_version_counter=False, **when)
     # Advice for those who take gradient steps by hand; a probe has no state before or after one.
     warnings.filterwarnings("ignore", message="Using ModelCheckpoint with manual optimization")
     fixed: dict[str, Any] = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
-    fixed |= {"max_epochs": passes, "use_distributed_sampler": False, "num_sanity_val_steps": 0}
+    fixed |= {"max_epochs": -1, "use_distributed_sampler": False, "num_sanity_val_steps": 0}
     runner = make_trainer({**fixed, "log_every_n_steps": 1}, trainer, [saver, _OurSignals()])
     probe.log_name = checkpoints.name
     with misfits_refused():

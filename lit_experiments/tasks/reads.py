@@ -15,13 +15,15 @@ class Reads:
 
     experiment: the collection's name, as in `collect --exp NAME`. needs: fields and columns that the task uses.
     versions: of the collection's code (`version` of its Collector) that the task understands; None: any. empty: whether
-    a store without rows can be read too.
+    a store without rows can be read too. any_store: whoever filled it; `experiment` is then the one that is read where
+    no run is named.
     """
 
     experiment: str
     needs: tuple[str, ...] = ()
     versions: tuple[int, ...] | None = None
     empty: bool = False
+    any_store: bool = False
 
     def open(self, run: Path) -> Store:
         """The store of a run.
@@ -48,4 +50,5 @@ class Reads:
     @property
     def next(self) -> str:
         """The line that says what to do about a wrong store."""
-        return f"\nNext: python collect.py --exp {self.experiment}, or point --run at the folder of such a run."
+        such = "any run" if self.any_store else "such a run"
+        return f"\nNext: python collect.py --exp {self.experiment}, or point --run at the folder of {such}."

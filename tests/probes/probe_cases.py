@@ -8,8 +8,9 @@ from pathlib import Path
 import lightning.pytorch as pl
 import numpy as np
 
-from lit_experiments.probes.data import ArrayDataModule
+from lit_experiments.probes.array_data import ArrayDataModule
 from lit_experiments.probes.ridge import RidgeProbe
+from lit_experiments.probes.waves import MEMORY_BYTES
 
 PENALTIES = [0.01, 1.0, 100.0, 1e4]
 
@@ -55,9 +56,9 @@ def trainer(folder: Path, **settings):
     return pl.Trainer(**(quiet | settings))
 
 
-def fit(data, folder, penalties=PENALTIES, **settings):
+def fit(data, folder, penalties=PENALTIES, also=(), memory_bytes=MEMORY_BYTES, **settings):
     """A probe trained on `data`."""
-    probe = RidgeProbe(penalties)
+    probe = RidgeProbe(penalties, also, memory_bytes)
     trainer(folder, **settings).fit(probe, datamodule=data)
     return probe
 

@@ -144,6 +144,6 @@ def test_targets_of_another_shape_are_refused(stored):
 
 
 def test_penalties_of_another_choice_need_no_second_pass(stored, tmp_path):
-    probe = fit(of(stored[0]), tmp_path)
+    probe = fit(of(stored[0]), tmp_path, also=[[PENALTIES[1]]])
     again = fit(of(stored[0]), tmp_path, [PENALTIES[1]]).solution
     assert np.array_equal(probe.solution_for([PENALTIES[1]]).coef, again.coef)

@@ -82,7 +82,7 @@ def test_last_finds_the_checkpoint_and_a_finished_pass_resumes_to_its_solution(t
 
 def test_checkpoints_load_without_unpickling_objects(tmp_path):
     content = torch.load(interrupted(tmp_path, steps=4, every=2), weights_only=True)
-    assert content["ridge_pass"]["moments"]["xx"].dtype == torch.float64
+    assert content["ridge_pass"]["sums"]["0.xx"].dtype == torch.float64
     assert content["ridge_pass"]["seen"].sum() == 4
 
 

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.introspection.passes import NothingToCompare, passes
 from lit_experiments.experiments.introspection.probe_targets import Target, confidence_features, surface_features
-from lit_experiments.experiments.introspection.ridge import choose_ridge
 from lit_experiments.probes.blocks import TEST
 from lit_experiments.probes.class_solution import ClassSolution
 from lit_experiments.probes.data import BlockDataModule
+from lit_experiments.probes.row_ridge import choose_ridge
 from lit_experiments.probes.solve import Solution
 from lit_experiments.probes.splits import group_split, shuffled_donors
 from stores import Store

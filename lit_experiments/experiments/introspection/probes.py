@@ -43,10 +43,11 @@ from lit_experiments.experiments.introspection.probe_targets import Target, chec
 from lit_experiments.experiments.introspection.probes_page import probes_page
 from lit_experiments.experiments.introspection.probes_result import ProbesResult, QuestionCounts
 from lit_experiments.experiments.introspection.prompts import PASSES, pass_name
-from lit_experiments.experiments.introspection.twin import forget_states, model_of, twin_states
+from lit_experiments.experiments.introspection.twin import forget_states, twin_states
 from lit_experiments.launch import is_rank_zero
 from lit_experiments.plain import write_json
-from lit_experiments.probes.data import ArrayDataModule, BlockDataModule
+from lit_experiments.probes.array_data import ArrayDataModule
+from lit_experiments.probes.data import BlockDataModule
 from lit_experiments.probes.examples import last_entries
 from lit_experiments.probes.logistic import LogisticProbe
 from lit_experiments.probes.ridge import RidgeProbe
@@ -54,6 +55,7 @@ from lit_experiments.probes.store_data import StoreDataModule
 from lit_experiments.ranges import above, at_least, between, penalty_grid
 from lit_experiments.reports.blocks import Page
 from lit_experiments.statistics import LEVEL
+from lit_experiments.tasks.random_twin import model_of
 from lit_experiments.tasks.reads import Reads
 from lit_experiments.tasks.source import is_demonstration
 from lit_experiments.tasks.task import Opened, TrainTask

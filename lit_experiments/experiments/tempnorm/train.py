@@ -159,7 +159,7 @@ class TempnormRidge(TrainTask[TempnormResult]):
         )
 
     def _fit(self, data: StoreDataModule, trainer: Trainer, checkpoints: str) -> tuple[RidgeProbe, StoreDataModule]:
-        probe = RidgeProbe(self.penalties)
+        probe = RidgeProbe(self.penalties, also=[[self.alpha_ridge]])
         trainer.fit(probe, data, checkpoints)
         return probe, data
 

@@ -11,9 +11,10 @@ from lit_experiments.cli import main
 from lit_experiments.errors import EXIT_DONE, UserError
 from lit_experiments.experiments.introspection.passes import open_introspection
 from lit_experiments.experiments.introspection.probe_data import read_questions_of
-from lit_experiments.experiments.introspection.twin import forget_states, model_of, twin_states
+from lit_experiments.experiments.introspection.twin import forget_states, twin_states
 from lit_experiments.lm.capture import capture
 from lit_experiments.lm.load import load_untrained
+from lit_experiments.tasks.random_twin import model_of
 from tests.tolerance import EMBEDDED, assert_close
 
 PASSES = ["mcq", "self_confidence"]

@@ -41,7 +41,7 @@ from lit_experiments.experiments.introspection.passes import (
     layer_names,
     passes,
 )
-from lit_experiments.experiments.introspection.ridge import choose_ridge
+from lit_experiments.probes.row_ridge import choose_ridge
 from lit_experiments.ranges import at_least, between, penalty_grid
 from lit_experiments.reports.blocks import Page
 from lit_experiments.statistics import LEVEL, GroupBootstrap

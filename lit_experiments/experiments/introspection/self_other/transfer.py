@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lit_experiments.experiments.introspection.ridge import Ridge, choose_ridge
 from lit_experiments.experiments.introspection.self_other.result import Carried
 from lit_experiments.probes.blocks import TEST
+from lit_experiments.probes.row_ridge import Ridge, choose_ridge
 from lit_experiments.statistics import Estimate, GroupBootstrap
 from lit_experiments.statistics.permutation import spearman_p
 from lit_experiments.statistics.scores import RankCorrelation, error_terms, r2_from_sums

@@ -1,0 +1,207 @@
+"""What is to be learned: for every target the rows (or entries of rows) that have a label, and what they are labelled
+with, the same for all fields that are read.
+
+Owns: which examples take part, which classes. Does not know: how anything is fitted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lit_experiments.errors import UserError
+from lit_experiments.experiments.linear_probes.fields import StateField
+from lit_experiments.experiments.linear_probes.labels import Floats, Ints, Labels
+from lit_experiments.experiments.linear_probes.split import Split
+from lit_experiments.probes.blocks import TEST
+from stores import Store
+
+Rare = Literal["leave_out", "merge"]
+OTHER = "other"
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """One target.
+
+    classes: empty for numbers. fields: that can be read. row [n]: rows of the store; entry [n]: entries of these rows,
+    or None for one example per row. y [n]: numbers or class codes. weight [n]: in the fits, None where all
+    count alike. part [n]: TEST or a training fold. group [n].
+    neighbour [n]: has a like text in training. missing: labels without a value; without_state: with a label, but the
+    row's fields hold no entry. notes: what was left out, in words.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    fields: tuple[StateField, ...]
+    row: Ints
+    entry: Ints | None
+    y: Floats
+    weight: Floats | None
+    part: Ints
+    group: NDArray[np.str_]
+    neighbour: NDArray[np.bool_]
+    missing: int
+    reason: str
+    notes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    @cached_property
+    def test(self) -> NDArray[np.bool_]:
+        """[n] whether it is in the test part."""
+        return np.asarray(self.part == TEST)
+
+    @cached_property
+    def columns(self) -> Floats:
+        """[n, C] the target as numbers: itself, or 0 and 1 for the second of two classes, or for each of more."""
+        if not self.classes:
+            return self.y[:, None]
+        shown = range(1, 2) if len(self.classes) == 2 else range(len(self.classes))
+        return np.stack([(self.y == code).astype(np.float64) for code in shown], 1)
+
+    @property
+    def same_examples(self) -> tuple[bytes, bytes | None]:
+        """What targets with the same examples share."""
+        return self.row.tobytes(), None if self.entry is None else self.entry.tobytes()
+
+
+def make_problem(
+    store: Store,
+    fields: Sequence[StateField],
+    labels: Labels,
+    split: Split,
+    weights: Floats | None,
+    folds: int,
+    rare: Rare,
+) -> Problem:
+    """The examples of a target.
+
+    Args:
+        weights: of every row of the store; None where all count alike.
+        folds: a class needs training rows of as many groups, and of one test group.
+        rare: what becomes of classes that have fewer: left out, or merged into one.
+
+    Raises:
+        UserError: labels of tokens that fit no field; too few classes or groups are left.
+    """
+    readable, lengths = _readable(store, fields, labels)
+    row, entry = _entries(lengths, labels)
+    missing = labels.missing
+    has_state = np.ones(len(row), bool)
+    if labels.lengths is None:
+        for counted in lengths.values():
+            has_state &= counted > 0
+    known = ~missing & has_state & ~split.left_out[row]
+    notes = []
+    if (~has_state & ~missing).any():
+        notes.append(f"{int((~has_state & ~missing).sum())} labelled rows have no state in some field and are left out")
+    values = labels.values[known]
+    row, entry = row[known], None if entry is None else entry[known]
+    group, part = split.group[row], split.part[row]
+    if labels.numeric:
+        classes, y, more = tuple[str, ...](), values.astype(np.float64), list[str]()
+        counted = np.ones(len(row), bool)
+    else:
+        classes, y, more = _classes(labels.name, values.astype(str), group, part, folds, rare)
+        counted = ~np.isnan(y)
+    row, entry = row[counted], None if entry is None else entry[counted]
+    problem = Problem(
+        name=labels.name,
+        classes=classes,
+        fields=tuple(readable),
+        row=row,
+        entry=entry,
+        y=y[counted],
+        weight=None if weights is None else weights[row],
+        part=part[counted],
+        group=group[counted],
+        neighbour=split.neighbour[row],
+        missing=int(missing.sum()),
+        reason=labels.reason,
+        notes=(*notes, *more),
+    )
+    _check(problem, folds)
+    return problem
+
+
+def _readable(store: Store, fields: Sequence[StateField], labels: Labels) -> tuple[list[StateField], dict[str, Ints]]:
+    """The fields whose states carry these labels, and how many entries each of their rows has."""
+    lengths = {field.name: store.field(field.name).lengths() for field in fields}
+    if labels.lengths is None:
+        return list(fields), lengths
+    wanted = labels.lengths
+    fitting = [
+        field for field in fields if field.ragged and bool(((lengths[field.name] == wanted) | (wanted == 0)).all())
+    ]
+    if not fitting:
+        shown = "; ".join(f"{name} {_start(counted)}" for name, counted in lengths.items())
+        raise UserError(
+            f"--target {labels.name} has a list of labels per row ({_start(wanted)} entries), and no field has as many "
+            f"states: {shown}.\nNext: collect the states that carry them, such as --positions '[spans]' or '[all]'."
+        )
+    return fitting, {field.name: lengths[field.name] for field in fitting}
+
+
+def _start(lengths: Ints) -> str:
+    return ", ".join(map(str, lengths[:3].tolist())) + (", ..." if len(lengths) > 3 else "")
+
+
+def _entries(lengths: dict[str, Ints], labels: Labels) -> tuple[Ints, Ints | None]:
+    """(row, entry) of every label; entry None for labels of rows."""
+    if labels.lengths is None:
+        return np.arange(len(labels.values)), None
+    row = np.repeat(np.arange(len(labels.lengths)), labels.lengths)
+    starts = np.cumsum(labels.lengths) - labels.lengths
+    return row, np.arange(len(row)) - np.repeat(starts, labels.lengths)
+
+
+def _classes(
+    name: str, values: NDArray[np.str_], group: NDArray[np.str_], part: Ints, folds: int, rare: Rare
+) -> tuple[tuple[str, ...], Floats, list[str]]:
+    """Names of the classes that are learned, [n] codes (NaN where left out), and notes."""
+    names = np.unique(values)
+    enough = [n for n in names.tolist() if _learnable(values == n, group, part, folds)]
+    few = [n for n in names.tolist() if n not in enough]
+    merged = np.where(np.isin(values, few), OTHER, values) if few and rare == "merge" else values
+    if few and rare == "merge" and _learnable(merged == OTHER, group, part, folds):
+        enough = sorted({*enough, OTHER})
+    counts = ", ".join(f"{n} {int((values == n).sum())}" for n in few[:10]) + (", ..." if len(few) > 10 else "")
+    if len(enough) < 2:
+        raise UserError(
+            f"--target {name}: fewer than two of its {len(names)} classes have training rows of {folds} groups and a "
+            f"test row ({counts}).\nNext: collect more rows, lower --folds, --rare_classes merge, or "
+            "--target_type number if they are numbers."
+        )
+    place = {label: code for code, label in enumerate(enough)}
+    codes = np.array([place.get(label, np.nan) for label in merged.tolist()], np.float64)
+    if not few:
+        return tuple(enough), codes, []
+    verb = f'merged into "{OTHER}"' if OTHER in place and rare == "merge" else "left out"
+    return tuple(enough), codes, [f"classes with too few groups are {verb} ({counts})"]
+
+
+def _learnable(member: NDArray[np.bool_], group: NDArray[np.str_], part: Ints, folds: int) -> bool:
+    return len(set(group[member & (part != TEST)].tolist())) >= folds and bool((member & (part == TEST)).any())
+
+
+def _check(problem: Problem, folds: int) -> None:
+    test, train = set(problem.group[problem.test].tolist()), set(problem.group[~problem.test].tolist())
+    if not test or len(train) < 2 * folds:
+        raise UserError(
+            f"--target {problem.name}: its labelled rows are of {len(test)} test and {len(train)} training groups; "
+            f"{folds} folds need {2 * folds} training groups, and a test group is needed.\nNext: label more rows, or "
+            "lower --folds."
+        )
+    for where, mask in (("test", problem.test), ("training", ~problem.test)):
+        if len(np.unique(problem.y[mask])) < 2:
+            raise UserError(
+                f"--target {problem.name}: all labels of the {where} part are the same; another --seed or "
+                "--test_fraction splits differently."
+            )

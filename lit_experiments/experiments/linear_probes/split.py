@@ -1,0 +1,247 @@
+"""Which rows train and which test: by content, by a declared group, or as the data itself says.
+
+Owns: the groups that no split may part, and what the report says of them. Does not know: labels, states.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lit_experiments.errors import UserError
+from lit_experiments.experiments.linear_probes.labels import LabelTable
+from lit_experiments.experiments.linear_probes.result import SplitSummary
+from lit_experiments.probes.blocks import TEST
+from lit_experiments.probes.errors import ProbeError
+from lit_experiments.probes.splits import group_split
+from lit_experiments.sources.content_groups import Likeness, content_groups, united
+from stores import Store
+
+Ints = NDArray[np.int64]
+GroupBy = Literal["auto", "content", "id", "column"]
+TEXTS = ("text", "prompt_text", "starting_point", "context", "prompt", "question", "question_text", "sentence")
+IDS = ("input_ids", "starting_point_ids")
+POSITIONS = ("positions", "span_positions")
+"""Columns with the tokens whose states are stored, as indices into the ids."""
+GROUPS = ("pair", "question_id", "paragraph_id", "problem_id", "doc_id", "group")
+"""Columns whose equal values belong together, in stores that declare none."""
+PARTS = {"train": 0, "training": 0, "validation": 0, "valid": 0, "val": 0, "dev": 0, "test": TEST}
+
+
+@dataclass(frozen=True)
+class SplitOptions:
+    """How rows are split; see the task's options of these names."""
+
+    group_by: GroupBy
+    group_column: str | None
+    split_column: str | None
+    likeness: Likeness
+    test_fraction: float
+    folds: int
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """group [row]: names that no part shares. part [row]: TEST or a training fold. left_out [row]: rows without a part
+    (their split column is empty). neighbour [row]: test rows with a text like one in the training part. content [row]:
+    groups of alike texts, whatever was split by. summary: for the report."""
+
+    group: NDArray[np.str_]
+    part: Ints
+    left_out: NDArray[np.bool_]
+    neighbour: NDArray[np.bool_]
+    content: Ints
+    summary: SplitSummary
+
+    @property
+    def test_groups(self) -> set[str]:
+        """The groups of the test part."""
+        return set(self.group[self.part == TEST].tolist())
+
+
+@dataclass(frozen=True, eq=False)
+class Texts:
+    """What each row's model read, as text. origin: the column that it comes from; ids where only token ids are there,
+    which then stand as words."""
+
+    values: list[str]
+    origin: str
+
+
+def texts_of(store: Store, column: str | None) -> Texts | None:
+    """The text of every row; None where the store holds neither text nor ids.
+
+    Raises:
+        UserError: a column that is not there, or that holds no text.
+    """
+    kinds = {c.name: c.type for c in store.schema.columns}
+    if column is not None and kinds.get(column) != "string":
+        held = f"it holds {kinds[column]} values" if column in kinds else "there is no such column"
+        textual = ", ".join(name for name, kind in kinds.items() if kind == "string") or "none"
+        raise UserError(f"--text_column {column}: {held} in {store.path}. Columns of text: {textual}.")
+    name = column or next((name for name in TEXTS if kinds.get(name) == "string"), None)
+    if name is not None:
+        return Texts([text or "" for text in store.table([name]).column(0).to_pylist()], name)
+    ids = next((name for name in IDS if kinds.get(name) == "list<int64>"), None)
+    if ids is None:
+        return None
+    return Texts([" ".join(map(str, row or ())) for row in store.table([ids]).column(0).to_pylist()], ids)
+
+
+@dataclass(frozen=True, eq=False)
+class Content:
+    """Rows with alike texts. group [row]; copies, near, templates: texts that were joined to others, by why; notes:
+    what the report must say of it."""
+
+    group: Ints
+    copies: int
+    near: int
+    templates: int
+    notes: tuple[str, ...]
+
+
+def make_split(store: Store, table: LabelTable, texts: Texts | None, options: SplitOptions) -> Split:
+    """The split of a store's rows.
+
+    Raises:
+        UserError: too few groups, a group or split column that is not there or empty, values that name no part.
+    """
+    content = _content(store, texts, options)
+    group, origin = _groups(store, table, texts, content, options)
+    if options.split_column is None:
+        left_out, notes = np.zeros(len(store), bool), list(content.notes)
+        part = _dealt(store, group, options, origin)
+    else:
+        part, left_out, more = _declared(store, table, group, options)
+        group = np.char.add(np.where(part == TEST, "test:", "train:"), group)
+        origin, notes = f"column {options.split_column}; folds by {origin}", [*content.notes, *more]
+    test = ~left_out & (part == TEST)
+    neighbour = test & np.isin(content.group, content.group[~left_out & (part != TEST)])
+    names, sizes = np.unique(group[~left_out], return_counts=True)
+    summary = SplitSummary(
+        by=origin,
+        rows=int((~left_out).sum()),
+        test_rows=int(test.sum()),
+        groups=len(names),
+        test_groups=len(set(group[test].tolist())),
+        largest_group=int(sizes.max()),
+        copies=content.copies,
+        near_copies=content.near,
+        templates=content.templates,
+        twins_by_row=_twins_by_row(content.group, options),
+        neighbours=int(neighbour.sum()),
+        notes=notes,
+    )
+    return Split(group, part, left_out, neighbour, content.group, summary)
+
+
+def _content(store: Store, texts: Texts | None, options: SplitOptions) -> Content:
+    """Groups of alike texts. Templates that would leave too few groups to split are not used, and the report says so:
+    scores then hold within these templates only."""
+    if texts is None:
+        note = "The store holds no text and no token ids, so copies of a text cannot be seen: every row is on its own."
+        return Content(np.arange(len(store)), 0, 0, 0, (note,))
+    alike = content_groups(texts.values, options.likeness)
+    families = len(set(alike.group.tolist()))
+    if alike.templates and families < _least_groups(options):
+        alike = content_groups(texts.values, replace(options.likeness, template=None))
+        note = (
+            f"The texts are of {families} templates, too few to hold some out; they are split by copies and near "
+            "copies alone, so that scores hold for other texts of these templates and for no others."
+        )
+        return Content(alike.group, alike.copies, alike.near, 0, (note,))
+    return Content(alike.group, alike.copies, alike.near, alike.templates, ())
+
+
+def _groups(
+    store: Store, table: LabelTable, texts: Texts | None, content: Content, options: SplitOptions
+) -> tuple[NDArray[np.str_], str]:
+    """[row] names, and what they are in words."""
+    ids = np.array(store.sample_ids, str)
+    by, column = options.group_by, options.group_column
+    if column is None and by in ("auto", "column"):
+        column = next((name for name in GROUPS if name in store.column_names), None)
+    if by == "column" and column is None:
+        raise UserError("--group_by column takes a column: name it with --group_column.")
+    if by == "id":
+        return ids, "row"
+    declared = None if column is None else _column(store, table, column)
+    if declared is not None and by == "column":
+        return declared, f"column {column}"
+    if declared is not None:
+        joined, origin = united(content.group, declared), f"content and column {column}"
+    elif texts is None:
+        return ids, "row"
+    else:
+        joined, origin = content.group, f"content of {texts.origin}"
+    first = np.unique(joined, return_index=True)[1]  # a group has the name of its first row
+    return ids[first][joined], origin
+
+
+def _column(store: Store, table: LabelTable, column: str) -> NDArray[np.str_]:
+    values = table.values(column, "--group_column")
+    absent = sum(value is None for value in values)
+    if absent:
+        raise UserError(
+            f"--group_column {column}: {absent} of {len(values)} rows of {store.path} have no value, so it cannot be "
+            "said what they belong to.\nNext: fill it in (--labels FILE may hold it), or --group_by content."
+        )
+    return np.array([str(value) for value in values], str)
+
+
+def _least_groups(options: SplitOptions) -> int:
+    return 2 * (options.folds + 1)
+
+
+def _dealt(store: Store, group: NDArray[np.str_], options: SplitOptions, origin: str) -> Ints:
+    groups, least = len(set(group.tolist())), _least_groups(options)
+    if groups < least:
+        raise UserError(
+            f"{store.path} holds {len(store)} rows of {groups} groups (by {origin}); {options.folds} folds and a test "
+            f"part need at least {least}.\nNext: collect more, lower --folds, or say what may be parted: --group_by id "
+            "splits row by row."
+        )
+    try:
+        return group_split(group, options.test_fraction, options.folds, options.seed)
+    except ProbeError as error:
+        raise UserError(str(error)) from error
+
+
+def _declared(
+    store: Store, table: LabelTable, group: NDArray[np.str_], options: SplitOptions
+) -> tuple[Ints, NDArray[np.bool_], list[str]]:
+    """(part [row], rows without one, notes) as a column says it."""
+    assert options.split_column is not None
+    values = table.values(options.split_column, "--split_column")
+    names = [None if value is None else str(value).strip().casefold() for value in values]
+    unknown = sorted({name for name in names if name is not None and name not in PARTS})
+    if unknown:
+        raise UserError(
+            f"--split_column {options.split_column}: {', '.join(map(repr, unknown[:5]))} is no part; its values must "
+            f"be {', '.join(PARTS)}."
+        )
+    left_out = np.array([name is None for name in names], bool)
+    part = np.array([PARTS[name] if name is not None else 0 for name in names], np.int64)
+    train = ~left_out & (part != TEST)
+    if not (~left_out & (part == TEST)).any() or len(set(group[train].tolist())) < 2 * options.folds:
+        raise UserError(
+            f"--split_column {options.split_column}: {int((~left_out & (part == TEST)).sum())} test rows and training "
+            f"rows of {len(set(group[train].tolist()))} groups; a test row and {2 * options.folds} training groups "
+            f"are needed for {options.folds} folds."
+        )
+    part[train] = group_split(group[train], 0.0, options.folds, options.seed)
+    validation = sum(name is not None and name not in ("train", "training", "test") for name in names)
+    notes = [f"{int(left_out.sum())} rows are in no part and left out."] if left_out.any() else []
+    if validation:
+        notes.append(f"{validation} validation rows are part of training, where layer and penalty are chosen by folds.")
+    return part, left_out, notes
+
+
+def _twins_by_row(content: Ints, options: SplitOptions) -> int:
+    """Test rows that would have a text like theirs in training if rows were split one by one."""
+    part = group_split(np.arange(len(content)), options.test_fraction, options.folds, options.seed)
+    return int(np.isin(content[part == TEST], content[part != TEST]).sum())
