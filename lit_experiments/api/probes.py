@@ -195,8 +195,9 @@ class Probe:
         if not config.exists() or not field.startswith("hidden_"):
             raise UserError(f"{self._run} is no run of `lit.collect`, so that it is unknown how texts were read.")
         reading = _reading(config)
-        if isinstance(texts, list | tuple) and reading["text_column"]:
-            texts = {reading["text_column"]: list(texts)}
+        column = reading["text_column"]
+        if column and isinstance(texts, list | tuple) and all(isinstance(text, str) for text in texts):
+            texts = {column: list(texts)}
         with tempfile.TemporaryDirectory() as folder:
             position = field.removeprefix("hidden_")
             store = collect(texts, **reading, sites=[self.layer], positions=position, run=folder)
