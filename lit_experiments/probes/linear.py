@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,8 @@ class LinearProbe:
     """One linear function per target: weights . (x - mean) / scale + intercept, x a hidden vector of its layer.
 
     targets, layers: T names each. weights, mean, scale: [T, D] float64. intercept, penalty: [T] float64.
-    fingerprint: that of the data it was trained on. rows: how many training rows, repetitions counted.
+    fingerprint: that of the data it was trained on. rows: how many training rows, repetitions counted. notes: what else
+    its user must know.
     """
 
     targets: tuple[str, ...]
@@ -32,6 +33,7 @@ class LinearProbe:
     penalty: Floats
     fingerprint: dict[str, Any]
     rows: int
+    notes: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         hidden = self.weights.shape[-1]
@@ -68,17 +70,8 @@ class LinearProbe:
     def only(self, target: str) -> LinearProbe:
         """The part for one target."""
         i = [self._position(target)]
-        return LinearProbe(
-            (target,),
-            (self.layers[i[0]],),
-            self.weights[i],
-            self.mean[i],
-            self.scale[i],
-            self.intercept[i],
-            self.penalty[i],
-            self.fingerprint,
-            self.rows,
-        )
+        arrays = {name: getattr(self, name)[i] for name in ("weights", "mean", "scale", "intercept", "penalty")}
+        return replace(self, targets=(target,), layers=(self.layers[i[0]],), **arrays)
 
     def layer_of(self, target: str) -> str:
         """The name of the layer whose vectors `predict` takes for this target."""

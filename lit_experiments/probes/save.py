@@ -46,6 +46,7 @@ def save_probe(probe: LinearProbe, folder: Path) -> None:
         "fingerprint": probe.fingerprint,
         "rows": probe.rows,
     }
+    about |= {"notes": probe.notes} if probe.notes else {}
     write_files(folder, LINEAR, about, {name: getattr(probe, name) for name in ARRAYS})
 
 
@@ -66,7 +67,8 @@ def load_probe(folder: Path, fingerprint: dict[str, Any] | None) -> LinearProbe:
             f"{folder}: arrays {sorted(tensors)} do not fit probe.json, which names {len(about['targets'])} targets."
         )
     targets, layers = tuple(about["targets"]), tuple(about["layers"])
-    return LinearProbe(targets, layers, **tensors, fingerprint=about["fingerprint"], rows=about["rows"])
+    rest = {"fingerprint": about["fingerprint"], "rows": about["rows"], "notes": about.get("notes", {})}
+    return LinearProbe(targets, layers, **tensors, **rest)
 
 
 def write_files(folder: Path, kind: Kind, about: dict[str, Any], arrays: dict[str, NDArray]) -> None:
