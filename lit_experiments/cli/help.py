@@ -119,7 +119,7 @@ def _placeholder(kind: str) -> str:
 
 
 def _entry(name: str, kind: str, text: str, default: Any) -> str:
-    head = f"  --{name}{_placeholder(kind)}"
+    head = f"  --{name.removesuffix('_')}{_placeholder(kind)}"
     shown = "" if default is None or default is False or default == {} else f" (default: {default})"
     width = min(shutil.get_terminal_size().columns, 110) - 2
     body = textwrap.fill(text + shown, width, initial_indent=" " * 8, subsequent_indent=" " * 8)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from keyword import iskeyword
 from typing import Any
 
 from lit_experiments.cli import configs, strict_yaml
@@ -44,6 +45,7 @@ def read_words(argv: list[str], own: Collection[str], shared: list[Option], verb
             )
         name, equals, value = word[2:].partition("=")
         name = name.replace("-", "_")
+        name = f"{name}_" if iskeyword(name) else name  # --class is the argument class_
         if name.split(".")[0] not in known:
             raise UserError(
                 f'Unknown option "{word.partition("=")[0]}".{configs.nearest(name, known)}\n'

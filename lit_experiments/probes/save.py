@@ -67,8 +67,8 @@ def load_probe(folder: Path, fingerprint: dict[str, Any] | None) -> LinearProbe:
             f"{folder}: arrays {sorted(tensors)} do not fit probe.json, which names {len(about['targets'])} targets."
         )
     targets, layers = tuple(about["targets"]), tuple(about["layers"])
-    rest = {"fingerprint": about["fingerprint"], "rows": about["rows"], "notes": about.get("notes", {})}
-    return LinearProbe(targets, layers, **tensors, **rest)
+    rest: dict[str, Any] = {"fingerprint": about["fingerprint"], "rows": about["rows"], "notes": about.get("notes", {})}
+    return LinearProbe(targets, layers, **rest, **tensors)  # type: ignore[arg-type]
 
 
 def write_files(folder: Path, kind: Kind, about: dict[str, Any], arrays: dict[str, NDArray]) -> None:
