@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -80,6 +81,10 @@ class Collector(LightningModule, ABC):
     def summary(self, store: Store) -> list[str]:
         """Lines to print after the run, of everything in its store."""
         return []
+
+    def write_beside(self, run: Path) -> None:
+        """Writes into a run's folder what says how its store is to be read and shapes no number. Every collect call
+        does it, also when nothing is left to collect."""
 
     def model_input(self, sample: Sample) -> Any:
         """What the model reads of a sample, as plain JSON, before it has written anything: by default the token ids in

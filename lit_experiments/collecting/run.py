@@ -133,6 +133,7 @@ def collect(collector: Collector, settings: RunSettings, worker_command: Sequenc
     with lock.exclusive(settings.store, _LOCK_PATIENCE) as held:
         store = open_or_create(collector, settings)
         refuse_other_inputs(store, plan.samples, collector.model_input)
+        collector.write_beside(settings.run)
         done = frozenset(store.sample_ids)
         left = [s for batch in pending(plan.batches, done) for s in batch.samples]
         if left or current().is_external:  # the others wait for this process even where nothing is left to do

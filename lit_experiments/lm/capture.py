@@ -2,13 +2,14 @@
 
 Owns `capture`: one forward pass of the body (no output embedding), right padding, and inside each site's hook, on the
 device: drop the padding, pick the positions, cast, check. The pass ends after the last block that is asked for, unless
-what the model predicts is wanted too. `exact_states` reads the same way, in the model's own dtype, for states that are
+what the model predicts is wanted too. `capture_together` takes several readings of one pass, means and maxima over
+tokens among them (`sinks.py`). `exact_states` reads the same way, in the model's own dtype, for states that are
 to be put back into the model. Knows no store; the result's axis order is the stores' [site, token, hidden].
 
 The state at position t has read tokens 0..t; it is the state that predicts token t + 1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import torch
@@ -19,6 +20,7 @@ from lit_experiments.lm.errors import NonFiniteStateError
 from lit_experiments.lm.hooks import ForwardComplete, Sink, Tap, tapped
 from lit_experiments.lm.model import LanguageModel
 from lit_experiments.lm.score import log_probs_within, logits_after
+from lit_experiments.lm.sinks import Pool, PoolSink, StateSink, TokenSink
 from lit_experiments.lm.sites import resolve_sites
 
 
@@ -27,9 +29,9 @@ class Captured:
 
     values: float16 [site, position, hidden], the rows of all sequences one after another, no padding; exponents: int8
     [site, position], value = float16 * 2**exponent; lengths: int64 [sequence], rows of each sequence; finite: bool
-    [site, position]. If they were asked for: next_logits: float32 [sequence, vocabulary], what the last token of each
-    sequence predicts; log_probs: for each sequence as from `token_log_probs`. From a GPU the copy runs in the
-    background: reading `values` or `exponents` waits for it.
+    [site, token that was read]. If they were asked for: next_logits: float32 [sequence, vocabulary], what the last
+    token of each sequence predicts; log_probs: for each sequence as from `token_log_probs`. From a GPU the copy runs in
+    the background: reading `values` or `exponents` waits for it.
     """
 
     def __init__(
@@ -97,14 +99,52 @@ def capture(
     lm.check_sequences(sequences)
     batch = pad_right(sequences, lm.device)
     rows = chosen_rows(sequences, positions, batch.ids.shape[1])
-    sink = _Sink(lm, len(names), rows, batch.ids.numel())
+    sink = TokenSink(lm, len(names), rows, batch.ids.numel())
     output = _read(lm, batch, names, sink, to_the_end=next_logits or log_probs)
     finite = sink.finite.cpu()
-    if nonfinite == "raise" and not bool(finite.all()):
-        raise _nonfinite(finite, names, rows, batch.ids.shape[1], lm.info.name)
+    if nonfinite == "raise":
+        _require_finite(finite, names, rows, batch.ids.shape[1], lm.info.name)
     logits = logits_after(lm, output, sequences).cpu() if output is not None and next_logits else None
     scored = log_probs_within(lm, batch, output, sequences) if output is not None and log_probs else None
     return Captured(sink.values, sink.exponents, torch.tensor([len(row) for row in rows]), finite, logits, scored)
+
+
+@torch.inference_mode()
+def capture_together(
+    lm: LanguageModel,
+    sequences: Sequence[Sequence[int]],
+    sites: Sequence[str],
+    readings: Mapping[str, Positions | Pool],
+) -> dict[str, Captured]:
+    """Several readings of one forward pass, by name: states at positions, as `capture` takes them, or pooled over
+    tokens; the latter have one entry per sequence, [site, sequence, hidden], computed on the device in float32.
+
+    Raises ModelError as `capture` does, and NonFiniteStateError for any state that is read or pooled.
+    """
+    names = resolve_sites(list(sites), lm.info.layout, lm.info.n_layers)
+    lm.check_sequences(sequences)
+    batch = pad_right(sequences, lm.device)
+    sinks = {name: _sink_of(lm, len(names), sequences, reading, batch) for name, reading in readings.items()}
+
+    def hand_out(k: int, state: Tensor) -> None:
+        for sink in sinks.values():
+            sink(k, state)
+
+    _read(lm, batch, names, hand_out, to_the_end=False)
+    for sink in sinks.values():
+        _require_finite(sink.finite.cpu(), names, sink.rows, batch.ids.shape[1], lm.info.name)
+    return {
+        name: Captured(sink.values, sink.exponents, sink.lengths, sink.finite.cpu(), None, None)
+        for name, sink in sinks.items()
+    }
+
+
+def _sink_of(
+    lm: LanguageModel, n_sites: int, sequences: Sequence[Sequence[int]], reading: Positions | Pool, batch: Batch
+) -> StateSink:
+    if isinstance(reading, Pool):
+        return PoolSink(lm, n_sites, reading, chosen_rows(sequences, reading.positions(), batch.ids.shape[1]))
+    return TokenSink(lm, n_sites, chosen_rows(sequences, reading, batch.ids.shape[1]), batch.ids.numel())
 
 
 @torch.no_grad()
@@ -136,32 +176,14 @@ def _read(lm: LanguageModel, batch: Batch, names: list[str], sink: Sink, to_the_
     return None
 
 
-class _Sink:
-    """Receives each site's padded state and keeps the wanted rows, cast, in one preallocated buffer."""
-
-    def __init__(self, lm: LanguageModel, n_sites: int, rows: list[list[int]], n_padded: int) -> None:
-        self.encode = lm.encoder
-        wanted = [index for row in rows for index in row]
-        everything = wanted == list(range(n_padded))
-        self.wanted = None if everything else torch.tensor(wanted, dtype=torch.long, device=lm.device)
-        shape = (n_sites, len(wanted), lm.info.d_model)
-        on_host = lm.device.type == "cpu"
-        self.values = lm.buffers.take(shape) if on_host else torch.empty(shape, dtype=torch.float16, device=lm.device)
-        self.exponents = torch.empty(shape[:2], dtype=torch.int8, device=lm.device)
-        self.finite = torch.empty(shape[:2], dtype=torch.bool, device=lm.device)
-
-    def __call__(self, k: int, state: Tensor) -> None:
-        flat = state.reshape(-1, state.shape[-1])
-        self.exponents[k], self.finite[k] = self.encode(flat, self.values[k], self.wanted)
-
-
-def _nonfinite(
-    finite: Tensor, names: list[str], rows: list[list[int]], longest: int, model: str
-) -> NonFiniteStateError:
+def _require_finite(finite: Tensor, names: list[str], rows: list[list[int]], longest: int, model: str) -> None:
+    """finite: bool [site, entry of `rows`]. Raises NonFiniteStateError for the first state that is not finite."""
+    if bool(finite.all()):
+        return
     site, column = (~finite).nonzero()[0].tolist()
     flat = [index for row in rows for index in row][column]
     index, position = divmod(flat, longest)
-    return NonFiniteStateError(
+    raise NonFiniteStateError(
         f"{model!r} computed NaN or infinity at site {names[site]}, position {position} of sequence {index} "
         f"({int((~finite).sum())} of {finite.numel()} vectors in this batch).\n"
         "  next:    try float32, or record such values instead of stopping",

@@ -1,4 +1,5 @@
-"""A text as a user's turn in a tokenizer's chat template: options, a system turn, and a time that stands still.
+"""A text as a user's turn, or a conversation, in a tokenizer's chat template: options, a system turn, a time that
+stands still.
 
 Owns what may be given to a template and how its refusals are told. A template that asks for the time gets that of the
 run's first start (`Clock`), so that prompts are the same whenever they are made. Knows no ids.
@@ -6,7 +7,7 @@ run's first start (`Clock`), so that prompts are the same whenever they are made
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -71,7 +72,13 @@ class Clock:
 
 
 def render(tokenizer: Any, text: str, chat: Chat, clock: Clock) -> str:
-    """`text` as a user's turn, up to where the model's own turn begins.
+    """`text` as a user's turn, up to where the model's own turn begins. Raises ModelError as `render_turns` does."""
+    return render_turns(tokenizer, [{"role": "user", "content": text}], chat, clock)
+
+
+def render_turns(tokenizer: Any, turns: Sequence[Mapping[str, Any]], chat: Chat, clock: Clock) -> str:
+    """A conversation (`role` and `content` of each turn), up to where the model's next turn begins; a conversation that
+    ends in the assistant's own turn, up to that turn's end.
 
     Raises ModelError without a template, for options that the template does not read, a system turn that it refuses or
     leaves out, and whatever else it refuses.
@@ -79,26 +86,29 @@ def render(tokenizer: Any, text: str, chat: Chat, clock: Clock) -> str:
     if tokenizer.chat_template is None:
         raise model_error("This model's tokenizer has no chat template.", next_step="--chat_template false")
     _require_read(tokenizer, chat.options)
-    turn = {"role": "user", "content": text}
     if chat.system is None:
-        return _filled(tokenizer, [turn], chat, clock)
-    rendered = _filled(tokenizer, [{"role": "system", "content": chat.system}, turn], chat, clock)
+        return _filled(tokenizer, turns, chat, clock)
+    rendered = _filled(tokenizer, [{"role": "system", "content": chat.system}, *turns], chat, clock)
     if chat.system.strip() not in rendered:
         raise _no_system("it leaves the system turn out")
     return rendered
 
 
-def _filled(tokenizer: Any, turns: list[dict[str, str]], chat: Chat, clock: Clock) -> str:
+def _filled(tokenizer: Any, turns: Sequence[Mapping[str, Any]], chat: Chat, clock: Clock) -> str:
+    goes_on = turns[-1]["role"] != "assistant"
     try:
         with _telling(clock, tokenizer.get_chat_template()):
-            return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True, **chat.options))
+            filled = tokenizer.apply_chat_template(
+                list(turns), tokenize=False, add_generation_prompt=goes_on, **chat.options
+            )
+            return str(filled)
     except (jinja2.TemplateError, TypeError, ValueError, KeyError, IndexError) as error:
-        if len(turns) > 1:
+        if chat.system is not None:
             raise _no_system(first_line(error)) from error
         raise model_error(
             "The chat template refuses this prompt.",
             found=f"{type(error).__name__}: {first_line(error)}",
-            next_step="look at --chat_options, or --chat_template false",
+            next_step="look at --chat_options, or give the model texts without its template",
         ) from error
 
 

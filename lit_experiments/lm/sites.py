@@ -7,10 +7,14 @@
     attn_out.L     what block L's attention adds to the stream;  mlp_out.L: what its MLP adds
     final_norm     the last block's output after the final norm: what the output embedding reads
 
+A name may be a pattern: `resid_post.*`, `*.3`, `resid_*.last`, `attn_out.[0-5]` stand for every site that matches, in
+the order in which a forward pass reaches them.
+
 Owns the names and which of them a model has. Knows no tensors. Hugging Face's `hidden_states[-1]` is `final_norm`.
 """
 
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from lit_experiments.lm.errors import ModelError, model_error, nearest
 from lit_experiments.lm.layouts import Layout
@@ -46,12 +50,14 @@ def available_sites(layout: Layout, n_layers: int) -> list[str]:
 
 def resolve_sites(names: list[str] | tuple[str, ...], layout: Layout, n_layers: int) -> list[str]:
     """Site names as they are stored: `resid_post.-1` and `resid_post.last` become the block's index,
-    `resid_post.*` every block in turn. Raises ModelError for an unknown, absent or repeated site."""
-    resolved = [site.name for name in names for site in _expand(name, layout, n_layers)]
-    repeated = sorted({name for name in resolved if resolved.count(name) > 1})
+    `resid_post.*` every block in turn, and any other pattern the sites that match it. A site that a pattern names again
+    is read once. Raises ModelError for an unknown or absent site, one named twice, and a pattern without a match."""
+    resolved = [(name, site.name) for name in names for site in _expand(name, layout, n_layers)]
+    plain = [site for name, site in resolved if not _is_pattern(name)]
+    repeated = sorted({site for site in plain if plain.count(site) > 1})
     if repeated:
         raise model_error("A site was asked for twice.", found=", ".join(repeated), next_step="name each site once")
-    return resolved
+    return list(dict.fromkeys(site for _, site in resolved))
 
 
 def parse_site(name: str) -> Site:
@@ -64,8 +70,14 @@ def parse_site(name: str) -> Site:
     raise _unknown(name)
 
 
+def _is_pattern(name: str) -> bool:
+    return any(mark in name for mark in "*?[")
+
+
 def _expand(name: str, layout: Layout, n_layers: int) -> list[Site]:
     kind, _, layer = name.partition(".")
+    if _is_pattern(name) and not (kind in LAYER_KINDS and layer == "*"):
+        return _matching(name, layout, n_layers)
     if kind not in LAYER_KINDS:
         site = parse_site(name)
         _require(layout, site.kind)
@@ -74,6 +86,26 @@ def _expand(name: str, layout: Layout, n_layers: int) -> list[Site]:
     if layer == "*":
         return [Site(kind, index) for index in range(n_layers)]
     return [Site(kind, _layer_index(name, layer, n_layers))]
+
+
+def _matching(pattern: str, layout: Layout, n_layers: int) -> list[Site]:
+    """The sites of this model that match a pattern. Raises ModelError where none does."""
+    kind, _, layer = pattern.partition(".")
+    counted = layer == "last" or (layer.startswith("-") and layer[1:].isdecimal())
+    wanted = f"{kind}.{_layer_index(pattern, layer, n_layers)}" if counted else pattern
+    sites = available_sites(layout, n_layers)
+    names = [name for name in sites if fnmatchcase(name, wanted)]
+    if not names:
+        raise model_error(
+            f"No site of this model matches {pattern!r}.",
+            found=f"the model has {n_layers} blocks and the sites {', '.join(dict.fromkeys(map(_kind_of, sites)))}",
+            allowed="patterns such as 'resid_post.*', '*.3' or 'resid_*.0'",
+        )
+    return [parse_site(name) for name in names]
+
+
+def _kind_of(name: str) -> str:
+    return name.partition(".")[0]
 
 
 def _layer_index(name: str, layer: str, n_layers: int) -> int:

@@ -12,13 +12,14 @@ such as ending it with end-of-text, is refused. Knows no weights.
 """
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from transformers import AutoTokenizer
 
-from lit_experiments.lm.chat import Chat, Clock, render
+from lit_experiments.lm.chat import Chat, Clock, render, render_turns
 from lit_experiments.lm.errors import ModelError, first_line, model_error
 
 ALWAYS_BOS = frozenset({"opt", "gemma", "gemma2", "gemma3", "gemma3_text"})
@@ -81,6 +82,10 @@ class Tokens:
         where the model's own turn begins. Raises ModelError as `chat.render` and `encode` do."""
         shown = text if chat is None else render(self.tokenizer, text, chat, self.clock)
         return shown, self.encode(shown)
+
+    def conversation(self, turns: Sequence[Mapping[str, Any]], chat: Chat) -> str:
+        """What the model reads of a conversation. Raises ModelError as `chat.render_turns` does."""
+        return render_turns(self.tokenizer, turns, chat, self.clock)
 
     def decode(self, ids: list[int]) -> str:
         """The text of `ids`, special tokens written out, nothing tidied."""

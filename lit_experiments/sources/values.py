@@ -49,7 +49,7 @@ def text_of(value: Any, name: str) -> str:
     Raises:
         BadValueError: another type, or blank.
     """
-    text = _text(value, name).strip()
+    text = string_of(value, name).strip()
     if not text:
         raise BadValueError(f'"{name}" is blank')
     return text
@@ -84,12 +84,17 @@ def text_values(stream: RecordStream, column: str) -> Iterator[tuple[int, str]]:
             stream.reject(missing("key", column, record), "correct it, or name another key with --text_column")
             continue
         try:
-            yield place, _text(record[column], column)
+            yield place, string_of(record[column], column)
         except BadValueError as error:
             stream.reject(str(error))
 
 
-def _text(value: Any, name: str) -> str:
+def string_of(value: Any, name: str) -> str:
+    """A value that must be text, as it is.
+
+    Raises:
+        BadValueError: another type, or text that UTF-8 cannot spell.
+    """
     if not isinstance(value, str):
         raise BadValueError(f'"{name}" must be text, found {type(value).__name__}')
     half = next((c for c in value if "\ud800" <= c <= "\udfff"), None)

@@ -1,0 +1,135 @@
+"""Collects the hidden states of any texts at any sites and positions, and what the model answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from lit_experiments.collecting.plan import Sample
+from lit_experiments.errors import UserError
+from lit_experiments.experiments.activations.positions import parse_positions
+from lit_experiments.experiments.activations.responses import Answering, Response
+from lit_experiments.experiments.activations.samples import TextSamples
+from lit_experiments.experiments.activations.summary import describe, summary
+from lit_experiments.experiments.activations.table_collector import TextsCollector
+from lit_experiments.lm.capture import capture_together
+from lit_experiments.lm.decode import Decoder
+from lit_experiments.lm.sampling import Sampling
+from lit_experiments.lm.sites import resolve_sites
+from lit_experiments.lm.spec import ModelSpec
+from lit_experiments.ranges import at_least, seeds, share
+from stores import Records, Schema, Store
+
+
+class ActivationsCollector(TextsCollector):
+    """For each text: its response if there is to be one, then one forward pass over both, and the states."""
+
+    version: ClassVar[int] = 1
+    describe = staticmethod(describe)
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        generate: int | None,
+        temperature: float,
+        top_p: float,
+        top_k: int,
+        seed: int,
+        *,
+        sites: str | list[str] | None = None,
+        positions: str | list[str] = "last",
+        **texts: Any,
+    ) -> None:
+        """Checks the settings; reads the texts and the model's configuration and tokenizer, no weights.
+
+        Args:
+            sites: Where hidden states are read: names or patterns, such as resid_post.*, *.3, resid_*.0; null reads
+                resid_post of every layer.
+            positions: Whose states are stored, one or several of: last, first, mean, max (over the text's own tokens,
+                in float32), all, last_K, spans (the tokens of the labelled spans), and of the response: response (all
+                its tokens), response_mean, response_last.
+            generate: Most tokens that the model writes after each text; null for none.
+            temperature: Of the response; 0 takes the most probable token.
+            top_p: Of the response.
+            top_k: Of the response; 0 takes all tokens.
+            seed: Seed of the response's sampling.
+
+        Raises:
+            UserError: settings that contradict each other, texts that cannot be read.
+        """
+        super().__init__(spec, **texts)
+        at_least(1, generate=generate)
+        at_least(0, temperature=temperature, top_k=top_k)
+        share(top_p=top_p)
+        seeds(seed=seed)
+        self.positions = parse_positions(positions, generate is not None, self.span_column is not None)
+        names = [sites] if isinstance(sites, str) else sites
+        if names == []:
+            raise UserError("sites must name at least one site, such as resid_post.*, found [].")
+        self.sites = resolve_sites(names or ["resid_post.*"], self.info.layout, self.info.n_layers)
+        self.answering: Answering | None = None
+        if generate is not None:
+            self._require_room(generate)
+            self.answering = Answering(generate, Sampling(temperature, top_p, top_k), seed)
+        self.read_texts(generate or 0)
+
+    def samples(self) -> Sequence[Sample]:
+        return TextSamples(self.texts, self.positions, self._to_write)
+
+    def model_input(self, sample: Sample) -> list[int]:
+        ids: list[int] = self.texts.table.value("ids", sample.payload)
+        return ids
+
+    def settings(self) -> dict[str, Any]:
+        answering = self.answering
+        response = None
+        if answering is not None:
+            sampling = {name: getattr(answering.sampling, name) for name in ("temperature", "top_p", "top_k")}
+            response = {"tokens": answering.tokens, "stop_ids": list(self.info.eos_ids), **sampling}
+            response |= {} if answering.sampling.greedy else {"seed": answering.seed}
+        positions = [position.name for position in self.positions]
+        return {**super().settings(), "sites": self.sites, "positions": positions, "response": response}
+
+    def schema(self) -> Schema:
+        return self.layout.schema(self.positions, self.sites, self.info.d_model)
+
+    def summary(self, store: Store) -> list[str]:
+        return summary(store, self.declarations)
+
+    def collect(self, batch: Sequence[Sample]) -> Records:
+        table = self.texts.table
+        rows = [table.row(sample.payload) for sample in batch]
+        responses = self._responses([row.ids for row in rows], [sample.sample_id for sample in batch])
+        sequences = [[*row.ids, *response.ids] for row, response in zip(rows, responses, strict=True)]
+        prefixes = [int(table.prefix[sample.payload]) for sample in batch]
+        ends = [len(ids) for ids in sequences]
+        readings = {p.field: p.reading(rows, prefixes, ends) for p in self.positions}
+        captured = capture_together(self.lm, sequences, self.sites, readings)
+        columns = [
+            {"sample_id": sample.sample_id, "sample_index": sample.index}
+            | self.layout.values(row, sample.group)
+            | (response.values(self.info) if self.answering is not None else {})
+            for sample, row, response in zip(batch, rows, responses, strict=True)
+        ]
+        return Records(
+            columns,
+            {name: states.values.numpy() for name, states in captured.items()},
+            {p.dim: np.asarray(captured[p.field].lengths) for p in self.positions if p.dim != "sample"},
+            {name: states.exponents.numpy() for name, states in captured.items()},
+        )
+
+    @property
+    def _to_write(self) -> int:
+        return 0 if self.answering is None else self.answering.tokens
+
+    def _responses(self, prompts: list[list[int]], sample_ids: list[str]) -> list[Response]:
+        if self.answering is None:
+            return [Response([], [], False) for _ in prompts]
+        return self.answering.responses(Decoder(self.lm, (), self.stop_check), prompts, sample_ids)
+
+    def _require_room(self, generate: int) -> None:
+        window = self.info.window
+        if window is not None and generate >= window:
+            raise UserError(f"generate {generate} leaves no room for a text: {self.info.name} holds {window} tokens.")
