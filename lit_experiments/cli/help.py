@@ -17,6 +17,7 @@ VERB_HELP = {
     "collect": "language model -> store: run a model over samples and write what it computes",
     "train": "store -> probe or regressor",
     "analyze": "stores and probes -> statistics, figures, report",
+    "score": "a saved probe on new texts -> a table of scores, per text and per token",
     "run": "a pipeline: collect, train and analyze in order, skipping what is finished",
     "list": "the experiments and pipelines there are",
     "inspect": "what a store holds: rows, fields, sizes, provenance",
