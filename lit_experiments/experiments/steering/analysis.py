@@ -112,13 +112,15 @@ class SteeringAnalysis(AnalyzeTask[SteeringResult]):
         data: Opened,
     ) -> LayerSetResult:
         names = list(dict.fromkeys(direction for other, direction, _ in found.by if other == layers))
-        first = next(row for key, rows in found.rows.items() if key[0] == layers for row in rows)
-        spreads = data.store.select(slice(first, first + 1)).table(["spreads"]).column(0).to_pylist()[0]
+        first, dose = next(((rows[0], key[2]) for key, rows in found.rows.items() if key[:2] == (layers, PROBE)))
+        columns = data.store.select(slice(first, first + 1)).table(["spreads", "carried"]).to_pylist()[0]
         return LayerSetResult(
             layers=layers.split("+"),
-            amounts=spreads,
+            amounts=columns["spreads"],
+            carried=[push / dose for push in columns["carried"]] if dose else [],
             directions=[self._direction(found, boot, layers, name, strengths, baseline) for name in names],
-            against_random=_against_random(found, boot, layers, names, strengths),
+            against_random=_against_random(found, boot, layers, names, strengths, "reading"),
+            text_against_random=_against_random(found, boot, layers, names, strengths, "text_reading"),
             ablation=_ablation(found, boot, layers, names),
         )
 
@@ -141,12 +143,12 @@ class SteeringAnalysis(AnalyzeTask[SteeringResult]):
         low, high = fluent_range(rising, [dose.fluent for dose in doses])
         if (layers, name, None) in found.by:
             doses.append(self._dose(found.by[layers, name, None], plain, boot, None, draws))
-        readings = _by_strength(found, layers, name, strengths)
-        response = Response(
-            boot.mean(slopes(np.array(rising), readings)).tolist(),
-            boot.mean(spearman(np.array(rising), readings), GAP).tolist(),
-        )
-        return DirectionResult(name, doses, response, low, high)
+        response: list[list[Estimate]] = []
+        for measured in ("reading", "text_reading"):
+            readings = _by_strength(found, layers, name, strengths, measured)
+            response.append(boot.mean(slopes(np.array(rising), readings)).tolist())
+            response.append(boot.mean(spearman(np.array(rising), readings), GAP).tolist())
+        return DirectionResult(name, doses, Response(*response), low, high)
 
     def _dose(
         self, measured: Measured, plain: Measured, boot: GroupBootstrap, strength: float | None, draws: int
@@ -158,6 +160,7 @@ class SteeringAnalysis(AnalyzeTask[SteeringResult]):
             strength=strength,
             readings=boot.mean(measured.reading).tolist(),
             moved=boot.difference(measured.reading, plain.reading).tolist(),
+            text_moved=boot.difference(measured.text_reading, plain.text_reading).tolist(),
             perplexity=boot.mean(measured.log_perplexity).item().mapped(math.exp),
             log_perplexity_moved=moved,
             distinct=boot.mean(measured.distinct, SHARE).item(),
@@ -178,22 +181,22 @@ class SteeringAnalysis(AnalyzeTask[SteeringResult]):
         )
 
 
-def _by_strength(found: Conditions, layers: str, name: str, strengths: list[float]) -> Floats:
-    """[prompt, strength, site] readings, the model as it is at 0."""
+def _by_strength(found: Conditions, layers: str, name: str, strengths: list[float], measured: str) -> Floats:
+    """[prompt, strength, site] `reading` or `text_reading`, the model as it is at 0."""
     keys = [(layers, name, s) if s else _BASELINE for s in strengths]
-    return np.stack([found.by[key].reading for key in keys if key in found.by], axis=1)
+    return np.stack([getattr(found.by[key], measured) for key in keys if key in found.by], axis=1)
 
 
 def _against_random(
-    found: Conditions, boot: GroupBootstrap, layers: str, names: list[str], strengths: list[float]
+    found: Conditions, boot: GroupBootstrap, layers: str, names: list[str], strengths: list[float], measured: str
 ) -> list[Estimate]:
     """By site: the probe's slope less the mean size of the random directions'."""
     random = [name for name in names if name != PROBE]
     if not random:
         return []
     x = np.array(strengths)
-    mine = slopes(x, _by_strength(found, layers, PROBE, strengths))
-    theirs = [np.abs(slopes(x, _by_strength(found, layers, name, strengths))) for name in random]
+    mine = slopes(x, _by_strength(found, layers, PROBE, strengths, measured))
+    theirs = [np.abs(slopes(x, _by_strength(found, layers, name, strengths, measured))) for name in random]
     difference: list[Estimate] = boot.difference(mine, np.mean(theirs, axis=0)).tolist()
     return difference
 

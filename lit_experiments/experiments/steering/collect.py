@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from lit_experiments.collecting.plan import Sample
 from lit_experiments.experiments.steering.conditions import (
@@ -22,13 +23,16 @@ from lit_experiments.experiments.steering.conditions import (
 from lit_experiments.experiments.steering.prompts import Prompt, SampledPrompts
 from lit_experiments.experiments.steering.schema import describe, make_schema, summary
 from lit_experiments.experiments.steering.spread import measured_spreads
+from lit_experiments.lm.capture import capture_together
 from lit_experiments.lm.continuations import Continuations
 from lit_experiments.lm.decode import Decoder
 from lit_experiments.lm.errors import NonFiniteStateError
+from lit_experiments.lm.float16 import decode_rows
 from lit_experiments.lm.interventions import Ablate, Steer
 from lit_experiments.lm.noise import StreamKey
 from lit_experiments.lm.pool import LatentPool, Pooled, Window
 from lit_experiments.lm.score import token_log_probs
+from lit_experiments.lm.sinks import Pool
 from lit_experiments.lm.spec import ModelSpec
 from lit_experiments.lm.steering import RowChange
 from lit_experiments.probes.readout import by_layer, open_readout, require_model
@@ -135,7 +139,8 @@ class SteeringCollector(SampledPrompts):
             "unsteered_log_probs": plain.astype(np.float32),
             "completion_length": np.array(lengths, np.int32),
             "ended": written.stopped.numpy().reshape(ids.shape[:2]),
-            "reading": self._readings(pooled).reshape(*ids.shape[:2], -1),
+            "reading": self._readings(pooled.means[:, 0]).reshape(*ids.shape[:2], -1),
+            "unsteered_reading": self._read_again(prompts, texts, written).reshape(*ids.shape[:2], -1),
             "perplexity": np.exp(-np.nanmean(plain, -1)),
             "distinct": np.array([[[distinct(text, n) for n in ORDERS] for text in row] for row in texts]),
             "looping": np.array([[loops(text) for text in row] for row in texts]),
@@ -173,6 +178,20 @@ class SteeringCollector(SampledPrompts):
         """What is added at each site of the condition, in the units of the states."""
         return [(condition.strength or 0.0) * self._spread(site) for site in condition.sites]
 
+    def _carried(self, condition: Condition) -> list[float] | None:
+        """What is added to the reading at each site if the blocks in between carry the push on and do nothing else."""
+        if condition.action == "ablate":
+            return None
+        order = {name: place for place, name in enumerate(self.info.sites)}
+        pushes = [
+            (order[site], amount * self.directions.unit(condition.direction, site))
+            for site, amount in zip(condition.sites, self._amounts(condition), strict=True)
+        ]
+        weights = {site: self.directions.reader(site).score(self.directions.output)[0] for site in self.sites}
+        return [
+            float(sum(weights[site] @ push for place, push in pushes if place <= order[site])) for site in self.sites
+        ]
+
     def _spread(self, site: str) -> float:
         if self._spreads is None:
             noted = {site: self.directions.noted_spread(site) for site in steered_sites(self.sets)}
@@ -190,9 +209,23 @@ class SteeringCollector(SampledPrompts):
             out[place, : len(flat[place])] = log_probs[len(log_probs) - len(flat[place]) :].double().numpy()
         return out.reshape(len(prompts), self.completions, self.new_tokens)
 
-    def _readings(self, pooled: Pooled) -> np.ndarray:
-        """[row, site]; what the probe reads is linear, so that of a mean state is the mean over its tokens."""
-        means = pooled.means[:, 0].double().numpy()
+    def _read_again(self, prompts: list[Prompt], texts: list[list[list[int]]], written: Continuations) -> np.ndarray:
+        """[row, site] readings of the finished completions by the model as it is, over the tokens that were fed."""
+        flat = [(prompt.ids, text) for prompt, row in zip(prompts, texts, strict=True) for text in row]
+        fed = [len(text) - end for (_, text), end in zip(flat, written.stopped.tolist(), strict=True)]
+        rows = [row for row, count in enumerate(fed) if count]
+        out = np.full((len(flat), len(self.sites)), np.nan)
+        if rows:
+            sequences = [[*flat[row][0], *flat[row][1][: fed[row]]] for row in rows]
+            own = Pool("mean", [(len(ids) - fed[row], len(ids)) for row, ids in zip(rows, sequences, strict=True)])
+            states = capture_together(self.lm, sequences, self.sites, {"own": own})["own"]
+            out[rows] = self._readings(decode_rows(states.values, states.exponents).transpose(0, 1))
+        return out
+
+    def _readings(self, states: Tensor) -> np.ndarray:
+        """[row, site] from mean states [row, site, hidden]; what the probe reads is linear, so that of a mean state is
+        the mean over its tokens."""
+        means = states.double().numpy()
         readings = np.empty(means.shape[:2])
         for place, site in enumerate(self.sites):
             weights, intercept = self.directions.reader(site).score(self.directions.output)
@@ -215,6 +248,7 @@ class SteeringCollector(SampledPrompts):
             "layers": list(condition.sites),
             "amounts": self._amounts(condition),
             "spreads": [self._spread(site) for site in condition.sites],
+            "carried": self._carried(condition),
             "completions": [self.info.tokens.decode_after(prompt.ids, text) for text in shown],
         }
 

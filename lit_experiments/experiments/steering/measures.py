@@ -22,10 +22,12 @@ Key = tuple[str, str, float | None]
 class Measured:
     """Means over the completions of every prompt under one condition; NaN where none has a value.
 
-    reading: [P, R]; log_perplexity, distinct, looping: [P].
+    reading, text_reading: [P, R], of the steered states, and of the finished text by the model as it is;
+    log_perplexity, distinct, looping: [P].
     """
 
     reading: Floats
+    text_reading: Floats
     log_perplexity: Floats
     distinct: Floats
     looping: Floats
@@ -56,6 +58,7 @@ def measure(store: Store) -> Conditions:
     rows = {key: [places[prompt, key] for prompt in complete] for key in wanted}
     values = {
         "reading": _mean(store["reading"].read()),
+        "text_reading": _mean(store["unsteered_reading"].read()),
         "log_perplexity": np.log(store["perplexity"].read()).mean(1),
         "distinct": _mean(store["distinct"].read()[..., 1]),
         "looping": store["looping"].read().mean(1),

@@ -72,17 +72,19 @@ def steering_page(result: SteeringResult, rule: FluencyRule, demonstration: bool
 
 
 _CURVES = (
-    "Reading: at the last site, in the probe's own units. Perplexity: of what was written, under the model as it is. "
-    "Random directions are orthogonal to the probe's and of the same length."
+    "Reading: at the last site, in the probe's own units, from the steered states; of the text itself: when the model "
+    "as it is reads what was written, less that at strength 0. Perplexity: of what was written, under the model as it "
+    "is. Random directions are orthogonal to the probe's and of the same length."
 )
 _METHODS = (
     "Strength 1 adds one standard deviation of the states along the direction (of the probe's training rows, or else "
     "of the prompts' tokens). Random numbers of the sampling are the same at every strength. The reading of a "
-    "completion is the mean over its tokens of the probe's linear score, from the steered states; at sites that the "
-    "probe was not trained at, its own direction is read. A prompt's value is the mean over its completions; intervals "
-    "are bootstraps over prompts ({level:.0%}), and differences are paired by prompt. Slope: least squares of a "
-    "prompt's readings over strengths; Spearman: of the same; means over prompts. A dose is fluent with {rule}; the "
-    "fluent range is what can be reached from 0 over fluent doses alone."
+    "completion is the mean over its tokens of the probe's linear score, from the steered states: part of it is the "
+    "push itself, carried on by the residual stream. The reading of the text is that of the model as it is, which "
+    "reads the finished text. At sites that the probe was not trained at, its own direction is read. A prompt's value "
+    "is the mean over its completions; intervals are bootstraps over prompts ({level:.0%}), and differences are paired "
+    "by prompt. Slope: least squares of a prompt's readings over strengths; Spearman: of the same; means over prompts. "
+    "A dose is fluent with {rule}; the fluent range is what can be reached from 0 over fluent doses alone."
 )
 _DOSES = (
     Column("layers"),
@@ -90,6 +92,7 @@ _DOSES = (
     Column("strength"),
     Column("reading", "estimate", 3, "at the last site"),
     Column("less that at 0", "estimate", 3, "paired by prompt"),
+    Column("text less that at 0", "estimate", 3, "the finished text, read by the model as it is; paired by prompt"),
     Column("perplexity", "estimate", 2, "of the completions, under the model as it is"),
     Column("distinct-2", "estimate", 2),
     Column("looping", "estimate", 2, "share of completions that end in a loop"),
@@ -101,6 +104,9 @@ _RESPONSES = (
     Column("read at"),
     Column("slope", "estimate", 3, "reading per unit of strength, mean over prompts"),
     Column("Spearman", "estimate", 2, "mean over prompts"),
+    Column("carried", "number", 3, "the slope if later blocks carried the push on and did nothing else"),
+    Column("text slope", "estimate", 3, "of the finished text, read by the model as it is"),
+    Column("text Spearman", "estimate", 2),
 )
 
 
@@ -115,7 +121,11 @@ def _outcome(result: SteeringResult, layers: LayerSetResult) -> Iterator[str]:
             follows = f"(no interval: {slope.no_interval}) over"
         yield (
             f"{name}: the reading at {site} {follows} the strength, {_words(slope)} per unit, Spearman "
-            f"{_words(response.spearman[-1])}{_beside_random(layers)}."
+            f"{_words(response.spearman[-1])}{_carried(layers)}{_beside_random(layers.against_random)}."
+        )
+        yield (
+            f"{name}: in the text itself, read by the model as it is, the slope is {_words(response.text_slope[-1])}, "
+            f"Spearman {_words(response.text_spearman[-1])}{_beside_random(layers.text_against_random)}."
         )
         yield f"{name}: text stays fluent from strength {mine.fluent_from:g} to {mine.fluent_to:g}."
     taken = [dose for dose in mine.doses if dose.strength is None]
@@ -123,10 +133,14 @@ def _outcome(result: SteeringResult, layers: LayerSetResult) -> Iterator[str]:
         yield f"{name}: taking the direction out moves the reading at {site} by {_words(taken[0].moved[-1])}."
 
 
-def _beside_random(layers: LayerSetResult) -> str:
-    if not layers.against_random:
+def _carried(layers: LayerSetResult) -> str:
+    return f" (the push alone would give {layers.carried[-1]:.3g})" if layers.carried else ""
+
+
+def _beside_random(differences: list[Estimate]) -> str:
+    if not differences:
         return ""
-    difference = layers.against_random[-1]
+    difference = differences[-1]
     side = {1: "steeper than", -1: "less steep than", 0: "not clearly steeper than"}[difference.side_of(0)]
     return f"; {side} along random directions by {_words(difference)}"
 
@@ -153,6 +167,7 @@ def _curves(result: SteeringResult) -> Curves:
         head = f"{_name(layers)}: " if len(result.sets) > 1 else ""
         for title, values in (
             (f"{head}reading at {result.sites[-1]}", _reading),
+            (f"{head}reading of the text itself", _text_moved),
             (f"{head}perplexity", _perplexity),
             (f"{head}distinct 2-grams", _distinct),
         ):
@@ -172,6 +187,10 @@ def _line(direction: DirectionResult, values: object) -> tuple[list[float], list
 
 def _reading(dose: Dose) -> Estimate:
     return dose.readings[-1]
+
+
+def _text_moved(dose: Dose) -> Estimate:
+    return dose.text_moved[-1]
 
 
 def _perplexity(dose: Dose) -> Estimate:
@@ -194,6 +213,7 @@ def _doses(result: SteeringResult) -> Table:
             _strength(dose.strength),
             dose.readings[-1],
             dose.moved[-1] if dose.strength != 0 else None,
+            dose.text_moved[-1] if dose.strength != 0 else None,
             dose.perplexity,
             dose.distinct,
             dose.looping,
@@ -207,7 +227,16 @@ def _doses(result: SteeringResult) -> Table:
 
 def _responses(result: SteeringResult) -> Table:
     rows: list[list[Cell]] = [
-        [_name(layers), direction.direction, site, direction.response.slope[r], direction.response.spearman[r]]
+        [
+            _name(layers),
+            direction.direction,
+            site,
+            direction.response.slope[r],
+            direction.response.spearman[r],
+            layers.carried[r] if layers.carried and direction.direction == PROBE else None,
+            direction.response.text_slope[r],
+            direction.response.text_spearman[r],
+        ]
         for layers, direction in _rows(result)
         for r, site in enumerate(result.sites)
     ]
@@ -217,7 +246,7 @@ def _responses(result: SteeringResult) -> Table:
 def _controls(result: SteeringResult) -> list[Table]:
     """The probe's direction against the random ones."""
     rows: list[list[Cell]] = [
-        [_name(layers), site, *(values[r] if values else None for values in (layers.against_random, layers.ablation))]
+        [_name(layers), site, *(values[r] if values else None for values in _differences(layers))]
         for layers in result.sets
         for r, site in enumerate(result.sites)
         if layers.against_random or layers.ablation
@@ -226,9 +255,14 @@ def _controls(result: SteeringResult) -> list[Table]:
         Column("layers"),
         Column("read at"),
         Column("slope less random", "estimate", 3, "the probe's slope less the mean size of the random directions'"),
+        Column("text slope less random", "estimate", 3, "the same of the finished text, read by the model as it is"),
         Column("ablation less random", "estimate", 3, "reading after ablation, the probe's less the random ones' mean"),
     )
     return [Table("against_random", "Against random directions, paired by prompt", columns, rows)] if rows else []
+
+
+def _differences(layers: LayerSetResult) -> tuple[list[Estimate], ...]:
+    return layers.against_random, layers.text_against_random, layers.ablation
 
 
 def _ranges(result: SteeringResult) -> list[Statement]:

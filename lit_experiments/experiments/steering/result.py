@@ -12,7 +12,8 @@ class Dose:
     """One direction at one strength, and the same less strength 0, paired by prompt.
 
     strength: multiples of the natural spread; None where the direction is taken out. readings: by reading site, what
-    the probe reads there; moved: less that of the model as it is. log_perplexity: mean of -log p of a token under the
+    the probe reads there; moved: less that of the model as it is; text_moved: the same where
+    the model as it is reads the finished text. log_perplexity: mean of -log p of a token under the
     model as it is, nats; perplexity: its exponential. distinct: share of distinct 2-grams. looping: share of
     completions that end in a loop. completions: how many.
     """
@@ -20,6 +21,7 @@ class Dose:
     strength: float | None
     readings: list[Estimate]
     moved: list[Estimate]
+    text_moved: list[Estimate]
     perplexity: Estimate
     log_perplexity_moved: Estimate
     distinct: Estimate
@@ -34,12 +36,15 @@ class Dose:
 class Response:
     """How the readings follow the strength, by reading site.
 
-    slope: of each prompt's least-squares line, reading over strength; spearman: of each prompt's doses. Means over
-    prompts. NaN with fewer than three strengths, 0 counted.
+    slope: of each prompt's least-squares line, reading over strength; spearman: of each prompt's doses; text_slope,
+    text_spearman: the same of the finished text, read by the model as it is. Means over prompts; NaN with fewer than
+    three strengths, 0 counted.
     """
 
     slope: list[Estimate]
     spearman: list[Estimate]
+    text_slope: list[Estimate]
+    text_spearman: list[Estimate]
 
 
 @dataclass(frozen=True)
@@ -57,16 +62,19 @@ class DirectionResult:
 class LayerSetResult:
     """One set of steered layers.
 
-    amounts: what strength 1 adds at each of them, in the units of the states. directions: the probe's first.
+    amounts: what strength 1 adds at each of them, in the units of the states. carried: by reading site, the slope that
+    there would be if later blocks carried the push on and did nothing else. directions: the probe's first.
     against_random: by reading site, the probe's slope less the mean size of the random directions' slopes, paired by
-    prompt; empty without random directions. ablation: by reading site, the probe's shift by ablation less the random
-    ones' mean shift; empty without either.
+    prompt; text_against_random: the same of the finished text; both empty without random directions. ablation: by
+    reading site, the probe's shift by ablation less the random ones' mean shift; empty without either.
     """
 
     layers: list[str]
     amounts: list[float]
+    carried: list[float]
     directions: list[DirectionResult]
     against_random: list[Estimate]
+    text_against_random: list[Estimate]
     ablation: list[Estimate]
 
 

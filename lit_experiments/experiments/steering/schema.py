@@ -23,6 +23,7 @@ def make_schema(draws: int, steps: int, sites: Sequence[str]) -> Schema:
         Field("completion_length", each, (None, draws), "int32", "tokens", "tokens sampled, the end of text counted"),
         Field("ended", each, (None, draws), "bool", "", "whether the completion ended with an end of text"),
         Field("reading", (*each, "site"), (None, draws, len(sites)), "float64", "", _READING, "record"),
+        Field("unsteered_reading", (*each, "site"), (None, draws, len(sites)), "float64", "", _READ_AGAIN, "record"),
         Field("perplexity", each, (None, draws), "float64", "", _PERPLEXITY),
         Field("distinct", (*each, "order"), (None, draws, 3), "float64", "", _DISTINCT, "record"),
         Field("looping", each, (None, draws), "bool", "", "whether the completion ends in a phrase said three times"),
@@ -37,6 +38,10 @@ _READING = (
     "what the probe reads there, mean over the completion's tokens that were fed, from the steered states: a target's "
     "prediction, or a class's logit less the others' mean; NaN where the completion ended at once"
 )
+_READ_AGAIN = (
+    "the same when the model as it is reads the finished text: what has changed in the text itself; states rounded to "
+    "float16"
+)
 _DISTINCT = "distinct n-grams over all, n = 1, 2, 3; NaN for completions that are shorter"
 COLUMNS = (
     Column("prompt_id", "string", "the prompt: its line or row in the source"),
@@ -49,6 +54,7 @@ COLUMNS = (
     Column("layers", "list<string>", "where"),
     Column("amounts", "list<float64>", "what was added at each of them, in the units of the states"),
     Column("spreads", "list<float64>", "the natural spread at each of them"),
+    Column("carried", "list<float64>", "what the push by itself adds to the reading at each site; null for ablate"),
     Column("completions", "list<string>", "the texts, end of text left out"),
 )
 
