@@ -8,7 +8,7 @@ from tokenizers import Tokenizer
 from tokenizers.decoders import ByteLevel as ByteLevelDecoder
 from tokenizers.models import BPE, WordLevel
 from tokenizers.pre_tokenizers import ByteLevel, WhitespaceSplit
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import LlamaConfig, LlamaForCausalLM, OPTConfig, OPTForCausalLM, PreTrainedTokenizerFast
 
 IMPOSSIBLE = -1e4  # the logit of a token that never comes
 
@@ -72,5 +72,44 @@ def random_llama(folder: Path, seed: int, window: int = 256, **overrides: int) -
     tokenizer = Tokenizer(BPE(vocabulary, []))
     tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
     tokenizer.decoder = ByteLevelDecoder()
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(folder)
+    return folder
+
+
+def parity_model(folder: Path, gain: float = 0.1, window: int = 64) -> Path:
+    """An OPT over the words w0, w1, ..., w39 that writes more odd words the larger dimension 0 of its stream is.
+
+    Its blocks add nothing and its head reads the stream without a norm. Dimension 0 of a word's embedding is 1 for odd
+    words and -1 for even ones; the head reads it alone: into odd words with weight `gain`, into even ones with -gain.
+    The other 31 dimensions are random and unread. No word ends a text.
+    """
+    torch.manual_seed(0)
+    words = 40
+    config = OPTConfig(
+        vocab_size=words,
+        hidden_size=32,
+        word_embed_proj_dim=32,
+        ffn_dim=8,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        max_position_embeddings=window,
+        tie_word_embeddings=False,
+        bos_token_id=None,
+        eos_token_id=None,
+        pad_token_id=None,
+    )
+    config._remove_final_layer_norm = True
+    model = OPTForCausalLM(config)
+    parity = (torch.arange(words) % 2 * 2 - 1).float()
+    with torch.no_grad():
+        for parameter in (*model.model.decoder.layers.parameters(), model.model.decoder.embed_positions.weight):
+            parameter.zero_()
+        model.model.decoder.embed_tokens.weight.normal_()
+        model.model.decoder.embed_tokens.weight[:, 0] = parity
+        model.lm_head.weight.zero_()
+        model.lm_head.weight[:, 0] = gain * parity
+    model.save_pretrained(folder)
+    tokenizer = Tokenizer(WordLevel({f"w{i}": i for i in range(words)}, unk_token="w0"))
+    tokenizer.pre_tokenizer = WhitespaceSplit()
     PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(folder)
     return folder

@@ -17,6 +17,7 @@ VERB_HELP = {
     "collect": "language model -> store: run a model over samples and write what it computes",
     "train": "store -> probe or regressor",
     "analyze": "stores and probes -> statistics, figures, report",
+    "score": "a saved probe on new texts -> a table of scores, per text and per token",
     "run": "a pipeline: collect, train and analyze in order, skipping what is finished",
     "list": "the experiments and pipelines there are",
     "inspect": "what a store holds: rows, fields, sizes, provenance",
@@ -119,7 +120,7 @@ def _placeholder(kind: str) -> str:
 
 
 def _entry(name: str, kind: str, text: str, default: Any) -> str:
-    head = f"  --{name}{_placeholder(kind)}"
+    head = f"  --{name.removesuffix('_')}{_placeholder(kind)}"
     shown = "" if default is None or default is False or default == {} else f" (default: {default})"
     width = min(shutil.get_terminal_size().columns, 110) - 2
     body = textwrap.fill(text + shown, width, initial_indent=" " * 8, subsequent_indent=" " * 8)

@@ -136,6 +136,10 @@ def _other_verb(verb: str) -> Callable[[list[str]], int]:
         from lit_experiments.cli import pipelines
 
         return pipelines.list_experiments if verb == "list" else pipelines.run_pipeline
+    if verb == "score":
+        from lit_experiments.cli import score_verb
+
+        return score_verb.score
     if verb == "report":
         from lit_experiments.cli import report_verb
 

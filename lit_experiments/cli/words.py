@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from keyword import iskeyword
 from typing import Any
 
 from lit_experiments.cli import configs, strict_yaml
@@ -48,6 +49,7 @@ def read_words(
             )
         name, equals, value = word[2:].partition("=")
         name = name.replace("-", "_")
+        name = f"{name}_" if iskeyword(name) else name  # --class is the argument class_
         if name.split(".")[0] not in known:
             raise UserError(
                 f'Unknown option "{word.partition("=")[0]}".{configs.nearest(name, known)}\n'

@@ -11,7 +11,7 @@ Owns `Decoder`. Its conventions:
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 
 import torch
@@ -29,6 +29,7 @@ from lit_experiments.lm.pool import LatentPool
 from lit_experiments.lm.sampling import Sampling, choose
 from lit_experiments.lm.sites import resolve_sites
 from lit_experiments.lm.state import State
+from lit_experiments.lm.steering import RowChange, RowChanges, row_changes
 
 # In logits. Between batch shapes float32 logits were seen to move by 1e-6 of their size: 1e-5 in trained models, 5e-4
 # in badly conditioned random ones. One choice in some thousands is this close, so settling them costs next to nothing.
@@ -47,14 +48,24 @@ class Decoder:
         self.sites = resolve_sites(list(sites), lm.info.layout, lm.info.n_layers)
         self.near_ties = 0
 
-    def prefill(self, prompts: Sequence[Sequence[int]], keep_past: bool = False) -> State:
+    def prefill(
+        self,
+        prompts: Sequence[Sequence[int]],
+        keep_past: bool = False,
+        changes: Sequence[Sequence[RowChange]] | None = None,
+    ) -> State:
         """Reads `prompts` (token ids) once. keep_past: also keep what a sliding window has passed, to branch there
-        later. Raises ModelError for what the model cannot read."""
+        later. changes: per prompt, what is done to its states then and while it is continued (`steering.py`). Raises
+        ModelError for what the model cannot read, and for changes that do not fit it."""
         self.lm.check_sequences(prompts)
+        return self._read_whole(prompts, keep_past, row_changes(self.lm, prompts, changes))
+
+    def _read_whole(self, texts: Sequence[Sequence[int]], keep_past: bool, changes: RowChanges | None) -> State:
         cache = new_cache(self.lm.info.config, keep_past)
-        batch = pad_left(prompts, self.lm.device)
-        logits, captured = self._forward(batch, cache, self.sites)
-        return State([list(ids) for ids in prompts], logits, captured, cache, batch.mask, list(map(len, prompts)))
+        batch = pad_left(texts, self.lm.device)
+        logits, captured = self._forward(batch, cache, self.sites, changes)
+        whole = list(map(len, texts))
+        return State([list(ids) for ids in texts], logits, captured, cache, batch.mask, whole, changes)
 
     def sample(
         self,
@@ -122,12 +133,13 @@ class Decoder:
         starts = [columns - len(state.ids[row]) for row in rows]  # a row's tokens lie behind its padding
         counts = [length - 1 for length in lengths]
         cache = cut(state.cache, rows, starts, counts) if max(counts) else None
+        changes = state.changes_of(rows)
         if cache is None:
-            return self.prefill(texts)
+            return self._read_whole(texts, keep_past=False, changes=changes)
         column = torch.arange(max(counts), device=state.mask.device)
         mask = column[None] >= max(counts) - torch.tensor(counts, device=state.mask.device)[:, None]
         whole = [state.whole[row] for row in rows]
-        shorter = State(texts, state.logits, state.captured, cache, mask, whole)
+        shorter = State(texts, state.logits, state.captured, cache, mask, whole, changes)
         self._feed(shorter, torch.tensor([ids[-1] for ids in texts], device=self.lm.device))
         return shorter
 
@@ -141,7 +153,7 @@ class Decoder:
         tokens, close = choose(state.logits, drawn, sampling, margin)
         if margin:
             for row in close.nonzero()[:, 0].tolist():
-                logits = self._canonical_logits(state.ids[row], state.whole[row])
+                logits = self._canonical_logits(state.ids[row], state.whole[row], state.changes_of([row]))
                 tokens[row] = choose(logits, None if drawn is None else drawn[row : row + 1], sampling, margin)[0][0]
                 self.near_ties += 1
         return tokens
@@ -174,7 +186,7 @@ class Decoder:
         state.mask = torch.cat([state.mask, state.mask.new_ones(len(state), 1)], dim=1)
         wanted = list(dict.fromkeys([*self.sites, *sites]))
         batch = Batch(tokens[:, None], lengths - 1, state.mask, lengths)
-        state.logits, states = self._forward(batch, state.cache, wanted)
+        state.logits, states = self._forward(batch, state.cache, wanted, state.changes)
         stale = [row for row in range(len(state)) if self._is_stale(state, row)]
         if stale:
             self._read_anew(state, stale, states)
@@ -195,7 +207,7 @@ class Decoder:
         texts = [state.ids[row] for row in rows]
         fresh = new_cache(self.lm.info.config, keeps_past(state.cache))
         batch = pad_left(texts, self.lm.device, width=state.mask.shape[1])
-        logits, captured = self._forward(batch, fresh, list(states))
+        logits, captured = self._forward(batch, fresh, list(states), state.changes_of(rows))
         index = torch.tensor(rows, device=self.lm.device)
         state.cache = with_rows(state.cache, rows, fresh)
         state.logits = state.logits.index_copy(0, index, logits)
@@ -205,22 +217,25 @@ class Decoder:
             state.whole[row] = len(text)
 
     @torch.inference_mode()
-    def _forward(self, batch: Batch, cache: object, sites: Sequence[str]) -> tuple[Tensor, dict[str, Tensor]]:
+    def _forward(
+        self, batch: Batch, cache: object, sites: Sequence[str], changes: RowChanges | None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """float32 logits [N, V] and site states [N, hidden] at the last column."""
         captured: dict[str, Tensor] = {}
         shape = (*batch.ids.shape, self.lm.info.d_model)
         sink = lambda k, state: captured.__setitem__(sites[k], state[:, -1].clone())  # noqa: E731
         tap = Tap(shape, len(sites), sink, stop_when_complete=False)
-        with tapped(self.lm.model, self.lm.info.layout, sites, tap):
+        steered = nullcontext() if changes is None else changes.applied(self.lm, batch)
+        with steered, tapped(self.lm.model, self.lm.info.layout, sites, tap):  # in this order: taps see changed states
             hidden = self.lm.read(batch, cache)
         return self.lm.head(hidden[:, -1]).float(), captured
 
-    def _canonical_logits(self, ids: list[int], whole: int) -> Tensor:
-        """The logits [1, V] after `ids`, computed in the one way that depends on nothing but `ids` and on how many of
-        them were read at once."""
+    def _canonical_logits(self, ids: list[int], whole: int, changes: RowChanges | None) -> Tensor:
+        """The logits [1, V] after `ids`, computed in the one way that depends on nothing but `ids`, on how many of
+        them were read at once, and on what is done to their states."""
         batch = pad_right([ids], self.lm.device)
         with _one_thread(self.lm.device):
-            logits, _ = self._forward(replace(batch, lengths=(batch.positions + 1).clamp(min=whole)), None, ())
+            logits, _ = self._forward(replace(batch, lengths=(batch.positions + 1).clamp(min=whole)), None, (), changes)
         return logits
 
     def _check(

@@ -3,12 +3,13 @@
     with intervened(lm, [Steer("resid_post.3", direction, 4.0, "last")], sequences) as fired:
         logits = next_token_logits(lm, sequences)
 
-Owns the hooks that put changed states into the model, and the count of their firings. Its conventions:
+Owns which positions interventions change in forward passes over whole sequences, and the count of their firings; how
+they get into the model is `edits`' affair. Its conventions:
   * Interventions are bound to `sequences`, because what a position is depends on them. Every forward pass inside the
     block must read exactly these, padded on the right and without a cache, as `capture`, `exact_states`,
     `next_token_logits` and `token_log_probs` do; any other pass is refused, `Decoder`'s (padded on the left, cached)
-    among them. With `cached` it is the other way round: `sequences` are then what is fed after a cache
-    (`last_token.py` does that), and positions count in them.
+    among them, which takes changes of its own (`steering.py`). With `cached` it is the other way round: `sequences` are
+    then what is fed after a cache (`last_token.py` does that), and positions count in them.
   * Interventions at one site act in the order given, each on what the one before it left. Hooks run in the order in
     which they were set, so a capture inside the block sees the changed state at the same site.
   * A change at resid_mid is one of the residual stream: the MLP reads it, and so does the sum that leaves the block.
@@ -23,14 +24,14 @@ from typing import Any
 from weakref import WeakSet
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from lit_experiments.lm.batching import chosen_rows, pad_right
+from lit_experiments.lm.edits import Edit, hook_edits
 from lit_experiments.lm.errors import ModelError, model_error
-from lit_experiments.lm.hooks import Act, attach, locate_site
-from lit_experiments.lm.interventions import Ablate, Change, Intervention, Patch, Steer, Target
+from lit_experiments.lm.interventions import Ablate, Intervention, Patch, Steer, Target
 from lit_experiments.lm.model import LanguageModel
-from lit_experiments.lm.sites import Site, parse_site, resolve_sites
+from lit_experiments.lm.sites import parse_site, resolve_sites
 
 __all__ = ["Ablate", "Intervention", "Patch", "Steer", "intervened"]
 
@@ -56,12 +57,12 @@ def intervened(
         )
     batch = _BoundBatch(lm, sequences, cached)
     fired = [0] * len(interventions)
-    edits = [_Edit(lm, intervention, batch, partial(_count, fired, k)) for k, intervention in enumerate(interventions)]
+    edits = [_bound(lm, intervention, batch, partial(_count, fired, k)) for k, intervention in enumerate(interventions)]
     with ExitStack() as stack:
         _CHANGING.add(lm.model)
         stack.callback(_CHANGING.discard, lm.model)
         stack.callback(lm.body.register_forward_pre_hook(batch.check, with_kwargs=True).remove)
-        _set_hooks(lm, edits, stack)
+        hook_edits(lm, edits, stack)
         yield fired
     silent = [edit.site.name for edit, count in zip(edits, fired, strict=True) if not count]
     if silent:
@@ -106,69 +107,16 @@ class _BoundBatch:
         )
 
 
-class _Edit:
+def _bound(lm: LanguageModel, intervention: Intervention, batch: _BoundBatch, fired: Callable[[], None]) -> Edit:
     """One intervention bound to one batch."""
-
-    def __init__(
-        self, lm: LanguageModel, intervention: Intervention, batch: _BoundBatch, fired: Callable[[], None]
-    ) -> None:
-        names = resolve_sites([intervention.site], lm.info.layout, lm.info.n_layers)
-        if len(names) != 1:
-            raise model_error(f"An intervention acts at one site, {intervention.site!r} is {len(names)}.")
-        chosen = chosen_rows(batch.sequences, intervention.positions, batch.ids.shape[1])
-        flat = [index for row in chosen for index in row]
-        if not flat or len(set(flat)) < len(flat):
-            found = "none" if not flat else "a position of a sequence more than once"
-            raise model_error(f"{names[0]}: an intervention needs different positions.", found=found)
-        self.site: Site = parse_site(names[0])
-        self.rows = torch.tensor(flat, device=lm.device)
-        target = Target(names[0], [len(row) for row in chosen], lm.info.d_model, lm.device, lm.dtype)
-        self.change: Change = intervention.bind(target)
-        self.fired, self.size = fired, (batch.ids.numel(), lm.info.d_model)
-
-    def __call__(self, state: Tensor) -> Tensor:
-        """The state with the chosen rows changed, in memory of its own."""
-        flat = state.reshape(-1, state.shape[-1])
-        if flat.shape != self.size:
-            raise ModelError(f"Site {self.site.name} gave shape {tuple(state.shape)}, not {self.size} in all.")
-        self.fired()
-        return flat.index_copy(0, self.rows, self.change(flat[self.rows])).view(state.shape)
-
-
-class _Carry:
-    """Carries a changed resid_mid on to the end of its block.
-
-    The site is the input of the norm before the MLP, but the block adds the MLP's output to the sum that it held before
-    that input was changed. So the block's output is put together anew there: resid_mid + mlp_out, the identity that the
-    self-check proves, and bit for bit what the block computes itself.
-    """
-
-    def __init__(self, rows: Tensor) -> None:
-        self.rows = rows
-        self.parts: dict[str, Tensor] = {}
-
-    def keep(self, part: str, state: Tensor) -> None:
-        """Notes the changed rows of `resid_mid` or `mlp_out`."""
-        self.parts[part] = state.reshape(-1, state.shape[-1])[self.rows]
-
-    def __call__(self, output: Tensor) -> Tensor:
-        flat = output.reshape(-1, output.shape[-1])
-        total = self.parts.pop("resid_mid") + self.parts.pop("mlp_out")
-        return flat.index_copy(0, self.rows, total).view(output.shape)
-
-
-def _set_hooks(lm: LanguageModel, edits: Sequence[_Edit], stack: ExitStack) -> None:
-    def hook(site: Site, act: Act) -> None:
-        stack.callback(attach(*locate_site(lm.model, lm.info.layout, site), act).remove)
-
-    carries: dict[int | None, _Carry] = {}
-    for layer in {edit.site.layer for edit in edits if edit.site.kind == "resid_mid"}:
-        rows = torch.cat([edit.rows for edit in edits if edit.site == Site("resid_mid", layer)]).unique()
-        carries[layer] = _Carry(rows)
-        # Before the edits of resid_post, which act on the carried state; the parts are noted after theirs.
-        hook(Site("resid_post", layer), carries[layer])
-    for edit in edits:
-        hook(edit.site, edit)
-    for layer, carry in carries.items():
-        for part in ("resid_mid", "mlp_out"):
-            hook(Site(part, layer), partial(carry.keep, part))
+    names = resolve_sites([intervention.site], lm.info.layout, lm.info.n_layers)
+    if len(names) != 1:
+        raise model_error(f"An intervention acts at one site, {intervention.site!r} is {len(names)}.")
+    chosen = chosen_rows(batch.sequences, intervention.positions, batch.ids.shape[1])
+    flat = [index for row in chosen for index in row]
+    if not flat or len(set(flat)) < len(flat):
+        found = "none" if not flat else "a position of a sequence more than once"
+        raise model_error(f"{names[0]}: an intervention needs different positions.", found=found)
+    target = Target(names[0], [len(row) for row in chosen], lm.info.d_model, lm.device, lm.dtype)
+    rows = torch.tensor(flat, device=lm.device)
+    return Edit(parse_site(names[0]), rows, intervention.bind(target), fired, (batch.ids.numel(), lm.info.d_model))

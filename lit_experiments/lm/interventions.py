@@ -53,7 +53,7 @@ class Patch:
             shapes.append((len(target.counts), target.counts[0], target.width))
         if tuple(given.shape) not in shapes:
             raise _misfit("Patch", target, "vectors", given, shapes)
-        rows = _on_device("Patch", target, "vectors", given, target.dtype).reshape(shapes[0])
+        rows = on_device("Patch", target, "vectors", given, target.dtype).reshape(shapes[0])
         return lambda before: rows.to(before.dtype)
 
 
@@ -71,12 +71,12 @@ class Steer:
 
     def bind(self, target: Target) -> Change:
         """The change for one batch. Raises ModelError for a direction or amounts that do not fit it."""
-        unit = _unit("Steer", target, self.direction)
+        unit = unit_direction("Steer", target, self.direction)
         given = torch.as_tensor(self.amount, dtype=torch.float32)
         n = len(target.counts)
         if given.shape not in ((), (n,)):
             raise _misfit("Steer", target, "amount", given, [(), (n,)])
-        amounts = _on_device("Steer", target, "amount", given, torch.float32).expand(n)
+        amounts = on_device("Steer", target, "amount", given, torch.float32).expand(n)
         shift = amounts.repeat_interleave(torch.tensor(target.counts, device=target.device))[:, None] * unit
         return lambda before: (before.float() + shift).to(before.dtype)
 
@@ -94,24 +94,27 @@ class Ablate:
 
     def bind(self, target: Target) -> Change:
         """The change for one batch. Raises ModelError for a direction that does not fit it."""
-        unit = _unit("Ablate", target, self.direction)
+        unit = unit_direction("Ablate", target, self.direction)
         # Multiplied and summed, because a matrix product may run in TF32 on a GPU.
-        return lambda before: _without(before.float(), unit).to(before.dtype)
+        return lambda before: without(before.float(), unit).to(before.dtype)
 
 
 Intervention = Patch | Steer | Ablate
 
 
-def _without(h: Tensor, unit: Tensor) -> Tensor:
+def without(h: Tensor, unit: Tensor) -> Tensor:
+    """h [row, hidden] without its part along unit, [hidden] or [row, hidden]; both float32."""
     return h - (h * unit).sum(-1, keepdim=True) * unit
 
 
-def _unit(kind: str, target: Target, direction: Tensor) -> Tensor:
+def unit_direction(kind: str, target: Target, direction: Tensor) -> Tensor:
+    """The unit vector float32 [hidden] along `direction`, on the target's device. Raises ModelError for one that does
+    not fit, or has no length."""
     given = torch.as_tensor(direction)
     if tuple(given.shape) != (target.width,):
         raise _misfit(kind, target, "direction", given, [(target.width,)])
     # Divided in float64, where the square of no float32 is zero or infinite.
-    wide = _on_device(kind, target, "direction", given, torch.float32).double()
+    wide = on_device(kind, target, "direction", given, torch.float32).double()
     if not bool(wide.any()):
         raise model_error(
             f"{kind} at {target.site}: the direction is zero.", next_step="give a direction of some length"
@@ -119,7 +122,7 @@ def _unit(kind: str, target: Target, direction: Tensor) -> Tensor:
     return (wide / wide.norm()).float()
 
 
-def _on_device(kind: str, target: Target, what: str, given: Tensor, dtype: torch.dtype) -> Tensor:
+def on_device(kind: str, target: Target, what: str, given: Tensor, dtype: torch.dtype) -> Tensor:
     """`given` on the model's device, in memory of its own, without gradient; refuses what is no number in `dtype`."""
     placed = given.detach().to(target.device, dtype, copy=True)
     broken = int((~placed.isfinite()).sum())

@@ -12,6 +12,7 @@ from transformers import DynamicCache
 
 from lit_experiments.lm.cache import selected
 from lit_experiments.lm.errors import model_error
+from lit_experiments.lm.steering import RowChanges
 
 
 @dataclass
@@ -21,8 +22,8 @@ class State:
     ids: every row's token ids. logits: float32 [N, V], for the token after the last one fed. captured: {site: [N,
     hidden]} in the model's dtype, at the last token fed, that is, the state that predicts the next token. mask: bool
     [N, columns of the cache], False at padding. whole: how many tokens every row's text had when it was last read as a
-    whole and not token by token. finished: True once the last token was sampled but not fed; such a state can no longer
-    be continued.
+    whole and not token by token. changes: what is done to the rows' states, None for nothing. finished: True once the
+    last token was sampled but not fed; such a state can no longer be continued.
     """
 
     ids: list[list[int]]
@@ -31,6 +32,7 @@ class State:
     cache: DynamicCache
     mask: Tensor
     whole: list[int]
+    changes: RowChanges | None = None
     finished: bool = False
 
     def __len__(self) -> int:
@@ -51,7 +53,14 @@ class State:
             cache=selected(self.cache, index),
             mask=self.mask[index],
             whole=[self.whole[row] for row in rows],
+            changes=self.changes_of(rows),
         )
+
+    def changes_of(self, rows: Sequence[int]) -> RowChanges | None:
+        """What is done to the states of these rows."""
+        if self.changes is None:
+            return None
+        return self.changes.select(torch.as_tensor(rows, dtype=torch.long, device=self.logits.device))
 
     def require_open(self) -> None:
         """Raises ModelError once the last sampled token was not fed."""

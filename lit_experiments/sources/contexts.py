@@ -41,7 +41,11 @@ class Contexts:
 
 
 def read_contexts(
-    source: str, text_column: str | None, malformed: Malformed = "stop", quoting: Quoting = "auto"
+    source: str,
+    text_column: str | None,
+    malformed: Malformed = "stop",
+    quoting: Quoting = "auto",
+    option: str = "--contexts",
 ) -> Contexts:
     """Reads contexts from "embedded", a text file (one per line), a file of records, a dataset folder or a Hub id.
 
@@ -50,12 +54,13 @@ def read_contexts(
         text_column: the key or column that holds the text; needed for everything but text files.
         malformed: raise at the first malformed record, or leave them out and count.
         quoting: what quotes are in CSV and TSV files.
+        option: the command line option that names the source, for messages.
 
     Raises:
         SourceError: missing, empty, binary or badly encoded file; malformed record; unknown column; no such dataset.
     """
     path = str(_SHIPPED) if source == EMBEDDED else source
-    stream = open_records(path, "--contexts", malformed, quoting=quoting)
+    stream = open_records(path, option, malformed, quoting=quoting)
     if text_column is None and stream.kind != TEXT:
         raise SourceError(f"{stream.name}: name the column that holds the text with --text_column.")
     column = "text" if text_column is None else text_column

@@ -48,8 +48,8 @@ def test_near_ties_survive_rounding_that_differs_from_call_to_call(lm_of, monkey
     honest = decoder._forward
     generator = torch.Generator().manual_seed(0)
 
-    def shaken(batch, cache, sites):
-        logits, captured = honest(batch, cache, sites)
+    def shaken(batch, cache, sites, changes):
+        logits, captured = honest(batch, cache, sites, changes)
         if cache is not None:
             logits = logits + 0.01 * (2 * torch.rand(logits.shape, generator=generator) - 1)
         return logits, captured

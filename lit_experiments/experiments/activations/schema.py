@@ -85,15 +85,18 @@ class RowLayout:
         return {"span_positions": row.span_positions, "span_of": row.span_owners, "span_label": labels}
 
 
-def row_layout(texts: Texts, pairs: bool, span_column: str | None, answers: bool) -> tuple[RowLayout, list[str]]:
-    """The layout, and what is to be said of the user's columns: renamed, mixed, left out."""
+def row_layout(
+    texts: Texts, pairs: bool, span_column: str | None, answers: bool, reserved: Sequence[str] = ()
+) -> tuple[RowLayout, list[str]]:
+    """The layout, and what is to be said of the user's columns: renamed, mixed, left out. reserved: names of columns
+    that come on top of the layout's."""
     types = texts.columns.types()
     if span_column in types:
         types[span_column] = "json"
     left_out = [name for name, kind in types.items() if kind is None]
     usable = {name: kind for name, kind in types.items() if kind is not None}
     taken = [column.name for column in _own_columns(pairs, span_column is not None, answers, texts)]
-    stored = stored_names(list(usable), {*taken, *RESERVED_COLUMNS, "input_digest"})
+    stored = stored_names(list(usable), {*taken, *reserved, *RESERVED_COLUMNS, "input_digest"})
     notes = list(stored.notes)
     notes += [
         f'column "{name}" holds texts as well as numbers, and is stored as text' for name in texts.columns.mixed()

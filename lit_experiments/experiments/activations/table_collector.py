@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -98,8 +99,9 @@ class TextsCollector(TableCollector, ABC):
         self._check_options(chat_options, system_prompt)
         self.form = text_form(self.options, self.stream.columns, self.stream.name)
 
-    def read_texts(self, to_write: int) -> None:
-        """Reads the table, once. to_write: most tokens that the model writes after a text.
+    def read_texts(self, to_write: int, reserved: Sequence[str] = ()) -> None:
+        """Reads the table, once. to_write: most tokens that the model writes after a text. reserved: names that the
+        user's columns cannot have in the store.
 
         Raises:
             SourceError, UserError: a record that cannot be used, a text that is too long, a declared column that there
@@ -116,7 +118,7 @@ class TextsCollector(TableCollector, ABC):
         options = ReadingOptions(self.id_column, self.span_column)
         self.texts = Texts(self.stream, self.form, encoder, self.info, options)
         self.layout: RowLayout
-        self.layout, notes = row_layout(self.texts, pairs, self.span_column, to_write > 0)
+        self.layout, notes = row_layout(self.texts, pairs, self.span_column, to_write > 0, reserved)
         self.declarations = declared(self._declared, self.layout.types, self.layout.stored.names, pairs)
         self._notes = [*self.texts.notes, *notes]
 

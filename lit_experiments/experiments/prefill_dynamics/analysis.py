@@ -42,7 +42,7 @@ from lit_experiments.experiments.prefill_dynamics.readers import (
     find_readers,
     side_names,
 )
-from lit_experiments.experiments.prefill_dynamics.repetition import ORDERS, distinct, loops
+from lit_experiments.experiments.prefill_dynamics.repetition import ORDERS
 from lit_experiments.experiments.prefill_dynamics.surprise import (
     moving_tokens,
     text_correlations,
@@ -53,6 +53,7 @@ from lit_experiments.plain import write_json
 from lit_experiments.ranges import at_least
 from lit_experiments.reports.blocks import Page
 from lit_experiments.statistics import LEVEL
+from lit_experiments.statistics.repetition import distinct, loops
 from lit_experiments.tasks.reads import Reads
 from lit_experiments.tasks.source import is_demonstration
 from lit_experiments.tasks.task import AnalyzeTask, Opened

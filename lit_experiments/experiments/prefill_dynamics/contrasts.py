@@ -17,11 +17,10 @@ from lit_experiments.experiments.prefill_dynamics.repetition import (
     CONTROLLED,
     Repetition,
     controlled,
-    distinct,
-    loops,
 )
 from lit_experiments.experiments.prefill_dynamics.trajectories import Trajectory
 from lit_experiments.statistics import LEVEL, GroupBootstrap, Paired, holm, paired
+from lit_experiments.statistics.repetition import distinct, loops
 
 LEAST_TOKENS = 2  # a single token moves nowhere
 ByParagraph = Mapping[str, Trajectory]

@@ -11,10 +11,11 @@ import numpy as np
 
 from lit_experiments.experiments.prefill_dynamics.contrasts import Resampling
 from lit_experiments.experiments.prefill_dynamics.formulas import METRICS, Floats, metrics
-from lit_experiments.experiments.prefill_dynamics.repetition import ORDERS, distinct, loops
+from lit_experiments.experiments.prefill_dynamics.repetition import ORDERS
 from lit_experiments.experiments.prefill_dynamics.trajectories import Trajectory
 from lit_experiments.statistics import Estimate
 from lit_experiments.statistics.bootstrap import SHARE, Range
+from lit_experiments.statistics.repetition import distinct, loops
 
 _LARGEST = 700.0  # nats; exp of more is no float
 

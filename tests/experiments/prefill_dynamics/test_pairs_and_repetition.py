@@ -14,7 +14,7 @@ from scipy import stats
 from lit_experiments.cli import main
 from lit_experiments.errors import EXIT_DONE, EXIT_USER
 from lit_experiments.experiments.prefill_dynamics.generations import texts_digest
-from lit_experiments.experiments.prefill_dynamics.repetition import distinct, loops
+from lit_experiments.statistics.repetition import distinct, loops
 from stores import open_store
 from tests.experiments.prefill_dynamics.planted import Text, walk, write_store
 from tests.intervals import check
