@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-from lit_experiments.api.commands import run_command
+from lit_experiments.api.commands import named_folder, run_command
 from lit_experiments.api.texts import TEXT, digest_of, is_named, table_of, write_table
 from stores import Store, open_store
 
@@ -46,19 +44,13 @@ def collect(
     if sites is not None:
         chosen["sites"] = [sites] if isinstance(sites, str) else sites
     if is_named(texts):
-        folder = Path(run) if run is not None else _folder(fspath(texts), chosen)
+        folder = Path(run) if run is not None else named_folder("activations", fspath(texts), chosen)
         chosen["texts"] = fspath(texts)
     else:
         table = table_of(texts)
-        folder = Path(run) if run is not None else _folder(digest_of(table), chosen)
+        folder = Path(run) if run is not None else named_folder("activations", digest_of(table), chosen)
         chosen["texts"] = write_table(table, folder)
         if table.column_names == [TEXT] and not any(chosen.get(name) for name in _WHAT_TO_READ):
             chosen["text_column"] = TEXT
     run_command("collect", "activations", {"run": folder, **chosen})
     return open_store(folder / "store")
-
-
-def _folder(texts: str, options: dict[str, Any]) -> Path:
-    """runs/activations-HASH of what is collected, from which texts."""
-    content = json.dumps([texts, options], sort_keys=True, default=str)
-    return Path("runs") / f"activations-{hashlib.sha256(content.encode()).hexdigest()[:12]}"

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from os import PathLike, fspath
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
+
+from lit_experiments.errors import UserError
+
+R = TypeVar("R")
 
 
 def run_command(verb: str, experiment: str, options: dict[str, Any]) -> None:
@@ -33,3 +39,22 @@ def _words(name: str, value: Any) -> list[str]:
     if isinstance(value, str | PathLike):
         return [f"--{name}={fspath(value)}"]
     return [f"--{name}={json.dumps(value)}"]
+
+
+def named_folder(experiment: str, data: str, options: dict[str, Any]) -> Path:
+    """runs/EXPERIMENT-HASH of what is collected from which data: the same call finds its own run again."""
+    content = json.dumps([data, options], sort_keys=True, default=str)
+    return Path("runs") / f"{experiment}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
+
+
+def result_of(folder: Path, kind: type[R]) -> R:
+    """The typed result of a finished training or analysis.
+
+    Raises:
+        UserError: there is none.
+    """
+    from lit_experiments.tasks.result_files import read_result
+
+    if not (folder / "result.json").exists():
+        raise UserError(f"{folder.absolute()} holds no finished results: result.json is missing.")
+    return read_result(folder, kind)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lit_experiments.api.activations import collect
-from lit_experiments.api.commands import run_command
+from lit_experiments.api.commands import result_of, run_command
 from lit_experiments.errors import UserError
 from stores import Store, open_store
 
@@ -57,10 +57,9 @@ class Probes:
             UserError: there are none.
         """
         from lit_experiments.experiments.linear_probes.result import LinearProbesResult
-        from lit_experiments.tasks.result_files import read_result
 
         self.folder = Path(folder)
-        self.result: LinearProbesResult = read_result(self.folder, LinearProbesResult)
+        self.result: LinearProbesResult = result_of(self.folder, LinearProbesResult)
 
     def __getitem__(self, target: str) -> Probe:
         for result in self.result.targets:
@@ -188,6 +187,12 @@ class Probe:
             raise UserError(f"{folder} exists; give another folder.")
         shutil.copytree(self.folder, folder)
 
+    @property
+    def model(self) -> dict[str, Any]:
+        """The options of the collection that name its model; empty for a store that no collection made."""
+        config = self._run / "config.yaml"
+        return _reading(config, ()) if config.exists() else {}
+
     def _states(self, texts: Any) -> NDArray[np.float32]:
         """[text, hidden] states at the probe's layer and position."""
         config = self._run / "config.yaml"
@@ -220,12 +225,12 @@ _OF_THE_TEXTS = (
 )
 
 
-def _reading(config: Path) -> dict[str, Any]:
-    """The options of a collection that say how its texts were read, and by which model."""
+def _reading(config: Path, of_texts: tuple[str, ...] = _OF_THE_TEXTS) -> dict[str, Any]:
+    """The options of a collection that say by which model, and how, its texts were read."""
     from lit_experiments.cli.configs import read_yaml
 
     saved = read_yaml(config)
-    return {name: saved[name] for name in _OF_THE_MODEL} | {name: saved["init_args"][name] for name in _OF_THE_TEXTS}
+    return {name: saved[name] for name in _OF_THE_MODEL} | {name: saved["init_args"][name] for name in of_texts}
 
 
 def _run_of(store: Store | str | PathLike[str]) -> Path:
