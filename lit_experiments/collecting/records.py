@@ -1,4 +1,4 @@
-"""What collections of the user's own records have in common: what becomes of malformed ones, and what quotes mean."""
+"""Collections that plan at the start; and those of the user's own records, some of which may be malformed."""
 
 from __future__ import annotations
 
@@ -10,15 +10,21 @@ from lit_experiments.collecting.plan import Sample
 from lit_experiments.lm.spec import ModelSpec
 
 
-class RecordsCollector(Collector):
-    """A collection whose samples and notes are made from records at the start.
-
-    Attributes:
-        malformed, quoting: as every reader of `sources` takes them.
-    """
+class PlannedCollector(Collector):
+    """A collection whose samples and notes are made when it is."""
 
     _samples: Sequence[Sample]
     _notes: list[str]
+
+    def samples(self) -> Sequence[Sample]:
+        return self._samples
+
+    def notes(self) -> list[str]:
+        return self._notes
+
+
+class RecordsCollector(PlannedCollector):
+    """A collection of records. malformed, quoting: as every reader of `sources` takes them."""
 
     def __init__(
         self,
@@ -34,9 +40,3 @@ class RecordsCollector(Collector):
         """
         super().__init__(spec)
         self.malformed, self.quoting = malformed, quoting
-
-    def samples(self) -> Sequence[Sample]:
-        return self._samples
-
-    def notes(self) -> list[str]:
-        return self._notes

@@ -5,7 +5,6 @@ Owns: selection, option order, the plan by pass. Does not know: the model's weig
 
 from __future__ import annotations
 
-import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ from lit_experiments.lm.chat import Chat
 from lit_experiments.lm.info import ModelInfo
 from lit_experiments.lm.letters import resolve_letters
 from lit_experiments.sources.questions import QuestionRecord, Questions
+from lit_experiments.sources.selection import fit, shuffled
 
 _SMALLEST, _LARGEST = 8, 256  # questions of a company, powers of two
 _SEAM = 48  # characters at a prompt's end that decide how a letter behind it is tokenised
@@ -54,25 +54,22 @@ def select(
     With a number, the questions have an order that is shuffled by the seed, and the first `number` of it are asked: a
     larger number asks these and more. Without one all are asked, in the source's order and in no company.
     """
-    order = list(range(len(records)))
-    if number is not None:
-        random.Random(f"questions/{seed}").shuffle(order)
+    order = list(range(len(records))) if number is None else shuffled(len(records), f"questions/{seed}")
     chosen = [
         Chosen(
-            _shuffled(records[place], seed) if shuffle_options else records[place],
+            _options_shuffled(records[place], seed) if shuffle_options else records[place],
             place,
             None if number is None else company_of(turn),
         )
         for turn, place in enumerate(order)
     ]
-    asked = chosen[:number]
-    last = asked[-1].company if asked else None
-    return asked, [each for each in chosen[len(asked) :] if each.company == last]
+    wanted = chosen[:number]
+    last = wanted[-1].company if wanted else None
+    return wanted, [more for more in chosen[len(wanted) :] if more.company == last]
 
 
-def _shuffled(record: QuestionRecord, seed: int) -> QuestionRecord:
-    order = [0, 1, 2, 3]
-    random.Random(f"options/{seed}/{record.question_id}").shuffle(order)
+def _options_shuffled(record: QuestionRecord, seed: int) -> QuestionRecord:
+    order = shuffled(len(record.options), f"options/{seed}/{record.question_id}")
     a, b, c, d = (record.options[i] for i in order)
     return replace(record, options=(a, b, c, d), answer_index=order.index(record.answer_index))
 
@@ -118,27 +115,36 @@ class Prompts:
 
         total: questions in the source; rows are in its order, pass by pass, whichever of them are asked.
 
-        Raises UserError if one is too long and that is to be an error.
+        Raises SourceError if one is too long and that is to be an error.
         """
-        questions = [each.question for each in chosen]
-        rendered = {q.question_id: [self._prompt(kind, q) for kind in self.passes] for q in questions}
+        rendered = {c.question.question_id: [self._prompt(kind, c.question) for kind in self.passes] for c in chosen}
+        longest = {name: max(len(ids) for _, ids in texts) for name, texts in rendered.items()}
         window = self.info.window
-        room = None if window is None else window - (new_tokens - 1)
-        longest = {q: max(len(ids) for _, ids in texts) for q, texts in rendered.items()}
-        kept = [each for each in chosen if room is None or longest[each.question.question_id] <= room]
-        notes = self._too_long(longest, room, too_long) if room is not None and len(kept) < len(questions) else []
-        features = [self._surface(each.question) for each in kept]
-        found: list[Sample] = []
+        fitting = fit(
+            chosen,
+            None if window is None else window - (new_tokens - 1),
+            lambda choice: longest[choice.question.question_id],
+            lambda choice: choice.question.question_id,
+        )
+        notes = fitting.notes(
+            "questions",
+            too_long,
+            total=len(chosen),
+            window=f"{self.info.name} holds {window} tokens",
+            remedy="--too_long skip leaves them out of every pass",
+            done="left out of every pass",
+        )
+        features = [self._surface(choice.question) for choice in fitting.records]
+        samples: list[Sample] = []
         for number, kind in enumerate(self.passes):
-            for each, seen in zip(kept, features, strict=True):
-                question = each.question
-                text, ids = rendered[question.question_id][number]
+            for choice, seen in zip(fitting.records, features, strict=True):
+                question, group = choice.question, choice.question.question_id
+                text, ids = rendered[group][number]
                 payload = self._payload(kind, question, text, ids) | {"surface": seen}
                 lengths = {"token": len(payload["positions"]), "choice": len(letters_of(kind))}
-                name, tokens = f"{question.question_id}/{kind}", len(ids) + new_tokens - 1
-                place, group = number * total + each.place, question.question_id
-                found.append(Sample(name, place, tokens, payload, lengths, kind, group, each.company))
-        return found, notes
+                tokens, place = len(ids) + new_tokens - 1, number * total + choice.place
+                samples.append(Sample(f"{group}/{kind}", place, tokens, payload, lengths, kind, group, choice.company))
+        return samples, notes
 
     def _prompt(self, kind: str, question: QuestionRecord) -> tuple[str, list[int]]:
         return self.info.tokens.prompt(render(self.templates[kind], question), self.chat)
@@ -165,15 +171,3 @@ class Prompts:
     def _surface(self, question: QuestionRecord) -> dict[str, Any]:
         ids = self.info.tokens.tokenizer(question.text, add_special_tokens=False, verbose=False)["input_ids"]
         return surface(question.text, ids, self.info.vocab_size, self.counts)
-
-    def _too_long(self, longest: Mapping[str, int], room: int, too_long: str) -> list[str]:
-        long = {name: length for name, length in longest.items() if length > room}
-        shown = ", ".join(f"{name} ({length} tokens)" for name, length in list(long.items())[:5])
-        more = f" and {len(long) - 5} more" if len(long) > 5 else ""
-        which = f"{len(long)} of {len(longest)} questions: {shown}{more}"
-        if too_long == "error":
-            raise UserError(
-                f"Too long for the model's window: {which}.\n{self.info.name} holds {self.info.window} tokens. "
-                f"Nothing ran.\nNext: --too_long skip leaves them out of every pass."
-            )
-        return [f"too long for the window, left out of every pass: {which}"]

@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from lit_experiments.collecting.collector import Collector
 from lit_experiments.collecting.plan import Sample
+from lit_experiments.collecting.records import PlannedCollector
 from lit_experiments.experiments.pos.align import Aligned
 from lit_experiments.experiments.pos.sentences import Labelled, check_tags, make_samples
 from lit_experiments.experiments.pos.tokens_summary import describe
@@ -19,7 +19,7 @@ from lit_experiments.sources.treebank import read_treebank
 from stores import Column, Field, Records, Schema
 
 
-class PosTokensCollector(Collector):
+class PosTokensCollector(PlannedCollector):
     """For each sentence: the states of its labelled words at the chosen sites, with their labels and places."""
 
     version: ClassVar[int] = 1
@@ -61,12 +61,6 @@ class PosTokensCollector(Collector):
         self.document_from = document_from
         self._source = read_treebank(treebank, malformed, document_from)
         self._samples, self._notes = make_samples(self._source, self.info, self.excluded_tags, too_long)
-
-    def samples(self) -> Sequence[Sample]:
-        return self._samples
-
-    def notes(self) -> list[str]:
-        return self._notes
 
     def settings(self) -> dict[str, Any]:
         names = ("sites", "position", "excluded_tags", "too_long", "document_from")

@@ -33,8 +33,8 @@ from lit_experiments.experiments.prefill_dynamics.findings import Endings, Examp
 from lit_experiments.experiments.prefill_dynamics.formulas import metrics
 from lit_experiments.experiments.prefill_dynamics.interpretation import interpretation
 from lit_experiments.experiments.prefill_dynamics.levels import condition_levels
-from lit_experiments.experiments.prefill_dynamics.openings import Counts
 from lit_experiments.experiments.prefill_dynamics.page import dynamics_page
+from lit_experiments.experiments.prefill_dynamics.paragraph_split import Counts
 from lit_experiments.experiments.prefill_dynamics.readers import (
     Reader,
     Sides,

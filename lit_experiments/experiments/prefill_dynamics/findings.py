@@ -12,7 +12,7 @@ from lit_experiments.experiments.prefill_dynamics.contrasts import LEAST_TOKENS,
 from lit_experiments.experiments.prefill_dynamics.formulas import METRICS
 from lit_experiments.experiments.prefill_dynamics.interpretation import Interpretation
 from lit_experiments.experiments.prefill_dynamics.levels import Levels, perplexity
-from lit_experiments.experiments.prefill_dynamics.openings import Counts
+from lit_experiments.experiments.prefill_dynamics.paragraph_split import Counts
 from lit_experiments.experiments.prefill_dynamics.readers import Reader
 from lit_experiments.experiments.prefill_dynamics.surprise import Correlations, Move, TokenLevel
 

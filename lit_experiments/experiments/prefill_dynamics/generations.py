@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.prefill_dynamics.openings import tokenised
+from lit_experiments.experiments.prefill_dynamics.paragraph_split import tokenised
 from lit_experiments.experiments.prefill_dynamics.readings import Reading
 from lit_experiments.lm.tokens import Tokens
 from stores import Store, fingerprint_difference, open_store

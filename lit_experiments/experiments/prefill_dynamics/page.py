@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lit_experiments.experiments.prefill_dynamics import figures, tables
 from lit_experiments.experiments.prefill_dynamics.findings import Findings
-from lit_experiments.experiments.prefill_dynamics.openings import described
+from lit_experiments.experiments.prefill_dynamics.paragraph_split import described
 from lit_experiments.experiments.prefill_dynamics.repetition import CONTROLLED
 from lit_experiments.reports.blocks import Block, Note, Page, Section, Statement
 from lit_experiments.reports.cells import model_name
