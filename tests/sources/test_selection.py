@@ -11,12 +11,12 @@ WORDS = [f"w{number}" for number in range(20)]
 
 
 def test_the_draw_is_without_replacement_in_the_order_of_the_source_and_fixed_by_its_stream() -> None:
-    drawn = choose(WORDS, 7, "words/0")
-    assert len(set(drawn)) == 7
-    assert drawn == [word for word in WORDS if word in drawn]
-    assert drawn == choose(WORDS, 7, "words/0") != choose(WORDS, 7, "words/1")
+    chosen = choose(WORDS, 7, "words/0")
+    assert len(set(chosen)) == 7
+    assert chosen == [word for word in WORDS if word in chosen]
+    assert chosen == choose(WORDS, 7, "words/0") != choose(WORDS, 7, "words/1")
     places = random.Random("words/0").sample(range(20), 7)
-    assert sorted(WORDS.index(word) for word in drawn) == sorted(places)
+    assert sorted(WORDS.index(word) for word in chosen) == sorted(places)
 
 
 def test_every_record_is_drawn_about_equally_often() -> None:

@@ -100,10 +100,10 @@ def sentences(comparisons: Mapping[int, Comparison], contexts: int) -> list[str]
     names = BASELINES | {EXACT: "-(alpha - 1) times the next-token entropy, the exact expectation,"}
     lines = []
     for name, label in names.items():
-        gaps = {length: found.hidden_less[name] for length, found in comparisons.items() if name in found.hidden_less}
+        gaps = {length: c.hidden_less[name] for length, c in comparisons.items() if name in c.hidden_less}
         if gaps:
             lines.append(f"Against {label} alone the hidden vector {_sides(gaps)}.")
-    gains = {length: found.beyond_entropy for length, found in comparisons.items()}
+    gains = {length: c.beyond_entropy for length, c in comparisons.items()}
     return [*lines, f"Beside the next-token entropy the hidden vector {_sides(gains, _ADDS)}."]
 
 
