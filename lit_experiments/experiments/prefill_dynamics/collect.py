@@ -131,8 +131,8 @@ class PrefillDynamicsCollector(ReadingCollector):
         self._generator, self._texts_digest = stored.settings["generator"], stored.digest
         self._counts = Counts(**stored.settings["paragraph_counts"])
         texts = for_reader(stored.readings, self.writer.tokens, self.info.tokens)
-        how = "as the very token ids" if texts[0].read_as == "ids" else "as text, tokenised anew"
-        reads = f"{self.info.name} reads the texts of {self.writer.name} {how}"
+        form = "as the very token ids" if texts[0].read_as == "ids" else "as text, tokenised anew"
+        reads = f"{self.info.name} reads the texts of {self.writer.name} {form}"
         self._notes = [*_read(self._source), described(self._counts), stored.note(), reads]
         planned = self._counts.chosen * len(self.conditions)
         if len(texts) < planned:

@@ -120,8 +120,8 @@ def _sample(paragraph: str, sides: Sides) -> dict[str, Any]:
 
 def _summary(pair: Contrast, layers: list[str]) -> dict[str, Any]:
     by_layer = [
-        {"layer": name} | {_key(metric): _compared(pair.layers[metric][at]) for metric in METRICS}
-        for at, name in enumerate(layers)
+        {"layer": name} | {_key(metric): _compared(pair.layers[metric][layer]) for metric in METRICS}
+        for layer, name in enumerate(layers)
     ]
     overall = {_key(metric): _compared(test) for metric, test in pair.over_layers.items()}
     return {"overall": overall, "by_layer": by_layer}

@@ -41,9 +41,9 @@ class Generations:
 
     def note(self) -> str:
         """One line: how many generated texts are used again."""
-        kept = Counter(r.condition for r in self.readings if r.temperature is not None)
-        which = ", ".join(f"{count} {name}" for name, count in kept.items())
-        return f"{self.run}: {kept.total()} generated texts reused ({which}), 0 generated"
+        counts = Counter(r.condition for r in self.readings if r.temperature is not None)
+        conditions = ", ".join(f"{count} {name}" for name, count in counts.items())
+        return f"{self.run}: {counts.total()} generated texts reused ({conditions}), 0 generated"
 
 
 def load_generations(
@@ -73,9 +73,9 @@ def load_generations(
         raise UserError(
             f"--generations {folder}: that run itself read another run's texts.\nNext: name the run that wrote them."
         )
-    there = {key: settings["generator"][key] for key in generator}
+    writer = {key: settings["generator"][key] for key in generator}
     differences = fingerprint_difference(
-        {**{key: settings[key] for key in (*texts, *_OPTIONAL) if key in settings}, "generator": there},
+        {**{key: settings[key] for key in (*texts, *_OPTIONAL) if key in settings}, "generator": writer},
         {**texts, "generator": generator},
     )
     if differences:
@@ -121,12 +121,12 @@ def _reading(row: dict[str, Any]) -> Reading:
     )
 
 
-def for_reader(found: list[Reading], writer: Tokens, reader: Tokens) -> list[Reading]:
+def for_reader(texts: list[Reading], writer: Tokens, reader: Tokens) -> list[Reading]:
     """The texts as another model reads them: the same ids if its tokens are the same, else tokenised anew."""
     same_prefix = (writer.prefix or ()) == (reader.prefix or ())
     if same_prefix and writer.tokenizer.get_vocab() == reader.tokenizer.get_vocab():
-        return found
-    return [_anew(reading, reader) for reading in found]
+        return texts
+    return [_anew(reading, reader) for reading in texts]
 
 
 def _anew(reading: Reading, reader: Tokens) -> Reading:

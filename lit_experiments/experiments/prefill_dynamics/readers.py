@@ -90,24 +90,24 @@ def _conditions_of(store: Store) -> list[str]:
     return list(dict.fromkeys(store.table(["condition"]).column(0).to_pylist()))
 
 
-def compare_readers(loaded: Sequence[Loaded], variant: Variant, how: Resampling) -> list[Reader]:
+def compare_readers(loaded: Sequence[Loaded], variant: Variant, resampling: Resampling) -> list[Reader]:
     """Every reader by itself, and compared with the first."""
     first = by_condition(loaded[0][2])
     out = []
     for number, (run, store, rows) in enumerate(loaded):
         conditions = by_condition(rows)
-        same = store.schema.to_json()["fields"] == loaded[0][1].schema.to_json()["fields"]
+        alike = store.schema.to_json()["fields"] == loaded[0][1].schema.to_json()["fields"]
         against = {
-            name: contrast((name, name), first[name], conditions[name], variant, how, same)
+            name: contrast((name, name), first[name], conditions[name], variant, resampling, alike)
             for name in first
             if number and name in conditions
         }
         pair = (HUMAN, MODEL)
-        both = set(pair) <= set(conditions)
-        effect = contrast(pair, conditions[HUMAN], conditions[MODEL], variant, how) if both else None
-        levels = {name: condition_levels(list(texts.values()), how) for name, texts in conditions.items()}
+        complete = set(pair) <= set(conditions)
+        effect = contrast(pair, conditions[HUMAN], conditions[MODEL], variant, resampling) if complete else None
+        levels = {name: condition_levels(list(texts.values()), resampling) for name, texts in conditions.items()}
         name = str(store.table(["reader"]).column(0)[0].as_py())
-        out.append(Reader(name, str(run), levels, effect, against, same))
+        out.append(Reader(name, str(run), levels, effect, against, alike))
     return out
 
 

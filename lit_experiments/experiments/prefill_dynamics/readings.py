@@ -64,7 +64,7 @@ def readings(split: SplitParagraph, conditions: Mapping[str, float | None], toke
         split.straddles,
         temperature=None,
     )
-    made = {HUMAN: human, SHUFFLED: _shuffled(human, tokens, seed)}
+    written = {HUMAN: human, SHUFFLED: _shuffled(human, tokens, seed)}
     blank = replace(
         human,
         continuation="",
@@ -74,7 +74,7 @@ def readings(split: SplitParagraph, conditions: Mapping[str, float | None], toke
         to_generate=True,
     )
     return [
-        made[name] if name in made else replace(blank, condition=name, temperature=temperature)
+        written[name] if name in written else replace(blank, condition=name, temperature=temperature)
         for name, temperature in conditions.items()
     ]
 
