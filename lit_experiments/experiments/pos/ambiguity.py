@@ -13,14 +13,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.pos.agreement import (
-    agreement,
-    better_than,
-    mean_estimate,
-    sampling_floor,
-    shuffled,
-    terms,
-)
+from lit_experiments.experiments.pos.agreement import agreement, better_than, sampling_floor, shuffled, terms
 from lit_experiments.experiments.pos.ambiguity_page import ambiguity_page
 from lit_experiments.experiments.pos.ambiguity_result import AmbiguityResult, Dots, Generation, PValues
 from lit_experiments.experiments.pos.candidates import open_tokens
@@ -117,8 +110,8 @@ class PosAmbiguity(AnalyzeTask[AmbiguityResult]):
         prefixes = self._prefixes(tagged)
         compared = self._compare(prefixes) if prefixes.rows else _NOT_COMPARED
         real = terms(prefixes.forecast, prefixes.counts)
-        every = listed(prefixes, real, tagged.classes, outcomes)
-        return AmbiguityResult(**self._setting(data), **self._counts(tagged, prefixes), **compared, listed=every)
+        numbers = listed(prefixes, real, tagged.classes, outcomes)
+        return AmbiguityResult(**self._setting(data), **self._counts(tagged, prefixes), **compared, listed=numbers)
 
     def page(self, result: AmbiguityResult, data: Opened) -> Page:
         """What came out, and the most and least explained prefixes."""
@@ -181,14 +174,14 @@ class PosAmbiguity(AnalyzeTask[AmbiguityResult]):
         for tag, column in zip(outcomes.tags, outcomes.counts.T, strict=True):
             if tag in classes:
                 counts[:, classes.index(tag)] = column
-        kept = np.flatnonzero(counts.sum(1) >= self.min_draws)
-        chosen = [tagged.rows[line] for line in kept]
+        places = np.flatnonzero(counts.sum(1) >= self.min_draws)
+        chosen = [tagged.rows[place] for place in places]
         words = [word for s in tagged.bank.sentences if s.split == "train" for word in s.words if word.upos in classes]
         codes = np.array([classes.index(word.upos) for word in words], np.int64)
         table = TypeTable.of([word.form for word in words], codes, len(classes))
         forecast = np.array([row["probe_probs"] for row in chosen]).reshape(len(chosen), len(classes))
         prior = table.prior([row["word"] for row in chosen], self.type_weight)
-        return Prefixes(forecast, prior, counts[kept], groups_of(_places(chosen)), chosen, kept)
+        return Prefixes(forecast, prior, counts[places], groups_of(_places(chosen)), chosen, places)
 
     def _setting(self, data: Opened) -> dict[str, Any]:
         """The fields of the result that are set, not found."""
@@ -214,7 +207,7 @@ class PosAmbiguity(AnalyzeTask[AmbiguityResult]):
         return {
             "tagger": tagged.tagger.name,
             "tagger_test": tagger_accuracy(tagged.tagger, test, self.resampler) if test else None,
-            "tagger_on_targets": mean_estimate(gold, self.resampler(groups_of(_places(rows)).names)),
+            "tagger_on_targets": self.resampler(groups_of(_places(rows)).names).mean(gold).item(),
             "prefixes": len(rows),
             "prefixes_used": len(prefixes.rows),
             "documents": prefixes.groups.documents,
@@ -246,7 +239,7 @@ class PosAmbiguity(AnalyzeTask[AmbiguityResult]):
             "shuffled": control,
             "p": PValues(**p),
             "floor": sampling_floor(prefixes.forecast, prefixes.counts, self.simulations, self.seed).tolist(),
-            "below_prior": mean_estimate(real.divergence - by_type.divergence, boot),
+            "below_prior": boot.difference(real.divergence, by_type.divergence).item(),
             "marked": marked(prefixes, real, boot),
             "scatter": Dots(real.uncertainty.tolist(), real.ambiguity.tolist(), real.divergence.tolist()),
             "shown": extremes(prefixes, real, self.examples),
@@ -264,9 +257,9 @@ def _places(rows: list[dict[str, Any]]) -> list[Place]:
 
 def _recorded(store: Store) -> tuple[str, str]:
     """(source, malformed) of the treebank that the run of labelled words behind these prefixes read."""
-    given = store.provenance.get("config", {}).get("init_args", {})
-    if "probe" in given:
-        words = open_tokens(Path(given["probe"]), given.get("tokens"))
+    options = store.provenance.get("config", {}).get("init_args", {})
+    if "probe" in options:
+        words = open_tokens(Path(options["probe"]), options.get("tokens"))
         init = words.store.provenance.get("config", {}).get("init_args", {})
         if "treebank" in init:
             return init["treebank"], init["malformed"]

@@ -96,11 +96,12 @@ def ambiguity_page(result: AmbiguityResult, demonstration: bool) -> Page:
 
 
 def _done(result: AmbiguityResult) -> str:
-    made = result.generation
+    options = result.generation
     return (
-        f"{result.prefixes:,} prefixes of the {made.part} part at which the probe of {result.layer} is below "
-        f"{made.conf_thresh:g} were continued by the model, {made.num_samples} times each, by at most "
-        f"{made.max_new_tokens} tokens at temperature {made.temperature:g}, top-p {made.top_p:g}, seed {made.seed}."
+        f"{result.prefixes:,} prefixes of the {options.part} part at which the probe of {result.layer} is below "
+        f"{options.conf_thresh:g} were continued by the model, {options.num_samples} times each, by at most "
+        f"{options.max_new_tokens} tokens at temperature {options.temperature:g}, top-p {options.top_p:g}, seed "
+        f"{options.seed}."
     )
 
 
@@ -133,14 +134,15 @@ def _counted(result: AmbiguityResult) -> list[Section]:
     """What was tagged, and which prefixes and draws count."""
     if not result.prefixes:
         return []
-    test, kept = result.tagger_test, "left out" if result.extended == "exclude" else "tagged as the longer word"
+    test = result.tagger_test
+    longer = "left out" if result.extended == "exclude" else "tagged as the longer word"
     known = "not known (there is none)"
     if test is not None:
         known = f"{interval(test.accuracy)} of {test.words:,} words of {test.groups}"
     lines = [
         f"Tagger: {result.tagger}; accuracy on the test part {known}, on the target words in the treebank's own "
         f"sentences {interval(result.tagger_on_targets)}.",
-        f"In {result.extended_share:.1%} of the continuations the target word itself goes on ({kept}); in "
+        f"In {result.extended_share:.1%} of the continuations the target word itself goes on ({longer}); in "
         f"{result.outside_share:.1%} of the others its tag is none of the probe's (left out).",
     ]
     short = result.prefixes - result.prefixes_used

@@ -93,7 +93,7 @@ class ContinuingCollector(PlannedCollector):
         draws = range(self.num_samples)
         keys = [(row, StreamKey(self.seed, name, draw)) for row, name in enumerate(sample_ids) for draw in draws]
         size, halvings = self._most or len(keys), self.halvings
-        pieces = [p for at in range(0, len(keys), size) for p in self.in_pieces(keys[at : at + size], piece)]
+        pieces = [p for start in range(0, len(keys), size) for p in self.in_pieces(keys[start : start + size], piece)]
         if self.halvings > halvings:
             self._most = max(len(p.lengths) for p in pieces)
         tokens, log_probs, lengths, ended = (

@@ -73,10 +73,10 @@ def _ask(
     before: list[str], word: str, text: str, wanted: dict[tuple[str, ...], int], mode: str
 ) -> tuple[int, int] | None:
     """(number of the sentence to tag, place of the target word in it); None for a draw that is left out."""
-    made = continued(word, text)
-    if made.extended and mode == "exclude":
+    continuation = continued(word, text)
+    if continuation.extended and mode == "exclude":
         return None
-    words = (*before, made.word, *made.following)
+    words = (*before, continuation.word, *continuation.following)
     return wanted.setdefault(words, len(wanted)), len(before)
 
 

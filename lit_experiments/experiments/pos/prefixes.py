@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 @dataclass(frozen=True)
 class Prefixes:
     """The prefixes with enough usable draws. forecast, prior: [prefix, K] probabilities of the probe, of the word's
-    type; counts: [prefix, K] draws; groups: their documents, or sentences; rows: of the store, one dict each; kept:
+    type; counts: [prefix, K] draws; groups: their documents, or sentences; rows: of the store, one dict each; places:
     which rows.
     """
 
@@ -31,7 +31,7 @@ class Prefixes:
     counts: NDArray[np.int64]
     groups: Groups
     rows: list[dict[str, Any]]
-    kept: NDArray[np.int64]
+    places: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,9 @@ def marked(prefixes: Prefixes, real: Terms, boot: GroupBootstrap) -> dict[str, M
 
 def _marked(mask: NDArray[np.bool_], real: Terms, boot: GroupBootstrap) -> Marked:
     weight = mask.astype(np.float64)
-    columns = {"uncertainty": real.uncertainty, "ambiguity": real.ambiguity, "divergence": real.divergence}
-    sums = {key: boot.sums(np.stack([value * weight, weight], 1)) for key, value in columns.items()}
-    sums["share"] = boot.sums(np.stack([real.ambiguity * weight, real.loss * weight], 1))
-    means = {key: boot.from_sums(value, lambda s: s[..., 0] / s[..., 1]).item() for key, value in sums.items()}
-    return Marked(int(mask.sum()), **means)
+    names = ("uncertainty", "ambiguity", "divergence")
+    means = {name: boot.ratio(getattr(real, name) * weight, weight).item() for name in names}
+    return Marked(int(mask.sum()), **means, share=boot.ratio(real.ambiguity * weight, real.loss * weight).item())
 
 
 def extremes(prefixes: Prefixes, real: Terms, count: int) -> dict[str, list[int]]:
@@ -102,9 +100,9 @@ def listed(prefixes: Prefixes, real: Terms, classes: list[str], outcomes: Outcom
             true_label=row["true_label"],
             probe={tag: float(p) for tag, p in zip(classes, prefixes.forecast[place], strict=True) if p >= 0.005},
             draws={tag: int(n) for tag, n in zip(classes, prefixes.counts[place], strict=True) if n},
-            extended=int(outcomes.extended[prefixes.kept[place]]),
+            extended=int(outcomes.extended[prefixes.places[place]]),
             **{name: values[name][place] for name in names},
-            completions=outcomes.examples[prefixes.kept[place]],
+            completions=outcomes.examples[prefixes.places[place]],
         )
         for place, row in enumerate(prefixes.rows)
     ]

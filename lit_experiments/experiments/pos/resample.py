@@ -139,13 +139,13 @@ class PosResampleCollector(ContinuingCollector):
             tokens = (len(ids) + self.max_new_tokens) * self.num_samples
             samples.append(Sample(_name(candidate), index, tokens, payload))
         if fitting.long:
-            which = f"{len(fitting.long)} prefixes: {fitting.examples()}"
+            named = f"{len(fitting.long)} prefixes: {fitting.examples()}"
             if self.too_long == "error":
                 raise UserError(
                     f"No room for {self.max_new_tokens} more tokens in the model's window ({self.info.window}): "
-                    f"{which}.\nNothing ran. Next: --too_long skip leaves them out, or lower --max_new_tokens."
+                    f"{named}.\nNothing ran. Next: --too_long skip leaves them out, or lower --max_new_tokens."
                 )
-            self._notes.append(f"no room in the window, left out: {which}")
+            self._notes.append(f"no room in the window, left out: {named}")
         if len(samples) < len(candidates) - len(fitting.long):
             self._notes.append(f"max_prefixes: the first {len(samples)} of them, in {self.order} order")
         return samples

@@ -15,12 +15,12 @@ _SHOWN = 4  # completions of an example
 
 def make_schema(draws: int, steps: int) -> Schema:
     """Tokens and log-probabilities [sample, draw, step], lengths and endings [sample, draw]."""
-    each, every = ("sample", "draw"), ("sample", "draw", "step")
+    draw, step = ("sample", "draw"), ("sample", "draw", "step")
     fields = (
-        Field("token_ids", every, (None, draws, steps), "int32", "", "sampled tokens; -1 after a completion's end"),
-        Field("log_probs", every, (None, draws, steps), "float32", "nats", _LOG_PROBS, "record"),
-        Field("completion_length", each, (None, draws), "int32", "tokens", "tokens sampled, the end of text counted"),
-        Field("ended", each, (None, draws), "bool", "", "whether the completion ended with an end of text"),
+        Field("token_ids", step, (None, draws, steps), "int32", "", "sampled tokens; -1 after a completion's end"),
+        Field("log_probs", step, (None, draws, steps), "float32", "nats", _LOG_PROBS, "record"),
+        Field("completion_length", draw, (None, draws), "int32", "tokens", "tokens sampled, the end of text counted"),
+        Field("ended", draw, (None, draws), "bool", "", "whether the completion ended with an end of text"),
     )
     return Schema(fields, COLUMNS)
 
@@ -78,10 +78,10 @@ _HEADERS = ["tag", "prefixes", "probe right", "mean highest probability"]
 
 
 def _by_tag(tag: str, rows: list[dict[str, Any]]) -> list[str]:
-    found = [row for row in rows if row["true_label"] == tag]
-    right = np.mean([row["probe_pred"] == tag for row in found])
-    top = np.mean([max(row["probe_probs"]) for row in found])
-    return [tag, str(len(found)), f"{right:.0%}", number(float(top), 2)]
+    tagged = [row for row in rows if row["true_label"] == tag]
+    right = np.mean([row["probe_pred"] == tag for row in tagged])
+    top = np.mean([max(row["probe_probs"]) for row in tagged])
+    return [tag, str(len(tagged)), f"{right:.0%}", number(float(top), 2)]
 
 
 def _example(row: dict[str, Any], store: Store) -> str:

@@ -168,8 +168,8 @@ def other_tagger(name: str) -> Tagger:
     raise UserError(f'tagger must be crf, spacy:MODEL or stanza:LANGUAGE, found "{name}".')
 
 
-def _not_installed(what: str, command: str) -> UserError:
-    return UserError(f"{what} is not installed.\nNext: {command}\nor --tagger crf, which needs nothing.")
+def _not_installed(software: str, command: str) -> UserError:
+    return UserError(f"{software} is not installed.\nNext: {command}\nor --tagger crf, which needs nothing.")
 
 
 @dataclass(frozen=True)
@@ -195,6 +195,4 @@ def tagger_accuracy(
     ]
     right = np.array([hit for _, hit in pairs], np.float64)
     groups = groups_of([place for place, _ in pairs])
-    boot = bootstrap(groups.names)
-    sums = boot.sums(np.stack([right, np.ones_like(right)], 1))
-    return Accuracy(boot.from_sums(sums, lambda s: s[..., 0] / s[..., 1], SHARE).item(), len(right), str(groups))
+    return Accuracy(bootstrap(groups.names).mean(right, SHARE).item(), len(right), str(groups))

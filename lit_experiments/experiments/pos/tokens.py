@@ -72,18 +72,18 @@ class PosTokensCollector(PlannedCollector):
         return Schema((states,), _COLUMNS, {"layer": list(self.sites)})
 
     def collect(self, batch: Sequence[Sample]) -> Records:
-        found: list[Labelled] = [sample.payload for sample in batch]
-        rows = [_row(sample, each, self.position) for sample, each in zip(batch, found, strict=True)]
-        lengths = {"word": np.array([len(each.words) for each in found])}
-        read = [each for each in found if each.words]  # "Oh!" alone has no word with a label
+        sentences: list[Labelled] = [sample.payload for sample in batch]
+        rows = [_row(sample, sentence, self.position) for sample, sentence in zip(batch, sentences, strict=True)]
+        lengths = {"word": np.array([len(sentence.words) for sentence in sentences])}
+        read = [sentence for sentence in sentences if sentence.words]  # "Oh!" alone has no word with a label
         if not read:
             return Records(rows, {"resid_post": np.zeros((len(self.sites), 0, self.info.d_model), np.float32)}, lengths)
-        places = [[p for word in each.words for p in word.positions(self.position)] for each in read]
-        states = capture(self.lm, [each.ids for each in read], self.sites, places)
+        places = [[p for word in sentence.words for p in word.positions(self.position)] for sentence in read]
+        states = capture(self.lm, [sentence.ids for sentence in read], self.sites, places)
         if self.position != "mean":
             arrays, exponents = {"resid_post": states.values.numpy()}, {"resid_post": states.exponents.numpy()}
             return Records(rows, arrays, lengths, exponents)
-        words = [word for each in read for word in each.words]
+        words = [word for sentence in read for word in sentence.words]
         return Records(rows, {"resid_post": _means(states, words)}, lengths)
 
 
@@ -95,8 +95,8 @@ def _means(states: Captured, words: Sequence[Aligned]) -> np.ndarray:
     return np.asarray(sums / counts[:, None].astype(np.float32))
 
 
-def _row(sample: Sample, found: Labelled, position: str) -> dict[str, Any]:
-    sentence, words = found.sentence, found.words
+def _row(sample: Sample, labelled: Labelled, position: str) -> dict[str, Any]:
+    sentence, words = labelled.sentence, labelled.words
     return {
         "sample_id": sample.sample_id,
         "sample_index": sample.index,
@@ -104,22 +104,22 @@ def _row(sample: Sample, found: Labelled, position: str) -> dict[str, Any]:
         "doc_id": sentence.doc_id,
         "doc_from": sentence.doc_from,
         "part": sentence.split,
-        "dataset_idx": found.index,
+        "dataset_idx": labelled.index,
         "text": sentence.text,
-        "input_ids": found.ids,
-        "forms": [each.word.form for each in words],
-        "upos": [each.word.upos for each in words],
-        "xpos": [each.word.xpos for each in words],
-        "word_ids": [each.word.id for each in words],
-        "positions": [each.first if position == "first" else each.last for each in words],
-        "first_tokens": [each.first for each in words],
-        "last_tokens": [each.last for each in words],
-        "char_starts": [each.span[0] for each in words],
-        "char_ends": [each.span[1] for each in words],
-        "left_ambiguous": ["+".join(each.word.left_ambiguous) for each in words],
+        "input_ids": labelled.ids,
+        "forms": [aligned.word.form for aligned in words],
+        "upos": [aligned.word.upos for aligned in words],
+        "xpos": [aligned.word.xpos for aligned in words],
+        "word_ids": [aligned.word.id for aligned in words],
+        "positions": [aligned.first if position == "first" else aligned.last for aligned in words],
+        "first_tokens": [aligned.first for aligned in words],
+        "last_tokens": [aligned.last for aligned in words],
+        "char_starts": [aligned.span[0] for aligned in words],
+        "char_ends": [aligned.span[1] for aligned in words],
+        "left_ambiguous": ["+".join(aligned.word.left_ambiguous) for aligned in words],
         "words_in_sentence": len(sentence.words),
-        "excluded": found.excluded,
-        "unaligned": found.unaligned,
+        "excluded": labelled.excluded,
+        "unaligned": labelled.unaligned,
     }
 
 

@@ -24,7 +24,7 @@ def describe(store: Store, examples: int) -> str:
     if store["resid_post"].lengths().tolist() != labelled:
         raise AssertionError(f"{store.path}: the states are not as many as the labels.")
     parts = {part: [row for row in rows if row["part"] == part] for part in dict.fromkeys(r["part"] for r in rows)}
-    table = [_part(name, found) for name, found in parts.items()]
+    table = [_part(name, of_part) for name, of_part in parts.items()]
     if len(parts) > 1:
         table.append(_part("together", rows))
     named = origin((row["doc_from"], f"{row['part']}/{row['doc_id']}") for row in rows)
@@ -38,15 +38,15 @@ def describe(store: Store, examples: int) -> str:
 
 def _part(name: str, rows: list[dict[str, Any]]) -> list[str]:
     words = sum(row["words_in_sentence"] for row in rows)
-    kept, *out = (sum(len(row[key]) for row in rows) for key in ("upos", "excluded", "unaligned"))
-    if kept + sum(out) != words:
-        raise AssertionError(f"{name}: {kept} labelled + {out} left out are not the treebank's {words} words.")
-    counts = [len({row["doc_id"] for row in rows}), len(rows), words, kept, *out]
+    labelled, *out = (sum(len(row[key]) for row in rows) for key in ("upos", "excluded", "unaligned"))
+    if labelled + sum(out) != words:
+        raise AssertionError(f"{name}: {labelled} labelled + {out} left out are not the treebank's {words} words.")
+    counts = [len({row["doc_id"] for row in rows}), len(rows), words, labelled, *out]
     return [name, *(f"{count:,}" for count in counts)]
 
 
-def _named(what: str, counts: Counter[str]) -> list[str]:
-    return [f"{what}: " + ", ".join(f"{name} {n:,}" for name, n in counts.most_common())] if counts else []
+def _named(title: str, counts: Counter[str]) -> list[str]:
+    return [f"{title}: " + ", ".join(f"{name} {n:,}" for name, n in counts.most_common())] if counts else []
 
 
 def _sentence(row: dict[str, Any]) -> str:

@@ -113,8 +113,8 @@ def _outcome(pair: Contrast, case: str, text: str, reader: str) -> str:
     }.get(case, "more smoothly")
     return (
         f"Reading {text} moves the residual stream of {reader} {manner}, compared with reading the human one. Mean "
-        f"step from token to token: human minus model {interval(moved.difference)}, {_percent(moved.relative)} of the human "
-        f"value; d = {number(moved.d.value, 2)}, t-test {_p(moved.p)}, {moved.n} paragraphs."
+        f"step from token to token: human minus model {interval(moved.difference)}, {_percent(moved.relative)} of the "
+        f"human value; d = {number(moved.d.value, 2)}, t-test {_p(moved.p)}, {moved.n} paragraphs."
     )
 
 
