@@ -6,7 +6,6 @@ Does not know: taggers, reports.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from lit_experiments.experiments.pos.agreement import Terms
 from lit_experiments.experiments.pos.groups import Groups
 from lit_experiments.experiments.pos.outcomes import Outcomes
+from lit_experiments.experiments.pos.resample_schema import Resampled
 from lit_experiments.statistics import Estimate, GroupBootstrap
 
 Floats = NDArray[np.float64]
@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 @dataclass(frozen=True)
 class Prefixes:
     """The prefixes with enough usable draws. forecast, prior: [prefix, K] probabilities of the probe, of the word's
-    type; counts: [prefix, K] draws; groups: their documents, or sentences; rows: of the store, one dict each; places:
+    type; counts: [prefix, K] draws; groups: their documents, or sentences; rows: of the store; places:
     which rows.
     """
 
@@ -30,7 +30,7 @@ class Prefixes:
     prior: Floats
     counts: NDArray[np.int64]
     groups: Groups
-    rows: list[dict[str, Any]]
+    rows: list[Resampled]
     places: NDArray[np.int64]
 
 
@@ -68,7 +68,7 @@ class PrefixNumbers:
 
 def marked(prefixes: Prefixes, real: Terms, boot: GroupBootstrap) -> dict[str, Marked] | None:
     """Uncertainty and ambiguity of words that the treebank marks as open to the left, and of the others."""
-    marks = np.array([bool(row["left_ambiguous"]) for row in prefixes.rows])
+    marks = np.array([bool(row.left_ambiguous) for row in prefixes.rows])
     if not marks.any():
         return None
     return {name: _marked(mask, real, boot) for name, mask in (("marked", marks), ("not marked", ~marks))}
@@ -94,10 +94,10 @@ def listed(prefixes: Prefixes, real: Terms, classes: list[str], outcomes: Outcom
     values = {name: getattr(real, name).tolist() for name in names}
     return [
         PrefixNumbers(
-            sample_id=row["sample_id"],
-            prefix=row["prefix_text"],
-            word=row["word"],
-            true_label=row["true_label"],
+            sample_id=row.sample_id,
+            prefix=row.prefix_text,
+            word=row.word,
+            true_label=row.true_label,
             probe={tag: float(p) for tag, p in zip(classes, prefixes.forecast[place], strict=True) if p >= 0.005},
             draws={tag: int(n) for tag, n in zip(classes, prefixes.counts[place], strict=True) if n},
             extended=int(outcomes.extended[prefixes.places[place]]),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
+from lit_experiments.experiments.pos.groups import Place
 from lit_experiments.reports.cells import number
 from lit_experiments.reports.tables import text_table
+from lit_experiments.tasks.reads import Reads
 from stores import Column, Field, Schema, Store
 
 _SHOWN = 4  # completions of an example
@@ -49,6 +52,37 @@ COLUMNS = (
     Column("probe_pred", "string", "its most probable tag"),
     Column("completions", "list<string>", "what the model added, end of text left out"),
 )
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """A row as the analysis reads it: columns by their names, see COLUMNS."""
+
+    sample_id: str
+    part: str
+    doc_id: str
+    doc_from: str
+    sent_id: str
+    word: str
+    word_id: int
+    prefix_text: str
+    true_label: str
+    left_ambiguous: str
+    probe_probs: list[float]
+    completions: list[str]
+
+    @property
+    def place(self) -> Place:
+        """Where the prefix stands in the treebank."""
+        return Place(self.part, self.doc_id, self.doc_from, self.sent_id)
+
+
+READS = Reads("pos_resample", tuple(field.name for field in fields(Resampled)), empty=True)
+
+
+def read_rows(store: Store) -> list[Resampled]:
+    """Every row, in the store's order."""
+    return [Resampled(**row) for row in store.table(list(READS.needs)).to_pylist()]
 
 
 def summary(store: Store) -> list[str]:
