@@ -8,17 +8,8 @@ import numpy as np
 
 from lit_experiments.experiments.pos import ambiguity_figures as figures
 from lit_experiments.experiments.pos.ambiguity_result import AmbiguityResult
-from lit_experiments.experiments.pos.prefixes import Marked, PrefixNumbers
-from lit_experiments.reports.blocks import (
-    Block,
-    Cell,
-    Column,
-    Note,
-    Page,
-    Section,
-    Statement,
-    Table,
-)
+from lit_experiments.experiments.pos.prefixes import PrefixNumbers
+from lit_experiments.reports.blocks import Block, Cell, Column, Note, Page, Section, Statement, Table
 from lit_experiments.reports.cells import interval, number
 from lit_experiments.reports.document import DEMONSTRATION
 
@@ -43,6 +34,14 @@ _AGREEMENT = (
     Column("97.5 %", "number", meaning="of the shuffled pairings"),
     Column("p", "p", meaning="of the probe against the shuffled pairings"),
     Column("type's prior", "estimate"),
+)
+_MARKED = (
+    Column("words"),
+    Column("prefixes", "count", of="prefixes"),
+    Column("probe's entropy", "estimate", of="uncertainty"),
+    Column("ambiguity", "estimate", of="ambiguity"),
+    Column("divergence", "estimate", of="divergence"),
+    Column("share explained", "estimate", of="share"),
 )
 _READ = (
     "Probe: its probabilities and the tags of the continuations, means over prefixes with bootstrap {level:.0%} "
@@ -90,7 +89,7 @@ def ambiguity_page(result: AmbiguityResult, demonstration: bool) -> Page:
         outcome=_outcome(result),
         certainty=_certainty(result),
         sections=[*(_sections(result) if compared else []), *_counted(result)],
-        methods=_methods(result) if compared else [],
+        methods=[text.format(**_values(result)) for text in _METHODS] if compared else [],
         cautions=[DEMONSTRATION] if demonstration else [],
     )
 
@@ -156,14 +155,19 @@ def _counted(result: AmbiguityResult) -> list[Section]:
 def _sections(result: AmbiguityResult) -> list[Section]:
     tables: list[Block] = [
         _agreement(result),
-        Note(_read(result)),
+        Note(_READ.format(**_values(result))),
         figures.dots(result),
         figures.distribution(result),
         figures.means(result),
     ]
     sections = [Section("Probe and continuations", tables)]
     if result.marked is not None:
-        sections.append(Section("Words that the treebank marks as open until what follows", [_marked(result.marked)]))
+        sections.append(
+            Section(
+                "Words that the treebank marks as open until what follows",
+                [Table.of("marked", "", _MARKED, result.marked.items())],
+            )
+        )
     shown = result.shown or {}
     for kind, places in shown.items():
         examples = _examples(kind, [result.listed[place] for place in places])
@@ -188,20 +192,6 @@ def _range(values: Sequence[float]) -> list[Cell]:
     if not len(known):
         return [None, None, None]
     return [float(known.mean()), *np.quantile(known, [0.025, 0.975]).tolist()]
-
-
-def _marked(marked: dict[str, Marked]) -> Table:
-    names = {
-        "uncertainty": "probe's entropy",
-        "ambiguity": "ambiguity",
-        "divergence": "divergence",
-        "share": "share explained",
-    }
-    head = [Column("words"), Column("prefixes", "count"), *(Column(label, "estimate") for label in names.values())]
-    rows: list[list[Cell]] = [
-        [name, means.prefixes, *(getattr(means, key) for key in names)] for name, means in marked.items()
-    ]
-    return Table("marked", "", head, rows)
 
 
 def _examples(kind: str, prefixes: list[PrefixNumbers]) -> Table:
@@ -232,19 +222,15 @@ def _start(text: str, length: int = 22) -> str:
     return flat if len(flat) <= length else flat[: length - 3] + "..."
 
 
-def _read(result: AmbiguityResult) -> str:
-    return _READ.format(
-        level=result.interval_level,
-        unit=result.unit,
-        single=result.unit.removesuffix("s"),
-        permutations=result.permutations,
-        weight=result.type_weight,
-        floor=float(np.mean(result.floor or [np.nan])),
-    )
-
-
-def _methods(result: AmbiguityResult) -> list[str]:
-    values = {
+def _values(result: AmbiguityResult) -> dict[str, str | float]:
+    """What the texts name."""
+    return {
+        "level": result.interval_level,
+        "unit": result.unit,
+        "single": result.unit.removesuffix("s"),
+        "permutations": result.permutations,
+        "weight": result.type_weight,
+        "floor": float(np.mean(result.floor or [np.nan])),
         "draws": result.draws,
         "tagger": result.tagger,
         "least": result.min_draws,
@@ -253,4 +239,3 @@ def _methods(result: AmbiguityResult) -> list[str]:
         "usable": result.usable_draws,
         "bins": result.bins,
     }
-    return [text.format(**values) for text in _METHODS]

@@ -111,8 +111,3 @@ def present_classes(codes: Floats, split: Split) -> tuple[list[str], Floats]:
     new_code = {value: code for code, value in enumerate(values.tolist())}
     mapped = np.array([new_code.get(code, np.nan) for code in codes.tolist()])
     return [f"control {int(value)}" for value in values], mapped
-
-
-def groups_by_part(split: Split) -> dict[str, list[str]]:
-    """The documents (or sentences) of each part."""
-    return {name: sorted(set(groups.names.tolist())) for name, groups in split.groups.items()}
