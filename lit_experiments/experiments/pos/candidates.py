@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.pos.sentences import TAGS
-from lit_experiments.experiments.pos.tag_probe import TagProbe, probabilities
-from lit_experiments.experiments.pos.words import READS, Words, open_words
+from lit_experiments.experiments.pos.words import READS, TagProbe, Words, open_words
 from lit_experiments.probes.class_probe import ClassProbe, load_class_probe
 
 ORDERS = ("shuffled", "text")
@@ -122,7 +121,7 @@ def scan(words: Words, probe: TagProbe, part: str, threshold: float, order: str,
     """
     lines = words.of_part(part)
     table = words.table.iloc[lines]
-    probs = probabilities(probe, words, lines)
+    probs = words.probabilities(probe, lines)
     sums = probs.sum(1)
     if not np.all(np.abs(sums - 1) < _SUMS):
         raise AssertionError(f"Probabilities sum to {sums.min()} to {sums.max()} instead of 1.")

@@ -19,7 +19,6 @@ from lit_experiments.experiments.pos.probe_page import probe_page
 from lit_experiments.experiments.pos.probe_result import Fitting, ProbeResult
 from lit_experiments.experiments.pos.probe_scores import Fitted, Labelled, baseline, layer_scores
 from lit_experiments.experiments.pos.probe_split import class_codes_of, code_of, make_split, present_classes
-from lit_experiments.experiments.pos.tag_probe import probabilities
 from lit_experiments.experiments.pos.types import control_codes
 from lit_experiments.experiments.pos.words import FIELD, READS, words_of
 from lit_experiments.launch import is_rank_zero
@@ -200,7 +199,7 @@ class PosProbe(TrainTask[ProbeResult]):
             parts["validation"] = (split.validation[known], true, split.groups["validation"].names[known])
         return {
             name: class_scores(
-                true, probabilities(probe, words, lines), self.resampler(groups), probe.classes, self.bins
+                true, words.probabilities(probe, lines), self.resampler(groups), probe.classes, self.bins
             )
             for name, (lines, true, groups) in parts.items()
         }

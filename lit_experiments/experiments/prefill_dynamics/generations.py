@@ -18,8 +18,9 @@ from lit_experiments.experiments.prefill_dynamics.readings import Reading
 from lit_experiments.lm.tokens import Tokens
 from stores import Store, fingerprint_difference, open_store
 
-_COLUMNS = ["sample_index", "paragraph_id", "paragraph_place", "condition", "prompt", "continuation", "input_ids"]
-_COLUMNS += ["boundary", "straddles", "temperature", "stop_reason", "retokenises"]
+_COLUMNS = ["paragraph_id", "paragraph_place", "condition", "prompt", "continuation", "input_ids", "boundary"]
+_COLUMNS += ["straddles", "temperature", "stop_reason", "retokenises"]
+_ATTRIBUTES = {"paragraph_place": "place", "input_ids": "ids"}  # of a Reading, where the column has another name
 _OPTIONAL = ("selection",)  # settings that a run has only if they are not the usual ones
 
 
@@ -88,13 +89,15 @@ def load_generations(
 
 
 def _read(folder: Path, store: Store, settings: dict[str, Any]) -> Generations:
-    rows = store.table(_COLUMNS).to_pylist()
-    if not rows or [r["sample_index"] for r in rows] != list(range(len(rows))):
+    columns = store.table([*_COLUMNS, "sample_index"]).to_pydict()
+    if columns.pop("sample_index") != list(range(len(store))) or not len(store):
         raise UserError(
             f"--generations {folder}: an interrupted run, texts are missing in its middle.\n"
             f"Next: finish it: python collect.py --config {folder / 'config.yaml'}"
         )
-    return Generations(folder, [_reading(row) for row in rows], settings, texts_digest(store))
+    names = [_ATTRIBUTES.get(name, name) for name in columns]
+    readings = [Reading(**dict(zip(names, values, strict=True))) for values in zip(*columns.values(), strict=True)]
+    return Generations(folder, readings, settings, texts_digest(store))
 
 
 def texts_digest(store: Store) -> str:
@@ -103,22 +106,6 @@ def texts_digest(store: Store) -> str:
     for row in store.table(["paragraph_id", "condition", "input_ids", "boundary"]).to_pylist():
         digest.update(json.dumps(list(row.values())).encode() + b"\0")
     return digest.hexdigest()
-
-
-def _reading(row: dict[str, Any]) -> Reading:
-    return Reading(
-        row["paragraph_id"],
-        row["paragraph_place"],
-        row["condition"],
-        row["prompt"],
-        row["continuation"],
-        row["input_ids"],
-        row["boundary"],
-        row["straddles"],
-        row["temperature"],
-        stop_reason=row["stop_reason"],
-        retokenises=row["retokenises"],
-    )
 
 
 def for_reader(texts: list[Reading], writer: Tokens, reader: Tokens) -> list[Reading]:
