@@ -11,6 +11,6 @@ trajectories a store read row by row into numbers per token
 contrasts    paired statistics between conditions and between readers
 surprise     correlations of cross-entropy with smoothness at three levels; tokens that move most
 interpretation  the sentences that the numbers choose
-analysis, findings, levels, readers, repetition; page, tables, figures      analyze --exp prefill_dynamics
+analysis, findings, levels, readers, repetition; page, tables, figures, result_files      analyze --exp prefill_dynamics
 summary      what `inspect` says of one store, and of two side by side
 """

@@ -43,6 +43,7 @@ from lit_experiments.experiments.prefill_dynamics.readers import (
     side_names,
 )
 from lit_experiments.experiments.prefill_dynamics.repetition import ORDERS, distinct, loops
+from lit_experiments.experiments.prefill_dynamics.result_files import result_files
 from lit_experiments.experiments.prefill_dynamics.surprise import (
     moving_tokens,
     text_correlations,
@@ -154,7 +155,7 @@ class PrefillDynamics(AnalyzeTask[Findings]):
 
     def write(self, result: Findings, data: Opened) -> None:
         """Writes the three files of the study's layout."""
-        for name, content in result.files().items():
+        for name, content in result_files(result).items():
             write_json(data.out / f"{name}.json", content)
 
     @property

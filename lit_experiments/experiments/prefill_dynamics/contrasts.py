@@ -81,10 +81,6 @@ class Contrast:
     repetition: Repetition
     values: dict[str, list[list[float]]] = field(repr=False)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Everything but the single values."""
-        return {key: value for key, value in vars(self).items() if key != "values"}
-
     @property
     def name(self) -> str:
         """'human - model'."""

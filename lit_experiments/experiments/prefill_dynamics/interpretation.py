@@ -43,10 +43,6 @@ class Interpretation:
     sentences: dict[str, str]
     pairs: list[str]
 
-    def to_dict(self) -> dict[str, object]:
-        """The part that activation_metrics.json holds."""
-        return {"verdict": self.verdict, "sentences": [*self.sentences.values(), *self.pairs]}
-
 
 def interpretation(
     contrasts: Sequence[Contrast],

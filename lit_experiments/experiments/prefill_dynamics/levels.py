@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -37,17 +36,6 @@ class Levels:
     layers: dict[str, list[Estimate]]
     sinks: int
     repetition: dict[str, Estimate]
-
-    def surprise(self) -> dict[str, Any]:
-        """The part that perplexity.json holds."""
-        ce = {"ce_continuation": self.ce, "ce_text": self.ce_text}
-        perplexities = {name.replace("ce_", "perplexity_"): of_mean(value) for name, value in ce.items()}
-        return {"texts": self.texts, "tokens": self.tokens, **ce, **perplexities}
-
-    def movement(self) -> dict[str, Any]:
-        """The part that activation_metrics.json holds."""
-        named = {"over_layers": self.over_layers, "without_sinks": self.without_sinks, "layers": self.layers}
-        return {"texts": self.texts, "tokens": self.tokens, "sink_tokens": self.sinks, **named}
 
 
 def condition_levels(rows: Sequence[Trajectory], resampling: Resampling) -> Levels:

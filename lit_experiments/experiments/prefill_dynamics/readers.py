@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.prefill_dynamics.conditions import HUMAN, MODEL
@@ -47,17 +46,6 @@ class Reader:
     effect: Contrast | None
     against_first: dict[str, Contrast]
     same_layers: bool
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {
-            "reader": self.name,
-            "run": self.run,
-            "same_layers_as_first": self.same_layers,
-            "conditions": {name: {**level.surprise(), **level.movement()} for name, level in self.levels.items()},
-            "human_minus_model": None if self.effect is None else self.effect.to_dict(),
-            "first_minus_this": {name: pair.to_dict() for name, pair in self.against_first.items()},
-        }
 
 
 def find_readers(run: Path, store: Store, named: Sequence[str] | None) -> list[tuple[Path, Store]]:
