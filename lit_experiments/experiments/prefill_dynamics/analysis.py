@@ -68,7 +68,7 @@ class _Run:
     rows: list[Trajectory]
 
     @property
-    def kept(self) -> list[Trajectory]:
+    def long_enough(self) -> list[Trajectory]:
         return [t for t in self.rows if t.steps.tokens >= LEAST_TOKENS]
 
     @property
@@ -122,11 +122,11 @@ class PrefillDynamics(AnalyzeTask[Findings]):
         run = self._read(data.store)
         readers = find_readers(data.run, data.store, self.readers)
         others = [(path, self._read(store)) for path, store in readers]
-        texts = by_condition(run.kept)
+        texts = by_condition(run.long_enough)
         contrasts = self._contrasts(side_names(data.store, readers), {None: run, **dict(others)})
         main = [c for c in contrasts if c.variant == self._main]
         layers = [str(name) for name in data.store.schema.coords["layer"]]
-        related = text_correlations(texts, main, self._how)
+        related = text_correlations(texts, main, self._resampling)
         names = data.store.select(slice(0, 1)).table(["reader", "generator"]).to_pylist()[0]
         return Findings(
             interval_level=LEVEL,
@@ -138,14 +138,14 @@ class PrefillDynamics(AnalyzeTask[Findings]):
             cut=self.cut,
             sink_factor=self.sink_factor,
             endings=_endings(data.store),
-            conditions={name: condition_levels(list(rows.values()), self._how) for name, rows in texts.items()},
+            conditions={name: condition_levels(list(rows.values()), self._resampling) for name, rows in texts.items()},
             contrasts=contrasts,
             correlations=related,
-            tokens=token_correlations(texts, self._how),
+            tokens=token_correlations(texts, self._resampling),
             moving_tokens=moving_tokens(texts, layers, self.top_tokens),
             interpretation=interpretation(main, related["smoothness"], layers, names["reader"], names["generator"]),
             readers=self._compared(data.run, run, others),
-            example=_example(headline(main), run.kept, layers),
+            example=_example(headline(main), run.long_enough, layers),
             rows=[_row(text) for text in run.rows],
         )
 
@@ -159,7 +159,7 @@ class PrefillDynamics(AnalyzeTask[Findings]):
             write_json(data.out / f"{name}.json", content)
 
     @property
-    def _how(self) -> Resampling:
+    def _resampling(self) -> Resampling:
         return Resampling(self.bootstraps, self.seed)
 
     @property
@@ -174,7 +174,7 @@ class PrefillDynamics(AnalyzeTask[Findings]):
 
     def _contrasts(self, sides: Sides, runs: dict[Path | None, _Run]) -> list[Contrast]:
         """Every pair in every variant. runs: by their folders, the main one under None."""
-        texts = {path: by_condition(run.kept) for path, run in runs.items()}
+        texts = {path: by_condition(run.long_enough) for path, run in runs.items()}
 
         def rows(name: str) -> ByParagraph:
             path, condition = sides[name]
@@ -185,7 +185,7 @@ class PrefillDynamics(AnalyzeTask[Findings]):
             return bool(first.fields == second.fields)
 
         return [
-            contrast(pair, rows(pair[0]), rows(pair[1]), variant, self._how, alike(pair))
+            contrast(pair, rows(pair[0]), rows(pair[1]), variant, self._resampling, alike(pair))
             for pair in self._pairs(list(sides))
             for variant in VARIANTS
         ]
@@ -194,8 +194,8 @@ class PrefillDynamics(AnalyzeTask[Findings]):
         """All readers; none where there is only the store's own."""
         if not others:
             return []
-        loaded = [(folder, read.store, read.kept) for folder, read in ((path, run), *others)]
-        return compare_readers(loaded, self._main, self._how)
+        loaded = [(folder, read.store, read.long_enough) for folder, read in ((path, run), *others)]
+        return compare_readers(loaded, self._main, self._resampling)
 
 
 def _endings(store: Store) -> dict[str, Endings]:
