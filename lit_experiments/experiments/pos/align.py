@@ -15,8 +15,6 @@ from itertools import takewhile
 
 from lit_experiments.sources.conllu import Word
 
-POOLINGS = ("last", "first", "mean")
-
 NO_PLACE = "its multiword token is not made of its words' characters"
 NEXT_WORD = "its last token reaches into the next word"
 NO_TOKEN = "no token covers it"

@@ -20,7 +20,6 @@ from lit_experiments.experiments.pos.sentences import TAGS
 from lit_experiments.experiments.pos.words import READS, TagProbe, Words, open_words
 from lit_experiments.probes.class_probe import ClassProbe, load_class_probe
 
-ORDERS = ("shuffled", "text")
 _SUMS = 1e-9  # how far from 1 the sum of float64 probabilities may be
 
 

@@ -18,8 +18,6 @@ from lit_experiments.experiments.pos.running_text import continued
 from lit_experiments.experiments.pos.tagger import Tagger
 from lit_experiments.sources.treebank import Sentence
 
-EXTENDED = ("exclude", "tag")
-
 
 @dataclass(frozen=True)
 class Outcomes:
@@ -39,7 +37,11 @@ class Outcomes:
 
 
 def tag_outcomes(rows: Sequence[Resampled], sentences: dict[str, Sentence], tagger: Tagger, mode: str) -> Outcomes:
-    """Of the rows of a `pos_resample` store; sentences by part and id ("validation/s1"); mode one of `EXTENDED`."""
+    """Of the rows of a `pos_resample` store.
+
+    sentences: by part and id ("validation/s1"). mode: "exclude" draws in which the word goes on, or "tag" the longer
+    word.
+    """
     wanted: dict[tuple[str, ...], int] = {}
     questions: list[list[tuple[int, int] | None]] = []
     for row in rows:
