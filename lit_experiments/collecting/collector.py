@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from lightning.pytorch import LightningModule
@@ -24,6 +24,9 @@ from lit_experiments.lm.load import load
 from lit_experiments.lm.model import LanguageModel
 from lit_experiments.lm.spec import ModelSpec
 from stores import Records, Schema, Store
+
+Item = TypeVar("Item")
+Piece = TypeVar("Piece")
 
 
 class Collector(LightningModule, ABC):
@@ -123,29 +126,38 @@ class Collector(LightningModule, ABC):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> list[Records]:
         """The rows of a batch, in one piece, or in several when the device's memory made it halve the batch."""
-        made = self._collect(list(batch.together))
+        pieces = self.in_pieces(list(batch.together), self._computed)
         if len(batch.samples) == len(batch.together):
-            return made
+            return pieces
         wanted, schema = {sample.sample_id for sample in batch.samples}, self.schema()
-        return [kept for records in made if (kept := rows_of(records, wanted, schema)).rows]
+        return [rows for records in pieces if (rows := rows_of(records, wanted, schema)).rows]
 
-    def _collect(self, samples: list[Sample]) -> list[Records]:
+    def in_pieces(self, items: list[Item], compute: Callable[[list[Item]], Piece]) -> list[Piece]:
+        """What `compute` makes of all items at once, or of halves, quarters, ... of them where memory is too short.
+
+        Raises:
+            torch.OutOfMemoryError, RuntimeError: memory is too short for a single item.
+        """
+        try:
+            return [compute(items)]
+        except (torch.OutOfMemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error) or len(items) == 1:
+                raise
+        # Outside the handler: the traceback would keep the failed piece's tensors alive.
+        self.halvings += 1
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        half = len(items) // 2
+        return self.in_pieces(items[:half], compute) + self.in_pieces(items[half:], compute)
+
+    def _computed(self, samples: list[Sample]) -> Records:
         try:
             with torch.inference_mode():
-                return [self._with_digests(self.collect(samples), samples)]
+                return self._with_digests(self.collect(samples), samples)
         except NonFiniteStateError as error:
             raise RunFailed(f"Sample {samples[error.index].sample_id}: {error}") from error
         except SequenceError as error:
             raise ModelError(f"{self._reading(samples, error.ids)}: {error}") from error
-        except (torch.OutOfMemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error) or len(samples) == 1:
-                raise
-        # Outside the handler: the traceback would keep the failed batch's tensors alive.
-        self.halvings += 1
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        half = len(samples) // 2
-        return self._collect(samples[:half]) + self._collect(samples[half:])
 
     def _reading(self, samples: list[Sample], ids: list[int]) -> str:
         """Names the samples of which the model read what `ids` begins with; all, if it is of none."""

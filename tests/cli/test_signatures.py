@@ -157,3 +157,12 @@ def test_a_variant_of_a_study_takes_the_study_s_options(tmp_path: Path, monkeypa
     assert resolved.init_args["gen_number"] == 3
     with pytest.raises(UserError, match='Did you mean "gen_number"'):
         resolve("collect", select("collect", ["--exp", "variant", "--gen_numbr", "3"]))
+
+
+@pytest.mark.parametrize("exp", ["tempnorm", "prefill_dynamics", "pos_tokens", "pos_resample"])
+def test_the_options_of_a_collection_are_those_of_its_yaml_in_that_order_and_all_are_explained(exp: str) -> None:
+    """Some come from a base class: none is lost, none is without a word of help."""
+    shipped = configs.load("collect", exp, None)[0]
+    options = arguments(shipped["class_path"])
+    assert [option.name for option in options] == list(shipped["init_args"])
+    assert all(option.type and option.help for option in options)

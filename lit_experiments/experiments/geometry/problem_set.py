@@ -6,7 +6,6 @@ Does not know: weights, sampling, stores.
 
 from __future__ import annotations
 
-import random
 import string
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -19,6 +18,7 @@ from lit_experiments.lm.pool import Window
 from lit_experiments.lm.sites import resolve_sites
 from lit_experiments.ranges import at_least, seeds
 from lit_experiments.sources.problems import EMBEDDED, ProblemRecord, Problems, read_problems
+from lit_experiments.sources.selection import choose, fit
 
 
 @dataclass(frozen=True)
@@ -113,20 +113,25 @@ def read_problem_set(source: ProblemSource, prompts: PromptSettings, info: Model
     """The problems whose prompts leave room for `new_tokens` in the model's window.
 
     Raises:
-        UserError: one is too long and that is to be an error, or nothing is left.
-        SourceError, ModelError: see `read_problems`, `Tokens.prompt`.
+        SourceError: one is too long and that is to be an error, or nothing is left; see also `read_problems`.
+        ModelError: see `Tokens.prompt`.
     """
     problems = source.read()
-    chosen = _chosen(problems.records, source)
+    chosen = choose(problems.records, source.num_problems, f"problems/{source.seed}")
     chat = chat_settings(prompts.chat, prompts.chat_options, prompts.system_prompt)
     everything = [_asked(problem, prompts.prompt, chat, info) for problem in chosen]
     room = None if info.window is None else info.window - new_tokens
-    fitting = [asked for asked in everything if room is None or len(asked.ids) <= room]
-    notes = [_described(problems, len(chosen)), *problems.notes]
-    if len(fitting) < len(everything):
-        notes.append(_too_long(everything, room or 0, new_tokens, info, prompts.too_long))
+    fitting = fit(everything, room, lambda asked: len(asked.ids), lambda asked: asked.problem.problem_id)
+    notes = fitting.notes(
+        "problems",
+        prompts.too_long if fitting.records else "error",
+        total=len(everything),
+        window=f"{info.name} holds {info.window} tokens; {new_tokens} to generate leave {room} for a prompt",
+        remedy="lower --max_new_tokens, or --too_long skip leaves such problems out",
+    )
     settings = {"problems": problems.digest, "num_problems": source.num_problems, "seed": source.seed}
-    return ProblemSet(tuple(fitting), notes, settings | asdict(prompts))
+    notes = [_described(problems, len(chosen)), *problems.notes, *notes]
+    return ProblemSet(tuple(fitting.records), notes, settings | asdict(prompts))
 
 
 def layer_sites(layers: Sequence[int] | None, info: ModelInfo, option: str) -> list[str]:
@@ -158,15 +163,6 @@ def pooling_window(stride: int, tokens: int, option: str) -> Window:
     return Window(stride, tokens)
 
 
-def _chosen(records: Sequence[ProblemRecord], source: ProblemSource) -> list[ProblemRecord]:
-    """`num_problems` drawn without replacement, in the source's order."""
-    number = source.num_problems
-    if number is None or number >= len(records):
-        return list(records)
-    picked = random.Random(f"problems/{source.seed}").sample(range(len(records)), number)
-    return [records[i] for i in sorted(picked)]
-
-
 def _asked(problem: ProblemRecord, prompt: str, chat: Chat | None, info: ModelInfo) -> Asked:
     text, ids = info.tokens.prompt(prompt.format(question=problem.question), chat)
     return Asked(problem, text, ids)
@@ -177,17 +173,3 @@ def _described(source: Problems, chosen: int) -> str:
     if source.skipped.count:
         parts.append(source.skipped.note())
     return ", ".join(parts)
-
-
-def _too_long(asked: Sequence[Asked], room: int, new_tokens: int, info: ModelInfo, policy: str) -> str:
-    long = [prompted for prompted in asked if len(prompted.ids) > room]
-    shown = ", ".join(f"{prompted.problem.problem_id} ({len(prompted.ids)} tokens)" for prompted in long[:5])
-    more = f" and {len(long) - 5} more" if len(long) > 5 else ""
-    sentence = f"{len(long)} of {len(asked)} problems: {shown}{more}"
-    if policy == "error" or len(long) == len(asked):
-        raise UserError(
-            f"Too long for the model's window: {sentence}.\n{info.name} holds {info.window} tokens; {new_tokens} to "
-            f"generate leave {room} for a prompt. Nothing ran.\nNext: lower --max_new_tokens, or --too_long skip "
-            f"leaves such problems out."
-        )
-    return f"too long for the window, left out: {sentence}"

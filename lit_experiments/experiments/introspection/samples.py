@@ -5,7 +5,6 @@ Owns: selection, option order, the plan by pass. Does not know: the model's weig
 
 from __future__ import annotations
 
-import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ from lit_experiments.lm.chat import Chat
 from lit_experiments.lm.info import ModelInfo
 from lit_experiments.lm.letters import resolve_letters
 from lit_experiments.sources.questions import QuestionRecord, Questions
+from lit_experiments.sources.selection import fit, shuffled
 
 _SMALLEST, _LARGEST = 8, 256  # questions of a company, powers of two
 _SEAM = 48  # characters at a prompt's end that decide how a letter behind it is tokenised
@@ -70,12 +70,10 @@ def select(
     With a number, the questions have an order that is shuffled by the seed, and the first `number` of it are asked: a
     larger number asks these and more. Without one all are asked, in the source's order and in no company.
     """
-    order = list(range(len(records)))
-    if number is not None:
-        random.Random(f"questions/{seed}").shuffle(order)
+    order = list(range(len(records))) if number is None else shuffled(len(records), f"questions/{seed}")
     chosen = [
         Chosen(
-            _shuffled(records[place], seed) if shuffle_options else records[place],
+            _options_shuffled(records[place], seed) if shuffle_options else records[place],
             place,
             None if number is None else company_of(turn),
         )
@@ -86,9 +84,8 @@ def select(
     return first, [question for question in chosen[len(first) :] if question.company == last]
 
 
-def _shuffled(record: QuestionRecord, seed: int) -> QuestionRecord:
-    order = [0, 1, 2, 3]
-    random.Random(f"options/{seed}/{record.question_id}").shuffle(order)
+def _options_shuffled(record: QuestionRecord, seed: int) -> QuestionRecord:
+    order = shuffled(len(record.options), f"options/{seed}/{record.question_id}")
     a, b, c, d = (record.options[i] for i in order)
     return replace(record, options=(a, b, c, d), answer_index=order.index(record.answer_index))
 
@@ -134,18 +131,29 @@ class Prompts:
 
         total: questions in the source; rows are in its order, pass by pass, whichever of them are asked.
 
-        Raises UserError if one is too long and that is to be an error.
+        Raises SourceError if one is too long and that is to be an error.
         """
         prompts = {entry.question.question_id: self._prompts(entry.question) for entry in chosen}
-        window = self.info.window
-        room = None if window is None else window - (new_tokens - 1)
         longest = {name: max(len(ids) for _, ids in of_passes) for name, of_passes in prompts.items()}
-        fitting = [entry for entry in chosen if room is None or longest[entry.question.question_id] <= room]
-        notes = self._too_long(longest, room, too_long) if room is not None and len(fitting) < len(chosen) else []
-        features = [self._surface(entry.question) for entry in fitting]
+        window = self.info.window
+        fitting = fit(
+            chosen,
+            None if window is None else window - (new_tokens - 1),
+            lambda entry: longest[entry.question.question_id],
+            lambda entry: entry.question.question_id,
+        )
+        notes = fitting.notes(
+            "questions",
+            too_long,
+            total=len(chosen),
+            window=f"{self.info.name} holds {window} tokens",
+            remedy="--too_long skip leaves them out of every pass",
+            done="left out of every pass",
+        )
+        features = [self._surface(entry.question) for entry in fitting.records]
         samples: list[Sample] = []
         for number, kind in enumerate(self.passes):
-            for entry, seen in zip(fitting, features, strict=True):
+            for entry, seen in zip(fitting.records, features, strict=True):
                 question, name = entry.question, entry.question.question_id
                 text, ids = prompts[name][number]
                 positions, spelled = stored_positions(self.positions, len(ids)), self._spellings(kind, text, ids)
@@ -169,15 +177,3 @@ class Prompts:
     def _surface(self, question: QuestionRecord) -> Features:
         ids = self.info.tokens.tokenizer(question.text, add_special_tokens=False, verbose=False)["input_ids"]
         return surface(question.text, ids, self.info.vocab_size, self.counts)
-
-    def _too_long(self, longest: Mapping[str, int], room: int, too_long: str) -> list[str]:
-        long = {name: length for name, length in longest.items() if length > room}
-        shown = ", ".join(f"{name} ({length} tokens)" for name, length in list(long.items())[:5])
-        more = f" and {len(long) - 5} more" if len(long) > 5 else ""
-        which = f"{len(long)} of {len(longest)} questions: {shown}{more}"
-        if too_long == "error":
-            raise UserError(
-                f"Too long for the model's window: {which}.\n{self.info.name} holds {self.info.window} tokens. "
-                f"Nothing ran.\nNext: --too_long skip leaves them out of every pass."
-            )
-        return [f"too long for the window, left out of every pass: {which}"]

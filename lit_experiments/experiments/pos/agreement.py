@@ -93,18 +93,12 @@ def terms(forecast: Floats, counts: Ints) -> Terms:
 def agreement(forecast: Floats, counts: Ints, boot: GroupBootstrap, bins: int) -> Agreement:
     """boot: over the documents of the prefixes."""
     real = terms(forecast, counts)
-    ones = np.ones(len(counts))
-    columns = [real.divergence, real.loss, real.ambiguity, real.uncertainty]
-    means = boot.from_sums(np.stack([boot.sums(np.stack([c, ones], 1)) for c in columns], 1), _ratio)
-    share = boot.from_sums(boot.sums(np.stack([real.ambiguity, real.loss], 1)), _ratio).item()
+    means = {name: boot.mean(getattr(real, name)).item() for name in ("divergence", "loss", "ambiguity", "uncertainty")}
     table = reliability(forecast.ravel(), normalised(counts).ravel(), bins)
-    gaps = boot.sums(np.concatenate([_gaps(forecast, counts, bins), ones[:, None]], 1))
+    gaps = boot.sums(np.concatenate([_gaps(forecast, counts, bins), np.ones((len(counts), 1))], 1))
     return Agreement(
-        divergence=means[0],
-        loss=means[1],
-        ambiguity=means[2],
-        uncertainty=means[3],
-        share=share,
+        **means,
+        share=boot.ratio(real.ambiguity, real.loss).item(),
         entropies=boot.from_counts(RankCorrelation(real.uncertainty, real.ambiguity, boot.unit_of_row)),
         calibration_error=boot.from_sums(gaps, _calibration_error).item(),
         reliability={name: values.tolist() for name, values in vars(table).items()},
@@ -152,20 +146,11 @@ def _point(forecast: Floats, counts: Ints, bins: int) -> Floats:
 def _gaps(forecast: Floats, counts: Ints, bins: int) -> Floats:
     """[prefix, bin] found share less forecast, summed over the tags whose forecast lies in the bin."""
     edges = np.linspace(0, 1, bins + 1)
-    at = np.searchsorted(edges[1:-1], forecast)
-    out = np.zeros((len(forecast), bins))
-    np.add.at(out, (np.arange(len(forecast))[:, None], at), normalised(counts) - forecast)
-    return out
+    bin_of = np.searchsorted(edges[1:-1], forecast)
+    gaps = np.zeros((len(forecast), bins))
+    np.add.at(gaps, (np.arange(len(forecast))[:, None], bin_of), normalised(counts) - forecast)
+    return gaps
 
 
 def _calibration_error(sums: Floats) -> Floats:
     return np.asarray(np.abs(sums[..., :-1]).sum(-1) / sums[..., -1])
-
-
-def _ratio(sums: Floats) -> Floats:
-    return np.asarray(sums[..., 0] / sums[..., 1])
-
-
-def mean_estimate(values: Floats, boot: GroupBootstrap) -> Estimate:
-    """Mean over prefixes (of paired differences, of hits), interval over documents."""
-    return boot.from_sums(boot.sums(np.stack([values, np.ones(len(values))], 1)), _ratio).item()

@@ -11,10 +11,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from lit_experiments.sources.conllu import Word
-
-POOLINGS = ("last", "first", "mean")
 
 NO_PLACE = "its multiword token is not made of its words' characters"
 NEXT_WORD = "its last token reaches into the next word"
@@ -64,8 +63,8 @@ def _place(word: Word, tokens: Sequence[Span], filled: list[int], starts: list[i
     if word.part is None:
         return Unaligned(word, NO_PLACE)
     start, end = word.part
-    at = bisect_right(starts, end - 1)  # the filled tokens before `at` start before the word ends
-    covering = _ending_after(filled[:at], tokens, start)
+    before_end = bisect_right(starts, end - 1)  # so many filled tokens start before the word ends
+    covering = _ending_after(filled[:before_end], tokens, start)
     if not covering or tokens[covering[-1]][1] < end:
         return Unaligned(word, NO_TOKEN)
     if tokens[covering[-1]][1] > end:
@@ -75,9 +74,4 @@ def _place(word: Word, tokens: Sequence[Span], filled: list[int], starts: list[i
 
 def _ending_after(indices: list[int], tokens: Sequence[Span], start: int) -> list[int]:
     """The trailing ones of `indices` that reach past `start`, in order."""
-    found: list[int] = []
-    for index in reversed(indices):
-        if tokens[index][1] <= start:
-            break
-        found.append(index)
-    return found[::-1]
+    return [*takewhile(lambda index: tokens[index][1] > start, reversed(indices))][::-1]

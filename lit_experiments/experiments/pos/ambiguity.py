@@ -8,28 +8,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.pos.agreement import (
-    agreement,
-    better_than,
-    mean_estimate,
-    sampling_floor,
-    shuffled,
-    terms,
-)
+from lit_experiments.experiments.pos.agreement import agreement, better_than, sampling_floor, shuffled, terms
 from lit_experiments.experiments.pos.ambiguity_page import ambiguity_page
-from lit_experiments.experiments.pos.ambiguity_result import AmbiguityResult, Dots, Generation, PValues
+from lit_experiments.experiments.pos.ambiguity_result import (
+    AmbiguityResult,
+    Compared,
+    Counted,
+    Dots,
+    Generation,
+    PValues,
+    Setting,
+)
 from lit_experiments.experiments.pos.candidates import open_tokens
-from lit_experiments.experiments.pos.groups import Place, groups_of, origin, too_few
+from lit_experiments.experiments.pos.groups import groups_of, origin, too_few
 from lit_experiments.experiments.pos.outcomes import Outcomes, tag_outcomes
 from lit_experiments.experiments.pos.prefixes import Prefixes, extremes, listed, marked
+from lit_experiments.experiments.pos.resample_schema import READS, Resampled, read_rows
 from lit_experiments.experiments.pos.tagger import CRF, CrfSettings, Tagger, crf_tagger, other_tagger, tagger_accuracy
 from lit_experiments.experiments.pos.types import TypeTable
-from lit_experiments.plain import write_json
+from lit_experiments.plain import shallow, write_json
 from lit_experiments.ranges import above, at_least
 from lit_experiments.reports.blocks import Page
 from lit_experiments.sources.treebank import Treebank, read_treebank
@@ -40,15 +42,15 @@ from lit_experiments.tasks.task import AnalyzeTask, Opened
 from stores import Store
 
 TAGGERS = "pos_taggers"  # folder in the run where trained taggers are kept
-_NEEDS = ("probe_probs", "completions", "true_label", "doc_from")
 _GENERATION = ("num_samples", "temperature", "top_p", "max_new_tokens", "seed", "conf_thresh", "part", "order")
+_BETTER_IF_LOWER = {"divergence": True, "share": False, "entropies": False, "calibration_error": True}
 
 
 @dataclass(frozen=True)
 class _Tagged:
     """The store's rows, their treebank, and what the tagger makes of their continuations."""
 
-    rows: list[dict[str, Any]]
+    rows: list[Resampled]
     bank: Treebank
     tagger: Tagger
     outcomes: Outcomes
@@ -90,7 +92,7 @@ class PosAmbiguity(AnalyzeTask[AmbiguityResult]):
     bins: int
     examples: int
 
-    reads: ClassVar[Reads] = Reads("pos_resample", _NEEDS, empty=True)
+    reads: ClassVar[Reads] = READS
     result_type: ClassVar[type] = AmbiguityResult
 
     def check(self) -> None:
@@ -106,19 +108,25 @@ class PosAmbiguity(AnalyzeTask[AmbiguityResult]):
         Raises:
             UserError: no treebank or another one than the prefixes', or no such tagger.
         """
+        setting = self._setting(data)
         if not len(data.store):
-            return self._nothing(data)
+            groups = groups_of([])
+            undefined = Estimate.undefined(0, LEVEL)
+            counted = Counted(
+                tagger_on_targets=undefined, documents_from=origin([]), unit=groups.unit, groups=str(groups)
+            )
+            return AmbiguityResult(**shallow(setting), **shallow(counted), listed=[])
         bank = self._treebank(data.store)
         tagger = self._tagger(bank, data.run)
-        rows = data.store.table().to_pylist()
+        rows = read_rows(data.store)
         sentences = {f"{s.split}/{s.sent_id}": s for s in bank.sentences}
         outcomes = tag_outcomes(rows, sentences, tagger, self.extended)
-        tagged = _Tagged(rows, bank, tagger, outcomes, list(data.setting("classes")))
+        tagged = _Tagged(rows, bank, tagger, outcomes, setting.classes)
         prefixes = self._prefixes(tagged)
-        compared = self._compare(prefixes) if prefixes.rows else _NOT_COMPARED
-        real = terms(prefixes.forecast, prefixes.counts)
-        every = listed(prefixes, real, tagged.classes, outcomes)
-        return AmbiguityResult(**self._setting(data), **self._counts(tagged, prefixes), **compared, listed=every)
+        compared = self._compare(prefixes) if prefixes.rows else Compared()
+        numbers = listed(prefixes, terms(prefixes.forecast, prefixes.counts), setting.classes, outcomes)
+        parts = (setting, self._counts(tagged, prefixes), compared)
+        return AmbiguityResult(**{k: v for part in parts for k, v in shallow(part).items()}, listed=numbers)
 
     def page(self, result: AmbiguityResult, data: Opened) -> Page:
         """What came out, and the most and least explained prefixes."""
@@ -127,29 +135,6 @@ class PosAmbiguity(AnalyzeTask[AmbiguityResult]):
     def write(self, result: AmbiguityResult, data: Opened) -> None:
         """Writes every prefix's numbers."""
         write_json(data.out / "prefixes.json", result.listed)
-
-    def _nothing(self, data: Opened) -> AmbiguityResult:
-        """The result of a store without prefixes."""
-        none = groups_of([])
-        return AmbiguityResult(
-            **self._setting(data),
-            **_NOT_COMPARED,
-            tagger="none was needed",
-            tagger_test=None,
-            tagger_on_targets=Estimate.undefined(0, LEVEL),
-            prefixes=0,
-            prefixes_used=0,
-            documents=0,
-            documents_from=origin([]),
-            unit=none.unit,
-            groups=str(none),
-            too_few=[],
-            draws=0,
-            extended_share=float("nan"),
-            outside_share=float("nan"),
-            usable_draws=float("nan"),
-            listed=[],
-        )
 
     def _treebank(self, store: Store) -> Treebank:
         """The treebank of the prefixes. Raises UserError where another one, or none, is found."""
@@ -181,92 +166,79 @@ class PosAmbiguity(AnalyzeTask[AmbiguityResult]):
         for tag, column in zip(outcomes.tags, outcomes.counts.T, strict=True):
             if tag in classes:
                 counts[:, classes.index(tag)] = column
-        kept = np.flatnonzero(counts.sum(1) >= self.min_draws)
-        chosen = [tagged.rows[line] for line in kept]
+        places = np.flatnonzero(counts.sum(1) >= self.min_draws)
+        chosen = [tagged.rows[place] for place in places]
         words = [word for s in tagged.bank.sentences if s.split == "train" for word in s.words if word.upos in classes]
         codes = np.array([classes.index(word.upos) for word in words], np.int64)
         table = TypeTable.of([word.form for word in words], codes, len(classes))
-        forecast = np.array([row["probe_probs"] for row in chosen]).reshape(len(chosen), len(classes))
-        prior = table.prior([row["word"] for row in chosen], self.type_weight)
-        return Prefixes(forecast, prior, counts[kept], groups_of(_places(chosen)), chosen, kept)
+        forecast = np.array([row.probe_probs for row in chosen]).reshape(len(chosen), len(classes))
+        prior = table.prior([row.word for row in chosen], self.type_weight)
+        return Prefixes(forecast, prior, counts[places], groups_of([row.place for row in chosen]), chosen, places)
 
-    def _setting(self, data: Opened) -> dict[str, Any]:
-        """The fields of the result that are set, not found."""
-        return {
-            "classes": list(data.setting("classes")),
-            "layer": data.setting("layer"),
-            "generation": Generation(**{name: data.setting(name) for name in _GENERATION}),
-            "extended": self.extended,
-            "min_draws": self.min_draws,
-            "interval_level": LEVEL,
-            "permutations": self.permutations,
-            "bins": self.bins,
-            "type_weight": self.type_weight,
-        }
+    def _setting(self, data: Opened) -> Setting:
+        return Setting(
+            classes=list(data.setting("classes")),
+            layer=data.setting("layer"),
+            generation=Generation(**{name: data.setting(name) for name in _GENERATION}),
+            extended=self.extended,
+            min_draws=self.min_draws,
+            interval_level=LEVEL,
+            permutations=self.permutations,
+            bins=self.bins,
+            type_weight=self.type_weight,
+        )
 
-    def _counts(self, tagged: _Tagged, prefixes: Prefixes) -> dict[str, Any]:
-        """The fields of the result on the tagger, and on which prefixes and draws count."""
-        rows, outcomes, bank = tagged.rows, tagged.outcomes, tagged.bank
+    def _counts(self, tagged: _Tagged, prefixes: Prefixes) -> Counted:
+        rows, outcomes, groups = tagged.rows, tagged.outcomes, prefixes.groups
         usable = outcomes.counts.sum()
         inside = sum(outcomes.counts[:, k].sum() for k, tag in enumerate(outcomes.tags) if tag in tagged.classes)
-        gold = np.array([row["true_label"] == tag for row, tag in zip(rows, outcomes.gold, strict=True)], np.float64)
-        test = bank.split("test") if "test" in bank.splits else ()
-        return {
-            "tagger": tagged.tagger.name,
-            "tagger_test": tagger_accuracy(tagged.tagger, test, self.resampler) if test else None,
-            "tagger_on_targets": mean_estimate(gold, self.resampler(groups_of(_places(rows)).names)),
-            "prefixes": len(rows),
-            "prefixes_used": len(prefixes.rows),
-            "documents": prefixes.groups.documents,
-            "documents_from": origin((row["doc_from"], f"{row['part']}/{row['doc_id']}") for row in prefixes.rows),
-            "unit": prefixes.groups.unit,
-            "groups": str(prefixes.groups),
-            "too_few": too_few({"prefixes": prefixes.groups}),
-            "draws": outcomes.draws,
-            "extended_share": float(outcomes.extended.sum() / (len(rows) * outcomes.draws)),
-            "outside_share": float((usable - inside) / usable) if usable else float("nan"),
-            "usable_draws": float(prefixes.counts.sum(1).mean()) if prefixes.rows else float("nan"),
-        }
+        gold = np.array([row.true_label == tag for row, tag in zip(rows, outcomes.gold, strict=True)], np.float64)
+        test = tagged.bank.split("test") if "test" in tagged.bank.splits else ()
+        return Counted(
+            tagger=tagged.tagger.name,
+            tagger_test=tagger_accuracy(tagged.tagger, test, self.resampler) if test else None,
+            tagger_on_targets=self.resampler(groups_of([row.place for row in rows]).names).mean(gold).item(),
+            prefixes=len(rows),
+            prefixes_used=len(prefixes.rows),
+            documents=groups.documents,
+            documents_from=origin((row.doc_from, f"{row.part}/{row.doc_id}") for row in prefixes.rows),
+            unit=groups.unit,
+            groups=str(groups),
+            too_few=too_few({"prefixes": groups}),
+            draws=outcomes.draws,
+            extended_share=float(outcomes.extended.sum() / (len(rows) * outcomes.draws)),
+            outside_share=float((usable - inside) / usable) if usable else float("nan"),
+            usable_draws=float(prefixes.counts.sum(1).mean()) if prefixes.rows else float("nan"),
+        )
 
-    def _compare(self, prefixes: Prefixes) -> dict[str, Any]:
-        """The fields of the result that compare forecasts with draws."""
-        boot = self.resampler(prefixes.groups.names)
+    def _compare(self, prefixes: Prefixes) -> Compared:
+        boot, counts = self.resampler(prefixes.groups.names), prefixes.counts
         codes = np.unique(prefixes.groups.names, return_inverse=True)[1].reshape(-1)
-        probe, prior = (agreement(f, prefixes.counts, boot, self.bins) for f in (prefixes.forecast, prefixes.prior))
-        control = shuffled(prefixes.forecast, prefixes.counts, codes, self.permutations, self.bins, self.seed)
-        real, by_type = (terms(forecast, prefixes.counts) for forecast in (prefixes.forecast, prefixes.prior))
-        lower = {"divergence": True, "share": False, "entropies": False, "calibration_error": True}
+        probe, prior = (agreement(f, counts, boot, self.bins) for f in (prefixes.forecast, prefixes.prior))
+        control = shuffled(prefixes.forecast, counts, codes, self.permutations, self.bins, self.seed)
+        real, by_type = (terms(forecast, counts) for forecast in (prefixes.forecast, prefixes.prior))
         p = {
-            name: better_than(getattr(probe, name).value, getattr(control, name), is_lower)
-            for name, is_lower in lower.items()
+            name: better_than(getattr(probe, name).value, getattr(control, name), lower)
+            for name, lower in _BETTER_IF_LOWER.items()
         }
-        return {
-            "probe": probe,
-            "prior": prior,
-            "shuffled": control,
-            "p": PValues(**p),
-            "floor": sampling_floor(prefixes.forecast, prefixes.counts, self.simulations, self.seed).tolist(),
-            "below_prior": mean_estimate(real.divergence - by_type.divergence, boot),
-            "marked": marked(prefixes, real, boot),
-            "scatter": Dots(real.uncertainty.tolist(), real.ambiguity.tolist(), real.divergence.tolist()),
-            "shown": extremes(prefixes, real, self.examples),
-        }
-
-
-_NOT_COMPARED: dict[str, Any] = dict.fromkeys(
-    ("probe", "prior", "shuffled", "p", "floor", "below_prior", "marked", "scatter", "shown")
-)
-
-
-def _places(rows: list[dict[str, Any]]) -> list[Place]:
-    return [Place(row["part"], row["doc_id"], row["doc_from"], row["sent_id"]) for row in rows]
+        return Compared(
+            probe=probe,
+            prior=prior,
+            shuffled=control,
+            p=PValues(**p),
+            floor=sampling_floor(prefixes.forecast, counts, self.simulations, self.seed).tolist(),
+            below_prior=boot.difference(real.divergence, by_type.divergence).item(),
+            marked=marked(prefixes, real, boot),
+            scatter=Dots(real.uncertainty.tolist(), real.ambiguity.tolist(), real.divergence.tolist()),
+            shown=extremes(prefixes, real, self.examples),
+        )
 
 
 def _recorded(store: Store) -> tuple[str, str]:
     """(source, malformed) of the treebank that the run of labelled words behind these prefixes read."""
-    given = store.provenance.get("config", {}).get("init_args", {})
-    if "probe" in given:
-        words = open_tokens(Path(given["probe"]), given.get("tokens"))
+    options = store.provenance.get("config", {}).get("init_args", {})
+    if "probe" in options:
+        words = open_tokens(Path(options["probe"]), options.get("tokens"))
         init = words.store.provenance.get("config", {}).get("init_args", {})
         if "treebank" in init:
             return init["treebank"], init["malformed"]

@@ -8,17 +8,8 @@ import numpy as np
 
 from lit_experiments.experiments.pos import ambiguity_figures as figures
 from lit_experiments.experiments.pos.ambiguity_result import AmbiguityResult
-from lit_experiments.experiments.pos.prefixes import Marked, PrefixNumbers
-from lit_experiments.reports.blocks import (
-    Block,
-    Cell,
-    Column,
-    Note,
-    Page,
-    Section,
-    Statement,
-    Table,
-)
+from lit_experiments.experiments.pos.prefixes import PrefixNumbers
+from lit_experiments.reports.blocks import Block, Cell, Column, Note, Page, Section, Statement, Table
 from lit_experiments.reports.cells import interval, number
 from lit_experiments.reports.document import DEMONSTRATION
 
@@ -43,6 +34,14 @@ _AGREEMENT = (
     Column("97.5 %", "number", meaning="of the shuffled pairings"),
     Column("p", "p", meaning="of the probe against the shuffled pairings"),
     Column("type's prior", "estimate"),
+)
+_MARKED = (
+    Column("words"),
+    Column("prefixes", "count", of="prefixes"),
+    Column("probe's entropy", "estimate", of="uncertainty"),
+    Column("ambiguity", "estimate", of="ambiguity"),
+    Column("divergence", "estimate", of="divergence"),
+    Column("share explained", "estimate", of="share"),
 )
 _READ = (
     "Probe: its probabilities and the tags of the continuations, means over prefixes with bootstrap {level:.0%} "
@@ -90,17 +89,18 @@ def ambiguity_page(result: AmbiguityResult, demonstration: bool) -> Page:
         outcome=_outcome(result),
         certainty=_certainty(result),
         sections=[*(_sections(result) if compared else []), *_counted(result)],
-        methods=_methods(result) if compared else [],
+        methods=[text.format(**_values(result)) for text in _METHODS] if compared else [],
         cautions=[DEMONSTRATION] if demonstration else [],
     )
 
 
 def _done(result: AmbiguityResult) -> str:
-    made = result.generation
+    options = result.generation
     return (
-        f"{result.prefixes:,} prefixes of the {made.part} part at which the probe of {result.layer} is below "
-        f"{made.conf_thresh:g} were continued by the model, {made.num_samples} times each, by at most "
-        f"{made.max_new_tokens} tokens at temperature {made.temperature:g}, top-p {made.top_p:g}, seed {made.seed}."
+        f"{result.prefixes:,} prefixes of the {options.part} part at which the probe of {result.layer} is below "
+        f"{options.conf_thresh:g} were continued by the model, {options.num_samples} times each, by at most "
+        f"{options.max_new_tokens} tokens at temperature {options.temperature:g}, top-p {options.top_p:g}, seed "
+        f"{options.seed}."
     )
 
 
@@ -133,14 +133,15 @@ def _counted(result: AmbiguityResult) -> list[Section]:
     """What was tagged, and which prefixes and draws count."""
     if not result.prefixes:
         return []
-    test, kept = result.tagger_test, "left out" if result.extended == "exclude" else "tagged as the longer word"
+    test = result.tagger_test
+    longer = "left out" if result.extended == "exclude" else "tagged as the longer word"
     known = "not known (there is none)"
     if test is not None:
         known = f"{interval(test.accuracy)} of {test.words:,} words of {test.groups}"
     lines = [
         f"Tagger: {result.tagger}; accuracy on the test part {known}, on the target words in the treebank's own "
         f"sentences {interval(result.tagger_on_targets)}.",
-        f"In {result.extended_share:.1%} of the continuations the target word itself goes on ({kept}); in "
+        f"In {result.extended_share:.1%} of the continuations the target word itself goes on ({longer}); in "
         f"{result.outside_share:.1%} of the others its tag is none of the probe's (left out).",
     ]
     short = result.prefixes - result.prefixes_used
@@ -154,14 +155,19 @@ def _counted(result: AmbiguityResult) -> list[Section]:
 def _sections(result: AmbiguityResult) -> list[Section]:
     tables: list[Block] = [
         _agreement(result),
-        Note(_read(result)),
+        Note(_READ.format(**_values(result))),
         figures.dots(result),
         figures.distribution(result),
         figures.means(result),
     ]
     sections = [Section("Probe and continuations", tables)]
     if result.marked is not None:
-        sections.append(Section("Words that the treebank marks as open until what follows", [_marked(result.marked)]))
+        sections.append(
+            Section(
+                "Words that the treebank marks as open until what follows",
+                [Table.of("marked", "", _MARKED, result.marked.items())],
+            )
+        )
     shown = result.shown or {}
     for kind, places in shown.items():
         examples = _examples(kind, [result.listed[place] for place in places])
@@ -186,20 +192,6 @@ def _range(values: Sequence[float]) -> list[Cell]:
     if not len(known):
         return [None, None, None]
     return [float(known.mean()), *np.quantile(known, [0.025, 0.975]).tolist()]
-
-
-def _marked(marked: dict[str, Marked]) -> Table:
-    names = {
-        "uncertainty": "probe's entropy",
-        "ambiguity": "ambiguity",
-        "divergence": "divergence",
-        "share": "share explained",
-    }
-    head = [Column("words"), Column("prefixes", "count"), *(Column(label, "estimate") for label in names.values())]
-    rows: list[list[Cell]] = [
-        [name, means.prefixes, *(getattr(means, key) for key in names)] for name, means in marked.items()
-    ]
-    return Table("marked", "", head, rows)
 
 
 def _examples(kind: str, prefixes: list[PrefixNumbers]) -> Table:
@@ -230,19 +222,15 @@ def _start(text: str, length: int = 22) -> str:
     return flat if len(flat) <= length else flat[: length - 3] + "..."
 
 
-def _read(result: AmbiguityResult) -> str:
-    return _READ.format(
-        level=result.interval_level,
-        unit=result.unit,
-        single=result.unit.removesuffix("s"),
-        permutations=result.permutations,
-        weight=result.type_weight,
-        floor=float(np.mean(result.floor or [np.nan])),
-    )
-
-
-def _methods(result: AmbiguityResult) -> list[str]:
-    values = {
+def _values(result: AmbiguityResult) -> dict[str, str | float]:
+    """What the texts name."""
+    return {
+        "level": result.interval_level,
+        "unit": result.unit,
+        "single": result.unit.removesuffix("s"),
+        "permutations": result.permutations,
+        "weight": result.type_weight,
+        "floor": float(np.mean(result.floor or [np.nan])),
         "draws": result.draws,
         "tagger": result.tagger,
         "least": result.min_draws,
@@ -251,4 +239,3 @@ def _methods(result: AmbiguityResult) -> list[str]:
         "usable": result.usable_draws,
         "bins": result.bins,
     }
-    return [text.format(**values) for text in _METHODS]

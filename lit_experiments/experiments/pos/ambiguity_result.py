@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 
 from lit_experiments.experiments.pos.agreement import Agreement, Shuffled
 from lit_experiments.experiments.pos.prefixes import Marked, PrefixNumbers
@@ -43,50 +44,70 @@ class Dots:
     divergence: list[float]
 
 
-@dataclass(frozen=True)
-class AmbiguityResult:
-    """Probe and continuations.
-
-    tagger_test: accuracy on the treebank's test part, None without one; tagger_on_targets: on the target words in the
-    treebank's own sentences. prefixes_used: with at least `min_draws` usable draws; the other numbers are of these.
-    documents_from, groups, too_few: of these, in words; unit: what the bootstrap resamples.
-    extended_share: of all draws; outside_share: of the usable draws, whose tag is none of the probe's.
-    From `probe` on None where no prefix is left: agreement of the probe, of the word type's prior, and of shuffled
-    pairs; p: of the probe against these. floor: [simulation] mean divergence that sampling alone gives. below_prior:
-    mean divergence of the probe minus that of the prior. marked: by whether the treebank marks the word as open.
-    shown: places among the prefixes of the "most" and the "least" explained. listed: every prefix.
-    """
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What was set: of the probe, of the continuations, of the comparison."""
 
     classes: list[str]
     layer: str
     generation: Generation
-    tagger: str
-    tagger_test: Accuracy | None
-    tagger_on_targets: Estimate
-    prefixes: int
-    prefixes_used: int
-    documents: int
-    documents_from: str
-    unit: str
-    groups: str
-    too_few: list[str]
-    draws: int
     extended: str
-    extended_share: float
-    outside_share: float
-    usable_draws: float
     min_draws: int
     interval_level: float
     permutations: int
     bins: int
     type_weight: float
-    probe: Agreement | None
-    prior: Agreement | None
-    shuffled: Shuffled | None
-    p: PValues | None
-    floor: list[float] | None
-    below_prior: Estimate | None
-    marked: dict[str, Marked] | None
-    scatter: Dots | None
-    shown: dict[str, list[int]] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counted:
+    """Which prefixes and draws count. By default nothing was resampled.
+
+    tagger_test: accuracy on the treebank's test part, None without one; tagger_on_targets: on the target words in the
+    treebank's own sentences. prefixes_used: with at least `min_draws` usable draws; the other numbers are of these.
+    documents_from, groups, too_few: of these, in words; unit: what the bootstrap resamples.
+    extended_share: of all draws; outside_share: of the usable draws, whose tag is none of the probe's.
+    """
+
+    tagger: str = "none was needed"
+    tagger_test: Accuracy | None = None
+    tagger_on_targets: Estimate
+    prefixes: int = 0
+    prefixes_used: int = 0
+    documents: int = 0
+    documents_from: str
+    unit: str
+    groups: str
+    too_few: list[str] = field(default_factory=list)
+    draws: int = 0
+    extended_share: float = math.nan
+    outside_share: float = math.nan
+    usable_draws: float = math.nan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """Probe and continuations; None where no prefix is left.
+
+    probe, prior, shuffled: agreement of the probe, of the word type's prior, and of shuffled pairs; p: of the probe
+    against these. floor: [simulation] mean divergence that sampling alone gives. below_prior: mean divergence of the
+    probe minus that of the prior. marked: by whether the treebank marks the word as open. shown: places among the
+    prefixes of the "most" and the "least" explained.
+    """
+
+    probe: Agreement | None = None
+    prior: Agreement | None = None
+    shuffled: Shuffled | None = None
+    p: PValues | None = None
+    floor: list[float] | None = None
+    below_prior: Estimate | None = None
+    marked: dict[str, Marked] | None = None
+    scatter: Dots | None = None
+    shown: dict[str, list[int]] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AmbiguityResult(Compared, Counted, Setting):
+    """What was set, which prefixes and draws count, and how they compare. listed: every prefix."""
+
     listed: list[PrefixNumbers]

@@ -8,7 +8,6 @@ refused: a probe of another model, layer, tag order, position in the word, or an
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,9 @@ from numpy.typing import NDArray
 
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.pos.sentences import TAGS
-from lit_experiments.experiments.pos.tag_probe import TagProbe, probabilities
-from lit_experiments.experiments.pos.words import READS, Words, open_words
+from lit_experiments.experiments.pos.words import READS, TagProbe, Words, open_words
 from lit_experiments.probes.class_probe import ClassProbe, load_class_probe
 
-ORDERS = ("shuffled", "text")
 _SUMS = 1e-9  # how far from 1 the sum of float64 probabilities may be
 
 
@@ -81,8 +78,8 @@ def open_probe(folder: Path, words: Words, model: dict[str, Any], layer: str | N
         ProbeError: files missing, damaged or edited; another model, layer, or order of tags.
         UserError: the states stand for words in another way than those that the probe was trained on.
     """
-    found = load_class_probe(folder, model=None, layer=None, classes=None)
-    order = [tag for tag in TAGS if tag in found.classes]
+    classes = load_class_probe(folder, model=None, layer=None, classes=None).classes
+    order = [tag for tag in TAGS if tag in classes]
     probe = load_class_probe(folder, model=model, layer=layer, classes=order)
     for key in ("position", "excluded_tags"):
         if probe.notes.get(key) != words.settings[key]:
@@ -123,18 +120,15 @@ def scan(words: Words, probe: TagProbe, part: str, threshold: float, order: str,
     """
     lines = words.of_part(part)
     table = words.table.iloc[lines]
-    probs = probabilities(probe, words, lines)
+    probs = words.probabilities(probe, lines)
     sums = probs.sum(1)
     if not np.all(np.abs(sums - 1) < _SUMS):
         raise AssertionError(f"Probabilities sum to {sums.min()} to {sums.max()} instead of 1.")
     unsure = np.flatnonzero(probs.max(1) < threshold)
     records = words.store.table().to_pylist()
-    found = [Candidate(records[w["row"]], w, probs[at]) for at, w in zip(unsure, _lines(table, unsure), strict=True)]
+    lines_of = zip(unsure, table.iloc[unsure].to_dict("records"), strict=True)
+    candidates = [Candidate(records[word["row"]], word, probs[place]) for place, word in lines_of]
     if order == "shuffled":
-        found.sort(key=lambda c: random.Random(f"scan/{seed}/{c.row['sent_id']}/{c.word['word_id']}").random())
+        candidates.sort(key=lambda c: random.Random(f"scan/{seed}/{c.row['sent_id']}/{c.word['word_id']}").random())
     unknown = int((~table["upos"].isin(probe.classes)).sum())
-    return Scan(found, len(lines), table["row"].nunique(), unknown)
-
-
-def _lines(table: Any, chosen: Sequence[int] | NDArray[np.int64]) -> list[dict[str, Any]]:
-    return [{str(key): value for key, value in line.items()} for line in table.iloc[chosen].to_dict("records")]
+    return Scan(candidates, len(lines), table["row"].nunique(), unknown)

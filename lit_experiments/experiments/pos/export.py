@@ -61,8 +61,8 @@ def jsonl_shape(store: Store) -> Callable[[dict[str, Any]], dict[str, Any]]:
 
 
 def _completions(row: dict[str, Any]) -> list[dict[str, Any]]:
-    drawn = zip(row["completions"], row["token_ids"], row["completion_length"], strict=True)
-    return [{"text": text, "token_ids": tokens[: int(length)]} for text, tokens, length in drawn]
+    draws = zip(row["completions"], row["token_ids"], row["completion_length"], strict=True)
+    return [{"text": text, "token_ids": tokens[: int(length)]} for text, tokens, length in draws]
 
 
 def _parameters(store: Store) -> dict[str, Any]:

@@ -14,22 +14,22 @@ def features(words: Sequence[str]) -> list[list[str]]:
     """Per word, the names of the features it has."""
     alone = [_alone(word) for word in words]
     lower = [word.lower() for word in words]
-    return [[*alone[at], *_around(words, lower, at)] for at in range(len(words))]
+    return [[*alone[place], *_around(words, lower, place)] for place in range(len(words))]
 
 
 @lru_cache(maxsize=1 << 17)
 def _alone(word: str) -> tuple[str, ...]:
     low = word.lower()
-    found = ["bias", f"w={low}", f"form={word}", f"shape={shape(word)}"]
-    found += [f"s{n}={low[-n:]}" for n in range(1, 5) if len(low) > n]
-    found += [f"p{n}={low[:n]}" for n in range(1, 4) if len(low) > n]
+    names = ["bias", f"w={low}", f"form={word}", f"shape={shape(word)}"]
+    names += [f"s{n}={low[-n:]}" for n in range(1, 5) if len(low) > n]
+    names += [f"p{n}={low[:n]}" for n in range(1, 4) if len(low) > n]
     if word[:1].isupper():
-        found.append("title" if word[1:].islower() else "upper")
+        names.append("title" if word[1:].islower() else "upper")
     if any(c.isdigit() for c in word):
-        found.append("digit")
+        names.append("digit")
     if not any(c.isalnum() for c in word):
-        found.append("signs")
-    return tuple(found)
+        names.append("signs")
+    return tuple(names)
 
 
 @lru_cache(maxsize=1 << 17)
@@ -40,19 +40,19 @@ def shape(word: str) -> str:
     return word
 
 
-def _around(words: Sequence[str], lower: Sequence[str], at: int) -> list[str]:
-    found = []
+def _around(words: Sequence[str], lower: Sequence[str], place: int) -> list[str]:
+    names = []
     for step, sign in _SIDES:
-        other = at + step
+        other = place + step
         if not 0 <= other < len(words):
-            found.append(f"{sign}none")
+            names.append(f"{sign}none")
             continue
-        found.append(f"{sign}w={lower[other]}")
+        names.append(f"{sign}w={lower[other]}")
         if abs(step) == 1:
-            found += [f"{sign}s3={lower[other][-3:]}", f"{sign}s2={lower[other][-2:]}"]
-            found.append(f"{sign}shape={shape(words[other])}")
-    if at > 0:
-        found.append(f"-w|w={lower[at - 1]}|{lower[at]}")
-    if at + 1 < len(words):
-        found.append(f"w|+w={lower[at]}|{lower[at + 1]}")
-    return found
+            names += [f"{sign}s3={lower[other][-3:]}", f"{sign}s2={lower[other][-2:]}"]
+            names.append(f"{sign}shape={shape(words[other])}")
+    if place > 0:
+        names.append(f"-w|w={lower[place - 1]}|{lower[place]}")
+    if place + 1 < len(words):
+        names.append(f"w|+w={lower[place]}|{lower[place + 1]}")
+    return names

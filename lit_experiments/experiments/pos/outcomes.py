@@ -9,16 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lit_experiments.experiments.pos.resample_schema import Resampled
 from lit_experiments.experiments.pos.running_text import continued
 from lit_experiments.experiments.pos.tagger import Tagger
 from lit_experiments.sources.treebank import Sentence
-
-EXTENDED = ("exclude", "tag")
 
 
 @dataclass(frozen=True)
@@ -38,54 +36,49 @@ class Outcomes:
     gold: list[str]
 
 
-def tag_outcomes(rows: Sequence[dict[str, Any]], sentences: dict[str, Sentence], tagger: Tagger, mode: str) -> Outcomes:
-    """Of the rows of a `pos_resample` store; sentences by part and id ("validation/s1"); mode one of `EXTENDED`."""
+def tag_outcomes(rows: Sequence[Resampled], sentences: dict[str, Sentence], tagger: Tagger, mode: str) -> Outcomes:
+    """Of the rows of a `pos_resample` store.
+
+    sentences: by part and id ("validation/s1"). mode: "exclude" draws in which the word goes on, or "tag" the longer
+    word.
+    """
     wanted: dict[tuple[str, ...], int] = {}
     questions: list[list[tuple[int, int] | None]] = []
     for row in rows:
-        before = before_target(row, sentences)
-        questions.append([_ask(before, row["word"], text, wanted, mode) for text in row["completions"]])
+        before = [word.form for word in sentences[f"{row.part}/{row.sent_id}"].words[: row.word_id - 1]]
+        questions.append([_ask(before, row.word, text, wanted, mode) for text in row.completions])
     tagged = tagger.tag(list(wanted))
     tags_of_draws = [[None if ask is None else tagged[ask[0]][ask[1]] for ask in asks] for asks in questions]
     tags = tuple(sorted({tag for of_prefix in tags_of_draws for tag in of_prefix if tag is not None}))
     counts = np.array([[of_prefix.count(tag) for tag in tags] for of_prefix in tags_of_draws], np.int64).reshape(
         len(rows), len(tags)
     )
-    extended = np.array([sum(continued(r["word"], t).extended for t in r["completions"]) for r in rows], np.int64)
-    draws = len(rows[0]["completions"]) if rows else 0
+    extended = np.array([sum(continued(row.word, text).extended for text in row.completions) for row in rows], np.int64)
+    draws = len(rows[0].completions) if rows else 0
     return Outcomes(tags, counts, extended, draws, _examples(rows, tags_of_draws), gold_tags(rows, sentences, tagger))
 
 
-def before_target(row: dict[str, Any], sentences: dict[str, Sentence]) -> list[str]:
-    """The treebank's words before the target word."""
-    sentence = sentences[f"{row['part']}/{row['sent_id']}"]
-    return [word.form for word in sentence.words[: row["word_id"] - 1]]
-
-
-def gold_tags(rows: Sequence[dict[str, Any]], sentences: dict[str, Sentence], tagger: Tagger) -> list[str]:
+def gold_tags(rows: Sequence[Resampled], sentences: dict[str, Sentence], tagger: Tagger) -> list[str]:
     """The tagger's tag of each target word in the sentence that the treebank has."""
-    complete = [sentences[f"{row['part']}/{row['sent_id']}"] for row in rows]
+    complete = [sentences[f"{row.part}/{row.sent_id}"] for row in rows]
     tags = tagger.tag([[word.form for word in sentence.words] for sentence in complete])
-    return [of_sentence[row["word_id"] - 1] for row, of_sentence in zip(rows, tags, strict=True)]
+    return [of_sentence[row.word_id - 1] for row, of_sentence in zip(rows, tags, strict=True)]
 
 
 def _ask(
     before: list[str], word: str, text: str, wanted: dict[tuple[str, ...], int], mode: str
 ) -> tuple[int, int] | None:
     """(number of the sentence to tag, place of the target word in it); None for a draw that is left out."""
-    made = continued(word, text)
-    if made.extended and mode == "exclude":
+    continuation = continued(word, text)
+    if continuation.extended and mode == "exclude":
         return None
-    words = (*before, made.word, *made.following)
+    words = (*before, continuation.word, *continuation.following)
     return wanted.setdefault(words, len(wanted)), len(before)
 
 
-def _examples(rows: Sequence[dict[str, Any]], tags_of_draws: list[list[str | None]]) -> list[dict[str, str]]:
-    out: list[dict[str, str]] = []
-    for row, tags in zip(rows, tags_of_draws, strict=True):
-        first: dict[str, str] = {}
-        for text, tag in zip(row["completions"], tags, strict=True):
-            if tag is not None:
-                first.setdefault(tag, text)
-        out.append(first)
-    return out
+def _examples(rows: Sequence[Resampled], tags_of_draws: list[list[str | None]]) -> list[dict[str, str]]:
+    """Per prefix, tag -> the first completion that gave it."""
+    backwards = (
+        zip(row.completions[::-1], tags[::-1], strict=True) for row, tags in zip(rows, tags_of_draws, strict=True)
+    )
+    return [{tag: text for text, tag in draws if tag is not None} for draws in backwards]

@@ -6,7 +6,6 @@ Does not know: taggers, reports.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from lit_experiments.experiments.pos.agreement import Terms
 from lit_experiments.experiments.pos.groups import Groups
 from lit_experiments.experiments.pos.outcomes import Outcomes
+from lit_experiments.experiments.pos.resample_schema import Resampled
 from lit_experiments.statistics import Estimate, GroupBootstrap
 
 Floats = NDArray[np.float64]
@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 @dataclass(frozen=True)
 class Prefixes:
     """The prefixes with enough usable draws. forecast, prior: [prefix, K] probabilities of the probe, of the word's
-    type; counts: [prefix, K] draws; groups: their documents, or sentences; rows: of the store, one dict each; kept:
+    type; counts: [prefix, K] draws; groups: their documents, or sentences; rows: of the store; places:
     which rows.
     """
 
@@ -30,8 +30,8 @@ class Prefixes:
     prior: Floats
     counts: NDArray[np.int64]
     groups: Groups
-    rows: list[dict[str, Any]]
-    kept: NDArray[np.int64]
+    rows: list[Resampled]
+    places: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class PrefixNumbers:
 
 def marked(prefixes: Prefixes, real: Terms, boot: GroupBootstrap) -> dict[str, Marked] | None:
     """Uncertainty and ambiguity of words that the treebank marks as open to the left, and of the others."""
-    marks = np.array([bool(row["left_ambiguous"]) for row in prefixes.rows])
+    marks = np.array([bool(row.left_ambiguous) for row in prefixes.rows])
     if not marks.any():
         return None
     return {name: _marked(mask, real, boot) for name, mask in (("marked", marks), ("not marked", ~marks))}
@@ -76,11 +76,9 @@ def marked(prefixes: Prefixes, real: Terms, boot: GroupBootstrap) -> dict[str, M
 
 def _marked(mask: NDArray[np.bool_], real: Terms, boot: GroupBootstrap) -> Marked:
     weight = mask.astype(np.float64)
-    columns = {"uncertainty": real.uncertainty, "ambiguity": real.ambiguity, "divergence": real.divergence}
-    sums = {key: boot.sums(np.stack([value * weight, weight], 1)) for key, value in columns.items()}
-    sums["share"] = boot.sums(np.stack([real.ambiguity * weight, real.loss * weight], 1))
-    means = {key: boot.from_sums(value, lambda s: s[..., 0] / s[..., 1]).item() for key, value in sums.items()}
-    return Marked(int(mask.sum()), **means)
+    names = ("uncertainty", "ambiguity", "divergence")
+    means = {name: boot.ratio(getattr(real, name) * weight, weight).item() for name in names}
+    return Marked(int(mask.sum()), **means, share=boot.ratio(real.ambiguity * weight, real.loss * weight).item())
 
 
 def extremes(prefixes: Prefixes, real: Terms, count: int) -> dict[str, list[int]]:
@@ -96,15 +94,15 @@ def listed(prefixes: Prefixes, real: Terms, classes: list[str], outcomes: Outcom
     values = {name: getattr(real, name).tolist() for name in names}
     return [
         PrefixNumbers(
-            sample_id=row["sample_id"],
-            prefix=row["prefix_text"],
-            word=row["word"],
-            true_label=row["true_label"],
+            sample_id=row.sample_id,
+            prefix=row.prefix_text,
+            word=row.word,
+            true_label=row.true_label,
             probe={tag: float(p) for tag, p in zip(classes, prefixes.forecast[place], strict=True) if p >= 0.005},
             draws={tag: int(n) for tag, n in zip(classes, prefixes.counts[place], strict=True) if n},
-            extended=int(outcomes.extended[prefixes.kept[place]]),
+            extended=int(outcomes.extended[prefixes.places[place]]),
             **{name: values[name][place] for name in names},
-            completions=outcomes.examples[prefixes.kept[place]],
+            completions=outcomes.examples[prefixes.places[place]],
         )
         for place, row in enumerate(prefixes.rows)
     ]

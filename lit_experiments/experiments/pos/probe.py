@@ -8,7 +8,7 @@ of the test part; calibration is of the validation part, whose uncertain words `
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,20 +16,13 @@ from numpy.typing import NDArray
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.pos.groups import origin
 from lit_experiments.experiments.pos.probe_page import probe_page
-from lit_experiments.experiments.pos.probe_result import ProbeResult
+from lit_experiments.experiments.pos.probe_result import Fitting, ProbeResult
 from lit_experiments.experiments.pos.probe_scores import Fitted, Labelled, baseline, layer_scores
-from lit_experiments.experiments.pos.probe_split import (
-    class_codes_of,
-    code_of,
-    groups_by_part,
-    make_split,
-    present_classes,
-)
-from lit_experiments.experiments.pos.tag_probe import probabilities
+from lit_experiments.experiments.pos.probe_split import class_codes_of, code_of, make_split, present_classes
 from lit_experiments.experiments.pos.types import control_codes
 from lit_experiments.experiments.pos.words import FIELD, READS, words_of
 from lit_experiments.launch import is_rank_zero
-from lit_experiments.plain import write_json
+from lit_experiments.plain import shallow, write_json
 from lit_experiments.probes.class_evaluate import predict_classes
 from lit_experiments.probes.class_probe import ClassProbe, save_class_probe
 from lit_experiments.probes.class_result import ClassScores, class_report, class_scores
@@ -119,7 +112,7 @@ class PosProbe(TrainTask[ProbeResult]):
         probe = _save(labelled, real, layer, data)
         scores = self._scores(labelled, probe)
         return ProbeResult(
-            **self._setting(labelled, real),
+            **shallow(self._fitting(labelled, real)),
             layer=layer,
             layers=layer_scores(labelled, real, other, report.by_layer),
             baseline=baseline(labelled, real),
@@ -173,26 +166,25 @@ class PosProbe(TrainTask[ProbeResult]):
         predictions = predict_classes(probe.solution, data, self.bootstraps, LEVEL, self.seed)
         return Fitted(data, probe.solution, predictions)
 
-    def _setting(self, labelled: Labelled, real: Fitted) -> dict[str, Any]:
-        """The fields of the result on what was fitted to what."""
+    def _fitting(self, labelled: Labelled, real: Fitted) -> Fitting:
         words, split, test = labelled.words, labelled.split, real.predictions.test
         table = words.table
-        return {
-            "classes": list(real.solution.classes),
-            "excluded_tags": words.settings["excluded_tags"],
-            "position": words.settings["position"],
-            "split": split.statements,
-            "words": {"train": int((~test).sum()), "test": int(test.sum()), "validation": len(split.validation)},
-            "groups": {name: str(groups) for name, groups in split.groups.items()},
-            "units": {name: groups.unit for name, groups in split.groups.items()},
-            "documents": {name: groups.documents for name, groups in split.groups.items()},
-            "documents_from": origin(zip(table["doc_from"], table["part"] + "/" + table["doc_id"], strict=True)),
-            "straddling_documents": words.straddling,
-            "unlabelled": int(len(split.lines) - len(test)),
-            "layer_named": self.layer is not None,
-            "folds": self.folds,
-            "interval_level": LEVEL,
-        }
+        return Fitting(
+            classes=list(real.solution.classes),
+            excluded_tags=words.settings["excluded_tags"],
+            position=words.settings["position"],
+            split=split.statements,
+            words={"train": int((~test).sum()), "test": int(test.sum()), "validation": len(split.validation)},
+            groups={name: str(groups) for name, groups in split.groups.items()},
+            units={name: groups.unit for name, groups in split.groups.items()},
+            documents={name: groups.documents for name, groups in split.groups.items()},
+            documents_from=origin(zip(table["doc_from"], table["part"] + "/" + table["doc_id"], strict=True)),
+            straddling_documents=words.straddling,
+            unlabelled=int(len(split.lines) - len(test)),
+            layer_named=self.layer is not None,
+            folds=self.folds,
+            interval_level=LEVEL,
+        )
 
     def _scores(self, labelled: Labelled, probe: ClassProbe) -> dict[str, ClassScores]:
         """Scores of the chosen layer on the test part, and on the validation part if there is one."""
@@ -207,7 +199,7 @@ class PosProbe(TrainTask[ProbeResult]):
             parts["validation"] = (split.validation[known], true, split.groups["validation"].names[known])
         return {
             name: class_scores(
-                true, probabilities(probe, words, lines), self.resampler(groups), probe.classes, self.bins
+                true, words.probabilities(probe, lines), self.resampler(groups), probe.classes, self.bins
             )
             for name, (lines, true, groups) in parts.items()
         }
@@ -223,5 +215,7 @@ def _save(labelled: Labelled, real: Fitted, layer: str, data: Opened) -> ClassPr
     for name, probe in probes.items():
         save_class_probe(probe, data.out / name)
     save_class_probe(probes[layer], data.out)
-    write_json(data.out / "split.json", groups_by_part(split))
+    write_json(
+        data.out / "split.json", {part: sorted(set(groups.names.tolist())) for part, groups in split.groups.items()}
+    )
     return probes[layer]

@@ -6,44 +6,33 @@ from collections.abc import Sequence
 
 from lit_experiments.experiments.pos.probe_result import ProbeResult
 from lit_experiments.probes.class_result import ClassScores
-from lit_experiments.reports.blocks import (
-    Cell,
-    Column,
-    Curves,
-    Heatmap,
-    Level,
-    Matrix,
-    Note,
-    Page,
-    Panel,
-    Scatter,
-    Section,
-    Series,
-    Statement,
-    Table,
-    Verdict,
-)
+from lit_experiments.reports import blocks
+from lit_experiments.reports.blocks import Column, Note, Section, Series, Statement, Table, Verdict
 from lit_experiments.reports.cells import interval, number
 from lit_experiments.reports.document import DEMONSTRATION
 from lit_experiments.reports.reliability import reliability_points
 from lit_experiments.statistics import Estimate
 
 _LAYERS = (
-    Column("layer"),
-    Column("accuracy", "estimate"),
-    Column("minus type's tag", "estimate", meaning="accuracy minus that of the type's commonest training tag"),
-    Column("control", "estimate", meaning="accuracy on a random tag per type"),
-    Column("selectivity", "estimate", meaning="accuracy minus control"),
-    Column("log-loss", "estimate", meaning="nats"),
-    Column("CV log-loss", "number", meaning="cross-validated in the training part; chooses penalty and layer"),
-    Column("penalty", "number", None),
+    Column("layer", of="layer"),
+    Column("accuracy", "estimate", of="test_accuracy"),
+    Column(
+        "minus type's tag", "estimate", 3, "accuracy minus that of the type's commonest training tag", "above_baseline"
+    ),
+    Column("control", "estimate", 3, "accuracy on a random tag per type", "control_accuracy"),
+    Column("selectivity", "estimate", 3, "accuracy minus control", "selectivity"),
+    Column("log-loss", "estimate", 3, "nats", "test_log_loss"),
+    Column(
+        "CV log-loss", "number", 3, "cross-validated in the training part; chooses penalty and layer", "cv_log_loss"
+    ),
+    Column("penalty", "number", None, of="penalty"),
 )
 _TAGS = (
-    Column("tag"),
-    Column("words", "count"),
-    Column("precision", "estimate"),
-    Column("recall", "estimate"),
-    Column("F1", "estimate"),
+    Column("tag", of="name"),
+    Column("words", "count", of="rows"),
+    Column("precision", "estimate", of="precision"),
+    Column("recall", "estimate", of="recall"),
+    Column("F1", "estimate", of="f1"),
 )
 _READ = (
     "Accuracy, log-loss (nats) and everything compared with them: test part, bootstrap {level:.0%} intervals over "
@@ -63,12 +52,25 @@ _METHODS = (
 )
 
 
-def probe_page(result: ProbeResult, demonstration: bool) -> Page:
+def probe_page(result: ProbeResult, demonstration: bool) -> blocks.Page:
     """The page; demonstration: the data are the embedded model's."""
     part = "test" if result.validation is None else "validation"
     scores = result.test if result.validation is None else result.validation
     layer = result.layer
-    return Page(
+    values = {
+        "level": result.interval_level,
+        "baseline": interval(result.baseline.accuracy),
+        "unseen": result.baseline.unseen,
+        "folds": result.folds,
+        "test_unit": result.units["test"],
+        "train_unit": result.units["train"],
+        "position": result.position,
+        "excluded": ", ".join(result.excluded_tags) or "none",
+        "split": result.split[0],
+    }
+    layers = Table.of("layers", "", _LAYERS, ((scores,) for scores in result.layers))
+    tags = Table.of("tags", "", _TAGS, ((tag,) for tag in result.test.classes))
+    return blocks.Page(
         title="Part of speech: what each layer's states tell",
         question="At which layers do a word's hidden states say more about its part of speech than the word's form "
         "alone, and can the probe's probabilities be trusted?",
@@ -76,15 +78,15 @@ def probe_page(result: ProbeResult, demonstration: bool) -> Page:
         outcome=_outcome(result),
         certainty=_certainty(result),
         sections=[
-            Section("Layers", [_verdicts(result), _over_layers(result), _layers(result), Note(_read(result))]),
+            Section("Layers", [_verdicts(result), _over_layers(result), layers, Note(_READ.format(**values))]),
             Section(
                 f"Calibration of {layer} ({part} part)",
                 [Statement(_calibration(result, scores, part)), _reliability(scores, layer, part)],
             ),
-            Section(f"Tags ({layer}, test part)", [_tags(result), _confusion(result)]),
+            Section(f"Tags ({layer}, test part)", [tags, _confusion(result)]),
             Section("What was fitted, and what was left out", [Statement(line) for line in _fitted(result)]),
         ],
-        methods=[_methods(result)],
+        methods=[_METHODS.format(**values)],
         cautions=[DEMONSTRATION] if demonstration else [],
     )
 
@@ -135,9 +137,9 @@ def _fitted(result: ProbeResult) -> list[str]:
     return lines
 
 
-def _verdicts(result: ProbeResult) -> Matrix:
+def _verdicts(result: ProbeResult) -> blocks.Matrix:
     """Every layer next to the type's commonest tag, and to the control task."""
-    return Matrix(
+    return blocks.Matrix(
         "verdicts",
         "Does a layer's state tell more than the word's form? Differences in test accuracy",
         [layer.layer for layer in result.layers],
@@ -157,35 +159,18 @@ def _verdict(difference: Estimate) -> Verdict:
     return Verdict("above", "for", difference) if side > 0 else Verdict("below", "against", difference)
 
 
-def _layers(result: ProbeResult) -> Table:
-    rows: list[list[Cell]] = [
-        [
-            layer.layer,
-            layer.test_accuracy,
-            layer.above_baseline,
-            layer.control_accuracy,
-            layer.selectivity,
-            layer.test_log_loss,
-            layer.cv_log_loss,
-            layer.penalty,
-        ]
-        for layer in result.layers
-    ]
-    return Table("layers", "", _LAYERS, rows)
-
-
-def _over_layers(result: ProbeResult) -> Curves:
+def _over_layers(result: ProbeResult) -> blocks.Curves:
     names = [layer.layer for layer in result.layers]
     lines = [
         Series("probe", names, [layer.test_accuracy for layer in result.layers]),
         Series("control task", names, [layer.control_accuracy for layer in result.layers], "control"),
     ]
-    levels = [Level("type's commonest tag", result.baseline.accuracy)]
-    panel = Panel("", lines, "accuracy, test part", levels, (0, 1))
+    levels = [blocks.Level("type's commonest tag", result.baseline.accuracy)]
+    panel = blocks.Panel("", lines, "accuracy, test part", levels, (0, 1))
     caption = (
         "Test accuracy of the probe and of the control task by layer, and of the commonest tag of the word's type."
     )
-    return Curves("accuracy_by_layer", caption, "layer", [panel])
+    return blocks.Curves("accuracy_by_layer", caption, "layer", [panel])
 
 
 def _calibration(result: ProbeResult, scores: ClassScores, part: str) -> str:
@@ -196,22 +181,19 @@ def _calibration(result: ProbeResult, scores: ClassScores, part: str) -> str:
     )
 
 
-def _reliability(scores: ClassScores, layer: str, part: str) -> Scatter:
+def _reliability(scores: ClassScores, layer: str, part: str) -> blocks.Scatter:
     caption = (
         f"Share of words whose most probable tag is right, against its probability, {part} part, layer {layer}; the "
         "area of a dot is its share of the words. Dashed: where both are equal."
     )
     name = "probability of the most probable tag"
-    return Scatter("reliability", caption, name, "share right", [reliability_points(scores.reliability)], identity=True)
+    return blocks.Scatter(
+        "reliability", caption, name, "share right", [reliability_points(scores.reliability)], identity=True
+    )
 
 
-def _tags(result: ProbeResult) -> Table:
-    rows: list[list[Cell]] = [[tag.name, tag.rows, tag.precision, tag.recall, tag.f1] for tag in result.test.classes]
-    return Table("tags", "", _TAGS, rows)
-
-
-def _confusion(result: ProbeResult) -> Heatmap:
-    return Heatmap(
+def _confusion(result: ProbeResult) -> blocks.Heatmap:
+    return blocks.Heatmap(
         "confusion",
         "Test words by their tag and the probe's, in percent of the words with the treebank's tag.",
         x="the probe's tag",
@@ -227,26 +209,3 @@ def _confusion(result: ProbeResult) -> Heatmap:
 def _percent(counts: Sequence[int]) -> list[float]:
     total = sum(counts)
     return [round(100 * count / total) if total else float("nan") for count in counts]
-
-
-def _read(result: ProbeResult) -> str:
-    return _READ.format(
-        level=result.interval_level,
-        baseline=interval(result.baseline.accuracy),
-        unseen=result.baseline.unseen,
-        folds=result.folds,
-        test_unit=result.units["test"],
-        train_unit=result.units["train"],
-    )
-
-
-def _methods(result: ProbeResult) -> str:
-    return _METHODS.format(
-        position=result.position,
-        excluded=", ".join(result.excluded_tags) or "none",
-        split=result.split[0],
-        folds=result.folds,
-        level=result.interval_level,
-        test_unit=result.units["test"],
-        train_unit=result.units["train"],
-    )

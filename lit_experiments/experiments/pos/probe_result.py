@@ -26,15 +26,13 @@ class Baseline:
     unseen: float
 
 
-@dataclass(frozen=True)
-class ProbeResult:
-    """Probes of all layers, and scores of the chosen one.
+@dataclass(frozen=True, kw_only=True)
+class Fitting:
+    """What was fitted to what.
 
     split: how the parts were made, in words. words, groups, units, documents: by part: how many words, the groups that
     are split and resampled, what these are, how many documents. unlabelled: words whose tag training lacks.
-    layer: the chosen one; layer_named: by the user. test, validation: its scores, None without such a part.
-    majority: the training part's class shares in place of a probe. shuffled: tags permuted between groups.
-    unconverged: fits that missed the tolerance. cv_left_out: see `ClassResult`.
+    layer_named: whether the user named the layer.
     """
 
     classes: list[str]
@@ -48,10 +46,21 @@ class ProbeResult:
     documents_from: str
     straddling_documents: list[str]
     unlabelled: int
-    layer: str
     layer_named: bool
     folds: int
     interval_level: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeResult(Fitting):
+    """Probes of all layers, and scores of the chosen one.
+
+    layer: the chosen one. test, validation: its scores, None without such a part.
+    majority: the training part's class shares in place of a probe. shuffled: tags permuted between groups.
+    unconverged: fits that missed the tolerance. cv_left_out: see `ClassResult`.
+    """
+
+    layer: str
     layers: list[TagLayer]
     baseline: Baseline
     test: ClassScores

@@ -19,7 +19,7 @@ from lit_experiments.probes.class_evaluate import ClassPredictions
 from lit_experiments.probes.class_result import ClassLayer
 from lit_experiments.probes.class_solution import ClassSolution
 from lit_experiments.probes.store_data import StoreDataModule
-from lit_experiments.statistics.bootstrap import GAP, SHARE
+from lit_experiments.statistics.bootstrap import GAP, SHARE, ratio_of_sums
 
 Floats = NDArray[np.float64]
 
@@ -62,11 +62,12 @@ class Fitted:
 
 def layer_scores(labelled: Labelled, real: Fitted, control: Fitted, by_layer: list[ClassLayer]) -> list[TagLayer]:
     """Per layer: accuracy on the test part, of the control task, and their differences to it and the baseline."""
-    boot, base = real.predictions.bootstraps["test"], _baseline_sums(labelled, real)
+    boot, right = real.predictions.bootstraps["test"], _type_is_right(labelled, real)
+    base = boot.sums(np.stack([right, np.ones_like(right)], 1))
     task, other = real.predictions.layer_terms, control.predictions.layer_terms
     sums = np.concatenate([task[..., 1:], other[..., 1:], np.broadcast_to(base[:, None], task[..., 1:].shape)], -1)
     estimates = {
-        "control_accuracy": boot.from_sums(sums[..., 2:4], _share, SHARE),
+        "control_accuracy": boot.from_sums(sums[..., 2:4], ratio_of_sums, SHARE),
         "selectivity": boot.from_sums(sums[..., :4], _difference, GAP),
         "above_baseline": boot.from_sums(sums[..., [0, 1, 4, 5]], _difference, GAP),
     }
@@ -77,21 +78,17 @@ def layer_scores(labelled: Labelled, real: Fitted, control: Fitted, by_layer: li
 
 
 def baseline(labelled: Labelled, real: Fitted) -> Baseline:
-    boot, rows = real.predictions.bootstraps["test"], real.predictions.rows[real.predictions.test]
-    accuracy = boot.from_sums(_baseline_sums(labelled, real), _share, SHARE).item()
+    """The commonest training tag of the word's type on the test part."""
+    rows = real.predictions.rows[real.predictions.test]
+    accuracy = real.predictions.bootstraps["test"].mean(_type_is_right(labelled, real), SHARE).item()
     return Baseline(accuracy, float(1 - labelled.types.seen(labelled.forms[rows]).mean()))
 
 
-def _baseline_sums(labelled: Labelled, real: Fitted) -> Floats:
-    """[unit, 2] test words whose type's commonest training tag is right, and all."""
+def _type_is_right(labelled: Labelled, real: Fitted) -> Floats:
+    """[test word] 1 where the type's commonest training tag is right, else 0."""
     rows = real.predictions.rows[real.predictions.test]
-    right = (labelled.types.commonest(labelled.forms[rows]) == labelled.codes[rows]).astype(np.float64)
-    return real.predictions.bootstraps["test"].sums(np.stack([right, np.ones_like(right)], 1))
-
-
-def _share(sums: Floats) -> Floats:
-    return np.asarray(sums[..., 0] / sums[..., 1])
+    return (labelled.types.commonest(labelled.forms[rows]) == labelled.codes[rows]).astype(np.float64)
 
 
 def _difference(sums: Floats) -> Floats:
-    return _share(sums[..., :2]) - _share(sums[..., 2:])
+    return ratio_of_sums(sums[..., :2]) - ratio_of_sums(sums[..., 2:])

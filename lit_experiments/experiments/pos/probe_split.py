@@ -79,15 +79,15 @@ def _drawn(words: Words, test_fraction: float, folds: int, seed: int) -> Split:
         tested = round(test_fraction * count)
         return tested >= LEAST_GROUPS and count - tested >= max(LEAST_GROUPS, folds)
 
-    both, calibrated = groups_of(words.places(lines), enough), groups_of(words.places(validation))
-    test = group_split(both.names, test_fraction, folds, seed) == TEST
-    groups = {"train": both.where(~test), "test": both.where(test), "validation": calibrated}
+    pool, calibrated = groups_of(words.places(lines), enough), groups_of(words.places(validation))
+    test = group_split(pool.names, test_fraction, folds, seed) == TEST
+    groups = {"train": pool.where(~test), "test": pool.where(test), "validation": calibrated}
     missing = " and ".join(sorted({"train", "test"} - set(words.parts)))
-    statements = [f"No words of part {missing}: {test_fraction:.0%} of the {both.unit}, drawn at random, are the test."]
+    statements = [f"No words of part {missing}: {test_fraction:.0%} of the {pool.unit}, drawn at random, are the test."]
     if apart.all():
         statements.append("The treebank has a validation part alone; training and test are drawn from it.")
     parts = " and ".join(dict.fromkeys(words.table["part"].to_numpy()[lines].tolist()))
-    return Split(lines, test, validation, groups, statements + too_few({"validation": calibrated} | {parts: both}))
+    return Split(lines, test, validation, groups, statements + too_few({"validation": calibrated} | {parts: pool}))
 
 
 def class_codes_of(words: Words, split: Split) -> tuple[list[str], Floats]:
@@ -101,18 +101,13 @@ def class_codes_of(words: Words, split: Split) -> tuple[list[str], Floats]:
 
 def code_of(tags: NDArray[np.str_], classes: list[str]) -> Ints:
     """[word] the places of tags among the classes, which must hold them all."""
-    where = {tag: code for code, tag in enumerate(classes)}
-    return np.array([where[tag] for tag in tags], np.int64)
+    codes = {tag: code for code, tag in enumerate(classes)}
+    return np.array([codes[tag] for tag in tags], np.int64)
 
 
 def present_classes(codes: Floats, split: Split) -> tuple[list[str], Floats]:
     """The control's classes that came up in the training part, and the codes counted among them."""
     values = np.unique(codes[~split.test & ~np.isnan(codes)])
-    where = {value: code for code, value in enumerate(values.tolist())}
-    mapped = np.array([where.get(code, np.nan) for code in codes.tolist()])
+    new_code = {value: code for code, value in enumerate(values.tolist())}
+    mapped = np.array([new_code.get(code, np.nan) for code in codes.tolist()])
     return [f"control {int(value)}" for value in values], mapped
-
-
-def groups_by_part(split: Split) -> dict[str, list[str]]:
-    """The documents (or sentences) of each part."""
-    return {name: sorted(set(groups.names.tolist())) for name, groups in split.groups.items()}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
+from lit_experiments.experiments.pos.groups import Place
 from lit_experiments.reports.cells import number
 from lit_experiments.reports.tables import text_table
+from lit_experiments.tasks.reads import Reads
 from stores import Column, Field, Schema, Store
 
 _SHOWN = 4  # completions of an example
@@ -15,12 +18,12 @@ _SHOWN = 4  # completions of an example
 
 def make_schema(draws: int, steps: int) -> Schema:
     """Tokens and log-probabilities [sample, draw, step], lengths and endings [sample, draw]."""
-    each, every = ("sample", "draw"), ("sample", "draw", "step")
+    draw, step = ("sample", "draw"), ("sample", "draw", "step")
     fields = (
-        Field("token_ids", every, (None, draws, steps), "int32", "", "sampled tokens; -1 after a completion's end"),
-        Field("log_probs", every, (None, draws, steps), "float32", "nats", _LOG_PROBS, "record"),
-        Field("completion_length", each, (None, draws), "int32", "tokens", "tokens sampled, the end of text counted"),
-        Field("ended", each, (None, draws), "bool", "", "whether the completion ended with an end of text"),
+        Field("token_ids", step, (None, draws, steps), "int32", "", "sampled tokens; -1 after a completion's end"),
+        Field("log_probs", step, (None, draws, steps), "float32", "nats", _LOG_PROBS, "record"),
+        Field("completion_length", draw, (None, draws), "int32", "tokens", "tokens sampled, the end of text counted"),
+        Field("ended", draw, (None, draws), "bool", "", "whether the completion ended with an end of text"),
     )
     return Schema(fields, COLUMNS)
 
@@ -51,6 +54,37 @@ COLUMNS = (
 )
 
 
+@dataclass(frozen=True)
+class Resampled:
+    """A row as the analysis reads it: columns by their names, see COLUMNS."""
+
+    sample_id: str
+    part: str
+    doc_id: str
+    doc_from: str
+    sent_id: str
+    word: str
+    word_id: int
+    prefix_text: str
+    true_label: str
+    left_ambiguous: str
+    probe_probs: list[float]
+    completions: list[str]
+
+    @property
+    def place(self) -> Place:
+        """Where the prefix stands in the treebank."""
+        return Place(self.part, self.doc_id, self.doc_from, self.sent_id)
+
+
+READS = Reads("pos_resample", tuple(field.name for field in fields(Resampled)), empty=True)
+
+
+def read_rows(store: Store) -> list[Resampled]:
+    """Every row, in the store's order."""
+    return [Resampled(**row) for row in store.table(list(READS.needs)).to_pylist()]
+
+
 def summary(store: Store) -> list[str]:
     """Lines on how many prefixes there are and how long their completions."""
     lengths, ended = store["completion_length"].read(), store["ended"].read()
@@ -78,10 +112,10 @@ _HEADERS = ["tag", "prefixes", "probe right", "mean highest probability"]
 
 
 def _by_tag(tag: str, rows: list[dict[str, Any]]) -> list[str]:
-    found = [row for row in rows if row["true_label"] == tag]
-    right = np.mean([row["probe_pred"] == tag for row in found])
-    top = np.mean([max(row["probe_probs"]) for row in found])
-    return [tag, str(len(found)), f"{right:.0%}", number(float(top), 2)]
+    tagged = [row for row in rows if row["true_label"] == tag]
+    right = np.mean([row["probe_pred"] == tag for row in tagged])
+    top = np.mean([max(row["probe_probs"]) for row in tagged])
+    return [tag, str(len(tagged)), f"{right:.0%}", number(float(top), 2)]
 
 
 def _example(row: dict[str, Any], store: Store) -> str:

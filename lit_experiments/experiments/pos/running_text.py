@@ -45,7 +45,7 @@ class Continued:
 
 def words_of(text: str) -> list[tuple[int, int]]:
     """Characters [start, end) of the words of a text."""
-    return [found.span() for found in _TOKEN.finditer(text)]
+    return [match.span() for match in _TOKEN.finditer(text)]
 
 
 def sentence_end(text: str) -> int:

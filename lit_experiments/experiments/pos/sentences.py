@@ -5,6 +5,7 @@ Owns: the order of the tags, what is excluded, the counts. Does not know: the mo
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from lit_experiments.experiments.pos.align import Aligned, align
 from lit_experiments.experiments.pos.groups import origin
 from lit_experiments.lm.info import ModelInfo
 from lit_experiments.sources.conllu import UNTAGGED, UPOS
+from lit_experiments.sources.selection import fit
 from lit_experiments.sources.treebank import Sentence, Treebank
 
 TAGS = tuple(sorted(UPOS))
@@ -47,18 +49,18 @@ class Tally:
     excluded: Counter[str] = field(default_factory=Counter)
     unaligned: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
-    long: list[tuple[str, int]] = field(default_factory=list)
 
-    def add(self, found: Labelled) -> None:
-        self.words += len(found.sentence.words)
-        self.labelled += len(found.words)
-        self.excluded.update(item.rpartition("/")[2] for item in found.excluded)
-        for item in found.unaligned:
+    def add(self, labelled: Labelled) -> None:
+        """Counts the words of a sentence."""
+        self.words += len(labelled.sentence.words)
+        self.labelled += len(labelled.words)
+        self.excluded.update(item.rpartition("/")[2] for item in labelled.excluded)
+        for item in labelled.unaligned:
             form, _, reason = item.removesuffix(")").rpartition(" (")
             self.unaligned[reason] += 1
             shown = self.examples.setdefault(reason, [])
             if len(shown) < _SHOWN:
-                shown.append(f"{form} in {found.sentence.sent_id}")
+                shown.append(f"{form} in {labelled.sentence.sent_id}")
 
     def notes(self, name: str, sentences: int) -> list[str]:
         """Lines for people; the counts add up to the treebank's words or this raises."""
@@ -86,15 +88,15 @@ def check_tags(excluded: Sequence[str]) -> None:
 def label(sentence: Sentence, index: int, info: ModelInfo, excluded: Sequence[str]) -> Labelled:
     """Tokenises a sentence as raw text and finds its words in it."""
     ids, spans = info.tokens.encode_with_spans(sentence.text)
-    found = Labelled(index, sentence, ids, [], [], [])
+    labelled = Labelled(index, sentence, ids, [], [], [])
     for place in align(sentence.words, spans):
         if place.word.upos in excluded or place.word.upos == UNTAGGED:
-            found.excluded.append(f"{place.word.form}/{place.word.upos}")
+            labelled.excluded.append(f"{place.word.form}/{place.word.upos}")
         elif isinstance(place, Aligned):
-            found.words.append(place)
+            labelled.words.append(place)
         else:
-            found.unaligned.append(f"{place.word.form} ({place.reason})")
-    return found
+            labelled.unaligned.append(f"{place.word.form} ({place.reason})")
+    return labelled
 
 
 def make_samples(
@@ -103,37 +105,25 @@ def make_samples(
     """(one sample per sentence that fits the window, in the treebank's order; notes).
 
     Raises:
-        UserError: a sentence does not fit and that is to be an error.
+        SourceError: a sentence does not fit and that is to be an error.
     """
+    numbers = {part: itertools.count() for part in treebank.splits}
+    sentences = [label(s, next(numbers[s.split]), info, excluded) for s in treebank.sentences]
+    fitting = fit(sentences, info.window, lambda s: len(s.ids), lambda s: s.sentence.sent_id)
     tally, samples = Tally(), list[Sample]()
-    number: Counter[str] = Counter()
-    for sentence in treebank.sentences:
-        found = label(sentence, number[sentence.split], info, excluded)
-        number[sentence.split] += 1
-        if info.window is not None and len(found.ids) > info.window:
-            tally.long.append((sentence.sent_id, len(found.ids)))
-            continue
-        tally.add(found)
-        lengths = {"word": len(found.words)}
-        name = f"{sentence.split}/{sentence.sent_id}"
-        samples.append(Sample(name, len(samples), len(found.ids), found, lengths))
+    for labelled in fitting.records:
+        tally.add(labelled)
+        name = f"{labelled.sentence.split}/{labelled.sentence.sent_id}"
+        samples.append(Sample(name, len(samples), len(labelled.ids), labelled, {"word": len(labelled.words)}))
     notes = [*tally.notes(treebank.name, len(samples)), *treebank.notes]
     notes.append(f"documents: {origin((s.doc_from, f'{s.split}/{s.doc_id}') for s in treebank.sentences)}")
     if treebank.skipped.count:
-        kinds = ", ".join(f"{kind} {count}" for kind, count in treebank.skipped.reasons.items())
+        kinds = ", ".join(f"{kind} {number}" for kind, number in treebank.skipped.reasons.items())
         notes.append(f"malformed sentences left out: {treebank.skipped.count} ({kinds})")
-    if tally.long:
-        notes.append(_too_long(tally.long, len(treebank.sentences), info, too_long))
-    return samples, notes
-
-
-def _too_long(long: list[tuple[str, int]], total: int, info: ModelInfo, too_long: str) -> str:
-    shown = ", ".join(f"{name} ({length} tokens)" for name, length in long[:_SHOWN])
-    more = f" and {len(long) - _SHOWN} more" if len(long) > _SHOWN else ""
-    which = f"{len(long)} of {total} sentences: {shown}{more}"
-    if too_long == "error":
-        raise UserError(
-            f"Too long for the model's window: {which}.\n{info.name} holds {info.window} tokens. Nothing ran.\n"
-            f"Next: --too_long skip leaves them out, counted."
-        )
-    return f"too long for the window, left out: {which}"
+    return samples, notes + fitting.notes(
+        "sentences",
+        too_long,
+        total=len(sentences),
+        window=f"{info.name} holds {info.window} tokens",
+        remedy="--too_long skip leaves them out, counted",
+    )

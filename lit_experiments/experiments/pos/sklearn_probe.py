@@ -43,17 +43,17 @@ class SklearnProbe:
         """
         rows = np.asarray(x, np.float64)
         try:
-            found = np.asarray(self.classifier.predict_proba(rows), np.float64)
+            probs = np.asarray(self.classifier.predict_proba(rows), np.float64)
         except (ValueError, AttributeError, TypeError) as error:
             raise UserError(f"The classifier in {self.path} fails on the states of {self.layer}: {error}") from error
-        sums = found.sum(-1, keepdims=True) if found.ndim == 2 else np.zeros(1)
-        right = found.shape == (len(rows), len(self.columns)) and bool((found >= 0).all())
+        sums = probs.sum(-1, keepdims=True) if probs.ndim == 2 else np.zeros(1)
+        right = probs.shape == (len(rows), len(self.columns)) and bool((probs >= 0).all())
         if not right or not bool((np.abs(sums - 1) < _SUMS).all()):
             raise UserError(
-                f"{self.path}: predict_proba returned numbers of shape {found.shape} that are no probabilities of "
+                f"{self.path}: predict_proba returned numbers of shape {probs.shape} that are no probabilities of "
                 f"{len(self.columns)} classes for {len(rows)} rows (none below 0, each row summing to 1)."
             )
-        return np.asarray((found / sums)[:, self.columns])
+        return np.asarray((probs / sums)[:, self.columns])
 
 
 def open_sklearn(path: Path, trusted: bool, layer: str | None, tags: Sequence[str] | None, hidden: int) -> SklearnProbe:
@@ -93,13 +93,13 @@ def open_sklearn(path: Path, trusted: bool, layer: str | None, tags: Sequence[st
 
 def _names(path: Path, classes: Any, tags: Sequence[str] | None) -> list[str]:
     """The tag of each class, in the classifier's own order."""
-    own = np.asarray(classes).tolist()
-    if all(isinstance(each, str) for each in own):
+    labels = np.asarray(classes).tolist()
+    if all(isinstance(label, str) for label in labels):
         if tags is not None:
-            raise UserError(f"{path} names its classes itself: {', '.join(own)}.\nNext: leave out --probe_classes.")
-        names = [str(each) for each in own]
+            raise UserError(f"{path} names its classes itself: {', '.join(labels)}.\nNext: leave out --probe_classes.")
+        names = [str(label) for label in labels]
     else:
-        names = [_numbered(path, each, own, tags) for each in own]
+        names = [_numbered(path, label, labels, tags) for label in labels]
     wrong = [name for name in names if name not in TAGS]
     if wrong or len(set(names)) < len(names):
         raise UserError(
@@ -109,10 +109,10 @@ def _names(path: Path, classes: Any, tags: Sequence[str] | None) -> list[str]:
     return names
 
 
-def _numbered(path: Path, number: Any, own: list[Any], tags: Sequence[str] | None) -> str:
+def _numbered(path: Path, number: Any, labels: list[Any], tags: Sequence[str] | None) -> str:
     if tags is None:
         raise UserError(
-            f"{path} has classes {', '.join(map(str, own))}, which do not say what tags they are.\n"
+            f"{path} has classes {', '.join(map(str, labels))}, which do not say what tags they are.\n"
             "Next: name the tags of classes 0, 1, ... with --probe_classes '[ADJ, ADP, ...]'."
         )
     if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < len(tags):

@@ -33,9 +33,8 @@ _BATCH = 256  # sentences given to a neural tagger at a time
 class Tagger(Protocol):
     """Gives each word of a sentence, cut into words already, its universal part of speech."""
 
-    @property
-    def name(self) -> str:
-        """What tagged, for people."""
+    name: str
+    """What tagged, for people."""
 
     def tag(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
         """The tags, word by word."""
@@ -53,15 +52,13 @@ class CrfSettings:
 class CrfTagger:
     """A linear-chain CRF in a file that CRFsuite wrote."""
 
+    name = "CRF trained on the treebank's training part"
+
     def __init__(self, path: Path) -> None:
         import pycrfsuite
 
         self._tagger = pycrfsuite.Tagger()
         self._tagger.open(str(path))
-
-    @property
-    def name(self) -> str:
-        return "CRF trained on the treebank's training part"
 
     def tag(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
         return [self._tagger.tag(features(words)) if words else [] for words in sentences]
@@ -112,11 +109,7 @@ class SpacyTagger:
             self._pipeline = spacy.load(model)
         except OSError as error:
             raise _not_installed(f"the spaCy model {model}", f"python -m spacy download {model}") from error
-        self._name = f"spaCy {model} {self._pipeline.meta.get('version', '')}".strip()
-
-    @property
-    def name(self) -> str:
-        return self._name
+        self.name = f"spaCy {model} {self._pipeline.meta.get('version', '')}".strip()
 
     def tag(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
         from spacy.tokens import Doc
@@ -140,11 +133,7 @@ class StanzaTagger:
         except (OSError, ValueError, KeyError) as error:
             command = f"python -c \"import stanza; stanza.download('{language}')\""
             raise _not_installed(f"stanza's model for {language}", command) from error
-        self._name = f"stanza {language} {stanza.__version__}"
-
-    @property
-    def name(self) -> str:
-        return self._name
+        self.name = f"stanza {language} {stanza.__version__}"
 
     def tag(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
         tags: list[list[str]] = []
@@ -168,8 +157,8 @@ def other_tagger(name: str) -> Tagger:
     raise UserError(f'tagger must be crf, spacy:MODEL or stanza:LANGUAGE, found "{name}".')
 
 
-def _not_installed(what: str, command: str) -> UserError:
-    return UserError(f"{what} is not installed.\nNext: {command}\nor --tagger crf, which needs nothing.")
+def _not_installed(software: str, command: str) -> UserError:
+    return UserError(f"{software} is not installed.\nNext: {command}\nor --tagger crf, which needs nothing.")
 
 
 @dataclass(frozen=True)
@@ -195,6 +184,4 @@ def tagger_accuracy(
     ]
     right = np.array([hit for _, hit in pairs], np.float64)
     groups = groups_of([place for place, _ in pairs])
-    boot = bootstrap(groups.names)
-    sums = boot.sums(np.stack([right, np.ones_like(right)], 1))
-    return Accuracy(boot.from_sums(sums, lambda s: s[..., 0] / s[..., 1], SHARE).item(), len(right), str(groups))
+    return Accuracy(bootstrap(groups.names).mean(right, SHARE).item(), len(right), str(groups))

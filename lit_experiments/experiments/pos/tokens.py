@@ -2,24 +2,70 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from lit_experiments.collecting.collector import Collector
 from lit_experiments.collecting.plan import Sample
+from lit_experiments.collecting.records import PlannedCollector
 from lit_experiments.experiments.pos.align import Aligned
+from lit_experiments.experiments.pos.groups import origin
 from lit_experiments.experiments.pos.sentences import Labelled, check_tags, make_samples
-from lit_experiments.experiments.pos.tokens_summary import describe
 from lit_experiments.lm.capture import Captured, capture
 from lit_experiments.lm.sites import resolve_sites
 from lit_experiments.lm.spec import ModelSpec
+from lit_experiments.reports.tables import text_table
 from lit_experiments.sources.treebank import read_treebank
-from stores import Column, Field, Records, Schema
+from stores import Column, Field, Records, Schema, Store
+
+_HEADERS = ["part", "documents", "sentences", "words", "labelled", "excluded", "not alignable"]
 
 
-class PosTokensCollector(Collector):
+def describe(store: Store, examples: int) -> str:
+    """Counts by part of the treebank, what was left out, and some sentences.
+
+    Raises:
+        AssertionError: the states are not as many as the labels, or the counts do not add up to the treebank's words.
+    """
+    columns = ["part", "doc_id", "doc_from", "upos", "words_in_sentence", "excluded", "unaligned"]
+    rows = store.table(columns).to_pylist()
+    labelled = [len(row["upos"]) for row in rows]
+    if store["resid_post"].lengths().tolist() != labelled:
+        raise AssertionError(f"{store.path}: the states are not as many as the labels.")
+    parts = {part: [row for row in rows if row["part"] == part] for part in dict.fromkeys(r["part"] for r in rows)}
+    table = [_part(name, of_part) for name, of_part in parts.items()]
+    if len(parts) > 1:
+        table.append(_part("together", rows))
+    named = origin((row["doc_from"], f"{row['part']}/{row['doc_id']}") for row in rows)
+    lines = [text_table(_HEADERS, table), f"documents: {named}"]
+    lines += _named("excluded by tag", Counter(item.rpartition("/")[2] for row in rows for item in row["excluded"]))
+    reasons = (item.removesuffix(")").rpartition(" (")[2] for row in rows for item in row["unaligned"])
+    lines += _named("not alignable", Counter(reasons))
+    lines += [_sentence(row) for row in store.select(slice(0, examples)).table(["text", "forms", "upos"]).to_pylist()]
+    return "\n".join(lines)
+
+
+def _part(name: str, rows: list[dict[str, Any]]) -> list[str]:
+    words = sum(row["words_in_sentence"] for row in rows)
+    labelled, *out = (sum(len(row[key]) for row in rows) for key in ("upos", "excluded", "unaligned"))
+    if labelled + sum(out) != words:
+        raise AssertionError(f"{name}: {labelled} labelled + {out} left out are not the treebank's {words} words.")
+    counts = [len({row["doc_id"] for row in rows}), len(rows), words, labelled, *out]
+    return [name, *(f"{count:,}" for count in counts)]
+
+
+def _named(title: str, counts: Counter[str]) -> list[str]:
+    return [f"{title}: " + ", ".join(f"{name} {n:,}" for name, n in counts.most_common())] if counts else []
+
+
+def _sentence(row: dict[str, Any]) -> str:
+    tagged = " ".join(f"{form}/{tag}" for form, tag in zip(row["forms"], row["upos"], strict=True))
+    return f"\n{row['text']}\n  {tagged}"
+
+
+class PosTokensCollector(PlannedCollector):
     """For each sentence: the states of its labelled words at the chosen sites, with their labels and places."""
 
     version: ClassVar[int] = 1
@@ -62,12 +108,6 @@ class PosTokensCollector(Collector):
         self._source = read_treebank(treebank, malformed, document_from)
         self._samples, self._notes = make_samples(self._source, self.info, self.excluded_tags, too_long)
 
-    def samples(self) -> Sequence[Sample]:
-        return self._samples
-
-    def notes(self) -> list[str]:
-        return self._notes
-
     def settings(self) -> dict[str, Any]:
         names = ("sites", "position", "excluded_tags", "too_long", "document_from")
         return {"treebank": self._source.digest} | {name: getattr(self, name) for name in names}
@@ -78,18 +118,18 @@ class PosTokensCollector(Collector):
         return Schema((states,), _COLUMNS, {"layer": list(self.sites)})
 
     def collect(self, batch: Sequence[Sample]) -> Records:
-        found: list[Labelled] = [sample.payload for sample in batch]
-        rows = [_row(sample, each, self.position) for sample, each in zip(batch, found, strict=True)]
-        lengths = {"word": np.array([len(each.words) for each in found])}
-        read = [each for each in found if each.words]  # "Oh!" alone has no word with a label
+        sentences: list[Labelled] = [sample.payload for sample in batch]
+        rows = [_row(sample, sentence, self.position) for sample, sentence in zip(batch, sentences, strict=True)]
+        lengths = {"word": np.array([len(sentence.words) for sentence in sentences])}
+        read = [sentence for sentence in sentences if sentence.words]  # "Oh!" alone has no word with a label
         if not read:
             return Records(rows, {"resid_post": np.zeros((len(self.sites), 0, self.info.d_model), np.float32)}, lengths)
-        places = [[p for word in each.words for p in word.positions(self.position)] for each in read]
-        states = capture(self.lm, [each.ids for each in read], self.sites, places)
+        places = [[p for word in sentence.words for p in word.positions(self.position)] for sentence in read]
+        states = capture(self.lm, [sentence.ids for sentence in read], self.sites, places)
         if self.position != "mean":
             arrays, exponents = {"resid_post": states.values.numpy()}, {"resid_post": states.exponents.numpy()}
             return Records(rows, arrays, lengths, exponents)
-        words = [word for each in read for word in each.words]
+        words = [word for sentence in read for word in sentence.words]
         return Records(rows, {"resid_post": _means(states, words)}, lengths)
 
 
@@ -101,8 +141,8 @@ def _means(states: Captured, words: Sequence[Aligned]) -> np.ndarray:
     return np.asarray(sums / counts[:, None].astype(np.float32))
 
 
-def _row(sample: Sample, found: Labelled, position: str) -> dict[str, Any]:
-    sentence, words = found.sentence, found.words
+def _row(sample: Sample, labelled: Labelled, position: str) -> dict[str, Any]:
+    sentence, words = labelled.sentence, labelled.words
     return {
         "sample_id": sample.sample_id,
         "sample_index": sample.index,
@@ -110,22 +150,22 @@ def _row(sample: Sample, found: Labelled, position: str) -> dict[str, Any]:
         "doc_id": sentence.doc_id,
         "doc_from": sentence.doc_from,
         "part": sentence.split,
-        "dataset_idx": found.index,
+        "dataset_idx": labelled.index,
         "text": sentence.text,
-        "input_ids": found.ids,
-        "forms": [each.word.form for each in words],
-        "upos": [each.word.upos for each in words],
-        "xpos": [each.word.xpos for each in words],
-        "word_ids": [each.word.id for each in words],
-        "positions": [each.first if position == "first" else each.last for each in words],
-        "first_tokens": [each.first for each in words],
-        "last_tokens": [each.last for each in words],
-        "char_starts": [each.span[0] for each in words],
-        "char_ends": [each.span[1] for each in words],
-        "left_ambiguous": ["+".join(each.word.left_ambiguous) for each in words],
+        "input_ids": labelled.ids,
+        "forms": [aligned.word.form for aligned in words],
+        "upos": [aligned.word.upos for aligned in words],
+        "xpos": [aligned.word.xpos for aligned in words],
+        "word_ids": [aligned.word.id for aligned in words],
+        "positions": [aligned.first if position == "first" else aligned.last for aligned in words],
+        "first_tokens": [aligned.first for aligned in words],
+        "last_tokens": [aligned.last for aligned in words],
+        "char_starts": [aligned.span[0] for aligned in words],
+        "char_ends": [aligned.span[1] for aligned in words],
+        "left_ambiguous": ["+".join(aligned.word.left_ambiguous) for aligned in words],
         "words_in_sentence": len(sentence.words),
-        "excluded": found.excluded,
-        "unaligned": found.unaligned,
+        "excluded": labelled.excluded,
+        "unaligned": labelled.unaligned,
     }
 
 

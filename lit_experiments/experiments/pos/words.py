@@ -1,6 +1,5 @@
-"""The labelled words of a `pos_tokens` store as one flat table, entry by entry as their states lie in the field.
-
-Does not know: probes, or what is done with the words.
+"""The labelled words of a `pos_tokens` store as one flat table, entry by entry as their states lie in the field; and
+what any probe of their tags, whoever trained it, makes of them.
 """
 
 from __future__ import annotations
@@ -8,11 +7,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.pos.groups import Place
@@ -20,10 +19,26 @@ from lit_experiments.tasks.reads import Reads
 from stores import Store
 
 FIELD = "resid_post"
+_AT_ONCE = 8192  # words whose states are in memory when probabilities are computed
 _PER_WORD = ["forms", "upos", "xpos", "word_ids", "positions", "char_starts", "char_ends", "left_ambiguous"]
 _NAMES = ["form", "upos", "xpos", "word_id", "position", "char_start", "char_end", "left_ambiguous"]
 _PER_SENTENCE = ["part", "doc_id", "doc_from", "sent_id"]
 READS = Reads("pos_tokens", (FIELD, *_PER_SENTENCE, *_PER_WORD))
+
+
+class TagProbe(Protocol):
+    """Whatever gives words' tags probabilities from the states of one layer."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The tags, in the order of the probabilities."""
+
+    @property
+    def layer(self) -> str:
+        """The layer whose states it reads."""
+
+    def predict_proba(self, x: ArrayLike) -> NDArray[np.float64]:
+        """[row, K] from x [row, hidden]."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +93,12 @@ class Words:
                 "--run ANOTHER_FOLDER"
             )
         return np.asarray(self.store[FIELD].gather(lines, layer=names.index(layer)), np.float64)
+
+    def probabilities(self, probe: TagProbe, lines: NDArray[np.int64]) -> NDArray[np.float64]:
+        """[word, K] of these lines, from the states of the probe's layer, some at a time."""
+        starts = range(0, len(lines), _AT_ONCE)
+        parts = [probe.predict_proba(self.states(lines[s : s + _AT_ONCE], probe.layer)) for s in starts]
+        return np.concatenate([np.zeros((0, len(probe.classes))), *parts])
 
 
 def open_words(run: Path) -> Words:

@@ -12,6 +12,7 @@ Writes perplexity.json, activation_metrics.json and correlation.json next to res
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,29 +21,28 @@ import numpy as np
 
 from lit_experiments.experiments.prefill_dynamics.conditions import chosen_pairs, usual_pairs
 from lit_experiments.experiments.prefill_dynamics.contrasts import (
-    LEAST_TOKENS,
     VARIANTS,
     ByParagraph,
     Contrast,
     Resampling,
     Variant,
-    by_condition,
     contrast,
 )
 from lit_experiments.experiments.prefill_dynamics.findings import Endings, Example, Findings, NormPath, Row, headline
 from lit_experiments.experiments.prefill_dynamics.formulas import metrics
 from lit_experiments.experiments.prefill_dynamics.interpretation import interpretation
 from lit_experiments.experiments.prefill_dynamics.levels import condition_levels
-from lit_experiments.experiments.prefill_dynamics.openings import Counts
 from lit_experiments.experiments.prefill_dynamics.page import dynamics_page
+from lit_experiments.experiments.prefill_dynamics.paragraph_split import Counts
 from lit_experiments.experiments.prefill_dynamics.readers import (
-    Reader,
+    ReadRun,
     Sides,
     compare_readers,
     find_readers,
     side_names,
 )
 from lit_experiments.experiments.prefill_dynamics.repetition import ORDERS
+from lit_experiments.experiments.prefill_dynamics.result_files import result_files
 from lit_experiments.experiments.prefill_dynamics.surprise import (
     moving_tokens,
     text_correlations,
@@ -58,23 +58,6 @@ from lit_experiments.tasks.reads import Reads
 from lit_experiments.tasks.source import is_demonstration
 from lit_experiments.tasks.task import AnalyzeTask, Opened
 from stores import Store
-
-
-@dataclass(frozen=True)
-class _Run:
-    """A store as numbers per token."""
-
-    store: Store
-    rows: list[Trajectory]
-
-    @property
-    def kept(self) -> list[Trajectory]:
-        return [t for t in self.rows if t.steps.tokens >= LEAST_TOKENS]
-
-    @property
-    def fields(self) -> Any:
-        """What two stores share whose layers correspond."""
-        return self.store.schema.to_json()["fields"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,14 +102,13 @@ class PrefillDynamics(AnalyzeTask[Findings]):
 
     def result(self, data: Opened) -> Findings:
         """Compares all pairs of conditions, and all readers."""
-        run = self._read(data.store)
         readers = find_readers(data.run, data.store, self.readers)
-        others = [(path, self._read(store)) for path, store in readers]
-        texts = by_condition(run.kept)
-        contrasts = self._contrasts(side_names(data.store, readers), {None: run, **dict(others)})
+        run, *others = (self._read(path, store) for path, store in ((data.run, data.store), *readers))
+        texts = run.texts
+        contrasts = self._contrasts(side_names(data.store, readers), {None: run, **{r.path: r for r in others}})
         main = [c for c in contrasts if c.variant == self._main]
         layers = [str(name) for name in data.store.schema.coords["layer"]]
-        related = text_correlations(texts, main, self._how)
+        related = text_correlations(texts, main, self._resampling)
         names = data.store.select(slice(0, 1)).table(["reader", "generator"]).to_pylist()[0]
         return Findings(
             interval_level=LEVEL,
@@ -138,14 +120,14 @@ class PrefillDynamics(AnalyzeTask[Findings]):
             cut=self.cut,
             sink_factor=self.sink_factor,
             endings=_endings(data.store),
-            conditions={name: condition_levels(list(rows.values()), self._how) for name, rows in texts.items()},
+            conditions={name: condition_levels(list(rows.values()), self._resampling) for name, rows in texts.items()},
             contrasts=contrasts,
             correlations=related,
-            tokens=token_correlations(texts, self._how),
+            tokens=token_correlations(texts, self._resampling),
             moving_tokens=moving_tokens(texts, layers, self.top_tokens),
             interpretation=interpretation(main, related["smoothness"], layers, names["reader"], names["generator"]),
-            readers=self._compared(data.run, run, others),
-            example=_example(headline(main), run.kept, layers),
+            readers=compare_readers([run, *others], self._main, self._resampling) if others else [],
+            example=_example(headline(main), texts, layers),
             rows=[_row(text) for text in run.rows],
         )
 
@@ -155,47 +137,32 @@ class PrefillDynamics(AnalyzeTask[Findings]):
 
     def write(self, result: Findings, data: Opened) -> None:
         """Writes the three files of the study's layout."""
-        for name, content in result.files().items():
+        for name, content in result_files(result).items():
             write_json(data.out / f"{name}.json", content)
 
     @property
-    def _how(self) -> Resampling:
+    def _resampling(self) -> Resampling:
         return Resampling(self.bootstraps, self.seed)
 
     @property
     def _main(self) -> Variant:
         return Variant(self.cut, sinks=True)
 
-    def _read(self, store: Store) -> _Run:
-        return _Run(store, trajectories(store, self.sink_factor, int(self.block_mb * 1e6)))
+    def _read(self, path: Path, store: Store) -> ReadRun:
+        return ReadRun(path, store, trajectories(store, self.sink_factor, int(self.block_mb * 1e6)))
 
     def _pairs(self, sides: list[str]) -> list[tuple[str, str]]:
         return usual_pairs(sides) if self.pairs is None else chosen_pairs(self.pairs, sides)
 
-    def _contrasts(self, sides: Sides, runs: dict[Path | None, _Run]) -> list[Contrast]:
+    def _contrasts(self, sides: Sides, runs: Mapping[Path | None, ReadRun]) -> list[Contrast]:
         """Every pair in every variant. runs: by their folders, the main one under None."""
-        texts = {path: by_condition(run.kept) for path, run in runs.items()}
-
-        def rows(name: str) -> ByParagraph:
-            path, condition = sides[name]
-            return texts[path].get(condition, {})
-
-        def alike(pair: tuple[str, str]) -> bool:
-            first, second = (runs[sides[name][0]] for name in pair)
-            return bool(first.fields == second.fields)
-
+        texts = {name: runs[path].texts.get(condition, {}) for name, (path, condition) in sides.items()}
+        fields = {name: runs[path].fields for name, (path, _) in sides.items()}
         return [
-            contrast(pair, rows(pair[0]), rows(pair[1]), variant, self._how, alike(pair))
-            for pair in self._pairs(list(sides))
+            contrast((a, b), texts[a], texts[b], variant, self._resampling, fields[a] == fields[b])
+            for a, b in self._pairs(list(sides))
             for variant in VARIANTS
         ]
-
-    def _compared(self, path: Path, run: _Run, others: list[tuple[Path, _Run]]) -> list[Reader]:
-        """All readers; none where there is only the store's own."""
-        if not others:
-            return []
-        loaded = [(folder, read.store, read.kept) for folder, read in ((path, run), *others)]
-        return compare_readers(loaded, self._main, self._how)
 
 
 def _endings(store: Store) -> dict[str, Endings]:
@@ -207,7 +174,7 @@ def _endings(store: Store) -> dict[str, Endings]:
     return {name: Endings(count.total(), count["end_of_text"]) for name, count in reasons.items()}
 
 
-def _example(pair: Contrast | None, rows: list[Trajectory], layers: list[str]) -> Example | None:
+def _example(pair: Contrast | None, texts: Mapping[str, ByParagraph], layers: list[str]) -> Example | None:
     """The paragraph whose difference in smoothness is closest to the median one."""
     if pair is None or not pair.paragraphs:
         return None
@@ -217,8 +184,7 @@ def _example(pair: Contrast | None, rows: list[Trajectory], layers: list[str]) -
     shown = list(dict.fromkeys([0, last // 2, last]))
     paths = [
         NormPath(t.condition, t.tokens, t.steps.norms[shown].tolist(), t.sinks[shown].tolist())
-        for t in rows
-        if t.paragraph_id == paragraph
+        for t in (by_paragraph[paragraph] for by_paragraph in texts.values() if paragraph in by_paragraph)
     ]
     return Example(paragraph, [layers[layer] for layer in shown], paths)
 

@@ -80,10 +80,6 @@ class Contrast:
     repetition: Repetition
     values: dict[str, list[list[float]]] = field(repr=False)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Everything but the single values."""
-        return {key: value for key, value in vars(self).items() if key != "values"}
-
     @property
     def name(self) -> str:
         """'human - model'."""
@@ -104,7 +100,12 @@ def by_condition(rows: Sequence[Trajectory]) -> dict[str, dict[str, Trajectory]]
 
 
 def contrast(
-    names: tuple[str, str], a: ByParagraph, b: ByParagraph, variant: Variant, how: Resampling, same_layers: bool = True
+    names: tuple[str, str],
+    a: ByParagraph,
+    b: ByParagraph,
+    variant: Variant,
+    resampling: Resampling,
+    same_layers: bool = True,
 ) -> Contrast:
     """Compares the texts of the paragraphs that both sides hold.
 
@@ -112,13 +113,13 @@ def contrast(
     """
     common = [p for p in a if p in b]
     short = [t.row for p in common for t in (a[p], b[p]) if t.steps.tokens < LEAST_TOKENS]
-    kept = [p for p in common if min(a[p].steps.tokens, b[p].steps.tokens) >= LEAST_TOKENS]
-    sides = [_measured(kept, *pair, variant) for pair in ((a, b), (b, a))]
-    boot = how.over(kept)
-    groups = np.array(kept, str)
+    enough = [p for p in common if min(a[p].steps.tokens, b[p].steps.tokens) >= LEAST_TOKENS]
+    sides = [_measured(enough, *pair, variant) for pair in ((a, b), (b, a))]
+    boot = resampling.over(enough)
+    groups = np.array(enough, str)
 
     def compare(x: Floats, y: Floats) -> Paired:
-        return paired(x, y, groups, boot, how.seed)
+        return paired(x, y, groups, boot, resampling.seed)
 
     first, second = ({name: layer_mean(side[name]) for name in METRICS} for side in sides)
     layers = {
@@ -128,11 +129,11 @@ def contrast(
     values = {name: np.stack([first[name], second[name]]) for name in METRICS}
     values["ce"] = np.stack([side["ce"] for side in sides])
     shares = np.stack([side["distinct"] for side in sides])
-    looping = np.array([[loops(side[p].ids) for p in kept] for side in (a, b)], bool).reshape(2, len(kept))
+    looping = np.array([[loops(side[p].ids) for p in enough] for side in (a, b)], bool).reshape(2, len(enough))
     return Contrast(
         *names,
         variant,
-        kept,
+        enough,
         short,
         compare(*values["ce"]),
         compare(*(side["ce_text"] for side in sides)),
@@ -140,8 +141,8 @@ def contrast(
         layers,
         {name: holm([test.p for test in tests]).tolist() for name, tests in layers.items()},
         {name: holm([test.p_w for test in tests]).tolist() for name, tests in layers.items()},
-        controlled(values["smoothness"], shares, looping, groups, boot, how.seed),
-        {name: both.tolist() for name, both in values.items()},
+        controlled(values["smoothness"], shares, looping, groups, boot, resampling.seed),
+        {name: pair.tolist() for name, pair in values.items()},
     )
 
 

@@ -69,8 +69,10 @@ def _files(store: Store, sides: Sides, pair: Contrast) -> dict[str, dict[str, An
     for row in store.table(columns).to_pylist():
         texts.setdefault(row["paragraph_id"], {})[row["condition"]] = row
     layers = [str(name) for name in store.schema.coords["layer"]]
+    human = [by_condition[HUMAN] for by_condition in texts.values() if HUMAN in by_condition]
+    keys = {"id": "paragraph_id", "place": "paragraph_place", "prompt": "prompt", "continuation": "continuation"}
     return {
-        "paragraphs": {"paragraphs": [_paragraph(name, by[HUMAN]) for name, by in texts.items() if HUMAN in by]},
+        "paragraphs": {"paragraphs": [{key: row[column] for key, column in keys.items()} for row in human]},
         "continuations": {"continuations": [_continuations(name, by) for name, by in texts.items()]},
         "perplexity": {"results": [_surprise(p, sides) for p in pair.paragraphs], "summary": _compared(pair.ce)},
         "activation_metrics": {
@@ -83,10 +85,6 @@ def _files(store: Store, sides: Sides, pair: Contrast) -> dict[str, dict[str, An
     }
 
 
-def _paragraph(name: str, row: dict[str, Any]) -> dict[str, Any]:
-    return {"id": name, "place": row["paragraph_place"], "prompt": row["prompt"], "continuation": row["continuation"]}
-
-
 def _continuations(name: str, by_condition: dict[str, dict[str, Any]]) -> dict[str, Any]:
     texts = {condition: row["continuation"] for condition, row in by_condition.items()}
     prompt = next(iter(by_condition.values()))["prompt"]
@@ -96,19 +94,11 @@ def _continuations(name: str, by_condition: dict[str, dict[str, Any]]) -> dict[s
 
 def _surprise(paragraph: str, sides: Sides) -> dict[str, Any]:
     texts = [sides[name][paragraph] for name in (HUMAN, MODEL)]
-    human, model = (text.ce_mean(None) for text in texts)
-    human_text, model_text = (text.ce_text for text in texts)
-    return {
-        "id": paragraph,
-        "human_ce": human,
-        "model_ce": model,
-        "ce_diff": human - model,
-        "human_ce_text": human_text,
-        "model_ce_text": model_text,
-        "ce_diff_text": human_text - model_text,
-        "human_ppl": perplexity(human),
-        "model_ppl": perplexity(model),
-    }
+    row: dict[str, Any] = {"id": paragraph}
+    for part, values in (("", [text.ce_mean(None) for text in texts]), ("_text", [text.ce_text for text in texts])):
+        human, model = values
+        row |= {f"human_ce{part}": human, f"model_ce{part}": model, f"ce_diff{part}": human - model}
+    return row | {f"{name}_ppl": perplexity(row[f"{name}_ce"]) for name in (HUMAN, MODEL)}
 
 
 def _sample(paragraph: str, sides: Sides) -> dict[str, Any]:
@@ -120,8 +110,8 @@ def _sample(paragraph: str, sides: Sides) -> dict[str, Any]:
 
 def _summary(pair: Contrast, layers: list[str]) -> dict[str, Any]:
     by_layer = [
-        {"layer": name} | {_key(metric): _compared(pair.layers[metric][at]) for metric in METRICS}
-        for at, name in enumerate(layers)
+        {"layer": name} | {_key(metric): _compared(pair.layers[metric][layer]) for metric in METRICS}
+        for layer, name in enumerate(layers)
     ]
     overall = {_key(metric): _compared(test) for metric, test in pair.over_layers.items()}
     return {"overall": overall, "by_layer": by_layer}

@@ -1,18 +1,16 @@
-"""All that one analysis finds: what result.json holds, and what the page and the three JSON files are made from."""
+"""All that one analysis finds: what result.json holds, and what the page and the other JSON files are made from."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from lit_experiments.experiments.prefill_dynamics.conditions import HUMAN, MODEL
 from lit_experiments.experiments.prefill_dynamics.contrasts import LEAST_TOKENS, Contrast, Variant
-from lit_experiments.experiments.prefill_dynamics.formulas import METRICS
 from lit_experiments.experiments.prefill_dynamics.interpretation import Interpretation
-from lit_experiments.experiments.prefill_dynamics.levels import Levels, perplexity
-from lit_experiments.experiments.prefill_dynamics.openings import Counts
+from lit_experiments.experiments.prefill_dynamics.levels import Levels
+from lit_experiments.experiments.prefill_dynamics.paragraph_split import Counts
 from lit_experiments.experiments.prefill_dynamics.readers import Reader
 from lit_experiments.experiments.prefill_dynamics.surprise import Correlations, Move, TokenLevel
 
@@ -46,19 +44,6 @@ class Row:
     def smoothness(self) -> float:
         """Mean over layers."""
         return float(np.mean(self.layers["smoothness"]))
-
-    def surprise(self) -> dict[str, Any]:
-        """The part that perplexity.json holds."""
-        parts = {"continuation": self.ce_continuation, "text": self.ce_text}
-        named = {f"ce_{name}": ce for name, ce in parts.items()}
-        named |= {f"perplexity_{name}": perplexity(ce) for name, ce in parts.items()}
-        return {"sample_id": self.sample_id, "tokens": self.tokens, **named}
-
-    def movement(self) -> dict[str, Any]:
-        """The part that activation_metrics.json holds."""
-        return {
-            key: value for key, value in vars(self).items() if key not in ("condition", "ce_continuation", "ce_text")
-        }
 
 
 @dataclass(frozen=True)
@@ -140,39 +125,6 @@ class Findings:
     def excluded(self) -> list[str]:
         """Rows whose continuation has fewer than two tokens: in no statistic."""
         return [row.sample_id for row in self.rows if not row.counts]
-
-    def files(self) -> dict[str, dict[str, Any]]:
-        """The contents of perplexity.json, activation_metrics.json and correlation.json."""
-        head = {"interval_level": self.interval_level, "main_variant": self.main_variant.name}
-        levels = self.conditions.items()
-        tests = [
-            {"a": c.a, "b": c.b, "variant": c.variant.name, "ce": c.ce, "ce_text": c.ce_text} for c in self.contrasts
-        ]
-        surprise = {
-            "conditions": {name: level.surprise() for name, level in levels},
-            "contrasts": tests,
-            "rows": [row.surprise() for row in self.rows],
-        }
-        movement = {
-            "layers": self.layers,
-            "metrics": METRICS,
-            "interpretation": self.interpretation.to_dict(),
-            "excluded": self.excluded,
-            "paragraph_counts": self.paragraph_counts,
-            "conditions": {name: level.movement() for name, level in levels},
-            "contrasts": [c.to_dict() for c in self.contrasts],
-            "readers": [reader.to_dict() for reader in self.readers],
-            "repetition": {name: level.repetition for name, level in levels},
-            "moving_tokens": self.moving_tokens,
-            "rows": [row.movement() for row in self.rows],
-        }
-        related = {"texts": self.correlations, "tokens": self.tokens}
-        named: dict[str, dict[str, Any]] = {
-            "perplexity": surprise,
-            "activation_metrics": movement,
-            "correlation": related,
-        }
-        return {name: head | content for name, content in named.items()}
 
 
 def headline(contrasts: list[Contrast]) -> Contrast | None:

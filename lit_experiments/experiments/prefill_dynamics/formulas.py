@@ -76,18 +76,18 @@ def metrics(trajectory: Steps, upto: int | None, left_out: Mask | None) -> dict[
     norms = trajectory.norms[:, :upto]
     tokens = norms.shape[1]
     deltas, turns = trajectory.deltas[:, : max(tokens - 1, 0)], trajectory.turns[:, : max(tokens - 2, 0)]
-    kept = np.ones(norms.shape, bool) if left_out is None else ~left_out[:, :tokens]
-    both = kept[:, 1:] & kept[:, :-1]
-    smooth, size = _mean(deltas, both), _mean(norms, kept)
-    spread = _mean((norms - size[:, None]) ** 2, kept)
-    count = kept.sum(1)
+    counted = np.ones(norms.shape, bool) if left_out is None else ~left_out[:, :tokens]
+    neighbours = counted[:, 1:] & counted[:, :-1]
+    smooth, size = _mean(deltas, neighbours), _mean(norms, counted)
+    spread = _mean((norms - size[:, None]) ** 2, counted)
+    count = counted.sum(1)
     with np.errstate(invalid="ignore", divide="ignore"):
         return {
             "smoothness": smooth,
             "magnitude": size,
             "variance": np.where(count > 1, spread * count / (count - 1), np.nan),
             "relative smoothness": smooth / size,
-            "consistency": _mean(turns, both[:, 1:] & both[:, :-1] & np.isfinite(turns)),
+            "consistency": _mean(turns, neighbours[:, 1:] & neighbours[:, :-1] & np.isfinite(turns)),
         }
 
 

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.prefill_dynamics.openings import tokenised
+from lit_experiments.experiments.prefill_dynamics.paragraph_split import tokenised
 from lit_experiments.experiments.prefill_dynamics.readings import Reading
 from lit_experiments.lm.tokens import Tokens
 from stores import Store, fingerprint_difference, open_store
 
-_COLUMNS = ["sample_index", "paragraph_id", "paragraph_place", "condition", "prompt", "continuation", "input_ids"]
-_COLUMNS += ["boundary", "straddles", "temperature", "stop_reason", "retokenises"]
+_COLUMNS = ["paragraph_id", "paragraph_place", "condition", "prompt", "continuation", "input_ids", "boundary"]
+_COLUMNS += ["straddles", "temperature", "stop_reason", "retokenises"]
+_ATTRIBUTES = {"paragraph_place": "place", "input_ids": "ids"}  # of a Reading, where the column has another name
 _OPTIONAL = ("selection",)  # settings that a run has only if they are not the usual ones
 
 
@@ -41,9 +42,9 @@ class Generations:
 
     def note(self) -> str:
         """One line: how many generated texts are used again."""
-        kept = Counter(r.condition for r in self.readings if r.temperature is not None)
-        which = ", ".join(f"{count} {name}" for name, count in kept.items())
-        return f"{self.run}: {kept.total()} generated texts reused ({which}), 0 generated"
+        counts = Counter(r.condition for r in self.readings if r.temperature is not None)
+        conditions = ", ".join(f"{count} {name}" for name, count in counts.items())
+        return f"{self.run}: {counts.total()} generated texts reused ({conditions}), 0 generated"
 
 
 def load_generations(
@@ -73,9 +74,9 @@ def load_generations(
         raise UserError(
             f"--generations {folder}: that run itself read another run's texts.\nNext: name the run that wrote them."
         )
-    there = {key: settings["generator"][key] for key in generator}
+    writer = {key: settings["generator"][key] for key in generator}
     differences = fingerprint_difference(
-        {**{key: settings[key] for key in (*texts, *_OPTIONAL) if key in settings}, "generator": there},
+        {**{key: settings[key] for key in (*texts, *_OPTIONAL) if key in settings}, "generator": writer},
         {**texts, "generator": generator},
     )
     if differences:
@@ -88,13 +89,15 @@ def load_generations(
 
 
 def _read(folder: Path, store: Store, settings: dict[str, Any]) -> Generations:
-    rows = store.table(_COLUMNS).to_pylist()
-    if not rows or [r["sample_index"] for r in rows] != list(range(len(rows))):
+    columns = store.table([*_COLUMNS, "sample_index"]).to_pydict()
+    if columns.pop("sample_index") != list(range(len(store))) or not len(store):
         raise UserError(
             f"--generations {folder}: an interrupted run, texts are missing in its middle.\n"
             f"Next: finish it: python collect.py --config {folder / 'config.yaml'}"
         )
-    return Generations(folder, [_reading(row) for row in rows], settings, texts_digest(store))
+    names = [_ATTRIBUTES.get(name, name) for name in columns]
+    readings = [Reading(**dict(zip(names, values, strict=True))) for values in zip(*columns.values(), strict=True)]
+    return Generations(folder, readings, settings, texts_digest(store))
 
 
 def texts_digest(store: Store) -> str:
@@ -105,28 +108,12 @@ def texts_digest(store: Store) -> str:
     return digest.hexdigest()
 
 
-def _reading(row: dict[str, Any]) -> Reading:
-    return Reading(
-        row["paragraph_id"],
-        row["paragraph_place"],
-        row["condition"],
-        row["prompt"],
-        row["continuation"],
-        row["input_ids"],
-        row["boundary"],
-        row["straddles"],
-        row["temperature"],
-        stop_reason=row["stop_reason"],
-        retokenises=row["retokenises"],
-    )
-
-
-def for_reader(found: list[Reading], writer: Tokens, reader: Tokens) -> list[Reading]:
+def for_reader(texts: list[Reading], writer: Tokens, reader: Tokens) -> list[Reading]:
     """The texts as another model reads them: the same ids if its tokens are the same, else tokenised anew."""
     same_prefix = (writer.prefix or ()) == (reader.prefix or ())
     if same_prefix and writer.tokenizer.get_vocab() == reader.tokenizer.get_vocab():
-        return found
-    return [_anew(reading, reader) for reading in found]
+        return texts
+    return [_anew(reading, reader) for reading in texts]
 
 
 def _anew(reading: Reading, reader: Tokens) -> Reading:

@@ -43,10 +43,6 @@ class Interpretation:
     sentences: dict[str, str]
     pairs: list[str]
 
-    def to_dict(self) -> dict[str, object]:
-        """The part that activation_metrics.json holds."""
-        return {"verdict": self.verdict, "sentences": [*self.sentences.values(), *self.pairs]}
-
 
 def interpretation(
     contrasts: Sequence[Contrast],
@@ -89,11 +85,11 @@ def of_pair(pair: Contrast) -> str:
     moved = pair.over_layers["smoothness"]
     if not moved.difference.has_interval:
         return f"{pair.b} versus {pair.a}: too little data ({moved.n} paragraphs hold both)."
-    how = {1: "more smoothly than", -1: "more roughly than", 0: "not seen to be smoother or rougher than"}
+    manner = {1: "more smoothly than", -1: "more roughly than", 0: "not seen to be smoother or rougher than"}
     side = moved.difference.side_of(0)
     verb = "moves the states" if side else "is"
     facts = f"{pair.name} {interval(moved.difference)}, d = {number(moved.d.value, 2)}, {_p(moved.p)}"
-    return f"Reading {pair.b} {verb} {how[side]} reading {pair.a} ({facts})."
+    return f"Reading {pair.b} {verb} {manner[side]} reading {pair.a} ({facts})."
 
 
 def _unknown(pair: Contrast) -> str:
@@ -107,14 +103,14 @@ def _unknown(pair: Contrast) -> str:
 def _outcome(pair: Contrast, case: str, text: str, reader: str) -> str:
     """The verdict with its numbers. text: what the model text is to the reader."""
     moved = pair.over_layers["smoothness"]
-    how = {
+    manner = {
         SAME: f"neither more nor less smoothly, as far as {moved.n} paragraphs can show (the interval holds zero)",
         ROUGHER: "more roughly",
     }.get(case, "more smoothly")
     return (
-        f"Reading {text} moves the residual stream of {reader} {how}, compared with reading the human one. Mean step "
-        f"from token to token: human minus model {interval(moved.difference)}, {_percent(moved.relative)} of the human "
-        f"value; d = {number(moved.d.value, 2)}, t-test {_p(moved.p)}, {moved.n} paragraphs."
+        f"Reading {text} moves the residual stream of {reader} {manner}, compared with reading the human one. Mean "
+        f"step from token to token: human minus model {interval(moved.difference)}, {_percent(moved.relative)} of the "
+        f"human value; d = {number(moved.d.value, 2)}, t-test {_p(moved.p)}, {moved.n} paragraphs."
     )
 
 
@@ -157,11 +153,11 @@ def _outlasts(difference: Estimate, case: str) -> str:
 
 def _surprise(pair: Contrast) -> str:
     gap = pair.ce.difference
-    how = {1: "less surprising", -1: "more surprising", 0: "neither more nor less surprising"}[gap.side_of(0)]
+    degree = {1: "less surprising", -1: "more surprising", 0: "neither more nor less surprising"}[gap.side_of(0)]
     if not gap.has_interval:
-        how = "not known to be more or less surprising"
+        degree = "not known to be more or less surprising"
     return (
-        f"The model's text is {how} to it: cross-entropy {number(pair.ce.mean_b)} versus {number(pair.ce.mean_a)} "
+        f"The model's text is {degree} to it: cross-entropy {number(pair.ce.mean_b)} versus {number(pair.ce.mean_a)} "
         f"nats per token, difference {interval(gap)}."
     )
 
@@ -186,8 +182,8 @@ def _relative(pair: Contrast, case: str) -> str:
     if not relative.has_interval:
         return f"Relative to the states' own size nothing can be said ({interval(relative, 4)})."
     agrees = "the same holds" if relative.side_of(0) == _SIDE[case] else "it is otherwise"
-    how = {1: "smaller steps in the model's text", -1: "larger steps in the model's text", 0: "no clear difference"}
-    return f"Relative to the states' own size {agrees}: {how[relative.side_of(0)]} ({interval(relative, 4)})."
+    steps = {1: "smaller steps in the model's text", -1: "larger steps in the model's text", 0: "no clear difference"}
+    return f"Relative to the states' own size {agrees}: {steps[relative.side_of(0)]} ({interval(relative, 4)})."
 
 
 def _pooled(pooled: Correlation) -> str:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from lit_experiments.experiments.prefill_dynamics.contrasts import Resampling
-from lit_experiments.experiments.prefill_dynamics.formulas import METRICS, Floats, metrics
+from lit_experiments.experiments.prefill_dynamics.formulas import METRICS, metrics
 from lit_experiments.experiments.prefill_dynamics.repetition import ORDERS
 from lit_experiments.experiments.prefill_dynamics.trajectories import Trajectory
 from lit_experiments.statistics import Estimate
-from lit_experiments.statistics.bootstrap import SHARE, Range
+from lit_experiments.statistics.bootstrap import SHARE
 from lit_experiments.statistics.repetition import distinct, loops
 
 _LARGEST = 700.0  # nats; exp of more is no float
@@ -39,44 +38,27 @@ class Levels:
     sinks: int
     repetition: dict[str, Estimate]
 
-    def surprise(self) -> dict[str, Any]:
-        """The part that perplexity.json holds."""
-        both = {"ce_continuation": self.ce, "ce_text": self.ce_text}
-        return {"texts": self.texts, "tokens": self.tokens, **both} | {
-            name.replace("ce_", "perplexity_"): of_mean(value) for name, value in both.items()
-        }
 
-    def movement(self) -> dict[str, Any]:
-        """The part that activation_metrics.json holds."""
-        named = {"over_layers": self.over_layers, "without_sinks": self.without_sinks, "layers": self.layers}
-        return {"texts": self.texts, "tokens": self.tokens, "sink_tokens": self.sinks, **named}
-
-
-def condition_levels(rows: Sequence[Trajectory], how: Resampling) -> Levels:
+def condition_levels(rows: Sequence[Trajectory], resampling: Resampling) -> Levels:
     """rows: of one condition, one per paragraph, each with at least two tokens."""
-    boot = how.over([row.paragraph_id for row in rows])
-
-    def mean(values: Floats, within: Range | None = None) -> list[Estimate]:
-        """[row, ...] -> estimate for each column; within: the range of the values, if they have one."""
-        known = np.isfinite(values)
-        terms = np.stack([known.astype(np.float64), np.where(known, values, 0.0)], -1)
-        means = boot.from_sums(boot.sums(terms), lambda sums: sums[..., 1] / sums[..., 0], within)
-        return list(means.reshape(-1))
+    boot = resampling.over([row.paragraph_id for row in rows])
 
     measured = [metrics(row.steps, None, None) for row in rows]
     no_sinks = [metrics(row.steps, None, row.sinks) for row in rows]
     by_layer = {name: np.stack([of_row[name] for of_row in measured]) for name in METRICS}
+    without = {name: np.stack([of_row[name] for of_row in no_sinks]).mean(1) for name in METRICS}
+    shares = {f"distinct_{n}": [distinct(row.ids, n) for row in rows] for n in ORDERS}
+    shares["loops"] = [float(loops(row.ids)) for row in rows]
     return Levels(
-        len(rows),
-        float(np.mean([row.steps.tokens for row in rows])),
-        mean(np.array([row.ce_mean(None) for row in rows]))[0],
-        mean(np.array([row.ce_text for row in rows]))[0],
-        {name: mean(values.mean(1))[0] for name, values in by_layer.items()},
-        {name: mean(np.stack([of_row[name] for of_row in no_sinks]).mean(1))[0] for name in METRICS},
-        {name: mean(values) for name, values in by_layer.items()},
-        int(sum(row.sinks.any(0).sum() for row in rows)),
-        {f"distinct_{n}": mean(np.array([distinct(row.ids, n) for row in rows]), SHARE)[0] for n in ORDERS}
-        | {"loops": mean(np.array([float(loops(row.ids)) for row in rows]), SHARE)[0]},
+        texts=len(rows),
+        tokens=float(np.mean([row.steps.tokens for row in rows])),
+        ce=boot.mean([row.ce_mean(None) for row in rows]).item(),
+        ce_text=boot.mean([row.ce_text for row in rows]).item(),
+        over_layers={name: boot.mean(values.mean(1)).item() for name, values in by_layer.items()},
+        without_sinks={name: boot.mean(values).item() for name, values in without.items()},
+        layers={name: boot.mean(values).tolist() for name, values in by_layer.items()},
+        sinks=int(sum(row.sinks.any(0).sum() for row in rows)),
+        repetition={name: boot.mean(values, SHARE).item() for name, values in shares.items()},
     )
 
 

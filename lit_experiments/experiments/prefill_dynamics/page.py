@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lit_experiments.experiments.prefill_dynamics import figures, tables
 from lit_experiments.experiments.prefill_dynamics.findings import Findings
-from lit_experiments.experiments.prefill_dynamics.openings import described
+from lit_experiments.experiments.prefill_dynamics.paragraph_split import described
 from lit_experiments.experiments.prefill_dynamics.repetition import CONTROLLED
 from lit_experiments.reports.blocks import Block, Note, Page, Section, Statement
 from lit_experiments.reports.cells import model_name
@@ -75,6 +75,13 @@ _METHODS = (
 def dynamics_page(result: Findings, bootstraps: int, demonstration: bool) -> Page:
     """The page; demonstration: the data are the embedded model's."""
     sentences = result.interpretation.sentences
+    surprise: list[Block] = [
+        tables.surprise(result),
+        Note(_SURPRISE),
+        figures.surprise(result),
+        tables.correlations(result),
+    ]
+    repetition: list[Block] = [tables.repetition(result), Note(_REPETITION), tables.controlled(result)]
     methods = {
         "factor": result.sink_factor,
         "variant": result.main_variant.name,
@@ -94,8 +101,8 @@ def dynamics_page(result: Findings, bootstraps: int, demonstration: bool) -> Pag
             Section("Pairs of conditions", _pairs(result)),
             Section("What else the numbers say", [Statement(sentences[t]) for t in _DETAILS if t in sentences]),
             Section("Layer by layer", _layers(result), quiet=True),
-            Section("Surprise", _surprise(result), quiet=True),
-            Section("Repetition", _repetition(result), quiet=True),
+            Section("Surprise", [*surprise, Note(_CORRELATED)], quiet=True),
+            Section("Repetition", [*repetition, Note(_CONTROLLED.format(n=CONTROLLED))], quiet=True),
             Section("Token by token", [tables.tokens(result), tables.moving(result), Note(_TOKENS)], quiet=True),
             *_example(result),
             *_readers(result),
@@ -128,13 +135,11 @@ def _certainty(result: Findings) -> str:
 
 
 def _pairs(result: Findings) -> list[Block]:
-    explained = _PAIRS.format(cut=_CUT[result.cut], level=result.interval_level)
-    statements = [Statement(sentence) for sentence in result.interpretation.pairs]
     return [
-        *statements,
+        *(Statement(sentence) for sentence in result.interpretation.pairs),
         tables.smoothness(result),
         tables.cross_entropy(result),
-        Note(explained),
+        Note(_PAIRS.format(cut=_CUT[result.cut], level=result.interval_level)),
         tables.measures(result),
         tables.variants(result),
         Note(_MEASURES.format(factor=result.sink_factor)),
@@ -146,22 +151,12 @@ def _layers(result: Findings) -> list[Block]:
     return blocks if result.headline is None else [*blocks, tables.by_layer(result.headline, result.layers)]
 
 
-def _surprise(result: Findings) -> list[Block]:
-    related: list[Block] = [tables.correlations(result), Note(_CORRELATED)]
-    return [tables.surprise(result), Note(_SURPRISE), figures.surprise(result), *related]
-
-
-def _repetition(result: Findings) -> list[Block]:
-    note = Note(_CONTROLLED.format(n=CONTROLLED))
-    return [tables.repetition(result), Note(_REPETITION), tables.controlled(result), note]
-
-
 def _example(result: Findings) -> list[Section]:
     if result.example is None:
         return []
     sinks = tables.sinks(result.example)
-    listed: list[Block] = [sinks] if sinks.rows else [Note("No token of this paragraph is a sink at these layers.")]
-    return [Section("One paragraph", [figures.norms(result.example), *listed], folded=True, quiet=True)]
+    listed: Block = sinks if sinks.rows else Note("No token of this paragraph is a sink at these layers.")
+    return [Section("One paragraph", [figures.norms(result.example), listed], folded=True, quiet=True)]
 
 
 def _readers(result: Findings) -> list[Section]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.prefill_dynamics.conditions import HUMAN, MODEL
 from lit_experiments.experiments.prefill_dynamics.contrasts import (
+    LEAST_TOKENS,
     Contrast,
     Resampling,
     Variant,
@@ -26,7 +27,25 @@ from lit_experiments.experiments.prefill_dynamics.trajectories import READS, Tra
 from stores import Store, StoreError, open_store
 
 Sides = dict[str, tuple[Path | None, str]]
-Loaded = tuple[Path, Store, list[Trajectory]]
+
+
+@dataclass(frozen=True)
+class ReadRun:
+    """A run as numbers per token. path: its folder."""
+
+    path: Path
+    store: Store
+    rows: list[Trajectory]
+
+    @cached_property
+    def texts(self) -> dict[str, dict[str, Trajectory]]:
+        """condition -> paragraph -> its text, of those with enough tokens for any statistic."""
+        return by_condition([text for text in self.rows if text.steps.tokens >= LEAST_TOKENS])
+
+    @property
+    def fields(self) -> object:
+        """What is equal for two stores whose layers correspond."""
+        return self.store.schema.to_json()["fields"]
 
 
 @dataclass(frozen=True)
@@ -47,17 +66,6 @@ class Reader:
     effect: Contrast | None
     against_first: dict[str, Contrast]
     same_layers: bool
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {
-            "reader": self.name,
-            "run": self.run,
-            "same_layers_as_first": self.same_layers,
-            "conditions": {name: {**level.surprise(), **level.movement()} for name, level in self.levels.items()},
-            "human_minus_model": None if self.effect is None else self.effect.to_dict(),
-            "first_minus_this": {name: pair.to_dict() for name, pair in self.against_first.items()},
-        }
 
 
 def find_readers(run: Path, store: Store, named: Sequence[str] | None) -> list[tuple[Path, Store]]:
@@ -90,24 +98,23 @@ def _conditions_of(store: Store) -> list[str]:
     return list(dict.fromkeys(store.table(["condition"]).column(0).to_pylist()))
 
 
-def compare_readers(loaded: Sequence[Loaded], variant: Variant, how: Resampling) -> list[Reader]:
+def compare_readers(runs: Sequence[ReadRun], variant: Variant, resampling: Resampling) -> list[Reader]:
     """Every reader by itself, and compared with the first."""
-    first = by_condition(loaded[0][2])
+    first = runs[0].texts
     out = []
-    for number, (run, store, rows) in enumerate(loaded):
-        conditions = by_condition(rows)
-        same = store.schema.to_json()["fields"] == loaded[0][1].schema.to_json()["fields"]
+    for run in runs:
+        conditions, alike = run.texts, run.fields == runs[0].fields
         against = {
-            name: contrast((name, name), first[name], conditions[name], variant, how, same)
+            name: contrast((name, name), first[name], conditions[name], variant, resampling, alike)
             for name in first
-            if number and name in conditions
+            if run is not runs[0] and name in conditions
         }
         pair = (HUMAN, MODEL)
-        both = set(pair) <= set(conditions)
-        effect = contrast(pair, conditions[HUMAN], conditions[MODEL], variant, how) if both else None
-        levels = {name: condition_levels(list(texts.values()), how) for name, texts in conditions.items()}
-        name = str(store.table(["reader"]).column(0)[0].as_py())
-        out.append(Reader(name, str(run), levels, effect, against, same))
+        complete = set(pair) <= set(conditions)
+        effect = contrast(pair, conditions[HUMAN], conditions[MODEL], variant, resampling) if complete else None
+        levels = {name: condition_levels(list(texts.values()), resampling) for name, texts in conditions.items()}
+        name = str(run.store.table(["reader"]).column(0)[0].as_py())
+        out.append(Reader(name, str(run.path), levels, effect, against, alike))
     return out
 
 

@@ -1,4 +1,4 @@
-"""The texts that a model reads: an opening under one condition, before and after its continuation was generated.
+"""The texts that a model reads: a split paragraph under one condition, before and after its continuation was generated.
 
 Owns: how each condition's text comes about, where its continuation begins, what of it is stored beside the numbers.
 Does not know: weights, stores.
@@ -13,7 +13,7 @@ from typing import Any
 
 from lit_experiments.collecting.plan import Sample
 from lit_experiments.experiments.prefill_dynamics.conditions import HUMAN, SHUFFLED
-from lit_experiments.experiments.prefill_dynamics.openings import Opening
+from lit_experiments.experiments.prefill_dynamics.paragraph_split import SplitParagraph
 from lit_experiments.lm.tokens import Tokens
 
 END_OF_TEXT, LENGTH = "end_of_text", "max_new_tokens"
@@ -51,30 +51,30 @@ class Reading:
         return f"{self.paragraph_id}/{self.condition}"
 
 
-def readings(opening: Opening, conditions: Mapping[str, float | None], tokens: Tokens, seed: int) -> list[Reading]:
-    """The opening under every condition, in their order."""
+def readings(split: SplitParagraph, conditions: Mapping[str, float | None], tokens: Tokens, seed: int) -> list[Reading]:
+    """The paragraph under every condition, in their order."""
     human = Reading(
-        opening.paragraph_id,
-        opening.place,
+        split.paragraph_id,
+        split.place,
         HUMAN,
-        opening.prompt,
-        opening.continuation,
-        opening.ids,
-        opening.boundary,
-        opening.straddles,
+        split.prompt,
+        split.continuation,
+        split.ids,
+        split.boundary,
+        split.straddles,
         temperature=None,
     )
-    made = {HUMAN: human, SHUFFLED: _shuffled(human, tokens, seed)}
+    written = {HUMAN: human, SHUFFLED: _shuffled(human, tokens, seed)}
     blank = replace(
         human,
         continuation="",
-        ids=opening.prompt_ids,
-        boundary=len(opening.prompt_ids),
+        ids=split.prompt_ids,
+        boundary=len(split.prompt_ids),
         straddles=False,
         to_generate=True,
     )
     return [
-        made[name] if name in made else replace(blank, condition=name, temperature=temperature)
+        written[name] if name in written else replace(blank, condition=name, temperature=temperature)
         for name, temperature in conditions.items()
     ]
 

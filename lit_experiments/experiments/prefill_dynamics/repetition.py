@@ -7,7 +7,6 @@ model text may be one between text that repeats and text that does not. Pure fun
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,10 +37,6 @@ class Repetition:
     distinct: Paired
     without_loops: Paired
     adjusted: Adjusted
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return dict(vars(self))
 
 
 def controlled(

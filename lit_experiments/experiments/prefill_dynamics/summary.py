@@ -23,7 +23,7 @@ def rows(store: Store) -> pd.DataFrame:
     if table.empty:
         return table.assign(ce=np.nan, ce_text=np.nan)
     by_row = np.split(np.asarray(store["ce"].read(), np.float64), np.cumsum(store["ce"].lengths())[:-1])
-    behind = [values[max(0, at - 1) :] for values, at in zip(by_row, table.boundary, strict=True)]
+    behind = [values[max(0, boundary - 1) :] for values, boundary in zip(by_row, table.boundary, strict=True)]
     table["ce"] = [values.mean() if len(values) else np.nan for values in behind]
     table["ce_text"] = [values.mean() if len(values) else np.nan for values in by_row]
     return table
@@ -63,30 +63,29 @@ def compare(store: Store, other: Store) -> str:
     if not len(common):
         return "The two stores have no text in common: nothing to compare."
     a, b = a.loc[common], b.loc[common]
-    same = a.continuation == b.continuation
+    equal = a.continuation == b.continuation
     headers = ["condition", "texts", "same text", "CE here", "CE there", "there - here"]
     lines = []
     for name in a.condition.unique():
         chosen = (a.condition == name) & a.ce.notna() & b.ce.notna()
         gap = _mean(a[chosen], b.ce[chosen] - a.ce[chosen])
         means = [number(float(side.ce[chosen].mean())) for side in (a, b)]
-        lines.append([name, str(int(chosen.sum())), f"{same[chosen].mean():.0%}", *means, interval(gap)])
+        lines.append([name, str(int(chosen.sum())), f"{equal[chosen].mean():.0%}", *means, interval(gap)])
     return "Side by side (intervals: 95 %, paired over paragraphs)\n\n" + text_table(headers, lines)
 
 
 def _mean(table: pd.DataFrame, values: pd.Series) -> Estimate:
     groups = table.paragraph_id.to_numpy().astype(str)
     boot = GroupBootstrap(groups, resamples=RESAMPLES, level=LEVEL, seed=SEED)
-    terms = np.stack([np.ones(len(values)), values.to_numpy(np.float64)], -1)
-    return boot.from_sums(boot.sums(terms), lambda sums: sums[..., 1] / sums[..., 0]).item()
+    return boot.mean(values.to_numpy(np.float64)).item()
 
 
 def _retokenised(table: pd.DataFrame) -> str:
     written = table.retokenises.dropna()
     if not len(written):
         return ""
-    same = int(written.sum())
-    return f"Of {len(written)} generated texts {same} would be tokenised into the very ids that were written."
+    equal = int(written.sum())
+    return f"Of {len(written)} generated texts {equal} would be tokenised into the very ids that were written."
 
 
 def _example(table: pd.DataFrame) -> str:

@@ -26,7 +26,7 @@ ByCondition = Mapping[str, Mapping[str, Trajectory]]
 Correlations = dict[str, dict[str, dict[str, Correlation]]]
 
 
-def text_correlations(rows: ByCondition, contrasts: Iterable[Contrast], how: Resampling) -> Correlations:
+def text_correlations(rows: ByCondition, contrasts: Iterable[Contrast], resampling: Resampling) -> Correlations:
     """{metric: {"pooled": {conditions: Correlation}, "within": {condition: ...}, "differences": {"a - b": ...}}}.
 
     Pooled and within: full length. Differences: as the contrasts have them.
@@ -37,10 +37,12 @@ def text_correlations(rows: ByCondition, contrasts: Iterable[Contrast], how: Res
     return {
         metric: {
             "pooled": {
-                name: _over([texts[part] for part in parts], metric, how) for name, parts in pools.items() if parts
+                name: _over([texts[part] for part in parts], metric, resampling)
+                for name, parts in pools.items()
+                if parts
             },
-            "within": {name: _over([part], metric, how) for name, part in texts.items()},
-            "differences": {c.name: _of_differences(c, metric, how) for c in contrasts},
+            "within": {name: _over([part], metric, resampling) for name, part in texts.items()},
+            "differences": {c.name: _of_differences(c, metric, resampling) for c in contrasts},
         }
         for metric in RELATED
     }
@@ -56,25 +58,25 @@ class _Texts:
 
 
 def _texts(rows: Iterable[Trajectory]) -> _Texts:
-    kept = [row for row in rows if row.steps.tokens >= LEAST_TOKENS]
-    measured = [metrics(row.steps, None, None) for row in kept]
+    long_enough = [row for row in rows if row.steps.tokens >= LEAST_TOKENS]
+    measured = [metrics(row.steps, None, None) for row in long_enough]
     values = {name: [float(of_text[name].mean()) for of_text in measured] for name in RELATED}
-    return _Texts([row.paragraph_id for row in kept], [row.ce_mean(None) for row in kept], values)
+    return _Texts([row.paragraph_id for row in long_enough], [row.ce_mean(None) for row in long_enough], values)
 
 
-def _over(parts: Sequence[_Texts], metric: str, how: Resampling) -> Correlation:
+def _over(parts: Sequence[_Texts], metric: str, resampling: Resampling) -> Correlation:
     ce = [value for part in parts for value in part.ce]
     moved = [value for part in parts for value in part.values[metric]]
     groups = [paragraph for part in parts for paragraph in part.paragraphs]
-    return _correlation(np.array(ce), np.array(moved), np.array(groups, str), how)
+    return _correlation(np.array(ce), np.array(moved), np.array(groups, str), resampling)
 
 
-def _of_differences(pair: Contrast, metric: str, how: Resampling) -> Correlation:
-    return _correlation(pair.gaps("ce"), pair.gaps(metric), np.array(pair.paragraphs, str), how)
+def _of_differences(pair: Contrast, metric: str, resampling: Resampling) -> Correlation:
+    return _correlation(pair.gaps("ce"), pair.gaps(metric), np.array(pair.paragraphs, str), resampling)
 
 
-def _correlation(x: Floats, y: Floats, groups: NDArray[Any], how: Resampling) -> Correlation:
-    return correlation(x, y, groups, resamples=how.resamples, level=LEVEL, seed=how.seed)
+def _correlation(x: Floats, y: Floats, groups: NDArray[Any], resampling: Resampling) -> Correlation:
+    return correlation(x, y, groups, resamples=resampling.resamples, level=LEVEL, seed=resampling.seed)
 
 
 @dataclass(frozen=True)
@@ -90,33 +92,35 @@ class TokenLevel:
     layers: list[Estimate]
 
 
-def token_correlations(rows: ByCondition, how: Resampling) -> dict[str, TokenLevel]:
+def token_correlations(rows: ByCondition, resampling: Resampling) -> dict[str, TokenLevel]:
     """By condition; a condition without any step of a known surprise is left out."""
     tokens = {name: _tokens(by_paragraph.values()) for name, by_paragraph in rows.items()}
-    return {name: _token_level(*arrays, how) for name, arrays in tokens.items() if arrays is not None}
+    return {name: _token_level(*arrays, resampling) for name, arrays in tokens.items() if arrays is not None}
 
 
 def _tokens(rows: Iterable[Trajectory]) -> tuple[Floats, Floats, NDArray[Any], NDArray[Any]] | None:
     """(cross-entropy [token], steps [layer, token], paragraph [token], text [token]), without first tokens."""
-    kept = [row for row in rows if row.steps.tokens >= LEAST_TOKENS]
-    if not kept:
+    long_enough = [row for row in rows if row.steps.tokens >= LEAST_TOKENS]
+    if not long_enough:
         return None
-    known = [np.isfinite(row.ce[1:]) for row in kept]
-    ce = np.concatenate([row.ce[1:][fine] for row, fine in zip(kept, known, strict=True)])
-    moved = np.concatenate([row.steps.deltas[:, fine] for row, fine in zip(kept, known, strict=True)], 1)
+    known = [np.isfinite(row.ce[1:]) for row in long_enough]
+    ce = np.concatenate([row.ce[1:][fine] for row, fine in zip(long_enough, known, strict=True)])
+    moved = np.concatenate([row.steps.deltas[:, fine] for row, fine in zip(long_enough, known, strict=True)], 1)
     counts = [int(fine.sum()) for fine in known]
-    paragraph = np.repeat(np.array([row.paragraph_id for row in kept], str), counts)
-    return ce, moved, paragraph, np.repeat(np.arange(len(kept)), counts)
+    paragraph = np.repeat(np.array([row.paragraph_id for row in long_enough], str), counts)
+    return ce, moved, paragraph, np.repeat(np.arange(len(long_enough)), counts)
 
 
-def _token_level(ce: Floats, moved: Floats, paragraph: NDArray[Any], text: NDArray[Any], how: Resampling) -> TokenLevel:
+def _token_level(
+    ce: Floats, moved: Floats, paragraph: NDArray[Any], text: NDArray[Any], resampling: Resampling
+) -> TokenLevel:
     mean_step = moved.mean(0)
     centred, steps_centred = _centred(ce[None], text)[0], _centred(moved, text)
-    boot = how.over(paragraph.tolist())
+    boot = resampling.over(paragraph.tolist())
     terms = np.stack([correlation_terms(centred, layer) for layer in steps_centred], 1)
     layers = boot.from_sums(boot.sums(terms), pearson_from_sums).tolist()
-    together = _correlation(centred, steps_centred.mean(0), paragraph, how)
-    return TokenLevel(_correlation(ce, mean_step, paragraph, how), together, layers)
+    together = _correlation(centred, steps_centred.mean(0), paragraph, resampling)
+    return TokenLevel(_correlation(ce, mean_step, paragraph, resampling), together, layers)
 
 
 def _centred(values: Floats, text: NDArray[Any]) -> Floats:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from lit_experiments.collecting.collector import Collector
 from lit_experiments.collecting.plan import Sample
+from lit_experiments.collecting.records import RecordsCollector
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.tempnorm.export import jsonl_shape
-from lit_experiments.experiments.tempnorm.formulas import alike, entropy, log_one_step, log_tempnorm, over_continuations
+from lit_experiments.experiments.tempnorm.formulas import (
+    alike,
+    entropy,
+    log_one_step,
+    log_tempnorm,
+    over_continuations,
+)
 from lit_experiments.lm.continuations import Continuations
 from lit_experiments.lm.decode import Decoder
 from lit_experiments.lm.errors import NonFiniteStateError
@@ -22,12 +29,23 @@ from lit_experiments.lm.spec import ModelSpec
 from lit_experiments.lm.state import State
 from lit_experiments.ranges import above, at_least, seeds
 from lit_experiments.sources.contexts import read_contexts
+from lit_experiments.sources.selection import fit
 from stores import Column, Field, Records, Schema
 
 PURE = Sampling(temperature=1.0, top_p=1.0, top_k=0)
+_SHAPING = ("gen_length", "eval_lengths", "gen_number", "alpha", "initial_wander", "stop_at_eos", "sites", "seed")
 
 
-class TempnormCollector(Collector):
+@dataclass(frozen=True)
+class _Context:
+    """A context, the place that it came from, and its tokens as the model reads them."""
+
+    text: str
+    place: int
+    ids: list[int]
+
+
+class TempnormCollector(RecordsCollector):
     """For each context: wander a little, record the hidden vector there, sample continuations, score them."""
 
     version: ClassVar[int] = 2
@@ -47,8 +65,7 @@ class TempnormCollector(Collector):
         sites: list[str],
         seed: int,
         too_long: Literal["error", "skip", "truncate"],
-        malformed: Literal["stop", "skip"] = "stop",
-        quoting: Literal["auto", "standard", "none"] = "auto",
+        **kwargs: Any,
     ) -> None:
         """Checks the settings; reads nothing but the model's configuration and tokenizer.
 
@@ -66,61 +83,34 @@ class TempnormCollector(Collector):
             seed: Seed of all sampling.
             too_long: What to do with contexts that do not fit the model's window: error, skip (and count), or
                 truncate (keep the end).
-            malformed: What to do with records that cannot be read: stop at the first, or skip (and count).
-            quoting: Of CSV and TSV files: standard (quotes enclose fields), none (quotes belong to the text), or auto.
 
         Raises:
             UserError: settings that contradict each other.
         """
-        super().__init__(spec)
-        self.contexts, self.text_column = contexts, text_column
+        super().__init__(spec, **kwargs)
         self.gen_length, self.eval_lengths, self.gen_number = gen_length, eval_lengths, gen_number
         self.alpha, self.initial_wander, self.stop_at_eos = alpha, initial_wander, stop_at_eos
         self.sites, self.seed, self.too_long = sites, seed, too_long
         self._check()
-        self._source = read_contexts(contexts, text_column, malformed, quoting)
-        self._notes: list[str] = []
-        self._samples = self._tokenised()
-
-    def samples(self) -> Sequence[Sample]:
-        return self._samples
-
-    def notes(self) -> list[str]:
-        return self._notes
+        self._source = read_contexts(contexts, text_column, self.malformed, self.quoting)
+        self._samples, self._notes = self._fitting()
 
     def settings(self) -> dict[str, Any]:
-        return {
-            "contexts": self._source.digest,  # of what is left when malformed ones are skipped
-            "gen_length": self.gen_length,
-            "eval_lengths": self.eval_lengths,
-            "gen_number": self.gen_number,
-            "alpha": self.alpha,
-            "initial_wander": self.initial_wander,
-            "stop_at_eos": self.stop_at_eos,
-            "sites": self.sites,
-            "seed": self.seed,
-            "too_long": self.too_long,
-        }
+        shaping = {name: getattr(self, name) for name in (*_SHAPING, "too_long")}
+        return {"contexts": self._source.digest} | shaping  # the digest of what is left when malformed ones are skipped
 
     def schema(self) -> Schema:
         draws, steps, lengths = self.gen_number, self.gen_length, len(self.eval_lengths)
-        each, over = ("sample", "generation", "eval_length"), ("sample", "eval_length")
-        hidden = ("layer", "sample", "hidden")
+        by_length, over = ("sample", "generation", "eval_length"), ("sample", "eval_length")
+        hidden, by_step, step = ("layer", "sample", "hidden"), ("sample", "generation", "step"), (None, draws, steps)
+        single = (None, draws, lengths)
         fields = (
             Field("starting_hidden", hidden, (len(self.sites), None, self.info.d_model), "float16", "", _HIDDEN),
-            Field("token_ids", ("sample", "generation", "step"), (None, draws, steps), "int32", "", _TOKENS),
-            Field(
-                "log_probs",
-                ("sample", "generation", "step"),
-                (None, draws, steps),
-                "float32",
-                "nats",
-                _LOG_PROBS,
-                "record",
-            ),
+            Field("token_ids", by_step, step, "int32", "", _TOKENS),
+            Field("log_probs", by_step, step, "float32", "nats", _LOG_PROBS, "record"),
             Field("generation_length", ("sample", "generation"), (None, draws), "int32", "tokens", "tokens sampled"),
-            Field("log_tempnorm", each, (None, draws, lengths), "float64", "nats", "(alpha-1) * sum of log p up to L"),
-            Field("tempnorm", each, (None, draws, lengths), "float64", "", "exp(log_tempnorm); underflows for long L"),
+            Field("log_tempnorm", by_length, single, "float64", "nats", "(alpha-1) * sum of log p up to L"),
+            Field("tempnorm", by_length, single, "float64", "", "exp(log_tempnorm); underflows for long L"),
             Field("tempnorm_mean", over, (None, lengths), "float64", "", "mean over the continuations"),
             Field("tempnorm_variance", over, (None, lengths), "float64", "", "variance over them, ddof 1", "record"),
             Field("log_tempnorm_mean", over, (None, lengths), "float64", "nats", "log of the mean (log-mean-exp)"),
@@ -130,18 +120,15 @@ class TempnormCollector(Collector):
 
     def collect(self, batch: Sequence[Sample]) -> Records:
         decoder = Decoder(self.lm, self.sites, self.stop_check)
-        state = decoder.prefill([s.payload["ids"] for s in batch])
-        self._wander(decoder, state, batch)
-        next_token = state.logits.double().log_softmax(-1).cpu().numpy()
-        hidden = np.stack([state.captured[site].float().cpu().numpy() for site in self.sites])
-        starts = [list(ids) for ids in state.ids]
-        drawn = self._continue(decoder, state.fork(self.gen_number), batch)
-        return self._records(batch, starts, hidden, next_token, drawn)
-
-    def _wander(self, decoder: Decoder, state: State, batch: Sequence[Sample]) -> None:
+        state = decoder.prefill([s.payload.ids for s in batch])
         if self.initial_wander:
             keys = [StreamKey(self.seed, f"{s.sample_id}/wander", 0) for s in batch]
             decoder.sample(state, self.initial_wander, PURE, keys)
+        next_token = state.logits.double().log_softmax(-1).cpu().numpy()
+        hidden = np.stack([state.captured[site].float().cpu().numpy() for site in self.sites])
+        starts = [list(ids) for ids in state.ids]
+        continuations = self._continue(decoder, state.fork(self.gen_number), batch)
+        return self._records(batch, starts, hidden, next_token, continuations)
 
     def _continue(self, decoder: Decoder, state: State, batch: Sequence[Sample]) -> Continuations:
         keys = [StreamKey(self.seed, s.sample_id, g) for s in batch for g in range(self.gen_number)]
@@ -153,12 +140,18 @@ class TempnormCollector(Collector):
             raise NonFiniteStateError(str(error), sample, error.site, error.position) from error
 
     def _records(
-        self, batch: Sequence[Sample], starts: list[list[int]], hidden: Any, next_token: Any, drawn: Continuations
+        self,
+        batch: Sequence[Sample],
+        starts: list[list[int]],
+        hidden: np.ndarray,
+        next_token: np.ndarray,
+        continuations: Continuations,
     ) -> Records:
+        """hidden: [site, sample, hidden]; next_token: [sample, vocabulary] log-probabilities at the starting point."""
         by_context = (len(batch), self.gen_number, -1)
-        tokens = drawn.token_ids.cpu().numpy().reshape(by_context)
-        log_probs = alike(drawn.log_probs.cpu().numpy().reshape(by_context), tokens)
-        lengths = drawn.lengths.cpu().numpy().reshape(by_context[:2])
+        tokens = continuations.token_ids.cpu().numpy().reshape(by_context)
+        log_probs = alike(continuations.log_probs.cpu().numpy().reshape(by_context), tokens)
+        lengths = continuations.lengths.cpu().numpy().reshape(by_context[:2])
         values = log_tempnorm(log_probs, self.eval_lengths, self.alpha)
         plain, summary = np.exp(values), over_continuations(values)
         arrays = {
@@ -177,8 +170,8 @@ class TempnormCollector(Collector):
             {
                 "sample_id": sample.sample_id,
                 "sample_index": sample.index,
-                "context": sample.payload["text"],
-                "context_place": sample.payload["place"],
+                "context": sample.payload.text,
+                "context_place": sample.payload.place,
                 "starting_point": self.info.tokens.decode(start),
                 "starting_point_ids": start,
                 "prefix_length": len(start),
@@ -193,50 +186,41 @@ class TempnormCollector(Collector):
         ]
         return Records(rows, arrays, {}, {})
 
-    def _tokenised(self) -> list[Sample]:
-        """One sample per context that fits the window after wandering and generating."""
-        room = self._room()
-        samples: list[Sample] = []
-        long: list[tuple[int, int]] = []
-        for text, place in zip(self._source.texts, self._source.places, strict=True):
-            ids = self.info.tokens.encode(text)
-            if room is not None and len(ids) > room:
-                long.append((place, len(ids)))
-                if self.too_long != "truncate":
-                    continue
-                ids = self._truncated(ids, room)
-            tokens = (len(ids) + self.initial_wander + self.gen_length) * self.gen_number
-            payload = {"text": text, "place": place, "ids": ids}
-            samples.append(Sample(f"context-{place:06d}", len(samples), tokens, payload))
-        self._notes = [f"{self._source.name}: {len(self._source.texts)} contexts, {self._source.blank} blank skipped"]
-        if self._source.skipped.count:
-            self._notes.append(self._source.skipped.note())
-        self._notes += self._source.notes
-        if room is not None and long:
-            self._too_long(long, room)
-        return samples
+    def _fitting(self) -> tuple[list[Sample], list[str]]:
+        """(one sample per context that fits the window after wandering and generating; what was read and left out)."""
+        source, room, encode = self._source, self._room(), self.info.tokens.encode
+        contexts = [_Context(t, place, encode(t)) for t, place in zip(source.texts, source.places, strict=True)]
+        fitting = fit(contexts, room, lambda context: len(context.ids), lambda context: f"line {context.place}")
+        left, done = fitting.records, "left out"
+        if self.too_long == "truncate" and room is not None:
+            left = [replace(context, ids=self._end(context.ids, room)) for context in contexts]
+            done = f"cut to their last {room} tokens"
+        behind = self.initial_wander + self.gen_length
+        samples = [
+            Sample(f"context-{context.place:06d}", index, (len(context.ids) + behind) * self.gen_number, context)
+            for index, context in enumerate(left)
+        ]
+        holds = f"{self.info.name} holds {self.info.window} tokens; {self.initial_wander} for wandering and "
+        notes = fitting.notes(
+            f"contexts in {source.name}",
+            self.too_long,
+            total=len(contexts),
+            window=f"{holds}{self.gen_length} for generation leave {room}",
+            remedy="--too_long skip leaves them out, --too_long truncate keeps their end",
+            done=done,
+        )
+        skipped = [source.skipped.note()] if source.skipped.count else []
+        read = f"{source.name}: {len(source.texts)} contexts, {source.blank} blank skipped"
+        return samples, [read, *skipped, *source.notes, *notes]
 
     def _room(self) -> int | None:
         """Tokens that a context may have; None for a model without a limit."""
         return None if self.info.window is None else self.info.window - self.initial_wander - self.gen_length
 
-    def _truncated(self, ids: list[int], room: int) -> list[int]:
-        """The end of a context, behind the special tokens in front if there are any."""
+    def _end(self, ids: list[int], room: int) -> list[int]:
+        """The last `room` tokens of a context, counting the special tokens in front, which stay."""
         head = ids[: len(self.info.tokens.prefix or ())]
-        return head + ids[len(ids) - room + len(head) :]
-
-    def _too_long(self, long: list[tuple[int, int]], room: int) -> None:
-        shown = ", ".join(f"line {place} ({length} tokens)" for place, length in long[:5])
-        more = f" and {len(long) - 5} more" if len(long) > 5 else ""
-        which = f"{len(long)} of {len(self._source.texts)} contexts in {self._source.name}: {shown}{more}"
-        if self.too_long == "error":
-            raise UserError(
-                f"Too long for the model's window: {which}.\n{self.info.name} holds {self.info.window} tokens; "
-                f"{self.initial_wander} for wandering and {self.gen_length} for generation leave {room}. Nothing ran.\n"
-                f"Next: --too_long skip leaves them out, --too_long truncate keeps their end."
-            )
-        done = "left out" if self.too_long == "skip" else f"cut to their last {room} tokens"
-        self._notes.append(f"too long for the window, {done}: {which}")
+        return ids if len(ids) <= room else head + ids[len(ids) - room + len(head) :]
 
     def _check(self) -> None:
         at_least(1, gen_length=self.gen_length)

@@ -35,11 +35,11 @@ def jsonl_shape(store: Store) -> Callable[[dict[str, Any]], dict[str, Any]]:
             "starting_hidden_vector": vectors if len(vectors) > 1 else vectors[sites[0]],
             "generations": [_generation(row, g) for g in range(len(row["token_ids"]))],
         }
-        for at, length in enumerate(lengths):
-            out[f"individual_tempnorms_{length}"] = row["tempnorm"][:, at]
-            out[f"log_tempnorms_{length}"] = row["log_tempnorm"][:, at]
-            out[f"tempnorm_mean_{length}"] = row["tempnorm_mean"][at]
-            out[f"tempnorm_variance_{length}"] = row["tempnorm_variance"][at]
+        for place, length in enumerate(lengths):
+            out[f"individual_tempnorms_{length}"] = row["tempnorm"][:, place]
+            out[f"log_tempnorms_{length}"] = row["log_tempnorm"][:, place]
+            out[f"tempnorm_mean_{length}"] = row["tempnorm_mean"][place]
+            out[f"tempnorm_variance_{length}"] = row["tempnorm_variance"][place]
         return out
 
     return record

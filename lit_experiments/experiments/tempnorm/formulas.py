@@ -47,8 +47,8 @@ def alike(log_probs: NDArray[np.floating], token_ids: NDArray[np.integer]) -> ND
     Returns:
         [..., generation, step], each value that of the first continuation with the same tokens up to that step.
     """
-    same = np.logical_and.accumulate(token_ids[..., :, None, :] == token_ids[..., None, :, :], axis=-1)
-    return np.take_along_axis(log_probs, same.argmax(axis=-2), axis=-2)
+    shared = np.logical_and.accumulate(token_ids[..., :, None, :] == token_ids[..., None, :, :], axis=-1)
+    return np.take_along_axis(log_probs, shared.argmax(axis=-2), axis=-2)
 
 
 def log_one_step(next_token_log_probs: Floats, alpha: float) -> Floats:

@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from lit_experiments.experiments.tempnorm.result import LengthResult, PredictedTrue, TempnormResult
 from lit_experiments.experiments.tempnorm.single_numbers import BASELINES, ENTROPY, EXACT
-from lit_experiments.reports.blocks import (
-    Cell,
-    Column,
-    Curves,
-    Note,
-    Page,
-    Panel,
-    Points,
-    Scatter,
-    Section,
-    Series,
-    Table,
-)
+from lit_experiments.reports.blocks import Column, Curves, Note, Page, Panel, Points, Scatter, Section, Series, Table
 from lit_experiments.reports.cells import interval
 from lit_experiments.reports.document import DEMONSTRATION
 from lit_experiments.statistics import Estimate
@@ -25,32 +15,61 @@ from lit_experiments.tasks.task import Opened
 _LOWEST_R2 = -1.0  # where the figure ends: intervals from few contexts may reach thousands below, the table has them
 _MOST_DOTS = 1200
 _HEADS = {"prefix_length": "length", ENTROPY: "entropy", "log_one_step": "one step"}
+
+
+def _baseline(name: str) -> Callable[[LengthResult], float]:
+    return lambda scores: scores.baselines[name].value
+
+
+def _less(name: str) -> Callable[[LengthResult], Estimate | None]:
+    return lambda scores: scores.hidden_less.get(name)
+
+
 _SCORES = (
     Column("L", "count", meaning="eval length in tokens"),
-    Column("test R2", "estimate"),
-    Column("ceiling", "estimate", meaning="share of the variance that lies between starting points"),
-    Column("R2 / ceiling", "number"),
-    Column("Spearman", "number"),
+    Column("test R2", "estimate", of="test.r2"),
+    Column("ceiling", "estimate", 3, "share of the variance that lies between starting points", "ceiling"),
+    Column("R2 / ceiling", "number", of="of_ceiling.value"),
+    Column("Spearman", "number", of="test.spearman.value"),
     *(
-        Column(f"R2 of {head}", "number", meaning=f"a regression on {BASELINES[name]} alone")
+        Column(
+            f"R2 of {head}",
+            "number",
+            meaning=f"a regression on {BASELINES[name]} alone",
+            of=_baseline(name),
+        )
         for name, head in _HEADS.items()
     ),
-    Column("at fixed penalty", "number"),
-    Column("R2 of the mean", "number", meaning="of the log of the mean over a starting point's continuations"),
-    Column("shuffled p", "p", meaning="of the same procedure on targets permuted between contexts"),
+    Column("at fixed penalty", "number", of="fixed_penalty.test.r2.value"),
+    Column(
+        "R2 of the mean",
+        "number",
+        meaning="of the log of the mean over a starting point's continuations",
+        of="starting_point_mean.test.r2.value",
+    ),
+    Column("shuffled p", "p", 3, "of the same procedure on targets permuted between contexts", of="shuffled.p_value"),
 )
 _AGAINST = (
     Column("L", "count"),
-    Column("exact expectation", "estimate", meaning="-(alpha - 1) times the next-token entropy, unfitted"),
-    *(Column(f"hidden - {head}", "estimate") for head in _HEADS.values()),
-    Column("hidden - exact", "estimate"),
-    Column("beyond entropy", "estimate", meaning="R2 of entropy and states together minus that of the entropy"),
+    Column(
+        "exact expectation",
+        "estimate",
+        meaning="-(alpha - 1) times the next-token entropy, unfitted",
+        of=lambda scores: scores.exact and scores.exact.r2,
+    ),
+    *(Column(f"hidden - {head}", "estimate", of=_less(name)) for name, head in (*_HEADS.items(), (EXACT, "exact"))),
+    Column(
+        "beyond entropy",
+        "estimate",
+        meaning="R2 of entropy and states together minus that of the entropy",
+        of="beyond_entropy",
+    ),
 )
 _SPACE = (
     Column("L", "count"),
-    Column("R2", "estimate"),
-    Column("MAE", "estimate", None),
-    Column("MSE", "estimate", None),
+    Column("R2", "estimate", of="tempnorm_space.r2"),
+    Column("MAE", "estimate", None, of="tempnorm_space.mae"),
+    Column("MSE", "estimate", None, of="tempnorm_space.mse"),
 )
 _METHODS = (
     "log-tempnorm_L = (alpha - 1) times the sum of log p over a continuation's first L tokens. One standardised ridge "
@@ -77,10 +96,10 @@ def tempnorm_page(result: TempnormResult, data: Opened, demonstration: bool) -> 
         certainty=f"Intervals are {result.interval_level:.0%}, from a bootstrap over {result.held_out_contexts} "
         "held-out contexts; layer and penalty were chosen without them.",
         sections=[
-            Section("Ridge per eval length", [_scores(result), _curve(result)]),
-            Section("The hidden vector versus one number", [_against(result)]),
+            Section("Ridge per eval length", [_table("scores", _SCORES, result), _curve(result)]),
+            Section("The hidden vector versus one number", [_table("against_one_number", _AGAINST, result)]),
             Section("Predicted and true", [_scatter(result)]),
-            Section("In tempnorm space", [_space(result), Note(_IN_SPACE)], quiet=True),
+            Section("In tempnorm space", [_table("tempnorm_space", _SPACE, result), Note(_IN_SPACE)], quiet=True),
         ],
         methods=[text.format(level=result.interval_level) for text in _METHODS],
         cautions=[DEMONSTRATION] if demonstration else [],
@@ -113,44 +132,9 @@ def _best(result: TempnormResult) -> list[str]:
     ]
 
 
-def _scores(result: TempnormResult) -> Table:
-    rows: list[list[Cell]] = [
-        [
-            int(length),
-            scores.test.r2,
-            scores.ceiling,
-            scores.of_ceiling.value,
-            scores.test.spearman.value,
-            *(scores.baselines[name].value for name in _HEADS),
-            scores.fixed_penalty.test.r2.value,
-            scores.starting_point_mean.test.r2.value,
-            scores.shuffled.p_value,
-        ]
-        for length, scores in result.per_length.items()
-    ]
-    return Table("scores", "", _SCORES, rows)
-
-
-def _against(result: TempnormResult) -> Table:
-    rows: list[list[Cell]] = [
-        [
-            int(length),
-            None if scores.exact is None else scores.exact.r2,
-            *(scores.hidden_less[name] for name in _HEADS),
-            scores.hidden_less.get(EXACT),
-            scores.beyond_entropy,
-        ]
-        for length, scores in result.per_length.items()
-    ]
-    return Table("against_one_number", "", _AGAINST, rows)
-
-
-def _space(result: TempnormResult) -> Table:
-    rows: list[list[Cell]] = [
-        [int(length), scores.tempnorm_space.r2, scores.tempnorm_space.mae, scores.tempnorm_space.mse]
-        for length, scores in result.per_length.items()
-    ]
-    return Table("tempnorm_space", "", _SPACE, rows)
+def _table(name: str, columns: Sequence[Column], result: TempnormResult) -> Table:
+    """One row per eval length."""
+    return Table.of(name, "", columns, [(int(length), scores) for length, scores in result.per_length.items()])
 
 
 def _curve(result: TempnormResult) -> Curves:
@@ -159,23 +143,20 @@ def _curve(result: TempnormResult) -> Curves:
     series = [
         Series("ridge on the hidden vector", lengths, [scores.test.r2 for scores in lines]),
         Series("noise ceiling", lengths, [scores.ceiling for scores in lines], "reference"),
-        Series("best single number", lengths, [_best_number(scores) for scores in lines], "control"),
+        Series(
+            "best single number",
+            lengths,
+            [max(r2.value for r2 in scores.baselines.values()) for scores in lines],
+            "control",
+        ),
     ]
     exact = [(length, scores.exact.r2) for length, scores in zip(lengths, lines, strict=True) if scores.exact]
     if exact:
         series.append(Series("exact expectation", [exact[0][0]], [exact[0][1].value], "reference"))
-    panel = Panel("", series, "R2 on held-out starting points", bounds=_bounds(lines))
+    lowest = _LOWEST_R2 if any(scores.test.r2.low < _LOWEST_R2 for scores in lines) else None
+    panel = Panel("", series, "R2 on held-out starting points", bounds=(lowest, 1.05))
     caption = "Test R2 of the ridge with its interval, the noise ceiling, and the best baseline."
     return Curves("r2_by_length", caption, "eval length L (tokens)", [panel])
-
-
-def _best_number(scores: LengthResult) -> float:
-    return max(estimate.value for estimate in scores.baselines.values())
-
-
-def _bounds(lines: list[LengthResult]) -> tuple[float | None, float | None]:
-    lowest: list[Estimate] = [scores.test.r2 for scores in lines]
-    return (_LOWEST_R2 if any(estimate.low < _LOWEST_R2 for estimate in lowest) else None), 1.05
 
 
 def _scatter(result: TempnormResult) -> Scatter:

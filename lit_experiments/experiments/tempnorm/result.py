@@ -9,12 +9,12 @@ from lit_experiments.statistics import Estimate
 
 
 @dataclass(frozen=True)
-class LengthResult(TargetResult):
-    """One eval length: the ridge's own scores, and what it is compared with.
+class Comparison:
+    """One eval length, on the test part; differences are of R2, on the same resamples.
 
-    baselines ... beyond_entropy: see `single_numbers.Comparison`. fixed_penalty: the ridge at the fixed penalty.
-    starting_point_mean: a ridge on the log of the mean tempnorm of a starting point's continuations; tempnorm_space:
-    the same predictions exponentiated, against the means themselves.
+    baselines: R2 of a regression on each number alone. hidden_less: R2 of the hidden vector less that. exact: scores of
+    -(alpha - 1) times the next-token entropy, unfitted; None but at L = 1. with_entropy: R2 of the entropy and what a
+    ridge on the hidden vector tells of the rest; beyond_entropy: that less R2 of the entropy alone.
     """
 
     baselines: dict[str, Estimate]
@@ -22,6 +22,17 @@ class LengthResult(TargetResult):
     exact: Scores | None
     with_entropy: Estimate
     beyond_entropy: Estimate
+
+
+@dataclass(frozen=True)
+class LengthResult(Comparison, TargetResult):
+    """One eval length: the ridge's own scores, and what it is compared with.
+
+    fixed_penalty: the ridge at the fixed penalty.
+    starting_point_mean: a ridge on the log of the mean tempnorm of a starting point's continuations; tempnorm_space:
+    the same predictions exponentiated, against the means themselves.
+    """
+
     fixed_penalty: TargetResult
     starting_point_mean: TargetResult
     tempnorm_space: Scores

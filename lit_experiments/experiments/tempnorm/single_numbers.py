@@ -10,14 +10,15 @@ Does not know: how ridges are fitted, where results are written.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lit_experiments.experiments.tempnorm.result import Comparison
 from lit_experiments.probes.baselines import held_out_r2, on_one_number, r2_gains, univariate
 from lit_experiments.probes.evaluate import Predictions
-from lit_experiments.probes.result import Scores, score_part
+from lit_experiments.probes.result import score_part
 from lit_experiments.statistics import Estimate
 
 Floats = NDArray[np.float64]
@@ -30,22 +31,6 @@ BASELINES = {
     "log_one_step": "log sum p^alpha",
 }
 """Column of the store -> what a regression on it alone is called in sentences."""
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One eval length, on the test part; differences are of R2, on the same resamples.
-
-    baselines: R2 of a regression on each number alone. hidden_less: R2 of the hidden vector less that. exact: scores of
-    -(alpha - 1) times the next-token entropy, unfitted; None but at L = 1. with_entropy: R2 of the entropy and what a
-    ridge on the hidden vector tells of the rest; beyond_entropy: that less R2 of the entropy alone.
-    """
-
-    baselines: dict[str, Estimate]
-    hidden_less: dict[str, Estimate]
-    exact: Scores | None
-    with_entropy: Estimate
-    beyond_entropy: Estimate
 
 
 def left_by_entropy(true: Floats, entropy: Floats, train: NDArray[np.bool_]) -> tuple[Floats, Floats]:
@@ -100,10 +85,10 @@ def sentences(comparisons: Mapping[int, Comparison], contexts: int) -> list[str]
     names = BASELINES | {EXACT: "-(alpha - 1) times the next-token entropy, the exact expectation,"}
     lines = []
     for name, label in names.items():
-        gaps = {length: found.hidden_less[name] for length, found in comparisons.items() if name in found.hidden_less}
+        gaps = {length: c.hidden_less[name] for length, c in comparisons.items() if name in c.hidden_less}
         if gaps:
             lines.append(f"Against {label} alone the hidden vector {_sides(gaps)}.")
-    gains = {length: found.beyond_entropy for length, found in comparisons.items()}
+    gains = {length: c.beyond_entropy for length, c in comparisons.items()}
     return [*lines, f"Beside the next-token entropy the hidden vector {_sides(gains, _ADDS)}."]
 
 

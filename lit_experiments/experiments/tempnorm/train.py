@@ -15,13 +15,7 @@ from lit_experiments.errors import UserError
 from lit_experiments.experiments.tempnorm.export import sklearn_files
 from lit_experiments.experiments.tempnorm.page import tempnorm_page
 from lit_experiments.experiments.tempnorm.result import LengthResult, PredictedTrue, TempnormResult
-from lit_experiments.experiments.tempnorm.single_numbers import (
-    BASELINES,
-    ENTROPY,
-    compare,
-    left_by_entropy,
-    sentences,
-)
+from lit_experiments.experiments.tempnorm.single_numbers import BASELINES, ENTROPY, compare, left_by_entropy, sentences
 from lit_experiments.launch import is_rank_zero
 from lit_experiments.plain import shallow, write_json
 from lit_experiments.probes.blocks import TEST

@@ -15,6 +15,7 @@ from lit_experiments.experiments.geometry.problem_set import (
 from lit_experiments.lm.errors import ModelError
 from lit_experiments.lm.info import read_info
 from lit_experiments.lm.spec import ModelSpec
+from lit_experiments.sources.errors import SourceError
 from lit_experiments.sources.problems import read_problems
 
 INFO = read_info(ModelSpec("embedded", None, None, "float32", "auto"))
@@ -64,12 +65,12 @@ def test_problems_of_a_file_are_drawn_in_order_and_by_the_seed(gsm8k):
 def test_what_does_not_fit_the_window_is_an_error_or_left_out_and_counted(gsm8k):
     lengths = [len(each.ids) for each in read_problem_set(gsm8k, PROMPTS, INFO, 1).asked]
     new_tokens = INFO.window - lengths[6]
-    with pytest.raises(UserError, match=r"3 of 10 problems: (?s:line-000008 .*)Next: lower --max_new_tokens"):
+    with pytest.raises(SourceError, match=r"3 of 10 problems: (?s:line-000008 .*)Next: lower --max_new_tokens"):
         read_problem_set(gsm8k, PROMPTS, INFO, new_tokens)
     left = read_problem_set(gsm8k, SKIPPING, INFO, new_tokens)
     assert len(left.asked) == 7
     assert "left out: 3 of 10" in left.notes[-1]
-    with pytest.raises(UserError, match="10 of 10"):
+    with pytest.raises(SourceError, match="10 of 10"):
         read_problem_set(gsm8k, SKIPPING, INFO, INFO.window)
 
 

@@ -11,6 +11,7 @@ from scipy.stats import binomtest
 
 from lit_experiments.errors import EXIT_DONE, EXIT_USER
 from lit_experiments.experiments.pos.outcomes import tag_outcomes
+from lit_experiments.experiments.pos.resample_schema import Resampled
 from lit_experiments.sources.treebank import read_treebank
 from tests.experiments.pos.conftest import Toy, run
 from tests.experiments.pos.toy import NOUN, toy_treebank
@@ -77,7 +78,7 @@ def test_sentences_are_completed_with_gold_words_before_and_the_continuations_af
     bank = read_treebank(str(toy_treebank(tmp_path / "bank", {"train": 3})))
     sentences = {f"{s.split}/{s.sent_id}": s for s in bank.sentences}
     texts = [" sleeps here. They", "s fast", "\nNew", " sleeps here. And"]
-    row = {"part": "train", "sent_id": "train-0", "word_id": 2, "word": "duck", "completions": texts}
+    row = Resampled("train/train-0/2", "train", "d", "newdoc", "train-0", "duck", 2, "they duck", "VERB", "", [], texts)
     asked = Asked()
     found = tag_outcomes([row], sentences, asked, "exclude")
     assert asked.sentences[:-1] == [["they", "duck", "sleeps", "here", "."], ["they", "duck"]], "the same once"

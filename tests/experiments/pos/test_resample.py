@@ -149,6 +149,22 @@ def test_states_of_another_model_or_position_are_refused(
     assert "name the run whose states" in refused(capsys, tmp_path / "c", **usual | {"probe": tmp_path / "bank"})
 
 
+def test_prefixes_that_leave_no_room_in_the_window_are_an_error_or_left_out_and_counted(
+    toy: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = stores.open_store(toy.resampled / "store")
+    window = json.loads((toy.model / "config.json").read_text())["max_position_embeddings"]
+    usual: dict[str, Any] = {"model": toy.model, "probe": toy.probe, "max_prefixes": "null", "num_samples": 1}
+    usual |= {"max_new_tokens": window - 1, "order": "text"}
+    err = refused(capsys, tmp_path / "a", **usual, too_long="error")
+    assert f"No room for {window - 1} more tokens in the model's window ({window}): {len(store)} prefixes: " in err
+    assert err.count("(2 tokens)") == 5
+    assert f"and {len(store) - 5} more" in err
+    assert run("collect", "pos_resample", tmp_path / "b", **usual, too_long="skip") == EXIT_DONE
+    assert f"left out: {len(store)} prefixes" in capsys.readouterr().out
+    assert len(stores.open_store(tmp_path / "b" / "store")) == 0
+
+
 def exported(folder: Path, out: Path) -> bytes:
     assert main(["export", str(folder), "--format", "jsonl", "--out", str(out)]) == EXIT_DONE
     return out.read_bytes()

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import stores
-from lit_experiments.experiments.prefill_dynamics.openings import Counts
-from lit_experiments.experiments.prefill_dynamics.schema import COLUMNS, make_schema
+from lit_experiments.experiments.prefill_dynamics.paragraph_split import Counts
+from lit_experiments.experiments.prefill_dynamics.read import COLUMNS, make_schema
 
 Floats = NDArray[np.float64]
 LAYERS, HIDDEN, PROMPT = 2, 16, 3

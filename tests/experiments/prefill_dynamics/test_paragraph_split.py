@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerFast
 
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.prefill_dynamics.conditions import conditions, usual_pairs
-from lit_experiments.experiments.prefill_dynamics.openings import Limits, cut, openings, tokenised
+from lit_experiments.experiments.prefill_dynamics.paragraph_split import Limits, cut, split_paragraphs, tokenised
 from lit_experiments.experiments.prefill_dynamics.readings import readings
 from lit_experiments.lm.info import ModelInfo, read_info
 from lit_experiments.lm.spec import ModelSpec
@@ -95,7 +95,7 @@ def test_every_paragraph_is_used_or_counted(info):
         "A long sentence. " + "y" * 90,
         "<unk> is one sentence. And this too is.",
     ]
-    chosen, counts = openings(source(*texts), info, Limits(30, 60, 20), 2, seed=0)
+    chosen, counts = split_paragraphs(source(*texts), info, Limits(30, 60, 20), 2, seed=0)
     assert [o.paragraph_id for o in chosen] == ["line-000000", "line-000005"]
     found = {name: count for name, count in dataclasses.asdict(counts).items() if count}
     used = {"usable": 2, "chosen": 2, "with_unknown": 1}
@@ -104,7 +104,9 @@ def test_every_paragraph_is_used_or_counted(info):
 
 def test_what_would_outgrow_the_window_is_left_out(info):
     long_prompt = "x" * 180 + ". And then."
-    chosen, counts = openings(source(long_prompt, "y" * 100 + ". And then."), info, Limits(1, 256, 100), None, seed=0)
+    chosen, counts = split_paragraphs(
+        source(long_prompt, "y" * 100 + ". And then."), info, Limits(1, 256, 100), None, seed=0
+    )
     assert [o.paragraph_id for o in chosen] == ["line-000001"]
     assert counts.outgrow_window == 1
 
@@ -112,7 +114,7 @@ def test_what_would_outgrow_the_window_is_left_out(info):
 def test_too_few_paragraphs_say_how_many_and_what_to_widen(info):
     texts = ["This is one sentence. And another.", *(f"A sentence number {i}. " + "y" * (40 + i) for i in range(5))]
     with pytest.raises(UserError, match="1 paragraphs are usable, 3 were asked for") as raised:
-        openings(source(*texts), info, Limits(20, 40, 20), 3, seed=0)
+        split_paragraphs(source(*texts), info, Limits(20, 40, 20), 3, seed=0)
     said = str(raised.value)
     assert "raise --max_tokens (now 40): 5 are longer" in said
     assert "--n_samples 1" in said
@@ -123,7 +125,7 @@ def test_drawing_is_seeded_and_keeps_the_order(info):
     texts = [f"This is sentence {i:02d}. And another." for i in range(30)]
 
     def drawn(seed):
-        return [o.place for o in openings(source(*texts), info, Limits(1, 99, 5), 8, seed)[0]]
+        return [o.place for o in split_paragraphs(source(*texts), info, Limits(1, 99, 5), 8, seed)[0]]
 
     assert drawn(1) == drawn(1) == sorted(drawn(1))
     assert drawn(1) != drawn(2)
@@ -131,7 +133,7 @@ def test_drawing_is_seeded_and_keeps_the_order(info):
 
 def test_shuffled_text_holds_the_human_tokens_in_an_order_of_the_paragraph_and_seed(info):
     texts = [f"This is sentence {i}. And another follows it." for i in range(2)]
-    chosen, _ = openings(source(*texts), info, Limits(1, 99, 5), None, seed=0)
+    chosen, _ = split_paragraphs(source(*texts), info, Limits(1, 99, 5), None, seed=0)
     found = [readings(o, conditions([], True), info.tokens, seed) for o in chosen for seed in (0, 0, 1)]
     orders = []
     for human, model, shuffled in found:
@@ -162,6 +164,6 @@ def test_conditions_and_pairs_have_names():
 def test_wikitext_headings_and_blank_lines_are_no_paragraphs(tmp_path: Path, info):
     path = tmp_path / "wiki.txt"
     path.write_text(" = Title = \n \n The first sentence is <unk> . Another one . \n \n = = Part = = \n \n It is . \n")
-    chosen, counts = openings(read_paragraphs(str(path)), info, Limits(1, 99, 5), None, seed=0)
+    chosen, counts = split_paragraphs(read_paragraphs(str(path)), info, Limits(1, 99, 5), None, seed=0)
     assert [o.prompt for o in chosen] == ["The first sentence is <unk> ."]
     assert (counts.paragraphs, counts.no_sentence_end, counts.with_unknown) == (2, 1, 1)

@@ -1,4 +1,4 @@
-"""From paragraphs to openings: the first sentence is the prompt, the rest is how a human went on.
+"""Paragraphs split in two: the first sentence is the prompt, the rest is how a human went on.
 
 Owns: where the first sentence ends, the one tokenisation of prompt and continuation with its boundary, which paragraphs
 are used, and the counts of the others. Does not know: conditions, weights, stores.
@@ -6,14 +6,14 @@ are used, and the counts of the others. Does not know: conditions, weights, stor
 
 from __future__ import annotations
 
-import random
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 
 from lit_experiments.errors import UserError
 from lit_experiments.lm.info import ModelInfo
 from lit_experiments.lm.tokens import Tokens
 from lit_experiments.sources.paragraphs import Paragraph, Paragraphs
+from lit_experiments.sources.selection import choose
 
 SENTENCE_END = ". "
 LEAST_PROMPT = 10  # characters that come before the sentence end that counts
@@ -21,8 +21,8 @@ UNKNOWN = "<unk>"  # how WikiText writes words outside its vocabulary
 
 
 @dataclass(frozen=True)
-class Opening:
-    """A paragraph cut in two.
+class SplitParagraph:
+    """A paragraph split in two.
 
     Attributes:
         paragraph_id, place: of the paragraph, as in its source.
@@ -44,7 +44,7 @@ class Opening:
     prompt_ids: list[int]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Counts:
     """What became of the paragraphs. `usable` fit in every way; `chosen` of them were drawn; `with_unknown` of these
     hold WikiText's mark for unknown words, which is read like any other text."""
@@ -74,8 +74,8 @@ def cut(text: str) -> tuple[str, str] | None:
 
     The end is the first ". " behind the first ten characters, so that "Mr. " or "1. " at the start is none.
     """
-    at = text.find(SENTENCE_END, LEAST_PROMPT)
-    return None if at < 0 else (text[: at + 1], text[at + 1 :])
+    stop = text.find(SENTENCE_END, LEAST_PROMPT)
+    return None if stop < 0 else (text[: stop + 1], text[stop + 1 :])
 
 
 def tokenised(prompt: str, continuation: str, tokens: Tokens) -> tuple[list[int], int, bool]:
@@ -89,61 +89,48 @@ def tokenised(prompt: str, continuation: str, tokens: Tokens) -> tuple[list[int]
     return ids, boundary, bool(behind) and spans[boundary][0] < len(prompt)
 
 
-def openings(
+def split_paragraphs(
     source: Paragraphs, info: ModelInfo, limits: Limits, number: int | None, seed: int | None
-) -> tuple[list[Opening], Counts]:
+) -> tuple[list[SplitParagraph], Counts]:
     """`number` usable paragraphs (all for None) in the source's order: drawn without replacement, or without a seed the
     first ones.
 
     Raises:
         UserError: fewer are usable than asked for.
     """
-    counts, seen = Counts(), set[str]()
-    usable = []
+    passed: Counter[str] = Counter()
+    usable: list[SplitParagraph] = []
+    seen: set[str] = set()
     for paragraph in source.records:
-        counts.paragraphs += 1
-        if paragraph.text in seen:
-            counts.duplicates += 1
-            continue
+        outcome = "duplicates" if paragraph.text in seen else _split(paragraph, info, limits)
         seen.add(paragraph.text)
-        opening = _opening(paragraph, info, limits, counts)
-        if opening is not None:
-            usable.append(opening)
-    counts.usable = len(usable)
+        if isinstance(outcome, str):
+            passed[outcome] += 1
+        else:
+            usable.append(outcome)
+    counts = Counts(len(source.records), usable=len(usable), **passed)
     if not usable or (number is not None and len(usable) < number):
         raise UserError(_too_few(source.name, counts, limits, number))
-    chosen = _drawn(usable, number, seed)
-    counts.chosen = len(chosen)
-    counts.with_unknown = sum(UNKNOWN in o.prompt + o.continuation for o in chosen)
-    return chosen, counts
+    chosen = choose(usable, number, None if seed is None else f"paragraphs/{seed}")
+    unknown = sum(UNKNOWN in text.prompt + text.continuation for text in chosen)
+    return chosen, replace(counts, chosen=len(chosen), with_unknown=unknown)
 
 
-def _opening(paragraph: Paragraph, info: ModelInfo, limits: Limits, counts: Counts) -> Opening | None:
+def _split(paragraph: Paragraph, info: ModelInfo, limits: Limits) -> SplitParagraph | str:
+    """The paragraph in two, or which of `Counts` it belongs to."""
     parts = cut(paragraph.text)
     if parts is None:
-        counts.no_sentence_end += 1
-        return None
-    prompt, continuation = parts
-    ids, boundary, straddles = tokenised(prompt, continuation, info.tokens)
-    own = len(ids) - len(info.tokens.prefix or ())
-    if own < limits.min_tokens:
-        counts.too_short += 1
-        return None
-    if own > limits.max_tokens:
-        counts.too_long += 1
-        return None
-    prompt_ids = info.tokens.encode(prompt)
+        return "no_sentence_end"
+    ids, boundary, straddles = tokenised(*parts, info.tokens)
+    length = len(ids) - len(info.tokens.prefix or ())
+    if length < limits.min_tokens:
+        return "too_short"
+    if length > limits.max_tokens:
+        return "too_long"
+    prompt_ids = info.tokens.encode(parts[0])
     if info.window is not None and max(len(ids), len(prompt_ids) + limits.max_new_tokens) > info.window:
-        counts.outgrow_window += 1
-        return None
-    return Opening(paragraph.paragraph_id, paragraph.place, prompt, continuation, ids, boundary, straddles, prompt_ids)
-
-
-def _drawn(usable: Sequence[Opening], number: int | None, seed: int | None) -> list[Opening]:
-    if number is None or number == len(usable) or seed is None:
-        return list(usable[:number])
-    picked = random.Random(f"paragraphs/{seed}").sample(range(len(usable)), number)
-    return [usable[i] for i in sorted(picked)]
+        return "outgrow_window"
+    return SplitParagraph(paragraph.paragraph_id, paragraph.place, *parts, ids, boundary, straddles, prompt_ids)
 
 
 def _too_few(name: str, counts: Counts, limits: Limits, number: int | None) -> str:
