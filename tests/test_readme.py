@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import stores
+from benchmarks.file_index import index
 from lit_experiments.cli import main
 from lit_experiments.errors import EXIT_DONE, EXIT_USER
 
@@ -96,3 +97,11 @@ def test_the_tree_names_what_is_there() -> None:
         if name.endswith("/") and not name.startswith("runs"):
             places = [ROOT / name, ROOT / "configs" / name, ROOT / "lit_experiments" / name, ROOT / "stores" / name]
             assert any(p.is_dir() for p in places), name
+
+
+def test_every_file_is_in_the_index_and_every_package_in_the_tree() -> None:
+    assert (ROOT / "docs" / "files.md").read_text(encoding="utf-8") == index(ROOT), "python benchmarks/file_index.py"
+    tree = README.split("```")[5]
+    packages = {path.name for path in (ROOT / "lit_experiments").iterdir() if (path / "__init__.py").exists()}
+    packages |= {path.name for path in (ROOT / "lit_experiments" / "experiments").iterdir() if path.is_dir()}
+    assert not {name for name in packages - {"__pycache__"} if f"{name}/" not in tree}
