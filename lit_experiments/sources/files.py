@@ -7,7 +7,8 @@ Does not know: datasets, folders, what a study reads, whether malformed records 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ KINDS = {
 TEXT = "text"
 COMPRESSED = {".gz": "gzip", ".zst": "zstd"}
 _WHOLE_FILES = ("parquet", "arrow")  # read in place, and compressed inside
+_BLOCK = 1 << 20  # bytes of a text file that are read at a time
 _BOM = b"\xef\xbb\xbf"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -64,15 +66,23 @@ def file_kind(path: Path) -> str:
 
 def content(path: Path) -> bytes:
     """A file's bytes, decompressed by its suffix. Raises SourceError if it cannot be read."""
+    return b"".join(_blocks(path))
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    """The same, block by block."""
     codec = COMPRESSED.get(path.suffix.lower())
     try:
         if codec is None:
-            return path.read_bytes()
+            with path.open("rb") as file:
+                while block := file.read(_BLOCK):
+                    yield block
+            return
         import pyarrow
 
         with pyarrow.input_stream(str(path), compression=codec) as stream:
-            data: bytes = stream.read()
-            return data
+            while block := stream.read(_BLOCK):
+                yield block
     except OSError as error:
         if codec is None or error.strerror:
             raise SourceError(f"Cannot read {path}: {error.strerror}.") from error
@@ -86,7 +96,37 @@ def read_bytes(path: Path) -> bytes:
     Raises:
         SourceError: unreadable, empty, binary, or UTF-16.
     """
-    data = content(path)
+    return _checked(path, content(path))
+
+
+def read_lines(path: Path) -> Iterator[bytes]:
+    """A text file's lines (see `lines`), read as they are asked for; its beginning is looked at now.
+
+    Raises:
+        SourceError: as `read_bytes`; later, when the file turns out to be damaged further on.
+    """
+    blocks, head = _blocks(path), b""
+    for block in blocks:
+        head += block
+        if head.strip():
+            break
+    head = _checked(path, head)
+    if b"\n" not in head:  # one long line, or lines that end in \r: the whole file decides
+        return iter(lines(head + b"".join(blocks)))
+    return _split(chain([head], blocks))
+
+
+def _split(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    rest = b""
+    for block in blocks:
+        *complete, rest = (rest + block).split(b"\n")
+        yield from complete
+    if rest:
+        yield rest
+
+
+def _checked(path: Path, data: bytes) -> bytes:
+    """The beginning of a text file, without a byte order mark. Raises SourceError for what is no text."""
     if data.startswith(_UTF16):
         raise SourceError(
             f"{path} is UTF-16, not UTF-8.\nNext: iconv -f utf-16 -t utf-8 {path} > {path.stem}-utf8{path.suffix}"
@@ -114,12 +154,12 @@ def bad_encoding(path: Path, place: int, where: str, byte: int, column: int) -> 
 
 def read_text(path: Path) -> Table:
     """A plain text file: one record {"text": line} per line, blank ones included; places are lines."""
-    return Table(str(path), TEXT, "line", ("text",), _text_lines(path, read_bytes(path)))
+    return Table(str(path), TEXT, "line", ("text",), _text_lines(path, read_lines(path)))
 
 
 def read_jsonl(path: Path) -> Table:
     """A file with one JSON object per line; blank lines are passed over; places are lines."""
-    return Table(str(path), "jsonl", "line", None, _json_lines(path, read_bytes(path)))
+    return Table(str(path), "jsonl", "line", None, _json_lines(path, read_lines(path)))
 
 
 def read_json(path: Path) -> Table:
@@ -153,8 +193,8 @@ def lines(data: bytes) -> list[bytes]:
     return data.removesuffix(b"\n").split(b"\n")
 
 
-def _text_lines(path: Path, data: bytes) -> Iterator[Found]:
-    for number, line in enumerate(lines(data), start=1):
+def _text_lines(path: Path, whole: Iterable[bytes]) -> Iterator[Found]:
+    for number, line in enumerate(whole, start=1):
         where = f"{path}, line {number}"
         try:
             yield Found(number, where, {"text": line.removesuffix(b"\r").decode("utf-8")})
@@ -162,8 +202,8 @@ def _text_lines(path: Path, data: bytes) -> Iterator[Found]:
             yield bad_encoding(path, number, where, line[error.start], error.start + 1)
 
 
-def _json_lines(path: Path, data: bytes) -> Iterator[Found]:
-    for found in _text_lines(path, data):
+def _json_lines(path: Path, whole: Iterable[bytes]) -> Iterator[Found]:
+    for found in _text_lines(path, whole):
         if found.record is None:
             yield found
         elif found.record["text"].strip():
