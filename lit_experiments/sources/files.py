@@ -1,19 +1,19 @@
 """Reading one file of records: plain text, JSON lines and JSON documents (`delimited` and `tabular` read the others).
 
-Owns: which suffix means which format, decompression, UTF-8, and what makes a line or a document malformed.
-Does not know: datasets, folders, what a study reads, whether malformed records stop a run.
+Owns: which suffix means which format, and what makes a line or a document malformed.
+Does not know: compression (text_bytes), datasets, folders, what a study reads, whether malformed records stop a run.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from lit_experiments.sources.errors import SourceError
 from lit_experiments.sources.found import Found, Table
+from lit_experiments.sources.text_bytes import COMPRESSED, read_bytes, read_lines
 
 KINDS = {
     ".jsonl": "jsonl",
@@ -29,11 +29,7 @@ KINDS = {
     "": "text",
 }
 TEXT = "text"
-COMPRESSED = {".gz": "gzip", ".zst": "zstd"}
 _WHOLE_FILES = ("parquet", "arrow")  # read in place, and compressed inside
-_BLOCK = 1 << 20  # bytes of a text file that are read at a time
-_BOM = b"\xef\xbb\xbf"
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 def data_suffix(path: Path) -> str:
@@ -62,84 +58,6 @@ def file_kind(path: Path) -> str:
             f"Next: convert (or decompress) it to one of these, or rename it."
         )
     return kind
-
-
-def content(path: Path) -> bytes:
-    """A file's bytes, decompressed by its suffix. Raises SourceError if it cannot be read."""
-    return b"".join(_blocks(path))
-
-
-def _blocks(path: Path) -> Iterator[bytes]:
-    """The same, block by block."""
-    codec = COMPRESSED.get(path.suffix.lower())
-    try:
-        if codec is None:
-            with path.open("rb") as file:
-                while block := file.read(_BLOCK):
-                    yield block
-            return
-        import pyarrow
-
-        with pyarrow.input_stream(str(path), compression=codec) as stream:
-            while block := stream.read(_BLOCK):
-                yield block
-    except OSError as error:
-        if codec is None or error.strerror:
-            raise SourceError(f"Cannot read {path}: {error.strerror}.") from error
-        reason = " ".join(str(error).split())
-        raise SourceError(f"Cannot read {path} as {codec}: {reason}\nNext: check that the file is whole.") from error
-
-
-def read_bytes(path: Path) -> bytes:
-    """A text file's bytes, decompressed, without a byte order mark.
-
-    Raises:
-        SourceError: unreadable, empty, binary, or UTF-16.
-    """
-    return _checked(path, content(path))
-
-
-def read_lines(path: Path) -> Iterator[bytes]:
-    """A text file's lines (see `lines`), read as they are asked for; its beginning is looked at now.
-
-    Raises:
-        SourceError: as `read_bytes`; later, when the file turns out to be damaged further on.
-    """
-    blocks, head = _blocks(path), b""
-    for block in blocks:
-        head += block
-        if head.strip():
-            break
-    head = _checked(path, head)
-    if b"\n" not in head:  # one long line, or lines that end in \r: the whole file decides
-        return iter(lines(head + b"".join(blocks)))
-    return _split(chain([head], blocks))
-
-
-def _split(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    rest = b""
-    for block in blocks:
-        *complete, rest = (rest + block).split(b"\n")
-        yield from complete
-    if rest:
-        yield rest
-
-
-def _checked(path: Path, data: bytes) -> bytes:
-    """The beginning of a text file, without a byte order mark. Raises SourceError for what is no text."""
-    if data.startswith(_UTF16):
-        raise SourceError(
-            f"{path} is UTF-16, not UTF-8.\nNext: iconv -f utf-16 -t utf-8 {path} > {path.stem}-utf8{path.suffix}"
-        )
-    data = data.removeprefix(_BOM)
-    if not data.strip():
-        raise SourceError(f"{path} is empty.\nNext: point at a file with at least one record.")
-    if b"\0" in data[:65536]:
-        raise SourceError(
-            f"{path} is a binary file (it holds NUL bytes), not UTF-8 text.\n"
-            f"Next: name it by its format, if it is a dataset (.parquet, .arrow) or compressed (.jsonl.gz)."
-        )
-    return data
 
 
 def _uncompressed(path: Path) -> Path:
@@ -184,13 +102,6 @@ def read_json(path: Path) -> Table:
             f"Next: correct it there; if every line is a document of its own, name the file .jsonl."
         ) from error
     return Table(str(path), "json", "row", None, _json_records(path, _list_in(path, document)))
-
-
-def lines(data: bytes) -> list[bytes]:
-    """Lines ended by \\n, \\r\\n, or (old) \\r; a newline at the end of the file starts no further line."""
-    if b"\n" not in data:
-        data = data.replace(b"\r", b"\n")
-    return data.removesuffix(b"\n").split(b"\n")
 
 
 def _text_lines(path: Path, whole: Iterable[bytes]) -> Iterator[Found]:
