@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -173,3 +174,13 @@ def test_a_bos_stays_in_front_of_a_text_that_is_cut(side: Any) -> None:
     assert [cut.text[a:b] for a, b in cut.offsets[1:]] == [text[a:b] for a, b in wanted]
     assert cut.text == text[(wanted[0][0] if side == "truncate_left" else 0) : wanted[-1][1]]
     assert (cut.removed, encoder.truncated) == (text.index(cut.text), 1)
+
+
+def test_a_full_folder_for_temporary_files_is_said(
+    llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    table = jsonl(tmp_path / "t.jsonl", [{"text": "a"}])
+    assert collect(tmp_path / "run", model=llama, texts=table) == EXIT_USER
+    assert "TMPDIR" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
