@@ -12,7 +12,7 @@ from pathlib import Path
 from lit_experiments.sources.errors import SourceError
 
 COMPRESSED = {".gz": "gzip", ".zst": "zstd"}
-_BLOCK = 1 << 20  # bytes of a text file that are read at a time
+_BLOCK = 1 << 18  # bytes of a text file that are read at a time
 _BOM = b"\xef\xbb\xbf"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 

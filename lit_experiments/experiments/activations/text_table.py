@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from lit_experiments.errors import UserError
 
-_ROWS = 1024  # of a record batch
+_ROWS = 256  # of a record batch: what is in memory while the table is read
 _SCHEMA = pa.schema(
     [
         ("record", pa.int64()),
