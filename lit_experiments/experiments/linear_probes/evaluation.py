@@ -150,14 +150,14 @@ class Evaluation:
         reading = min(self.readings, key=lambda reading: float(reading.fit.beyond[name].loss.min()))
         maps, test = reading.fit.beyond[name], self.problem.test
         alone = columns_of(self.problem, baseline.predicted)[test]
-        both = alone + reading.beyond[name].chosen[test]
+        joined = alone + reading.beyond[name].chosen[test]
         score = self.scorer.estimates(alone[:, None])[0]
         return ControlScore(
             model=baseline.model,
             losses=baseline.losses,
             score=score,
-            with_states=self.scorer.estimates(both[:, None])[0],
-            gain=self.scorer.gain(both, alone),
+            with_states=self.scorer.estimates(joined[:, None])[0],
+            gain=self.scorer.gain(joined, alone),
             layer=f"{reading.fit.field.name} {reading.fit.field.layers[maps.layer]}",
             determines=bool(score.value > DETERMINED),
         )

@@ -53,11 +53,11 @@ def state_fields(store: Store, names: list[str] | None, layers: list[str] | None
     fields = [_field(store, field, layers) for field in chosen]
     if layers is not None:
         missing = [layer for layer in layers if not any(layer in field.layers for field in fields)]
-        every = [*dict.fromkeys(name for field in chosen for name in layer_names(store, field))]
+        known_layers = [*dict.fromkeys(name for field in chosen for name in layer_names(store, field))]
         if missing or not layers:
             raise UserError(
                 f"--layers: {store.path} has no layer {', '.join(missing) or '(none was named)'}"
-                f"{nearest(missing[0], every) if missing else ''}; it has: {', '.join(every)}."
+                f"{nearest(missing[0], known_layers) if missing else ''}; it has: {', '.join(known_layers)}."
             )
     return [field for field in fields if field.layers]
 

@@ -135,10 +135,10 @@ def write_predictions(out: Path, store: Store, evaluations: Sequence[Evaluation]
         problem, predicted = evaluation.problem, evaluation.predicted
         if problem.classes:
             names = np.array(problem.classes)
-            true, said = names[problem.y.astype(int)].tolist(), names[predicted.argmax(1)].tolist()
+            true, predictions = names[problem.y.astype(int)].tolist(), names[predicted.argmax(1)].tolist()
             sure = predicted.max(1).tolist()
         else:
-            true, said = ([repr(float(v)) for v in values] for values in (problem.y, predicted[:, 0]))
+            true, predictions = ([repr(float(v)) for v in values] for values in (problem.y, predicted[:, 0]))
             sure = [None] * len(problem)
         columns = {
             "sample_id": pa.array(ids[problem.row].tolist(), pa.string()),
@@ -146,7 +146,7 @@ def write_predictions(out: Path, store: Store, evaluations: Sequence[Evaluation]
             "target": pa.array([problem.name] * len(problem), pa.string()),
             "part": pa.array(np.where(problem.test, "test", "train").tolist(), pa.string()),
             "true": pa.array(true, pa.string()),
-            "predicted": pa.array(said, pa.string()),
+            "predicted": pa.array(predictions, pa.string()),
             "probability": pa.array(sure, pa.float64()),
         }
         tables.append(pa.table(columns))

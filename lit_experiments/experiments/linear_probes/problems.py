@@ -93,42 +93,43 @@ def make_problem(
     """
     readable, lengths = _readable(store, fields, labels)
     row, entry = _entries(lengths, labels)
+    has_state = _has_state(lengths, labels, len(row))
     missing = labels.missing
-    has_state = np.ones(len(row), bool)
-    if labels.lengths is None:
-        for counted in lengths.values():
-            has_state &= counted > 0
-    known = ~missing & has_state & ~split.left_out[row]
-    notes = []
-    if (~has_state & ~missing).any():
-        notes.append(f"{int((~has_state & ~missing).sum())} labelled rows have no state in some field and are left out")
-    values = labels.values[known]
-    row, entry = row[known], None if entry is None else entry[known]
-    group, part = split.group[row], split.part[row]
+    stateless = int((~has_state & ~missing).sum())
+    notes = [f"{stateless} labelled rows have no state in some field and are left out"] if stateless else []
+    used = np.flatnonzero(~missing & has_state & ~split.left_out[row])
+    classes: tuple[str, ...] = ()
     if labels.numeric:
-        classes, y, more = tuple[str, ...](), values.astype(np.float64), list[str]()
-        counted = np.ones(len(row), bool)
+        y = labels.values[used].astype(np.float64)
     else:
-        classes, y, more = _classes(labels.name, values.astype(str), group, part, folds, rare)
-        counted = ~np.isnan(y)
-    row, entry = row[counted], None if entry is None else entry[counted]
+        values, group = labels.values[used].astype(str), split.group[row[used]]
+        classes, codes, more = _classes(labels.name, values, group, split.part[row[used]], folds, rare)
+        used, y, notes = used[~np.isnan(codes)], codes[~np.isnan(codes)], [*notes, *more]
+    row = row[used]
     problem = Problem(
         name=labels.name,
         classes=classes,
         fields=tuple(readable),
         row=row,
-        entry=entry,
-        y=y[counted],
+        entry=None if entry is None else entry[used],
+        y=y,
         weight=None if weights is None else weights[row],
-        part=part[counted],
-        group=group[counted],
+        part=split.part[row],
+        group=split.group[row],
         neighbour=split.neighbour[row],
         missing=int(missing.sum()),
         reason=labels.reason,
-        notes=(*notes, *more),
+        notes=tuple(notes),
     )
     _check(problem, folds)
     return problem
+
+
+def _has_state(lengths: dict[str, Ints], labels: Labels, count: int) -> NDArray[np.bool_]:
+    """[label] whether every field has a state for it; labels of entries fit the entries that there are."""
+    if labels.lengths is not None:
+        return np.ones(count, bool)
+    return np.all([entries > 0 for entries in lengths.values()], axis=0)
 
 
 def _readable(store: Store, fields: Sequence[StateField], labels: Labels) -> tuple[list[StateField], dict[str, Ints]]:
@@ -199,9 +200,9 @@ def _check(problem: Problem, folds: int) -> None:
             f"{folds} folds need {2 * folds} training groups, and a test group is needed.\nNext: label more rows, or "
             "lower --folds."
         )
-    for where, mask in (("test", problem.test), ("training", ~problem.test)):
+    for name, mask in (("test", problem.test), ("training", ~problem.test)):
         if len(np.unique(problem.y[mask])) < 2:
             raise UserError(
-                f"--target {problem.name}: all labels of the {where} part are the same; another --seed or "
+                f"--target {problem.name}: all labels of the {name} part are the same; another --seed or "
                 "--test_fraction splits differently."
             )

@@ -105,21 +105,21 @@ def _passes(problems: Sequence[Problem]) -> list[tuple[StateField, list[Problem]
 
 def baselines_of(study: Study, problem: Problem, settings: Settings) -> dict[str, Baseline]:
     """The controls that need no states."""
-    found: dict[str, Baseline | None] = {}
+    controls: dict[str, Baseline | None] = {}
     rows, seed = settings.surface_rows, settings.seed
     kinds = MODELS if settings.surface_model == "auto" else (settings.surface_model,)
     if settings.surface_model != "none":
         surface = surface_of(study.store, problem, study.texts)
-        found[SURFACE] = fit_baseline(surface, problem, kinds, rows, seed)
+        controls[SURFACE] = fit_baseline(surface, problem, kinds, rows, seed)
     if settings.embedding_model is not None and study.texts is not None:
         texts = [study.texts.values[row] for row in problem.row.tolist()]
         dense = embedded_texts(settings.embedding_model, texts)
         features = Features(None, np.zeros((len(problem), 0)), (), dense)
-        found[EMBEDDING] = fit_baseline(features, problem, (), rows, seed)
+        controls[EMBEDDING] = fit_baseline(features, problem, (), rows, seed)
     output = output_of(study.store, problem, settings.output_columns)
     if output is not None:
-        found[OUTPUT] = fit_baseline(output, problem, ("numbers", "trees"), rows, seed)
-    return {name: baseline for name, baseline in found.items() if baseline is not None}
+        controls[OUTPUT] = fit_baseline(output, problem, ("numbers", "trees"), rows, seed)
+    return {name: baseline for name, baseline in controls.items() if baseline is not None}
 
 
 def _without(study: Study, settings: Settings, baselines: dict[str, dict[str, Baseline]]) -> list[str]:
@@ -185,10 +185,10 @@ def evaluated(
     readings = [read_field(fit) for fit in fits.fits]
     evaluations = []
     for problem in study.problems:
-        own = [reading[problem.name] for reading in readings if problem.name in reading]
+        of_problem = [reading[problem.name] for reading in readings if problem.name in reading]
         test = problem.test
         scorer = Scorer(len(problem.classes), problem.y[test], resampler(problem.group[test]))
-        evaluations.append(Evaluation(problem, own, scorer, permutations, seed, bins))
+        evaluations.append(Evaluation(problem, of_problem, scorer, permutations, seed, bins))
     return evaluations
 
 

@@ -87,8 +87,8 @@ class Scorer:
         size = max(1, _CHUNK // max(1, len(self.true)))
         scores = []
         for start in range(0, permutations, size):
-            some = range(start, min(start + size, permutations))
-            donors = np.stack([shuffled_donors(units, seed, number) for number in some])
+            numbers = range(start, min(start + size, permutations))
+            donors = np.stack([shuffled_donors(units, seed, number) for number in numbers])
             scores.append(self._permuted(predicted, donors))
         return np.concatenate(scores)
 

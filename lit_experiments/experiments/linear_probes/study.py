@@ -27,7 +27,7 @@ class StudyOptions:
     most_classes: int
     fields: list[str] | None
     layers: list[str] | None
-    where: dict[str, Any] | None
+    row_filter: dict[str, Any] | None
     text_column: str | None
     rare_classes: Rare
     sample_weights: str | None
@@ -53,7 +53,7 @@ def read_study(run: Path, store: Store, options: StudyOptions) -> Study:
         UserError: an option that this store does not go with; see the functions of each part.
     """
     declared = read_declarations(run)
-    rows = selected(store, options.where)
+    rows = selected(store, options.row_filter)
     table = LabelTable(rows, options.labels)
     fields = state_fields(rows, options.fields, options.layers)
     names = target_names(rows, table, declared, options.target)
@@ -111,19 +111,19 @@ def row_weights(store: Store, table: LabelTable, column: str) -> Floats:
     return weights
 
 
-def selected(store: Store, where: dict[str, Any] | None) -> Store:
+def selected(store: Store, row_filter: dict[str, Any] | None) -> Store:
     """The rows whose columns have these values (one, or one of a list).
 
     Raises:
         UserError: no such column, or no such row.
     """
-    if not where:
+    if not row_filter:
         return store
     keep = np.ones(len(store), bool)
-    for column, value in where.items():
+    for column, value in row_filter.items():
         if column not in store.column_names:
             raise UserError(
-                f"--where {column}: {store.path} has no such column; it has: {', '.join(store.column_names)}."
+                f"--row_filter {column}: {store.path} has no such column; it has: {', '.join(store.column_names)}."
             )
         wanted = {class_name(item) for item in (value if isinstance(value, list) else [value])}
         values = [None if v is None else class_name(v) for v in store.table([column]).column(0).to_pylist()]
@@ -131,7 +131,7 @@ def selected(store: Store, where: dict[str, Any] | None) -> Store:
         if not keep.any():
             seen = sorted({v for v in values if v is not None})
             raise UserError(
-                f"--where: no row of {store.path} has {column} {' or '.join(sorted(wanted))}; its values: "
+                f"--row_filter: no row of {store.path} has {column} {' or '.join(sorted(wanted))}; its values: "
                 f"{', '.join(seen[:10])}{', ...' if len(seen) > 10 else ''}."
             )
     return store.select(keep)

@@ -47,10 +47,10 @@ def open_other(folder: str, store: Store, training: Ints, text_column: str | Non
     """
     other = other_store(folder)
     texts, ours = _texts(other, text_column), _texts(store, text_column)
-    mine = [ours.values[row] for row in training.tolist()]
-    group = content_groups([*mine, *texts.values], replace(likeness, template=None)).group
-    fresh = ~np.isin(group[len(mine) :], group[: len(mine)])
-    return OtherRun(folder, other, LabelTable(other, None), fresh, group[len(mine) :])
+    trained = [ours.values[row] for row in training.tolist()]
+    group = content_groups([*trained, *texts.values], replace(likeness, template=None)).group
+    fresh = ~np.isin(group[len(trained) :], group[: len(trained)])
+    return OtherRun(folder, other, LabelTable(other, None), fresh, group[len(trained) :])
 
 
 def other_store(folder: str) -> Store:

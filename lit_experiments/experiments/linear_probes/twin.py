@@ -87,8 +87,8 @@ def twin_states(store: Store, field: StateField, plan: TwinPlan, options: TwinOp
             f"A random twin's states of {field.name} take {needed / 1e6:,.0f} MB, more than --memory_mb "
             f"{options.memory_bytes / 1e6:,.0f}."
         )
-    about = {"store": store.fingerprint, "ids": store.sample_ids, "field": field.name, "seed": options.seed}
-    path = folder / f"twin-{fingerprint_hash(about | {'layers': list(field.layers)})[:16]}.safetensors"
+    identity = {"store": store.fingerprint, "ids": store.sample_ids, "field": field.name, "seed": options.seed}
+    path = folder / f"twin-{fingerprint_hash(identity | {'layers': list(field.layers)})[:16]}.safetensors"
     if not path.exists():
         twin = RandomTwin(model_of(store), options.seed, options.accelerator, options.batch_tokens)
         used = [row for row, places in enumerate(plan.places) if places]

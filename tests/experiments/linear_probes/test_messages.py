@@ -33,8 +33,8 @@ BAD = [
     ("--target kind --split_column kind", "is no part", "train"),
     ("--target kind --split_column alltrain", "0 test rows"),
     ("--target kind --text_column size", "--text_column size", "float64"),
-    ("--target kind --where '{kind: c9}'", "no row", "c0, c1"),
-    ("--target kind --where '{kin: c1}'", "no such column"),
+    ("--target kind --row_filter '{kind: c9}'", "no row", "c0, c1"),
+    ("--target kind --row_filter '{kin: c1}'", "no such column"),
     ("--target kind --sample_weights negative", "at least 0"),
     ("--target kind --output_columns kind", "--output_columns kind", "numbers"),
     ("--target kind --evaluate_on nowhere", "--evaluate_on nowhere", "holds no store"),
@@ -60,7 +60,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     kind = rng.integers(0, 2, ROWS)
     columns = {
         "text": random_texts(rng, ROWS),
-        "kind": [f"c{one}" for one in kind],
+        "kind": [f"c{code}" for code in kind],
         "size": rng.normal(size=ROWS).tolist(),
         "same": ["x"] * ROWS,
         "empty": [None] * ROWS,

@@ -40,12 +40,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", ["kind", "size"])
 def test_a_feature_is_found_at_its_layer_and_not_before(run: Path, name: str) -> None:
     target = target_of(run, name)
-    before, there, after = target.curves[0].layers
+    before, second, third = target.curves[0].layers
     assert target.verdict.word == SUPPORTED
     assert target.layer != LAYERS[0]
     assert before.score.side_of(target.chance) <= 0
-    assert before.p > 0.05 >= there.p
-    assert min(there.score.value, after.score.value) > 0.6
+    assert before.p > 0.05 >= second.p
+    assert min(second.score.value, third.score.value) > 0.6
     assert target.shuffled.p <= 1 / 6 + 1e-9
 
 
@@ -99,8 +99,8 @@ def test_a_score_that_rests_on_copies_is_said_to_be_leaked(tmp_path: Path) -> No
     texts = random_texts(rng, count + 200)
     number = np.concatenate([np.tile(np.arange(count), copies), np.arange(count, count + 200)])
     labels = rng.integers(0, 2, count + 200)
-    told = np.where(np.arange(count + 200) < count, 2 * labels - 1, 0)
-    states = planted(rng, 4 * told[number], layer=0)
+    signal = np.where(np.arange(count + 200) < count, 2 * labels - 1, 0)
+    states = planted(rng, 4 * signal[number], layer=0)
     columns = {"text": [texts[i] for i in number], "kind": [f"c{labels[i]}" for i in number]}
     write_store(tmp_path / "r", states, columns, {"text": "string", "kind": "string"})
     assert train(tmp_path / "r", "--target", "kind", "--group_by", "id") == EXIT_DONE
@@ -128,8 +128,10 @@ def test_what_the_surface_tells_is_said_to_be_the_surface(tmp_path: Path) -> Non
     """The label is whether a text has a certain word; the states hold just that."""
     rng = np.random.default_rng(4)
     label = rng.integers(0, 2, ROWS)
-    texts = [f"{text} {'indeed' if one else 'never'}" for text, one in zip(random_texts(rng, ROWS), label, strict=True)]
-    columns = {"text": texts, "kind": [f"c{one}" for one in label]}
+    texts = [
+        f"{text} {'indeed' if code else 'never'}" for text, code in zip(random_texts(rng, ROWS), label, strict=True)
+    ]
+    columns = {"text": texts, "kind": [f"c{code}" for code in label]}
     write_store(tmp_path / "r", planted(rng, 6 * label), columns, {"text": "string", "kind": "string"})
     assert train(tmp_path / "r", "--target", "kind", surface_model="auto") == EXIT_DONE
     target = target_of(tmp_path / "r", "kind")

@@ -32,7 +32,7 @@ def test_labels_of_tokens_are_read_at_their_tokens(tmp_path: Path, rng: np.rando
     lengths = rng.integers(2, 7, 120)
     truth = rng.integers(0, 2, lengths.sum())
     ends = np.cumsum(lengths)
-    tags = [["x" if one else "y" for one in part] for part in np.split(truth, ends[:-1])]
+    tags = [["x" if code else "y" for code in part] for part in np.split(truth, ends[:-1])]
     columns = {"text": random_texts(rng, 120), "tags": tags}
     types = {"text": "string", "tags": "list<string>"}
     write_store(tmp_path / "r", planted(rng, 4 * truth), columns, types, lengths.tolist())
@@ -50,7 +50,7 @@ def test_a_row_of_many_entries_is_read_at_its_last(tmp_path: Path, rng: np.rando
     last = np.cumsum(lengths) - 1
     states = rng.normal(size=(3, lengths.sum(), 8)).astype(np.float32)
     states[:, last] = planted(rng, 4 * label, layer=0)
-    columns = {"text": random_texts(rng, ROWS), "kind": [f"c{one}" for one in label]}
+    columns = {"text": random_texts(rng, ROWS), "kind": [f"c{code}" for code in label]}
     write_store(tmp_path / "r", states, columns, {"text": "string", "kind": "string"}, lengths.tolist())
     assert train(tmp_path / "r", "--target", "kind") == EXIT_DONE
     assert target_of(tmp_path / "r", "kind").score.value > 0.9
@@ -85,7 +85,7 @@ def test_labels_join_from_a_table_and_change_the_results(tmp_path: Path, rng: np
 
 def test_declarations_can_be_changed_without_collecting_again(tmp_path: Path, rng: np.random.Generator) -> None:
     label = rng.integers(0, 2, ROWS)
-    kind = [f"c{one}" for one in label]
+    kind = [f"c{code}" for code in label]
     columns = {
         "text": random_texts(rng, ROWS),
         "kind": kind,
@@ -108,7 +108,7 @@ def test_a_given_split_is_kept_and_its_leaks_are_counted(tmp_path: Path, rng: np
     texts = random_texts(rng, ROWS)
     texts[:10] = texts[-10:]
     part = ["test" if i >= 150 else "validation" if i >= 130 else "train" for i in range(ROWS)]
-    columns = {"text": texts, "kind": [f"c{one}" for one in label], "part": part}
+    columns = {"text": texts, "kind": [f"c{code}" for code in label], "part": part}
     write_store(tmp_path / "r", planted(rng, 3 * label), columns, dict.fromkeys(columns, "string"))
     assert train(tmp_path / "r", "--target", "kind", "--split_column", "part") == EXIT_DONE
     split = json.loads((tmp_path / "r" / "linear_probes" / "split.json").read_text())["kind"]
@@ -124,12 +124,12 @@ def test_probes_are_evaluated_on_texts_they_were_not_trained_on(tmp_path: Path, 
     direction is turned around is below chance; one of another width has no score."""
     label = rng.integers(0, 2, ROWS)
     texts, types = random_texts(rng, 2 * ROWS), {"text": "string", "kind": "string"}
-    kind = [f"c{one}" for one in label]
+    kind = [f"c{code}" for code in label]
     write_store(tmp_path / "r", planted(rng, 4 * label), {"text": texts[:ROWS], "kind": kind}, types)
-    both = np.tile(label, 2)
+    doubled = np.tile(label, 2)
     columns = {"text": texts, "kind": kind * 2}
-    write_store(tmp_path / "more", planted(rng, 4 * both), columns, types)
-    write_store(tmp_path / "turned", planted(rng, -4 * both), columns, types)
+    write_store(tmp_path / "more", planted(rng, 4 * doubled), columns, types)
+    write_store(tmp_path / "turned", planted(rng, -4 * doubled), columns, types)
     others = ["--evaluate_on", str(tmp_path / "more"), str(tmp_path / "turned")]
     assert train(tmp_path / "r", "--target", "kind", *others) == EXIT_DONE
     target = target_of(tmp_path / "r", "kind")
@@ -145,7 +145,7 @@ def test_probes_are_evaluated_on_texts_they_were_not_trained_on(tmp_path: Path, 
 
 def test_rare_classes_are_left_out_or_merged(tmp_path: Path, rng: np.random.Generator) -> None:
     label = rng.integers(0, 2, ROWS)
-    kind = [f"c{one}" for one in label]
+    kind = [f"c{code}" for code in label]
     kind[:2], kind[2:4] = ["d", "d"], ["e", "e"]
     columns = {"text": random_texts(rng, ROWS), "kind": kind}
     write_store(tmp_path / "r", planted(rng, 3 * label), columns, dict.fromkeys(columns, "string"))
