@@ -82,8 +82,8 @@ def _table(name: str) -> Path:
         known = ", ".join(FORMATS)
         raise UserError(f'--out {name}: the suffix "{out.suffix}" is no format of a table. Known: {known}.')
     if out.is_dir() or not out.absolute().parent.is_dir():
-        what = "is a folder" if out.is_dir() else "lies in a folder that there is not"
-        raise UserError(f"--out {name} {what}.\nNext: name a file in a folder that exists.")
+        fault = "is a folder" if out.is_dir() else "lies in a folder that there is not"
+        raise UserError(f"--out {name} {fault}.\nNext: name a file in a folder that exists.")
     return out
 
 
@@ -96,9 +96,9 @@ def _model_words(probe: str, rest: list[str]) -> list[str]:
     names = model_names(open_readout(Path(probe)))
     if names is None:
         raise UserError(f"{probe} does not say which model it was trained on, or not where it is.\nNext: --model NAME")
-    given = {word.partition("=")[0] for word in rest}
+    named = {word.partition("=")[0] for word in rest}
     options = {"--model": names.model, "--adapter": names.adapter, "--revision": names.revision}
-    return [part for name, value in options.items() if value and name not in given for part in (name, value)]
+    return [part for name, value in options.items() if value and name not in named for part in (name, value)]
 
 
 def _help() -> str:

@@ -69,9 +69,9 @@ class Readout:
             return self.outputs[1]
         if free and self.classes:
             return None
-        what = "classes" if self.classes else "targets"
+        kind = "classes" if self.classes else "targets"
         raise ProbeError(
-            f"{self.folder} has {len(self.outputs)} {what}, each with a direction of its own.\n"
+            f"{self.folder} has {len(self.outputs)} {kind}, each with a direction of its own.\n"
             f"Next: --class NAME, one of: {', '.join(self.outputs)}."
         )
 
@@ -154,8 +154,8 @@ def require_model(readout: Readout, model: dict[str, Any], hidden: int) -> list[
             "Next: --model and --adapter of the collection that it was trained on, or train a probe on this one."
         )
     otherwise = [key for key in ("dtype", "attn") if readout.model.get(key) != model.get(key)]
-    there = ", ".join(f"{key} {readout.model.get(key)} there and {model.get(key)} here" for key in otherwise)
-    return [f"the probe was trained on states that were rounded otherwise: {there}"] if otherwise else []
+    rounding = ", ".join(f"{key} {readout.model.get(key)} there and {model.get(key)} here" for key in otherwise)
+    return [f"the probe was trained on states that were rounded otherwise: {rounding}"] if otherwise else []
 
 
 @dataclass(frozen=True)
@@ -185,14 +185,15 @@ def model_names(readout: Readout) -> ModelNames | None:
 def _format(folder: Path) -> str:
     path = folder / "probe.json"
     if not path.is_file():
-        inside = sorted(str(found.parent) for found in folder.glob("**/probe.json"))[:5] if folder.is_dir() else []
+        inside = sorted(str(path.parent) for path in folder.glob("**/probe.json"))[:5] if folder.is_dir() else []
         hint = f"\nNext: one of these folders: {', '.join(inside)}." if inside else ""
-        raise ProbeError(f"{folder} holds no probe: probe.json is missing. Give the folder that training wrote.{hint}")
+        hint = hint or "\nNext: python train.py --exp linear_probes, and give the folder that it wrote for a target."
+        raise ProbeError(f"{folder} holds no probe: probe.json is missing.{hint}")
     try:
-        about = json.loads(path.read_text(encoding="utf-8"))
+        header = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ProbeError(f"{path} is damaged: {error}. Train again.") from error
-    kind = about.get("format") if isinstance(about, dict) else None
+    kind = header.get("format") if isinstance(header, dict) else None
     if kind not in (LINEAR.name, LOGISTIC.name):
         raise ProbeError(f"{path} is no probe of a known format: {kind!r}. Known: {LINEAR.name}, {LOGISTIC.name}.")
     return str(kind)

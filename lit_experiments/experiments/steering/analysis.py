@@ -61,7 +61,9 @@ class SteeringAnalysis(AnalyzeTask[SteeringResult]):
     fluent_repetition: float
     examples: int
 
-    reads: ClassVar[Reads] = Reads("steering", ("reading", "perplexity", "distinct", "direction", "strength"))
+    reads: ClassVar[Reads] = Reads(
+        "steering", ("unsteered_reading", "distinct", "direction", "strength"), versions=(1,)
+    )
     result_type: ClassVar[type] = SteeringResult
 
     def check(self) -> None:
@@ -78,23 +80,23 @@ class SteeringAnalysis(AnalyzeTask[SteeringResult]):
 
     def result(self, data: Opened) -> SteeringResult:
         """Compares every condition with the model as it is."""
-        found = measure(data.store)
-        boot = self.resampler(found.text)
-        sets = list(dict.fromkeys(layers for layers, direction, _ in found.by if direction != NONE))
-        strengths = sorted({s for _, _, s in found.by if s is not None})
+        arms = measure(data.store)
+        boot = self.resampler(arms.text)
+        sets = list(dict.fromkeys(layers for layers, direction, _ in arms.by if direction != NONE))
+        strengths = sorted({s for _, _, s in arms.by if s is not None})
         draws = data.store["completion_length"].shape[1]
-        baseline = self._dose(found.by[_BASELINE], found.by[_BASELINE], boot, 0.0, draws)
+        baseline = self._dose(arms.by[_BASELINE], arms.by[_BASELINE], boot, 0.0, draws)
         return SteeringResult(
             interval_level=LEVEL,
             output=data.setting("class"),
-            prompts=len(found.text),
+            prompts=len(arms.text),
             groups=boot.n,
             completions=draws,
             sites=[str(site) for site in data.store.schema.coords["site"]],
             strengths=strengths,
             baseline=baseline,
-            sets=[self._set(found, boot, layers, strengths, baseline, data) for layers in sets],
-            examples=sample_texts(data.store, found, sets, self.examples),
+            sets=[self._set(arms, boot, layers, strengths, baseline, data) for layers in sets],
+            examples=sample_texts(data.store, arms, sets, self.examples),
         )
 
     def page(self, result: SteeringResult, data: Opened) -> Page:
@@ -104,48 +106,48 @@ class SteeringAnalysis(AnalyzeTask[SteeringResult]):
 
     def _set(
         self,
-        found: Conditions,
+        arms: Conditions,
         boot: GroupBootstrap,
         layers: str,
         strengths: list[float],
         baseline: Dose,
         data: Opened,
     ) -> LayerSetResult:
-        names = list(dict.fromkeys(direction for other, direction, _ in found.by if other == layers))
-        first, dose = next(((rows[0], key[2]) for key, rows in found.rows.items() if key[:2] == (layers, PROBE)))
+        names = list(dict.fromkeys(direction for other, direction, _ in arms.by if other == layers))
+        first, dose = next(((rows[0], key[2]) for key, rows in arms.rows.items() if key[:2] == (layers, PROBE)))
         columns = data.store.select(slice(first, first + 1)).table(["spreads", "carried"]).to_pylist()[0]
         return LayerSetResult(
             layers=layers.split("+"),
             amounts=columns["spreads"],
             carried=[push / dose for push in columns["carried"]] if dose else [],
-            directions=[self._direction(found, boot, layers, name, strengths, baseline) for name in names],
-            against_random=_against_random(found, boot, layers, names, strengths, "reading"),
-            text_against_random=_against_random(found, boot, layers, names, strengths, "text_reading"),
-            ablation=_ablation(found, boot, layers, names),
+            directions=[self._direction(arms, boot, layers, name, strengths, baseline) for name in names],
+            against_random=_against_random(arms, boot, layers, names, strengths, "reading"),
+            text_against_random=_against_random(arms, boot, layers, names, strengths, "text_reading"),
+            ablation=_ablation(arms, boot, layers, names),
         )
 
     def _direction(
         self,
-        found: Conditions,
+        arms: Conditions,
         boot: GroupBootstrap,
         layers: str,
         name: str,
         strengths: list[float],
         baseline: Dose,
     ) -> DirectionResult:
-        plain, draws = found.by[_BASELINE], baseline.completions
+        plain, draws = arms.by[_BASELINE], baseline.completions
         doses = [
-            self._dose(found.by[layers, name, s], plain, boot, s, draws) if s else baseline
+            self._dose(arms.by[layers, name, s], plain, boot, s, draws) if s else baseline
             for s in strengths
-            if not s or (layers, name, s) in found.by
+            if not s or (layers, name, s) in arms.by
         ]
         rising = [dose.strength or 0.0 for dose in doses]
         low, high = fluent_range(rising, [dose.fluent for dose in doses])
-        if (layers, name, None) in found.by:
-            doses.append(self._dose(found.by[layers, name, None], plain, boot, None, draws))
+        if (layers, name, None) in arms.by:
+            doses.append(self._dose(arms.by[layers, name, None], plain, boot, None, draws))
         response: list[list[Estimate]] = []
         for measured in ("reading", "text_reading"):
-            readings = _by_strength(found, layers, name, strengths, measured)
+            readings = _by_strength(arms, layers, name, strengths, measured)
             response.append(boot.mean(slopes(np.array(rising), readings)).tolist())
             response.append(boot.mean(spearman(np.array(rising), readings), GAP).tolist())
         return DirectionResult(name, doses, Response(*response), low, high)
@@ -181,31 +183,31 @@ class SteeringAnalysis(AnalyzeTask[SteeringResult]):
         )
 
 
-def _by_strength(found: Conditions, layers: str, name: str, strengths: list[float], measured: str) -> Floats:
+def _by_strength(arms: Conditions, layers: str, name: str, strengths: list[float], measured: str) -> Floats:
     """[prompt, strength, site] `reading` or `text_reading`, the model as it is at 0."""
     keys = [(layers, name, s) if s else _BASELINE for s in strengths]
-    return np.stack([getattr(found.by[key], measured) for key in keys if key in found.by], axis=1)
+    return np.stack([getattr(arms.by[key], measured) for key in keys if key in arms.by], axis=1)
 
 
 def _against_random(
-    found: Conditions, boot: GroupBootstrap, layers: str, names: list[str], strengths: list[float], measured: str
+    arms: Conditions, boot: GroupBootstrap, layers: str, names: list[str], strengths: list[float], measured: str
 ) -> list[Estimate]:
     """By site: the probe's slope less the mean size of the random directions'."""
     random = [name for name in names if name != PROBE]
     if not random:
         return []
     x = np.array(strengths)
-    mine = slopes(x, _by_strength(found, layers, PROBE, strengths, measured))
-    theirs = [np.abs(slopes(x, _by_strength(found, layers, name, strengths, measured))) for name in random]
-    difference: list[Estimate] = boot.difference(mine, np.mean(theirs, axis=0)).tolist()
+    probe_slopes = slopes(x, _by_strength(arms, layers, PROBE, strengths, measured))
+    theirs = [np.abs(slopes(x, _by_strength(arms, layers, name, strengths, measured))) for name in random]
+    difference: list[Estimate] = boot.difference(probe_slopes, np.mean(theirs, axis=0)).tolist()
     return difference
 
 
-def _ablation(found: Conditions, boot: GroupBootstrap, layers: str, names: list[str]) -> list[Estimate]:
+def _ablation(arms: Conditions, boot: GroupBootstrap, layers: str, names: list[str]) -> list[Estimate]:
     """By site: how much further the probe's ablation moves the reading than the random directions'."""
-    random = [name for name in names if name != PROBE and (layers, name, None) in found.by]
-    if not random or (layers, PROBE, None) not in found.by:
+    random = [name for name in names if name != PROBE and (layers, name, None) in arms.by]
+    if not random or (layers, PROBE, None) not in arms.by:
         return []
-    theirs = np.mean([found.by[layers, name, None].reading for name in random], axis=0)
-    difference: list[Estimate] = boot.difference(found.by[layers, PROBE, None].reading, theirs).tolist()
+    theirs = np.mean([arms.by[layers, name, None].reading for name in random], axis=0)
+    difference: list[Estimate] = boot.difference(arms.by[layers, PROBE, None].reading, theirs).tolist()
     return difference

@@ -21,18 +21,15 @@ from lit_experiments.experiments.steering.conditions import (
     steered_sites,
 )
 from lit_experiments.experiments.steering.prompts import Prompt, SampledPrompts
+from lit_experiments.experiments.steering.rereading import as_rows, read_again
 from lit_experiments.experiments.steering.schema import describe, make_schema, summary
 from lit_experiments.experiments.steering.spread import measured_spreads
-from lit_experiments.lm.capture import capture_together
 from lit_experiments.lm.continuations import Continuations
 from lit_experiments.lm.decode import Decoder
 from lit_experiments.lm.errors import NonFiniteStateError
-from lit_experiments.lm.float16 import decode_rows
 from lit_experiments.lm.interventions import Ablate, Steer
 from lit_experiments.lm.noise import StreamKey
 from lit_experiments.lm.pool import LatentPool, Pooled, Window
-from lit_experiments.lm.score import token_log_probs
-from lit_experiments.lm.sinks import Pool
 from lit_experiments.lm.spec import ModelSpec
 from lit_experiments.lm.steering import RowChange
 from lit_experiments.probes.readout import by_layer, open_readout, require_model
@@ -132,7 +129,11 @@ class SteeringCollector(SampledPrompts):
             [draw[:length].tolist() for draw, length in zip(of_row, of_lengths, strict=True)]
             for of_row, of_lengths in zip(ids, lengths, strict=True)
         ]
-        plain = self._unsteered(prompts, texts)
+        starts = [prompt.ids for prompt in prompts for _ in range(self.completions)]
+        again = read_again(
+            self.lm, starts, [text for row in texts for text in row], written.stopped.tolist(), self.sites
+        )
+        plain = as_rows(again.log_probs, self.new_tokens).reshape(ids.shape)
         arrays = {
             "token_ids": ids.astype(np.int32),
             "log_probs": written.log_probs.numpy().reshape(ids.shape),
@@ -140,7 +141,7 @@ class SteeringCollector(SampledPrompts):
             "completion_length": np.array(lengths, np.int32),
             "ended": written.stopped.numpy().reshape(ids.shape[:2]),
             "reading": self._readings(pooled.means[:, 0]).reshape(*ids.shape[:2], -1),
-            "unsteered_reading": self._read_again(prompts, texts, written).reshape(*ids.shape[:2], -1),
+            "unsteered_reading": self._readings(again.states).reshape(*ids.shape[:2], -1),
             "perplexity": np.exp(-np.nanmean(plain, -1)),
             "distinct": np.array([[[distinct(text, n) for n in ORDERS] for text in row] for row in texts]),
             "looping": np.array([[loops(text) for text in row] for row in texts]),
@@ -199,28 +200,6 @@ class SteeringCollector(SampledPrompts):
             measured = measured_spreads(self.lm, [prompt.ids for prompt in self.prompts], unknown) if unknown else {}
             self._spreads = {name: measured[name] if value is None else value for name, value in noted.items()}
         return self._spreads[site]
-
-    def _unsteered(self, prompts: list[Prompt], texts: list[list[list[int]]]) -> np.ndarray:
-        """[prompt, draw, step] log-probabilities of the completions under the model as it is; NaN after the end."""
-        sequences = [[*prompt.ids, *text] for prompt, row in zip(prompts, texts, strict=True) for text in row]
-        flat = [text for row in texts for text in row]
-        out = np.full((len(flat), self.new_tokens), np.nan)
-        for place, log_probs in enumerate(token_log_probs(self.lm, sequences)):
-            out[place, : len(flat[place])] = log_probs[len(log_probs) - len(flat[place]) :].double().numpy()
-        return out.reshape(len(prompts), self.completions, self.new_tokens)
-
-    def _read_again(self, prompts: list[Prompt], texts: list[list[list[int]]], written: Continuations) -> np.ndarray:
-        """[row, site] readings of the finished completions by the model as it is, over the tokens that were fed."""
-        flat = [(prompt.ids, text) for prompt, row in zip(prompts, texts, strict=True) for text in row]
-        fed = [len(text) - end for (_, text), end in zip(flat, written.stopped.tolist(), strict=True)]
-        rows = [row for row, count in enumerate(fed) if count]
-        out = np.full((len(flat), len(self.sites)), np.nan)
-        if rows:
-            sequences = [[*flat[row][0], *flat[row][1][: fed[row]]] for row in rows]
-            own = Pool("mean", [(len(ids) - fed[row], len(ids)) for row, ids in zip(rows, sequences, strict=True)])
-            states = capture_together(self.lm, sequences, self.sites, {"own": own})["own"]
-            out[rows] = self._readings(decode_rows(states.values, states.exponents).transpose(0, 1))
-        return out
 
     def _readings(self, states: Tensor) -> np.ndarray:
         """[row, site] from mean states [row, site, hidden]; what the probe reads is linear, so that of a mean state is

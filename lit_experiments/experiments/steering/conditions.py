@@ -98,13 +98,13 @@ def layer_sets(layers: Sequence[int | list[int]] | None, probe_site: str, info: 
     return sets
 
 
-def reading_sites(sets: LayerSets, readers: dict[str, Readout], own: str, info: ModelInfo) -> list[str]:
+def reading_sites(sets: LayerSets, readers: dict[str, Readout], probe_site: str, info: ModelInfo) -> list[str]:
     """Where the probe reads what steering does: at the first steered site, and at the ends of all blocks behind it (and
     whatever else the probe was trained on there)."""
     order = {name: place for place, name in enumerate(info.sites)}
     first = min(order[_canonical(site)] for sites in sets for site in sites)
     later = [name for name in info.sites if order[name] >= first]
-    return [name for name in later if parse_site(name).kind == "resid_post" or name in readers or name == own]
+    return [name for name in later if parse_site(name).kind == "resid_post" or name in readers or name == probe_site]
 
 
 def _canonical(site: str) -> str:
@@ -117,12 +117,12 @@ class Directions:
     readers: the probe of each layer that there is one for; elsewhere the probe's own direction is taken.
     """
 
-    def __init__(self, readers: dict[str, Readout], own: Readout, output: str, seed: int) -> None:
-        self.readers, self.own, self.output, self.seed = readers, own, output, seed
+    def __init__(self, readers: dict[str, Readout], probe: Readout, output: str, seed: int) -> None:
+        self.readers, self.probe, self.output, self.seed = readers, probe, output, seed
 
     def reader(self, site: str) -> Readout:
         """The probe that reads at a site."""
-        return self.readers.get(site, self.own)
+        return self.readers.get(site, self.probe)
 
     def unit(self, direction: str, site: str) -> Floats:
         """[hidden]. A random direction is orthogonal to the probe's there; its numbers follow from seed, number and

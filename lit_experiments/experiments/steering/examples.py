@@ -10,18 +10,18 @@ from lit_experiments.experiments.steering.result import SampleText
 from stores import Store
 
 
-def sample_texts(store: Store, found: Conditions, sets: list[str], count: int) -> list[SampleText]:
+def sample_texts(store: Store, arms: Conditions, sets: list[str], count: int) -> list[SampleText]:
     """By set of layers, prompt and strength, the ablation last. reading: at the last site."""
     shown: list[SampleText] = []
     reading, perplexity = store["reading"].read(), store["perplexity"].read()
     for layers in sets:
-        keys = sorted((key for key in found.by if key[1] == NONE or key[:2] == (layers, PROBE)), key=_order)
-        for prompt in range(min(count, len(found.text))):
+        keys = sorted((key for key in arms.by if key[1] == NONE or key[:2] == (layers, PROBE)), key=_order)
+        for prompt in range(min(count, len(arms.text))):
             for key in keys:
-                row = found.rows[key][prompt]
+                row = arms.rows[key][prompt]
                 text = store.select(slice(row, row + 1)).table(["completions"]).column(0).to_pylist()[0][0]
                 values = float(reading[row, 0, -1]), float(perplexity[row, 0])
-                shown.append(SampleText(layers, found.text[prompt], key[2], text, *values))
+                shown.append(SampleText(layers, arms.text[prompt], key[2], text, *values))
     return shown
 
 

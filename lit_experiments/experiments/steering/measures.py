@@ -59,7 +59,7 @@ def measure(store: Store) -> Conditions:
     values = {
         "reading": _mean(store["reading"].read()),
         "text_reading": _mean(store["unsteered_reading"].read()),
-        "log_perplexity": np.log(store["perplexity"].read()).mean(1),
+        "log_perplexity": -np.nanmean(store["unsteered_log_probs"].read().astype(np.float64), -1).mean(1),
         "distinct": _mean(store["distinct"].read()[..., 1]),
         "looping": store["looping"].read().mean(1),
     }

@@ -10,12 +10,17 @@ from lit_experiments.experiments.steering.result import (
     DirectionResult,
     Dose,
     LayerSetResult,
-    SampleText,
     SteeringResult,
 )
+from lit_experiments.experiments.steering.tables import (
+    by_direction,
+    doses_table,
+    random_table,
+    response_table,
+    set_name,
+    texts_table,
+)
 from lit_experiments.reports.blocks import (
-    Cell,
-    Column,
     Curves,
     Note,
     Page,
@@ -24,12 +29,9 @@ from lit_experiments.reports.blocks import (
     Section,
     Series,
     Statement,
-    Table,
 )
 from lit_experiments.reports.document import DEMONSTRATION
 from lit_experiments.statistics import Estimate
-
-_SHOWN = 300  # characters of a sample text
 
 
 @dataclass(frozen=True)
@@ -61,10 +63,10 @@ def steering_page(result: SteeringResult, rule: FluencyRule, demonstration: bool
         "that it means what the probe was trained for: read the sample texts.",
         sections=[
             Section("Dose-response", [_curves(result), Note(_CURVES)]),
-            Section("Doses", [_doses(result)]),
-            Section("Slope and monotonicity", [_responses(result), *_controls(result)]),
+            Section("Doses", [doses_table(result)]),
+            Section("Slope and monotonicity", [response_table(result), *random_table(result)]),
             Section("Where text stays fluent", [*_ranges(result), Note(f"Fluent: {rule}; by the values themselves.")]),
-            Section("Sample texts", [_examples(result)], quiet=True),
+            Section("Sample texts", [texts_table(result)], quiet=True),
         ],
         methods=[_METHODS.format(level=result.interval_level, rule=rule)],
         cautions=[DEMONSTRATION] if demonstration else [],
@@ -86,34 +88,12 @@ _METHODS = (
     "by prompt. Slope: least squares of a prompt's readings over strengths; Spearman: of the same; means over prompts. "
     "A dose is fluent with {rule}; the fluent range is what can be reached from 0 over fluent doses alone."
 )
-_DOSES = (
-    Column("layers"),
-    Column("direction"),
-    Column("strength"),
-    Column("reading", "estimate", 3, "at the last site"),
-    Column("less that at 0", "estimate", 3, "paired by prompt"),
-    Column("text less that at 0", "estimate", 3, "the finished text, read by the model as it is; paired by prompt"),
-    Column("perplexity", "estimate", 2, "of the completions, under the model as it is"),
-    Column("distinct-2", "estimate", 2),
-    Column("looping", "estimate", 2, "share of completions that end in a loop"),
-    Column("fluent"),
-)
-_RESPONSES = (
-    Column("layers"),
-    Column("direction"),
-    Column("read at"),
-    Column("slope", "estimate", 3, "reading per unit of strength, mean over prompts"),
-    Column("Spearman", "estimate", 2, "mean over prompts"),
-    Column("carried", "number", 3, "the slope if later blocks carried the push on and did nothing else"),
-    Column("text slope", "estimate", 3, "of the finished text, read by the model as it is"),
-    Column("text Spearman", "estimate", 2),
-)
 
 
 def _outcome(result: SteeringResult, layers: LayerSetResult) -> Iterator[str]:
-    name, site = _name(layers), result.sites[-1]
-    mine = layers.directions[0]
-    response = mine.response
+    name, site = set_name(layers), result.sites[-1]
+    steered = layers.directions[0]
+    response = steered.response
     if result.strengths != [0.0]:
         slope = response.slope[-1]
         follows = {1: "rises with", -1: "falls with", 0: "does not clearly follow"}[slope.side_of(0)]
@@ -127,8 +107,8 @@ def _outcome(result: SteeringResult, layers: LayerSetResult) -> Iterator[str]:
             f"{name}: in the text itself, read by the model as it is, the slope is {_words(response.text_slope[-1])}, "
             f"Spearman {_words(response.text_spearman[-1])}{_beside_random(layers.text_against_random)}."
         )
-        yield f"{name}: text stays fluent from strength {mine.fluent_from:g} to {mine.fluent_to:g}."
-    taken = [dose for dose in mine.doses if dose.strength is None]
+        yield f"{name}: text stays fluent from strength {steered.fluent_from:g} to {steered.fluent_to:g}."
+    taken = [dose for dose in steered.doses if dose.strength is None]
     if taken:
         yield f"{name}: taking the direction out moves the reading at {site} by {_words(taken[0].moved[-1])}."
 
@@ -151,20 +131,10 @@ def _words(estimate: Estimate) -> str:
     return f"{estimate.value:.3g} [{estimate.low:.3g}, {estimate.high:.3g}]"
 
 
-def _name(layers: LayerSetResult) -> str:
-    return " + ".join(layers.layers)
-
-
-def _rows(result: SteeringResult) -> Iterator[tuple[LayerSetResult, DirectionResult]]:
-    for layers in result.sets:
-        for direction in layers.directions:
-            yield layers, direction
-
-
 def _curves(result: SteeringResult) -> Curves:
     panels = []
     for layers in result.sets:
-        head = f"{_name(layers)}: " if len(result.sets) > 1 else ""
+        head = f"{set_name(layers)}: " if len(result.sets) > 1 else ""
         for title, values in (
             (f"{head}reading at {result.sites[-1]}", _reading),
             (f"{head}reading of the text itself", _text_moved),
@@ -205,99 +175,11 @@ def _role(direction: DirectionResult) -> Role:
     return "data" if direction.direction == PROBE else "control"
 
 
-def _doses(result: SteeringResult) -> Table:
-    rows: list[list[Cell]] = [
-        [
-            _name(layers),
-            direction.direction,
-            _strength(dose.strength),
-            dose.readings[-1],
-            dose.moved[-1] if dose.strength != 0 else None,
-            dose.text_moved[-1] if dose.strength != 0 else None,
-            dose.perplexity,
-            dose.distinct,
-            dose.looping,
-            "yes" if dose.fluent else "no",
-        ]
-        for layers, direction in _rows(result)
-        for dose in direction.doses
-    ]
-    return Table("doses", "", _DOSES, rows)
-
-
-def _responses(result: SteeringResult) -> Table:
-    rows: list[list[Cell]] = [
-        [
-            _name(layers),
-            direction.direction,
-            site,
-            direction.response.slope[r],
-            direction.response.spearman[r],
-            layers.carried[r] if layers.carried and direction.direction == PROBE else None,
-            direction.response.text_slope[r],
-            direction.response.text_spearman[r],
-        ]
-        for layers, direction in _rows(result)
-        for r, site in enumerate(result.sites)
-    ]
-    return Table("responses", "", _RESPONSES, rows)
-
-
-def _controls(result: SteeringResult) -> list[Table]:
-    """The probe's direction against the random ones."""
-    rows: list[list[Cell]] = [
-        [_name(layers), site, *(values[r] if values else None for values in _differences(layers))]
-        for layers in result.sets
-        for r, site in enumerate(result.sites)
-        if layers.against_random or layers.ablation
-    ]
-    columns = (
-        Column("layers"),
-        Column("read at"),
-        Column("slope less random", "estimate", 3, "the probe's slope less the mean size of the random directions'"),
-        Column("text slope less random", "estimate", 3, "the same of the finished text, read by the model as it is"),
-        Column("ablation less random", "estimate", 3, "reading after ablation, the probe's less the random ones' mean"),
-    )
-    return [Table("against_random", "Against random directions, paired by prompt", columns, rows)] if rows else []
-
-
-def _differences(layers: LayerSetResult) -> tuple[list[Estimate], ...]:
-    return layers.against_random, layers.text_against_random, layers.ablation
-
-
 def _ranges(result: SteeringResult) -> list[Statement]:
     return [
         Statement(
-            f"{_name(layers)}, {direction.direction}: from {direction.fluent_from:g} to {direction.fluent_to:g} "
+            f"{set_name(layers)}, {direction.direction}: from {direction.fluent_from:g} to {direction.fluent_to:g} "
             f"of {min(result.strengths):g} to {max(result.strengths):g} that were tried."
         )
-        for layers, direction in _rows(result)
+        for layers, direction in by_direction(result)
     ]
-
-
-def _examples(result: SteeringResult) -> Table:
-    columns = (
-        Column("layers"),
-        Column("prompt"),
-        Column("strength"),
-        Column("text"),
-        Column("reading", "number"),
-        Column("perplexity", "number"),
-    )
-    return Table("texts", "", columns, [_example(example) for example in result.examples], most=10)
-
-
-def _example(example: SampleText) -> list[Cell]:
-    text = example.text[:_SHOWN]
-    return [
-        example.layers,
-        example.prompt[-_SHOWN:],
-        _strength(example.strength),
-        text,
-        example.reading,
-        example.perplexity,
-    ]
-
-
-def _strength(strength: float | None) -> str:
-    return "taken out" if strength is None else f"{strength:g}"

@@ -14,7 +14,7 @@ from lit_experiments.lm.spec import ModelSpec
 from lit_experiments.ranges import at_least, seeds
 from lit_experiments.sources.contexts import EMBEDDED, read_contexts
 
-FEW = 24  # of the embedded prompts, if it is not said how many
+FEW = 12  # of the embedded prompts, if it is not said how many
 
 
 @dataclass(frozen=True)
@@ -101,10 +101,12 @@ class PromptCollector(Collector):
         if not long:
             return prompts
         shown = ", ".join(f"{p.prompt_id} ({len(p.ids)} tokens)" for p in long[:5]) + (" ..." if len(long) > 5 else "")
-        which = f"no room for {new_tokens} more tokens in the model's window ({window}): {len(long)} prompts: {shown}"
+        reason = f"no room for {new_tokens} more tokens in the model's window ({window}): {len(long)} prompts: {shown}"
         if too_long == "error" or len(long) == len(prompts):
-            raise UserError(f"{which}.\nNothing ran. Next: --too_long skip leaves them out, or lower --max_new_tokens.")
-        self._notes.append(f"{which}; left out")
+            raise UserError(
+                f"{reason}.\nNothing ran. Next: --too_long skip leaves them out, or lower --max_new_tokens."
+            )
+        self._notes.append(f"{reason}; left out")
         return [p for p in prompts if len(p.ids) <= (room or 0)]
 
 

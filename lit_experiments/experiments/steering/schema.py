@@ -15,18 +15,22 @@ _SHOWN = 160  # characters of a completion in an example
 
 def make_schema(draws: int, steps: int, sites: Sequence[str]) -> Schema:
     """Tokens and log-probabilities [sample, draw, step], readings [sample, draw, site]."""
-    each, every = ("sample", "draw"), ("sample", "draw", "step")
+    by_draw, by_step = ("sample", "draw"), ("sample", "draw", "step")
     fields = (
-        Field("token_ids", every, (None, draws, steps), "int32", "", "sampled tokens; -1 after a completion's end"),
-        Field("log_probs", every, (None, draws, steps), "float32", "nats", _STEERED, "record"),
-        Field("unsteered_log_probs", every, (None, draws, steps), "float32", "nats", _PLAIN, "record"),
-        Field("completion_length", each, (None, draws), "int32", "tokens", "tokens sampled, the end of text counted"),
-        Field("ended", each, (None, draws), "bool", "", "whether the completion ended with an end of text"),
-        Field("reading", (*each, "site"), (None, draws, len(sites)), "float64", "", _READING, "record"),
-        Field("unsteered_reading", (*each, "site"), (None, draws, len(sites)), "float64", "", _READ_AGAIN, "record"),
-        Field("perplexity", each, (None, draws), "float64", "", _PERPLEXITY),
-        Field("distinct", (*each, "order"), (None, draws, 3), "float64", "", _DISTINCT, "record"),
-        Field("looping", each, (None, draws), "bool", "", "whether the completion ends in a phrase said three times"),
+        Field("token_ids", by_step, (None, draws, steps), "int32", "", "sampled tokens; -1 after a completion's end"),
+        Field("log_probs", by_step, (None, draws, steps), "float32", "nats", _STEERED, "record"),
+        Field("unsteered_log_probs", by_step, (None, draws, steps), "float32", "nats", _PLAIN, "record"),
+        Field(
+            "completion_length", by_draw, (None, draws), "int32", "tokens", "tokens sampled, the end of text counted"
+        ),
+        Field("ended", by_draw, (None, draws), "bool", "", "whether the completion ended with an end of text"),
+        Field("reading", (*by_draw, "site"), (None, draws, len(sites)), "float64", "", _READING, "record"),
+        Field("unsteered_reading", (*by_draw, "site"), (None, draws, len(sites)), "float64", "", _READ_AGAIN, "record"),
+        Field("perplexity", by_draw, (None, draws), "float64", "", _PERPLEXITY, "record"),
+        Field("distinct", (*by_draw, "order"), (None, draws, 3), "float64", "", _DISTINCT, "record"),
+        Field(
+            "looping", by_draw, (None, draws), "bool", "", "whether the completion ends in a phrase said three times"
+        ),
     )
     return Schema(fields, COLUMNS, {"site": list(sites), "order": [1, 2, 3]})
 

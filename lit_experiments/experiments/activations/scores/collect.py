@@ -96,8 +96,8 @@ class ScoresCollector(TextsCollector):
         self._require_finite(states)
         columns, scores = [], []
         for sample, row, of_text in zip(batch, rows, states, strict=True):
-            own = of_text[int(table.prefix[sample.payload]) :]
-            text, tokens = self._outputs(_at(own, self.position)[None])[0], self._outputs(of_text)
+            text_states = of_text[int(table.prefix[sample.payload]) :]
+            text, tokens = self._outputs(_at(text_states, self.position)[None])[0], self._outputs(of_text)
             place = self._place(text)
             scores.append(tokens[:, place])
             columns.append(
