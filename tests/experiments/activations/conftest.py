@@ -13,6 +13,9 @@ import stores
 from lit_experiments.cli import main
 from tests.toys import random_llama
 
+POSITIONS = "[all, last, first, mean, max, last_3, spans]"
+TEXTS = ["A cat.", "x", "The cat sat on the mat, and slept.", "Two mats \U0001f600 and more"]
+RECORDS = [{"text": text, "spans": [[0, 1, "first"]]} for text in TEXTS]
 TEMPLATE = (
     "{% for m in messages %}<{{ m.role }}>{{ m.content }}\n{% endfor %}"
     "{% if add_generation_prompt %}<assistant>{% if short is defined and short %}!{% endif %}{% endif %}"
@@ -34,9 +37,13 @@ def jsonl(path: Path, records: Iterable[Mapping[str, Any]]) -> Path:
     return path
 
 
-def collect(run: Path, **options: Any) -> int:
+def command(run: Path, **options: Any) -> list[str]:
     words = [f"--{key}={value}" for key, value in options.items()]
-    return main(["collect", "--exp", "activations", "--accelerator", "cpu", "--run", str(run), *words])
+    return ["collect", "--exp", "activations", "--accelerator", "cpu", "--run", str(run), *words]
+
+
+def collect(run: Path, **options: Any) -> int:
+    return main(command(run, **options))
 
 
 def rows_of(run: Path) -> list[dict[str, Any]]:

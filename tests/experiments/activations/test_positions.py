@@ -12,13 +12,8 @@ from lit_experiments.experiments.activations.positions import parse_positions
 from lit_experiments.lm.capture import exact_states
 from lit_experiments.lm.load import load
 from lit_experiments.lm.spec import ModelSpec
-from tests.collecting.conftest import assert_same, content
-from tests.experiments.activations.conftest import collect, jsonl, rows_of, states_of
+from tests.experiments.activations.conftest import POSITIONS, RECORDS, collect, jsonl, rows_of, states_of
 from tests.tolerance import EMBEDDED, assert_close
-
-POSITIONS = "[all, last, first, mean, max, last_3, spans]"
-TEXTS = ["A cat.", "x", "The cat sat on the mat, and slept.", "Two mats \U0001f600 and more"]
-RECORDS = [{"text": text, "spans": [[0, 1, "first"]]} for text in TEXTS]
 
 
 @pytest.fixture(scope="module")
@@ -78,33 +73,6 @@ def test_characters_of_every_token_are_those_of_the_text(llama: Path, tmp_path: 
     (row,) = rows_of(tmp_path / "run")
     characters = [row["text"][a:b] for a, b in zip(row["char_start"], row["char_end"], strict=True)]
     assert [text.strip() for text in characters] == ["a", "", "\u00e9", "\u00e9", *["\U0001f600"] * 4, "b"]
-
-
-@pytest.mark.parametrize("other", [{"batch_size": 1}, {"backend": "hdf5"}, {"devices": 2}])
-def test_batch_backend_and_devices_change_nothing(
-    llama: Path, tmp_path: Path, other: dict[str, Any], launched: Path
-) -> None:
-    options = {"model": llama, "texts": launched / "t.jsonl", "positions": POSITIONS, "span_column": "spans"}
-    assert collect(tmp_path / "other", **options, generate=4, **{"batch_size": 8} | other) == EXIT_DONE
-    one, another = content(launched / "run"), content(tmp_path / "other")
-    if "batch_size" in other:  # rounding depends on a batch's shape; nothing else may
-        floats = [name for name in one if name.startswith("hidden_")] + ["response_log_probs"]
-        for name in floats[:-1]:
-            assert_close(one.pop(name), another.pop(name), stored=True)
-        assert_close(np.concatenate(one.pop(floats[-1])), np.concatenate(another.pop(floats[-1])), scale=30)
-    assert_same(one, another)
-
-
-@pytest.fixture(scope="module")
-def launched(llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("launched")
-    table = jsonl(
-        folder / "t.jsonl",
-        [{**record, "text": f"{record['text']}{end}"} for record in RECORDS for end in ("", " So.")],
-    )
-    options = {"model": llama, "texts": table, "positions": POSITIONS, "span_column": "spans"}
-    assert collect(folder / "run", **options, generate=4, batch_size=8) == EXIT_DONE
-    return folder
 
 
 @pytest.mark.parametrize(

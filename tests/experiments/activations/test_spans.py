@@ -13,11 +13,12 @@ from tests.experiments.activations.conftest import collect, jsonl, rows_of, stat
 TEXT = "I saw \U0001f600 caf\u00e9s."  # bytes: I, space, s a w, space, 4 of the face, space, c a f, 2 of e acute, s, .
 
 
-def test_a_span_s_tokens_are_the_bytes_of_its_characters(llama: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_span_s_tokens_are_the_bytes_of_its_characters(llama: Path, tmp_path: Path, size: int) -> None:
     spans = [[2, 5, "verb"], {"start": 6, "end": 7, "label": "face"}, [8, 13, "noun"], [10, 12, "noun"]]
     table = jsonl(tmp_path / "t.jsonl", [{"text": TEXT, "marks": spans}, {"text": "none", "marks": []}])
     options = {"model": llama, "texts": table, "span_column": "marks", "positions": "[spans, all]"}
-    assert collect(tmp_path / "run", **options) == EXIT_DONE
+    assert collect(tmp_path / "run", **options, batch_size=size) == EXIT_DONE
     first, second = rows_of(tmp_path / "run")
     tokens = [[2, 3, 4], [6, 7, 8, 9], [11, 12, 13, 14, 15, 16], [13, 14, 15]]
     assert first["span_positions"] == [position for span in tokens for position in span]
