@@ -122,7 +122,7 @@ def _beside_random(differences: list[Estimate]) -> str:
         return ""
     difference = differences[-1]
     side = {1: "steeper than", -1: "less steep than", 0: "not clearly steeper than"}[difference.side_of(0)]
-    return f"; {side} along random directions by {_words(difference)}"
+    return f"; {side} along random directions (difference {_words(difference)})"
 
 
 def _words(estimate: Estimate) -> str:

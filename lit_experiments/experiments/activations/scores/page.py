@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from lit_experiments.experiments.activations.scores.table import write_table
 from lit_experiments.reports.blocks import Block, Column, Note, Page, Section, Table, TokenStrip
 from lit_experiments.reports.document import DEMONSTRATION
 from lit_experiments.reports.write import write_page
-from lit_experiments.tasks.source import is_demonstration, source_of
+from lit_experiments.tasks.source import CONFIG, is_demonstration, source_of
 from stores import Store, open_store
 
 SHOWN = 5  # texts of each kind
@@ -22,7 +23,9 @@ def write_scores(run: Path, out: Path) -> Path:
     """Writes the table of a run's store to `out` and the page into the run's folder; returns the page's path."""
     store = open_store(run / "store")
     write_table(store, out)
-    return write_page(scores_page(store, out.name), run, source_of(run, run, store, "collect"))
+    source = source_of(run, run, store, "collect")  # results and collection are one here, so all is said once
+    source = replace(source, commands=source.commands[:1], settings=(run / CONFIG).read_text(encoding="utf-8"))
+    return write_page(scores_page(store, out.name), run, source)
 
 
 def scores_page(store: Store, table: str) -> Page:
