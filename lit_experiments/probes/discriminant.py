@@ -64,8 +64,8 @@ class RowProducts:
 def few_rows(products: RowProducts, root: Tensor, marks: Tensor, shrinkages: Tensor) -> tuple[Tensor, Tensor]:
     """The same through n < D rows Z, in which everything lies: m = Z'c, W = (PZ)'PZ / n, P takes out the class means.
 
-    root: [n] square roots of the weights; marks: [n, K]. With R = PZ / sqrt(n), S^-1 = (1 - R'(a + RR')^-1 R) / (s tr(W)
-    / D).
+    root: [n] square roots of the weights; marks: [n, K]. With R = PZ / sqrt(n) and t = s tr(W) / D,
+    S^-1 = (1 - R'(a + RR')^-1 R) / t.
     """
     n, hidden = (root**2).sum(), products.rows.shape[1]
     size = (root**2) @ marks
