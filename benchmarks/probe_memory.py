@@ -26,7 +26,6 @@ from lit_experiments.probes.data import BlockDataModule
 from lit_experiments.probes.lda import DiscriminantProbe
 from lit_experiments.probes.logistic import LogisticProbe
 from lit_experiments.probes.mean_difference import MeanDifferenceProbe
-from lit_experiments.probes.pass_module import PassModule
 from lit_experiments.probes.ridge import RidgeProbe
 from lit_experiments.probes.training import fit
 from lit_experiments.quiet import quiet_lightning
@@ -64,7 +63,7 @@ class Planted(BlockDataModule):
         return self.labels[rows, None]
 
 
-def probe_of(method: str) -> PassModule:
+def probe_of(method: str) -> RidgeProbe | LogisticProbe | DiscriminantProbe | MeanDifferenceProbe:
     if method == "ridge":
         return RidgeProbe([1e2, 1e3, 1e4])
     if method == "logistic":
@@ -102,7 +101,8 @@ def case(method: str, rows: int, layers: int, hidden: int, test_fraction: float)
         watch.over.set()
         watch.join()
     seconds, peak = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    solution = probe.solutions["kind"] if hasattr(probe, "solutions") else probe.solution
+    several = isinstance(probe, DiscriminantProbe | MeanDifferenceProbe)
+    solution = probe.solutions["kind"] if several else probe.solution
     chosen = int(solution.layer_index[0])
     print(
         f"{method:16}{rows:6,} rows{layers:4} layers, d = {hidden:5,}: peak {peak / 1024:7,.0f} MB "
@@ -122,8 +122,8 @@ def main() -> None:
     parser.add_argument("--case", nargs=4, metavar=("METHOD", "ROWS", "LAYERS", "HIDDEN"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.case:
-        method, *sizes = options.case
-        case(method, *map(int, sizes), options.test_fraction)
+        method, rows, layers, hidden = options.case
+        case(method, int(rows), int(layers), int(hidden), options.test_fraction)
         return
     sizes = (8, 256) if options.quick else (options.layers, 4_096)
     for rows in [60, 1_000] if options.quick else options.rows:

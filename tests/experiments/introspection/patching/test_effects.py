@@ -12,8 +12,8 @@ from safetensors.numpy import load_file, save_file
 from lit_experiments.errors import EXIT_DONE
 from lit_experiments.experiments.introspection.passes import answer_states
 from lit_experiments.experiments.introspection.patching.choice import Choice
-from lit_experiments.experiments.introspection.ridge import choose_ridge
 from lit_experiments.lm.model import LanguageModel
+from lit_experiments.probes.row_ridge import choose_ridge
 from lit_experiments.probes.splits import group_split
 from stores import Store
 from tests.experiments.introspection.patching.runs import (
