@@ -25,7 +25,8 @@ def embedded_texts(model: str, texts: Sequence[str]) -> Floats:
     from transformers import AutoModel, AutoTokenizer
 
     try:
-        tokenizer, network = AutoTokenizer.from_pretrained(model), AutoModel.from_pretrained(model).eval()
+        tokenizer = AutoTokenizer.from_pretrained(model)
+        network = AutoModel.from_pretrained(model, dtype=torch.float32).eval()
     except (OSError, ValueError) as error:
         raise UserError(
             f"--embedding_model {model} cannot be loaded: {' '.join(str(error).split())}\nNext: give a folder or Hub "
