@@ -48,7 +48,7 @@ def held_out_r2(predictions: Predictions, predicted: Floats) -> list[Estimate]:
 
 
 def r2_gains(predictions: Predictions, first: Floats, second: Floats) -> list[Estimate]:
-    """Test R2 of `first` less that of `second`, both [row, T], per target and on the same resamples."""
+    """Test R2 of `first` minus that of `second`, both [row, T], per target and on the same resamples."""
     boot = predictions.bootstraps["test"]
     pairs = zip(_terms(predictions, first), _terms(predictions, second), strict=True)
     sums = [boot.sums(np.concatenate(pair, -1)) for pair in pairs]

@@ -76,7 +76,7 @@ class Readout:
         )
 
     def score(self, output: str) -> tuple[Floats, float]:
-        """(weights [D], intercept) of one number: a target's prediction, or a class's logit less the mean of the
+        """(weights [D], intercept) of one number: a target's prediction, or a class's logit minus the mean of the
         others' (of two classes: the log of their odds)."""
         place = self.outputs.index(output)
         if not self.classes:

@@ -96,7 +96,7 @@ class ControlScore:
 
 @dataclass(frozen=True)
 class TwinScore:
-    """The same architecture with random weights, probed alike. difference: the model's score less the twin's."""
+    """The same architecture with random weights, probed alike. difference: the model's score minus the twin's."""
 
     layer: str
     score: Estimate

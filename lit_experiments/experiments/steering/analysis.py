@@ -192,7 +192,7 @@ def _by_strength(arms: Conditions, layers: str, name: str, strengths: list[float
 def _against_random(
     arms: Conditions, boot: GroupBootstrap, layers: str, names: list[str], strengths: list[float], measured: str
 ) -> list[Estimate]:
-    """By site: the probe's slope less the mean size of the random directions'."""
+    """By site: the probe's slope minus the mean size of the random directions'."""
     random = [name for name in names if name != PROBE]
     if not random:
         return []

@@ -75,7 +75,7 @@ def steering_page(result: SteeringResult, rule: FluencyRule, demonstration: bool
 
 _CURVES = (
     "Reading: at the last site, in the probe's own units, from the steered states; of the text itself: when the model "
-    "as it is reads what was written, less that at strength 0. Perplexity: of what was written, under the model as it "
+    "as it is reads what was written, minus that at strength 0. Perplexity: of what was written, under the model as it "
     "is. Random directions are orthogonal to the probe's and of the same length."
 )
 _METHODS = (

@@ -12,7 +12,7 @@ class Dose:
     """One direction at one strength, and the same less strength 0, paired by prompt.
 
     strength: multiples of the natural spread; None where the direction is taken out. readings: by reading site, what
-    the probe reads there; moved: less that of the model as it is; text_moved: the same where
+    the probe reads there; moved: minus that of the model as it is; text_moved: the same where
     the model as it is reads the finished text. log_perplexity: mean of -log p of a token under the
     model as it is, nats; perplexity: its exponential. distinct: share of distinct 2-grams. looping: share of
     completions that end in a loop. completions: how many.
@@ -64,9 +64,9 @@ class LayerSetResult:
 
     amounts: what strength 1 adds at each of them, in the units of the states. carried: by reading site, the slope that
     there would be if later blocks carried the push on and did nothing else. directions: the probe's first.
-    against_random: by reading site, the probe's slope less the mean size of the random directions' slopes, paired by
+    against_random: by reading site, the probe's slope minus the mean size of the random directions' slopes, paired by
     prompt; text_against_random: the same of the finished text; both empty without random directions. ablation: by
-    reading site, the probe's shift by ablation less the random ones' mean shift; empty without either.
+    reading site, the probe's shift by ablation minus the random ones' mean shift; empty without either.
     """
 
     layers: list[str]

@@ -40,7 +40,7 @@ _PLAIN = "the same under the model as it is, which reads the finished text; NaN 
 _PERPLEXITY = "of the completion under the model as it is"
 _READING = (
     "what the probe reads there, mean over the completion's tokens that were fed, from the steered states: a target's "
-    "prediction, or a class's logit less the others' mean; NaN where the completion ended at once"
+    "prediction, or a class's logit minus the others' mean; NaN where the completion ended at once"
 )
 _READ_AGAIN = (
     "the same when the model as it is reads the finished text: what has changed in the text itself; states rounded to "

@@ -15,8 +15,8 @@ _DOSES = (
     Column("direction"),
     Column("strength"),
     Column("reading", "estimate", 3, "at the last site"),
-    Column("less that at 0", "estimate", 3, "paired by prompt"),
-    Column("text less that at 0", "estimate", 3, "the finished text, read by the model as it is; paired by prompt"),
+    Column("minus that at 0", "estimate", 3, "paired by prompt"),
+    Column("text minus that at 0", "estimate", 3, "the finished text, read by the model as it is; paired by prompt"),
     Column("perplexity", "estimate", 2, "of the completions, under the model as it is"),
     Column("distinct-2", "estimate", 2),
     Column("looping", "estimate", 2, "share of completions that end in a loop"),
@@ -97,9 +97,9 @@ def random_table(result: SteeringResult) -> list[Table]:
     columns = (
         Column("layers"),
         Column("read at"),
-        Column("slope less random", "estimate", 3, "the probe's slope less the mean size of the random directions'"),
-        Column("text slope less random", "estimate", 3, "the same of the finished text, read by the model as it is"),
-        Column("ablation less random", "estimate", 3, "reading after ablation, the probe's less the random ones' mean"),
+        Column("slope minus random", "estimate", 3, "the probe's slope minus the mean size of the random directions'"),
+        Column("text slope minus random", "estimate", 3, "the same of the finished text, read by the model as it is"),
+        Column("ablation minus random", "estimate", 3, "reading after ablation, the probe's minus the random ones' mean"),
     )
     return [Table("against_random", "Against random directions, paired by prompt", columns, rows)] if rows else []
 
