@@ -22,12 +22,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lit_experiments.probes.class_solution import ClassSolution
 from lit_experiments.probes.data import BlockDataModule
 from lit_experiments.probes.lda import DiscriminantProbe
 from lit_experiments.probes.logistic import LogisticProbe
 from lit_experiments.probes.mean_difference import MeanDifferenceProbe
 from lit_experiments.probes.pass_module import PassModule
 from lit_experiments.probes.ridge import RidgeProbe
+from lit_experiments.probes.solve import Solution
 from lit_experiments.probes.training import fit
 from lit_experiments.quiet import quiet_lightning
 
@@ -72,6 +74,14 @@ def probe_of(method: str) -> PassModule:
     return DiscriminantProbe(CLASSES, [0.1, 0.5]) if method == "lda" else MeanDifferenceProbe(CLASSES)
 
 
+def solution_of(probe: PassModule) -> Solution | ClassSolution:
+    """What it found out of its only target."""
+    if isinstance(probe, DiscriminantProbe | MeanDifferenceProbe):
+        return probe.solutions["kind"]
+    assert isinstance(probe, RidgeProbe | LogisticProbe)
+    return probe.solution
+
+
 class Largest(threading.Thread):
     """Watches a folder for its largest file while a fit runs."""
 
@@ -102,8 +112,7 @@ def case(method: str, rows: int, layers: int, hidden: int, test_fraction: float)
         watch.over.set()
         watch.join()
     seconds, peak = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    solution = probe.solutions["kind"] if hasattr(probe, "solutions") else probe.solution
-    chosen = int(solution.layer_index[0])
+    chosen = int(solution_of(probe).layer_index[0])
     print(
         f"{method:16}{rows:6,} rows{layers:4} layers, d = {hidden:5,}: peak {peak / 1024:7,.0f} MB "
         f"({before / 1024:,.0f} before), largest checkpoint {watch.bytes / 1e6:7,.0f} MB, {seconds:5.0f} s, "
@@ -122,8 +131,8 @@ def main() -> None:
     parser.add_argument("--case", nargs=4, metavar=("METHOD", "ROWS", "LAYERS", "HIDDEN"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.case:
-        method, *sizes = options.case
-        case(method, *map(int, sizes), options.test_fraction)
+        method, rows, layers, hidden = options.case
+        case(method, int(rows), int(layers), int(hidden), options.test_fraction)
         return
     sizes = (8, 256) if options.quick else (options.layers, 4_096)
     for rows in [60, 1_000] if options.quick else options.rows:

@@ -30,11 +30,11 @@ from lit_experiments.experiments.introspection.patching.choice import Choice, ch
 from lit_experiments.experiments.introspection.patching.passes import MEASURES, Bench, groups
 from lit_experiments.experiments.introspection.patching.run import Parts
 from lit_experiments.experiments.introspection.prompts import MIDPOINTS
-from lit_experiments.experiments.introspection.ridge import choose_ridge
 from lit_experiments.experiments.introspection.summary import answer_states, passes
 from lit_experiments.lm.intervene import Ablate, Patch, Steer
 from lit_experiments.lm.last_token import SharedPrefix
 from lit_experiments.lm.model import LanguageModel
+from lit_experiments.probes.row_ridge import choose_ridge
 from lit_experiments.probes.splits import group_split
 from stores import Store
 from tests.experiments.introspection.planted_model import (

@@ -13,9 +13,9 @@ from sklearn.preprocessing import StandardScaler
 
 from lit_experiments.cli import main
 from lit_experiments.errors import EXIT_DONE, EXIT_USER
-from lit_experiments.experiments.introspection.ridge import choose_ridge, fit_ridges
 from lit_experiments.experiments.introspection.self_other.alikeness import alikeness
 from lit_experiments.experiments.introspection.self_other.transfer import permutation_p
+from lit_experiments.probes.row_ridge import choose_ridge
 from lit_experiments.statistics import GroupBootstrap
 from tests.experiments.introspection.planted import noise, unit, write_store
 
@@ -157,7 +157,8 @@ def test_the_ridge_is_that_of_scikit_learn(shape: tuple[int, int]) -> None:
     rng = np.random.default_rng(0)
     x, y = 3 + rng.normal(size=shape) * rng.uniform(0.1, 9, shape[1]), rng.normal(size=shape[0])
     x[:, 1] = 0.7
-    for fit in fit_ridges(x, y, [0.1, 10.0, 1e4]):
+    for penalty in (0.1, 10.0, 1e4):
+        fit = choose_ridge(x, y, np.zeros(len(y), np.int64), [penalty])
         expected = make_pipeline(StandardScaler(), SklearnRidge(fit.penalty)).fit(x, y)
         np.testing.assert_allclose(fit.predict(x), expected.predict(x), rtol=1e-8)
         assert fit.weights[1] == 0
