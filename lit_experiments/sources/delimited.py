@@ -11,8 +11,9 @@ from pathlib import Path
 
 from lit_experiments.sources.dialect import Dialect, OpenQuoteError, Quoting, Row, dialect_of, rows
 from lit_experiments.sources.errors import SourceError
-from lit_experiments.sources.files import bad_encoding, data_suffix, read_bytes
+from lit_experiments.sources.files import bad_encoding, data_suffix
 from lit_experiments.sources.found import Found, Table
+from lit_experiments.sources.text_bytes import read_bytes
 
 Headerless = Callable[[Sequence[str]], Sequence[str] | None]
 _SURROGATES = range(0xDC80, 0xDD00)  # what undecodable bytes become under "surrogateescape"

@@ -1,18 +1,19 @@
 """Reading one file of records: plain text, JSON lines and JSON documents (`delimited` and `tabular` read the others).
 
-Owns: which suffix means which format, decompression, UTF-8, and what makes a line or a document malformed.
-Does not know: datasets, folders, what a study reads, whether malformed records stop a run.
+Owns: which suffix means which format, and what makes a line or a document malformed.
+Does not know: compression (text_bytes), datasets, folders, what a study reads, whether malformed records stop a run.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from lit_experiments.sources.errors import SourceError
 from lit_experiments.sources.found import Found, Table
+from lit_experiments.sources.text_bytes import COMPRESSED, read_bytes, read_lines
 
 KINDS = {
     ".jsonl": "jsonl",
@@ -28,10 +29,7 @@ KINDS = {
     "": "text",
 }
 TEXT = "text"
-COMPRESSED = {".gz": "gzip", ".zst": "zstd"}
 _WHOLE_FILES = ("parquet", "arrow")  # read in place, and compressed inside
-_BOM = b"\xef\xbb\xbf"
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 def data_suffix(path: Path) -> str:
@@ -62,46 +60,6 @@ def file_kind(path: Path) -> str:
     return kind
 
 
-def content(path: Path) -> bytes:
-    """A file's bytes, decompressed by its suffix. Raises SourceError if it cannot be read."""
-    codec = COMPRESSED.get(path.suffix.lower())
-    try:
-        if codec is None:
-            return path.read_bytes()
-        import pyarrow
-
-        with pyarrow.input_stream(str(path), compression=codec) as stream:
-            data: bytes = stream.read()
-            return data
-    except OSError as error:
-        if codec is None or error.strerror:
-            raise SourceError(f"Cannot read {path}: {error.strerror}.") from error
-        reason = " ".join(str(error).split())
-        raise SourceError(f"Cannot read {path} as {codec}: {reason}\nNext: check that the file is whole.") from error
-
-
-def read_bytes(path: Path) -> bytes:
-    """A text file's bytes, decompressed, without a byte order mark.
-
-    Raises:
-        SourceError: unreadable, empty, binary, or UTF-16.
-    """
-    data = content(path)
-    if data.startswith(_UTF16):
-        raise SourceError(
-            f"{path} is UTF-16, not UTF-8.\nNext: iconv -f utf-16 -t utf-8 {path} > {path.stem}-utf8{path.suffix}"
-        )
-    data = data.removeprefix(_BOM)
-    if not data.strip():
-        raise SourceError(f"{path} is empty.\nNext: point at a file with at least one record.")
-    if b"\0" in data[:65536]:
-        raise SourceError(
-            f"{path} is a binary file (it holds NUL bytes), not UTF-8 text.\n"
-            f"Next: name it by its format, if it is a dataset (.parquet, .arrow) or compressed (.jsonl.gz)."
-        )
-    return data
-
-
 def _uncompressed(path: Path) -> Path:
     return path.with_suffix("") if path.suffix.lower() in COMPRESSED else path
 
@@ -114,12 +72,12 @@ def bad_encoding(path: Path, place: int, where: str, byte: int, column: int) -> 
 
 def read_text(path: Path) -> Table:
     """A plain text file: one record {"text": line} per line, blank ones included; places are lines."""
-    return Table(str(path), TEXT, "line", ("text",), _text_lines(path, read_bytes(path)))
+    return Table(str(path), TEXT, "line", ("text",), _text_lines(path, read_lines(path)))
 
 
 def read_jsonl(path: Path) -> Table:
     """A file with one JSON object per line; blank lines are passed over; places are lines."""
-    return Table(str(path), "jsonl", "line", None, _json_lines(path, read_bytes(path)))
+    return Table(str(path), "jsonl", "line", None, _json_lines(path, read_lines(path)))
 
 
 def read_json(path: Path) -> Table:
@@ -146,15 +104,8 @@ def read_json(path: Path) -> Table:
     return Table(str(path), "json", "row", None, _json_records(path, _list_in(path, document)))
 
 
-def lines(data: bytes) -> list[bytes]:
-    """Lines ended by \\n, \\r\\n, or (old) \\r; a newline at the end of the file starts no further line."""
-    if b"\n" not in data:
-        data = data.replace(b"\r", b"\n")
-    return data.removesuffix(b"\n").split(b"\n")
-
-
-def _text_lines(path: Path, data: bytes) -> Iterator[Found]:
-    for number, line in enumerate(lines(data), start=1):
+def _text_lines(path: Path, whole: Iterable[bytes]) -> Iterator[Found]:
+    for number, line in enumerate(whole, start=1):
         where = f"{path}, line {number}"
         try:
             yield Found(number, where, {"text": line.removesuffix(b"\r").decode("utf-8")})
@@ -162,8 +113,8 @@ def _text_lines(path: Path, data: bytes) -> Iterator[Found]:
             yield bad_encoding(path, number, where, line[error.start], error.start + 1)
 
 
-def _json_lines(path: Path, data: bytes) -> Iterator[Found]:
-    for found in _text_lines(path, data):
+def _json_lines(path: Path, whole: Iterable[bytes]) -> Iterator[Found]:
+    for found in _text_lines(path, whole):
         if found.record is None:
             yield found
         elif found.record["text"].strip():

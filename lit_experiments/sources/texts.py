@@ -90,7 +90,9 @@ class TextOptions:
 
 def open_texts(source: str, malformed: Malformed, quoting: Quoting) -> RecordStream:
     """The records of "embedded" (questions with their subject), a file, a folder or a Hub id. Raises SourceError."""
-    return open_records(str(_SHIPPED) if source == EMBEDDED else source, "--texts", malformed, quoting=quoting)
+    stream = open_records(str(_SHIPPED) if source == EMBEDDED else source, "--texts", malformed, quoting=quoting)
+    stream.name = "embedded questions" if source == EMBEDDED else stream.name
+    return stream
 
 
 def text_form(options: TextOptions, columns: Sequence[str] | None, name: str) -> TextForm:

@@ -15,11 +15,11 @@ from pathlib import Path
 from lit_experiments.sources.conllu import Line, Malformed, Word, comments_of, parse_sentence
 from lit_experiments.sources.documents import AUTO, COLUMN, NEWDOC, Document, check_rule, document_of
 from lit_experiments.sources.errors import SourceError
-from lit_experiments.sources.files import content
 from lit_experiments.sources.ids import check_unique
 from lit_experiments.sources.repeats import repeats_note
 from lit_experiments.sources.tagged import conllu_files, is_dataset, tagged_streams
 from lit_experiments.sources.tagged import sentences as tagged_sentences
+from lit_experiments.sources.text_bytes import content
 
 EMBEDDED = "embedded"
 SPLITS = ("train", "validation", "test")

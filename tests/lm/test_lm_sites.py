@@ -100,8 +100,32 @@ def test_names_resolve_to_what_is_stored(lm_of):
 
 
 @pytest.mark.parametrize(
+    ("names", "sites"),
+    [
+        (["*.1"], ["resid_pre.1", "attn_out.1", "resid_mid.1", "mlp_out.1", "resid_post.1"]),
+        (["resid_*.0"], ["resid_pre.0", "resid_mid.0", "resid_post.0"]),
+        (["*_out.last"], ["attn_out.2", "mlp_out.2"]),
+        (["resid_p*.-1"], ["resid_pre.2", "resid_post.2"]),
+        (["mlp_out.[02]", "f*"], ["mlp_out.0", "mlp_out.2", "final_norm"]),
+        (["resid_post.*", "resid_post.1", "*_post.0"], ["resid_post.0", "resid_post.1", "resid_post.2"]),
+        (["resid_post.2", "resid_post.*"], ["resid_post.2", "resid_post.0", "resid_post.1"]),
+    ],
+)
+def test_patterns_stand_for_the_sites_that_match_once_each(lm_of, names, sites):
+    assert resolve_sites(names, lm_of("llama").info.layout, 3) == sites
+
+
+def test_a_pattern_passes_over_what_an_architecture_lacks(lm_of):
+    layout = lm_of("gpt_neox").info.layout
+    assert resolve_sites(["resid_*.0"], layout, 3) == ["resid_pre.0", "resid_post.0"]
+
+
+@pytest.mark.parametrize(
     ("name", "says"),
     [
+        ("resid_pots.*.1", "No site of this model matches"),
+        ("*.7", "3 blocks and the sites embed, resid_pre"),
+        ("*.-4", "3 blocks"),
         ("resid_pots.1", "did you mean 'resid_post'"),
         ("resid_post", "resid_post.L"),
         ("resid_post.3", "layers 0 to 2"),

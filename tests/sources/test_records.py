@@ -1,5 +1,6 @@
 """Reading records: every format gives the same records, and each thing that can be wrong has its own message."""
 
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -74,6 +75,27 @@ def test_plain_text_gives_one_record_per_line_whatever_ends_it(tmp_path: Path) -
     for ending in ("\n", "\r\n", "\r"):
         path = write(tmp_path / "t.txt", ending.join(["a", "", "b", ""]))
         assert list(opened(path)) == [(1, {"text": "a"}), (2, {"text": ""}), (3, {"text": "b"})]
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
+def test_a_long_file_is_read_line_by_line_wherever_its_blocks_end(tmp_path: Path, suffix: str) -> None:
+    """Lines with characters of several bytes, three megabytes of them, one line longer than a block."""
+    texts = ["\u00fc\U0001f600x" * (k % 17) + str(k) for k in range(40_000)]
+    texts[20_000] = "\u00e9" * 700_000
+    content = "\r\n".join(texts).encode()
+    packed = {"": bytes, ".gz": gzip.compress, ".zst": lambda data: pyarrow.compress(data, codec="zstd", asbytes=True)}
+    path = write(tmp_path / f"t.txt{suffix}", packed[suffix](content))
+    assert [record["text"] for _, record in opened(path)] == texts
+
+
+def test_many_files_of_a_folder_are_not_held_open(tmp_path: Path) -> None:
+    for k in range(200):
+        write(tmp_path / f"{k:03d}.jsonl", f'{{"k": {k}}}\n')
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    records = iter(opened(tmp_path))
+    assert next(records) == (0, {"k": 0})
+    assert len(list(Path("/proc/self/fd").iterdir())) < before + 10
+    assert [record["k"] for _, record in records] == list(range(1, 200))
 
 
 def test_a_folder_of_data_files_is_read_file_by_file_and_text_beside_them_is_not_data(tmp_path: Path) -> None:

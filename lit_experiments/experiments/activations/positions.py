@@ -58,7 +58,11 @@ class Position:
 
     @property
     def meaning(self) -> str:
-        return _MEANING[self.name] if self.tail is None else f"states of the last {self.tail} tokens read, if there are"
+        return (
+            _MEANING[self.name]
+            if self.tail is None
+            else f"states of the last {self.tail} tokens read (all of a shorter text)"
+        )
 
     @property
     def of_response(self) -> bool:

@@ -79,13 +79,13 @@ class Texts:
                 self._blank_lines += 1
                 continue
             number, self._records = self._records, self._records + 1
-            where = f"{self._stream.unit} {place}"
+            place_name = f"{self._stream.unit} {place}"
             try:
                 rows = self._rows_of(number, record)
             except BadValueError as error:
                 self._stream.reject(str(error), f"correct it, or name other columns with {self._form.option}")
                 continue
-            if not self._fits(rows, where):
+            if not self._fits(rows, place_name):
                 continue
             for row in rows:
                 self._note(row)
@@ -136,12 +136,12 @@ class Texts:
             raise BadValueError(f'no id: there is no "{column}"')
         return number_or_text(record[column], column)
 
-    def _fits(self, rows: list[TextRow], where: str) -> bool:
+    def _fits(self, rows: list[TextRow], place_name: str) -> bool:
         room = self._encoder.room
         longest = max(len(row.ids) for row in rows)
         if room is None or longest <= room:
             return True
-        self._long.append(f"{where} ({longest:,} tokens)" if len(self._long) < _NAMED else "")
+        self._long.append(f"{place_name} ({longest:,} tokens)" if len(self._long) < _NAMED else "")
         return False
 
     def _note(self, row: TextRow) -> None:
@@ -171,9 +171,12 @@ class Texts:
 
     def _described(self, info: ModelInfo) -> list[str]:
         records, tokens = len(np.unique(self.table.record)), int(self.table.tokens.sum())
-        what = f"{len(self.table):,} texts" + (f" of {records:,} pairs" if isinstance(self._form, PairText) else "")
+        counted = f"{len(self.table):,} texts" + (f" of {records:,} pairs" if isinstance(self._form, PairText) else "")
         longest = int(self.table.tokens.max())
-        lines = [f"{self._stream.name}: {what}, {tokens:,} tokens, the longest text {longest:,}", *self._stream.notes]
+        lines = [
+            f"{self._stream.name}: {counted}, {tokens:,} tokens, the longest text {longest:,}",
+            *self._stream.notes,
+        ]
         if self._blank_lines:
             lines.append(f"{self._blank_lines:,} blank lines passed over")
         if self._stream.skipped.count:

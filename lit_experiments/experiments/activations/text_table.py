@@ -19,7 +19,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-_ROWS = 1024  # of a record batch
+from lit_experiments.errors import UserError
+
+_ROWS = 256  # of a record batch: what is in memory while the table is read
 _SCHEMA = pa.schema(
     [
         ("record", pa.int64()),
@@ -74,21 +76,33 @@ class TextTable:
     """
 
     def __init__(self, rows: Iterable[TextRow], prefix: tuple[int, ...]) -> None:
-        """Writes the rows; what iterating over them raises is raised. prefix: ids that stand in front of every text."""
-        numbers = {"tokens": array("i"), "span_tokens": array("i"), "prefix": array("b"), "record": array("q")}
-        with tempfile.TemporaryDirectory(prefix="lit-experiments-") as folder:
-            path = Path(folder) / "texts.arrow"
-            with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
-                for batch in _batches(rows):
-                    writer.write_batch(pa.RecordBatch.from_pylist([_written(row) for row in batch], _SCHEMA))
-                    for row in batch:
-                        numbers["tokens"].append(len(row.ids))
-                        numbers["span_tokens"].append(len(row.span_positions))
-                        numbers["prefix"].append(prefix_length(row.ids, prefix))
-                        numbers["record"].append(row.record)
-            # The mapping outlives the folder: the disk's room is free again when the last row is let go.
-            self._open: tuple[int, pa.RecordBatch] | None = None
-            self._file = pa.ipc.open_file(pa.memory_map(str(path)))
+        """Writes the rows. prefix: ids that stand in front of every text.
+
+        Raises:
+            UserError: the folder for temporary files has no room; and what iterating over the rows raises.
+        """
+        numbers: dict[str, array[int]] = {
+            "tokens": array("i"),
+            "span_tokens": array("i"),
+            "prefix": array("b"),
+            "record": array("q"),
+        }
+        self._open: tuple[int, pa.RecordBatch] | None = None
+        try:
+            folder = tempfile.TemporaryDirectory(prefix="lit-experiments-")
+            with folder:
+                path = Path(folder.name) / "texts.arrow"
+                with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
+                    for batch in _batches(rows):
+                        writer.write_batch(pa.RecordBatch.from_pylist([_written(row) for row in batch], _SCHEMA))
+                        _count(batch, prefix, numbers)
+                # The mapping outlives the folder: the disk's room is free again when the last row is let go.
+                self._file = pa.ipc.open_file(pa.memory_map(str(path)))
+        except OSError as error:
+            raise UserError(
+                f"Cannot keep the texts in {tempfile.gettempdir()}, the folder for temporary files: {error}.\n"
+                f"Next: make room there, or name another folder by the environment variable TMPDIR."
+            ) from error
         self.tokens: NDArray[np.int32] = np.frombuffer(numbers["tokens"], np.int32)
         self.span_tokens: NDArray[np.int32] = np.frombuffer(numbers["span_tokens"], np.int32)
         self.prefix: NDArray[np.int8] = np.frombuffer(numbers["prefix"], np.int8)
@@ -114,6 +128,14 @@ class TextTable:
         if self._open is None or self._open[0] != place:
             self._open = (place, self._file.get_batch(place))
         return self._open[1]
+
+
+def _count(batch: Iterable[TextRow], prefix: tuple[int, ...], numbers: dict[str, array[int]]) -> None:
+    for row in batch:
+        numbers["tokens"].append(len(row.ids))
+        numbers["span_tokens"].append(len(row.span_positions))
+        numbers["prefix"].append(prefix_length(row.ids, prefix))
+        numbers["record"].append(row.record)
 
 
 def prefix_length(ids: list[int], prefix: tuple[int, ...]) -> int:
