@@ -22,11 +22,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lit_experiments.probes.class_solution import ClassSolution
 from lit_experiments.probes.data import BlockDataModule
 from lit_experiments.probes.lda import DiscriminantProbe
 from lit_experiments.probes.logistic import LogisticProbe
 from lit_experiments.probes.mean_difference import MeanDifferenceProbe
+from lit_experiments.probes.pass_module import PassModule
 from lit_experiments.probes.ridge import RidgeProbe
+from lit_experiments.probes.solve import Solution
 from lit_experiments.probes.training import fit
 from lit_experiments.quiet import quiet_lightning
 
@@ -63,12 +66,20 @@ class Planted(BlockDataModule):
         return self.labels[rows, None]
 
 
-def probe_of(method: str) -> RidgeProbe | LogisticProbe | DiscriminantProbe | MeanDifferenceProbe:
+def probe_of(method: str) -> PassModule:
     if method == "ridge":
         return RidgeProbe([1e2, 1e3, 1e4])
     if method == "logistic":
         return LogisticProbe(CLASSES["kind"], [1e-2, 1.0], 1e-4, 100, 512_000_000)
     return DiscriminantProbe(CLASSES, [0.1, 0.5]) if method == "lda" else MeanDifferenceProbe(CLASSES)
+
+
+def solution_of(probe: PassModule) -> Solution | ClassSolution:
+    """What it found out of its only target."""
+    if isinstance(probe, DiscriminantProbe | MeanDifferenceProbe):
+        return probe.solutions["kind"]
+    assert isinstance(probe, RidgeProbe | LogisticProbe)
+    return probe.solution
 
 
 class Largest(threading.Thread):
@@ -101,9 +112,7 @@ def case(method: str, rows: int, layers: int, hidden: int, test_fraction: float)
         watch.over.set()
         watch.join()
     seconds, peak = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    several = isinstance(probe, DiscriminantProbe | MeanDifferenceProbe)
-    solution = probe.solutions["kind"] if several else probe.solution
-    chosen = int(solution.layer_index[0])
+    chosen = int(solution_of(probe).layer_index[0])
     print(
         f"{method:16}{rows:6,} rows{layers:4} layers, d = {hidden:5,}: peak {peak / 1024:7,.0f} MB "
         f"({before / 1024:,.0f} before), largest checkpoint {watch.bytes / 1e6:7,.0f} MB, {seconds:5.0f} s, "

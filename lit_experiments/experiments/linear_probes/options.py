@@ -6,13 +6,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.linear_probes.baselines import SurfaceModel
-from lit_experiments.experiments.linear_probes.fitting import FitOptions, Method
-from lit_experiments.experiments.linear_probes.labels import TargetType
-from lit_experiments.experiments.linear_probes.problems import Rare
+from lit_experiments.experiments.linear_probes.fitting import FitOptions
 from lit_experiments.experiments.linear_probes.result import LinearProbesResult
 from lit_experiments.experiments.linear_probes.run import Settings
-from lit_experiments.experiments.linear_probes.split import GroupBy, SplitOptions
+from lit_experiments.experiments.linear_probes.split import SplitOptions
 from lit_experiments.experiments.linear_probes.states import Passes
 from lit_experiments.experiments.linear_probes.study import StudyOptions
 from lit_experiments.experiments.linear_probes.twin import TwinOptions
@@ -71,14 +68,14 @@ class LinearProbesOptions(TrainTask[LinearProbesResult]):
 
     target: list[str] | None
     labels: str | None
-    target_type: TargetType
+    target_type: Literal["auto", "number", "class"]
     most_classes: int
-    rare_classes: Rare
+    rare_classes: Literal["leave_out", "merge"]
     row_filter: dict[str, Any] | None
-    method: Method
+    method: Literal["auto", "ridge", "logistic", "mean_difference", "lda"]
     fields: list[str] | None
     layers: list[str] | None
-    group_by: GroupBy
+    group_by: Literal["auto", "content", "id", "column"]
     group_column: str | None
     split_column: str | None
     text_column: str | None
@@ -94,7 +91,7 @@ class LinearProbesOptions(TrainTask[LinearProbesResult]):
     shuffles: int
     permutations: int
     bins: int
-    surface_model: SurfaceModel
+    surface_model: Literal["auto", "none", "numbers", "words", "characters", "trees"]
     surface_rows: int
     embedding_model: str | None
     output_columns: list[str] | None
