@@ -245,7 +245,7 @@ def _run_of(store: Store | str | PathLike[str]) -> Path:
     if len(store) != len(open_store(path)):
         raise UserError(
             f"This is a selection of {len(store)} of the rows of {path}; probes are fitted to a whole store.\n"
-            "Next: give the store, and where={column: value} for rows of one kind, or labels=FILE with those wanted."
+            "Next: give the store, and row_filter={column: value} for rows of one kind; or labels=FILE."
         )
     if path.name != "store":
         raise UserError(f"{path} must lie in a run's folder, as RUN/store: results are written beside it.")

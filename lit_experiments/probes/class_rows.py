@@ -15,7 +15,7 @@ from lit_experiments.probes.errors import ProbeError
 
 @dataclass(frozen=True)
 class Rows:
-    """x: per layer [row, D] minus its origin; y: [row, T] class codes; fold: [row]; sample: [row] the row's place in the
+    """x: per layer [row, D] minus its origin; y: [row, T] class codes; fold: [row]; sample: [row] its place in the
     sample, -1 outside of it; weight: [row] how many times it counts; loss_weight: [row, T] that in the loss."""
 
     x: list[Tensor]

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lit_experiments.statistics.calibration import aurocs
+
 Floats = NDArray[np.float64]
 _CELLS = 1 << 24
 """Numbers of cumulative sums that are held at a time."""
@@ -21,12 +23,13 @@ _CELLS = 1 << 24
 class Ranking:
     """Rows sorted by falling score.
 
-    order [n]: rows, best first. last [level]: the last place of every run of equal scores. outcome [n]: 1 or 0, in the
-    rows' own order.
+    order [n]: rows, best first. last [level]: the last place of every run of equal scores. score, outcome [n]: outcome
+    1 or 0, in the rows' own order.
     """
 
     order: NDArray[np.int64]
     last: NDArray[np.int64]
+    score: Floats
     outcome: Floats
 
     @classmethod
@@ -38,11 +41,11 @@ class Ranking:
         order = np.argsort(-s, kind="stable")
         ordered = s[order]
         last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True)) if len(s) else np.zeros(0, np.int64)
-        return cls(order, last, y)
+        return cls(order, last, s, y)
 
     def auroc(self, weights: ArrayLike | None = None) -> Floats:
         """[B] probability that a row of outcome 1 scores above one of outcome 0, ties counting half (Mann-Whitney)."""
-        return self._scored(weights, _auroc)
+        return self._in_parts(weights, lambda part: aurocs(self.score, self.outcome, part))
 
     def average_precision(self, weights: ArrayLike | None = None) -> Floats:
         """[B] sum of precision times step in recall (as scikit-learn's average_precision_score)."""
@@ -54,9 +57,13 @@ class Ranking:
 
     def _scored(self, weights: ArrayLike | None, statistic: Callable[[Floats, Floats], Floats]) -> Floats:
         """statistic([B, level] cumulative weight of outcome 1, the same of outcome 0) for weights [B, n]."""
+        return self._in_parts(weights, lambda part: self._part(part, statistic))
+
+    def _in_parts(self, weights: ArrayLike | None, compute: Callable[[Floats], Floats]) -> Floats:
+        """[B] of weights [B, n], as many resamples at a time as memory should hold."""
         rows = np.ones((1, len(self.outcome))) if weights is None else np.asarray(weights, np.float64)
         size = max(1, _CELLS // max(1, len(self.outcome)))
-        parts = [self._part(rows[start : start + size], statistic) for start in range(0, len(rows), size)]
+        parts = [compute(rows[start : start + size]) for start in range(0, len(rows), size)]
         return np.concatenate(parts)
 
     def _part(self, weights: Floats, statistic: Callable[[Floats, Floats], Floats]) -> Floats:
@@ -68,12 +75,6 @@ class Ranking:
         if known.any():
             out[known] = statistic(right[known], wrong[known])
         return out
-
-
-def _auroc(right: Floats, wrong: Floats) -> Floats:
-    steps = np.diff(wrong, prepend=0.0, axis=1)
-    before = right - np.diff(right, prepend=0.0, axis=1)
-    return ((before + right) / 2 * steps).sum(1) / (right[:, -1] * wrong[:, -1])
 
 
 def _average_precision(right: Floats, wrong: Floats) -> Floats:

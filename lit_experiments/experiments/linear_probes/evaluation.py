@@ -31,11 +31,11 @@ from lit_experiments.experiments.linear_probes.scoring import (
     of_numbers,
     over_layers_p,
     ranking_columns,
-    single_p,
 )
 from lit_experiments.probes.class_probe import log_softmax
 from lit_experiments.probes.data import BlockDataModule
 from lit_experiments.statistics import Estimate
+from lit_experiments.statistics.permutation import permutation_p
 
 DETERMINED = 0.99
 """A control that scores above this determines the target: nothing can be beyond it."""
@@ -127,7 +127,7 @@ class Evaluation:
     def p(self) -> float:
         """One-sided, of that score; layer and field were chosen without the test rows."""
         place = [reading is self.chosen for reading in self.readings].index(True)
-        return single_p(self.score.value, self.nulls[place][:, self.maps.layer])
+        return float(permutation_p(self.score.value, self.nulls[place][:, self.maps.layer]))
 
     def curves(self) -> list[FieldCurve]:
         """Every layer of every field."""

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
 from lit_experiments.experiments.linear_probes.labels import Floats, Ints
 from lit_experiments.probes.splits import shuffled_donors
 from lit_experiments.statistics import Estimate, GroupBootstrap
 from lit_experiments.statistics.bootstrap import GAP, SHARE
+from lit_experiments.statistics.permutation import permutation_p
 from lit_experiments.statistics.ranking import Ranking
 from lit_experiments.statistics.scores import RankCorrelation, error_terms, mae_from_sums, r2_from_sums
 
@@ -76,7 +77,7 @@ class Scorer:
         return self._estimates(self.value(predicted), self._on(predicted, self.weights), SHARE)
 
     def gain(self, predicted: Floats, over: Floats) -> Estimate:
-        """Score of `predicted` [n, C] less that of `over` [n, C], on the same resamples."""
+        """Score of `predicted` [n, C] minus that of `over` [n, C], on the same resamples."""
         pair = np.stack([predicted, over], 1)
         value, draws = self.value(pair), self._on(pair, self.weights)
         return self._estimates(value[:1] - value[1:], draws[:, :1] - draws[:, 1:], GAP)[0]
@@ -211,9 +212,4 @@ def _brier(probability: Floats, codes: Ints) -> Floats:
 def over_layers_p(value: Floats, null: Floats) -> Floats:
     """[M] one-sided p-values corrected over M by the largest score of every permutation (Westfall and Young 1993)."""
     largest = null.max(1)
-    return np.asarray((1 + (largest[:, None] >= value - 1e-12).sum(0)) / (1 + len(null)))
-
-
-def single_p(value: float, null: NDArray[np.float64]) -> float:
-    """(1 + permutations that score at least as high) / (1 + permutations)."""
-    return float((1 + (null >= value - 1e-12).sum()) / (1 + len(null)))
+    return permutation_p(value, largest[:, None])

@@ -22,7 +22,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from lit_experiments.statistics import Estimate, GroupBootstrap
 from lit_experiments.statistics.calibration import reliability
@@ -123,16 +123,6 @@ def sampling_floor(forecast: Floats, counts: Ints, simulations: int, seed: int) 
     rng, draws = np.random.default_rng([seed, 2]), counts.sum(1)
     p = normalised(forecast)
     return np.array([jensen_shannon(p, normalised(rng.multinomial(draws, p))).mean() for _ in range(simulations)])
-
-
-def better_than(real: float, control: ArrayLike, lower: bool) -> float:
-    """(1 + permutations at least as good as the real value) / (1 + permutations); NaN without any."""
-    values = np.asarray(control, np.float64)
-    known = values[np.isfinite(values)]
-    if not len(known) or not np.isfinite(real):
-        return float("nan")
-    as_good = (known <= real) if lower else (known >= real)
-    return float((1 + as_good.sum()) / (1 + len(known)))
 
 
 def _point(forecast: Floats, counts: Ints, bins: int) -> Floats:

@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.pos.agreement import agreement, better_than, sampling_floor, shuffled, terms
+from lit_experiments.experiments.pos.agreement import agreement, sampling_floor, shuffled, terms
 from lit_experiments.experiments.pos.ambiguity_page import ambiguity_page
 from lit_experiments.experiments.pos.ambiguity_result import (
     AmbiguityResult,
@@ -36,6 +36,7 @@ from lit_experiments.ranges import above, at_least
 from lit_experiments.reports.blocks import Page
 from lit_experiments.sources.treebank import Treebank, read_treebank
 from lit_experiments.statistics import LEVEL, Estimate
+from lit_experiments.statistics.permutation import permutation_p
 from lit_experiments.tasks.reads import Reads
 from lit_experiments.tasks.source import is_demonstration
 from lit_experiments.tasks.task import AnalyzeTask, Opened
@@ -43,7 +44,8 @@ from stores import Store
 
 TAGGERS = "pos_taggers"  # folder in the run where trained taggers are kept
 _GENERATION = ("num_samples", "temperature", "top_p", "max_new_tokens", "seed", "conf_thresh", "part", "order")
-_BETTER_IF_LOWER = {"divergence": True, "share": False, "entropies": False, "calibration_error": True}
+_BETTER_SIGN = {"divergence": -1, "share": 1, "entropies": 1, "calibration_error": -1}
+"""1 where more is better."""
 
 
 @dataclass(frozen=True)
@@ -218,8 +220,8 @@ class PosAmbiguity(AnalyzeTask[AmbiguityResult]):
         control = shuffled(prefixes.forecast, counts, codes, self.permutations, self.bins, self.seed)
         real, by_type = (terms(forecast, counts) for forecast in (prefixes.forecast, prefixes.prior))
         p = {
-            name: better_than(getattr(probe, name).value, getattr(control, name), lower)
-            for name, lower in _BETTER_IF_LOWER.items()
+            name: float(permutation_p(sign * getattr(probe, name).value, sign * np.asarray(getattr(control, name))))
+            for name, sign in _BETTER_SIGN.items()
         }
         return Compared(
             probe=probe,

@@ -99,7 +99,7 @@ def random_table(result: SteeringResult) -> list[Table]:
         Column("read at"),
         Column("slope minus random", "estimate", 3, "the probe's slope minus the mean size of the random directions'"),
         Column("text slope minus random", "estimate", 3, "the same of the finished text, read by the model as it is"),
-        Column("ablation minus random", "estimate", 3, "reading after ablation, the probe's minus the random ones' mean"),
+        Column("ablation minus random", "estimate", 3, "reading after ablation: the probe's minus the random mean"),
     )
     return [Table("against_random", "Against random directions, paired by prompt", columns, rows)] if rows else []
 

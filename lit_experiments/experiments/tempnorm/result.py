@@ -12,9 +12,9 @@ from lit_experiments.statistics import Estimate
 class Comparison:
     """One eval length, on the test part; differences are of R2, on the same resamples.
 
-    baselines: R2 of a regression on each number alone. hidden_less: R2 of the hidden vector minus that. exact: scores of
-    -(alpha - 1) times the next-token entropy, unfitted; None but at L = 1. with_entropy: R2 of the entropy and what a
-    ridge on the hidden vector tells of the rest; beyond_entropy: that less R2 of the entropy alone.
+    baselines: R2 of a regression on each number alone. hidden_less: R2 of the hidden vector minus that. exact: scores
+    of -(alpha - 1) times the next-token entropy, unfitted; None but at L = 1. with_entropy: R2 of the entropy and what
+    a ridge on the hidden vector tells of the rest; beyond_entropy: that minus R2 of the entropy alone.
     """
 
     baselines: dict[str, Estimate]
