@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 MARK = "KILL_POINTS_FOLDER"  # in the environment of every process that is started for a folder, and of no other
-_MEMBERS = ".members"  # beside the folder: a file for every process whose environment /proc does not show
+_MEMBERS = ".members"  # next to the folder: a file for every process whose environment /proc does not show
 
 
 def family(pid: int, folder: Path) -> set[int]:

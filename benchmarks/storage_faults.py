@@ -170,7 +170,7 @@ class Fault:
         return [file]
 
     def foreign_part(self) -> list[Path]:
-        """Another store's part, with its head or without, beside ours or in the place of one."""
+        """Another store's part, with its head or without, next to ours or in the place of one."""
         other = self.rng.choice(self.others)
         part = self.rng.choice(sorted((other / "parts").iterdir()))
         into = self.store / "parts" / self.rng.choice([part.name, "copied", *sorted(self.parts())])
@@ -185,7 +185,7 @@ class Fault:
         return [p.name for p in (self.store / "parts").iterdir()]
 
     def foreign_commit(self) -> list[Path]:
-        """Another store's rows file, under its own name, beside ours."""
+        """Another store's rows file, under its own name, next to ours."""
         rows = self.pick(sorted(self.rng.choice(self.others).glob("parts/*/rows-*")))
         into = self.store / "parts" / self.rng.choice(self.parts()) / rows.name
         shutil.copy(rows, into)

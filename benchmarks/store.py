@@ -1,4 +1,4 @@
-"""Write, read, gather: the store's two backends beside plain files, on the same data, in one run, interleaved;
+"""Write, read, gather: the store's two backends next to plain files, on the same data, in one run, interleaved;
 medians.
 
     python benchmarks/store.py [--rounds 5] [--tokens 50000] [--rows 1000000] [--dir FOLDER]

@@ -1,4 +1,4 @@
-"""Makes the Trainer of a run: what a run needs, and beside it what the user asked for. Knows no run."""
+"""Makes the Trainer of a run: what a run needs, and next to it what the user asked for. Knows no run."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from .workers import map_ordered
 # Measured on 768-wide float16 (benchmarks/store.py): smaller chunks make a random gather cheaper (fewer bytes per hit)
 # and compression quicker (stays in cache) until per-chunk overhead takes over; the ratio is the same from 96 KiB on.
 CHUNK_BYTES = 128 << 10
-CHUNKS_PER_TASK = 24  # 3 MiB: enough that handing over costs nothing beside the compression
+CHUNKS_PER_TASK = 24  # 3 MiB: enough that handing over costs nothing next to the compression
 LEVEL = 1
 BIT_SHUFFLE = 2
 _BLOSC_LIMIT = (1 << 31) - 64

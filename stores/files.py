@@ -1,7 +1,7 @@
 """Where a store's bytes lie: a local folder, or an object store. Owns create, read, list, durable, publish. Knows no
 format.
 
-Local: a published file is written beside its place, fsynced, renamed, and its folder fsynced. Object stores have no
+Local: a published file is written next to its place, fsynced, renamed, and its folder fsynced. Object stores have no
 rename; there a single put is atomic. Paths within a store are relative, with "/". Only plain files are read (a FIFO
 would wait for ever, a device never end), and whatever stands in a file's place is a CorruptStore that says what it is.
 """

@@ -68,7 +68,7 @@ def read_log(files: Files, header: Header, columns: list[str]) -> Log:
         return Log(problems=checker.problems)
     commits = _read_all(files, header.identity, checker.listed(), columns)
     if checker.strangers(commits):
-        what = "is of another store than the commits beside it: one of them was put in the other's place"
+        what = "is of another store than the commits next to it: one of them was put in the other's place"
         return Log(problems=[Problem(files.locate(STORE_JSON), what)], foreign=True)
     log = Log(problems=checker.check(commits))
     for commit in commits:

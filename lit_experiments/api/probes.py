@@ -248,5 +248,5 @@ def _run_of(store: Store | str | PathLike[str]) -> Path:
             "Next: give the store, and row_filter={column: value} for rows of one kind; or labels=FILE."
         )
     if path.name != "store":
-        raise UserError(f"{path} must lie in a run's folder, as RUN/store: results are written beside it.")
+        raise UserError(f"{path} must lie in a run's folder, as RUN/store: results are written next to it.")
     return path.parent

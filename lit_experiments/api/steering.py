@@ -30,7 +30,7 @@ def steer(
     bootstraps: int | None = None,
     **options: Any,
 ) -> Steered:
-    """Completions of prompts at each strength, beside random directions, as `lit-experiments collect --exp steering`
+    """Completions of prompts at each strength, next to random directions, as `lit-experiments collect --exp steering`
     makes them, and their dose-response.
 
     Args:

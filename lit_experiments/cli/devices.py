@@ -53,7 +53,7 @@ def check_accelerator(accelerator: str) -> None:
 
 
 def check_strategy(strategy: str) -> None:
-    """Raises UserError for one that Lightning does not know, or that starts processes beside ours."""
+    """Raises UserError for one that Lightning does not know, or that starts processes next to ours."""
     if strategy == "auto":
         return
     from lightning.pytorch.strategies import StrategyRegistry

@@ -115,7 +115,7 @@ def _checkpoint(wanted: str | None, out: Path, restart: bool) -> str | None:
     """--ckpt_path, when there is something behind it.
 
     Raises:
-        UserError: nothing to resume, no such file, a file of something else, or --restart beside it.
+        UserError: nothing to resume, no such file, a file of something else, or --restart next to it.
     """
     if wanted is None:
         return None

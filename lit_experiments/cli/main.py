@@ -85,7 +85,7 @@ def _end(code: int, message: str) -> int:
 
 
 def _find_studies_here() -> None:
-    """A study of the user's own may lie beside their configs/."""
+    """A study of the user's own may lie next to their configs/."""
     from pathlib import Path
 
     try:

@@ -27,7 +27,7 @@ _RUN_HELP = """Usage: lit-experiments run PIPELINE [--steps WHICH] [--dry_run] [
 A pipeline is a list of steps (configs/pipelines/<name>.yaml).
 What is finished is skipped, what was interrupted resumes.
 Options are given to every step that knows them: --model, --devices, --limit, --preset, ...
---run DIR is the folder of the first collection (default: runs/PIPELINE); further ones go beside it, as DIR-<name>.
+--run DIR is the folder of the first collection (default: runs/PIPELINE); further ones go next to it, as DIR-<name>.
 An option that some step sets for itself, such as the adapter of a second collection, goes to those steps alone.
 
 --steps 2,5-6,clustering  only these steps, by number, range or name.

@@ -1,4 +1,4 @@
-"""`score`: a saved probe on new texts, as one table. It is a collection, whose store lies beside the table; so it is
+"""`score`: a saved probe on new texts, as one table. It is a collection, whose store lies next to the table; so it is
 resumed by the same command, on any devices, and no text is lost or scored twice."""
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def score(argv: list[str]) -> int:
     out = _table(out_name)
     run = out.with_name(f"{out.name}.run")
     if out.exists() and not (run / "store").exists():
-        raise UserError(f"{out} exists, and no {run.name} beside it says that it holds scores.\nNext: another --out.")
+        raise UserError(f"{out} exists, and no {run.name} next to it says that it holds scores.\nNext: another --out.")
     words = ["--exp", EXPERIMENT, "--probe", probe, "--run", str(run), *rest, *_model_words(probe, rest)]
     from lit_experiments.cli import verbs
     from lit_experiments.cli.class_values import import_class

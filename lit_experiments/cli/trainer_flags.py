@@ -145,7 +145,7 @@ def _object(key: str, value: Any, root: Path, keep: bool) -> Any:
         )
     unknown = sorted(set(given) - {"class_path", "init_args"})
     if unknown:
-        raise UserError(f"--trainer.{key}: unknown key {unknown[0]!r} beside class_path; allowed: init_args.")
+        raise UserError(f"--trainer.{key}: unknown key {unknown[0]!r} next to class_path; allowed: init_args.")
     path = _full_path(key, given["class_path"], module, base)
     cls = typed_class(path, base, f"--trainer.{key}")
     arguments_given = given.get("init_args") or {}

@@ -16,7 +16,7 @@ from lit_experiments.cli.trainer_flags import build_flags
 from lit_experiments.errors import EXIT_DONE, UserError
 from lit_experiments.launch import is_idle_slurm_allocation, is_main
 
-_PATIENCE = 600.0  # seconds that a process waits for the one beside it to make the store
+_PATIENCE = 600.0  # seconds that a process waits for the one next to it to make the store
 _DEMONSTRATION = "the embedded model: a demonstration subject, never a scientific result"
 
 
@@ -152,7 +152,7 @@ def _started(run: Path) -> str | None:
 
 
 def _await_start(run: Path) -> str:
-    """The same, in a process that was started beside the one that makes the store."""
+    """The same, in a process that was started next to the one that makes the store."""
     deadline = time.monotonic() + _PATIENCE
     while (started := _started(run)) is None:
         if time.monotonic() > deadline:

@@ -12,7 +12,7 @@ from lit_experiments.errors import UserError
 from lit_experiments.units import byte_count
 from stores import Field, Schema
 
-_ROW_BYTES = 256  # a generous guess for a row's metadata columns, beside texts
+_ROW_BYTES = 256  # a generous guess for a row's metadata columns, next to texts
 
 
 def payload_bytes(schema: Schema, samples: Sequence[Sample]) -> int:

@@ -1,4 +1,4 @@
-"""What of a store's columns is a label, a group, a split: `declarations.json` beside the store.
+"""What of a store's columns is a label, a group, a split: `declarations.json` next to the store.
 
 Declarations shape no number. Every collect call writes them anew, so they can be changed without collecting again.
 """

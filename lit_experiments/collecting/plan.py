@@ -70,7 +70,7 @@ def plan_batches(
     A sample larger than the budget travels alone. Longest first: if memory is short, it shows at once.
 
     Args:
-        others: samples that are not wanted; those in the company of wanted ones take their places beside them.
+        others: samples that are not wanted; those in the company of wanted ones take their places next to them.
     """
     wanted = {s.sample_id for s in samples}
     companies = {(s.stage, s.company) for s in samples if s.company is not None}

@@ -2,7 +2,7 @@
 
 Owns the identities that must hold: shapes, resid_post.L = resid_pre.L+1, the sums along the residual stream, and
 head(final_norm(resid_post.last)) = logits. Where rotary frequencies depend on the length, also beyond the length at
-which they change, and for a row beside a shorter one. Values that are not finite are left to `capture`, which names
+which they change, and for a row next to a shorter one. Values that are not finite are left to `capture`, which names
 them.
 """
 
@@ -51,7 +51,7 @@ def _check_company(lm: LanguageModel, beyond: int, alone: Tensor) -> None:
     ids = (column % lm.info.vocab_size).expand(2, -1)
     positions = torch.stack([column, column + beyond])
     batch = Batch(ids, positions, torch.ones_like(ids, dtype=torch.bool), positions[:, -1:] + 1)
-    _equal(lm, "a row beside a longer one", lm.head(lm.read(batch)), alone)
+    _equal(lm, "a row next to a longer one", lm.head(lm.read(batch)), alone)
 
 
 @torch.inference_mode()

@@ -16,7 +16,7 @@ _NEEDLESS = re.compile(
     r"|(^|\.)(attn|attention)\.(bias|masked_bias)$"  # causal masks as buffers: GPT-2, GPT-J, GPT-Neo, GPT-NeoX of old
     r"|(^|\.)position_ids$"
     r"|(^|\.)decoder\.version$"  # fairseq's, in OPT
-    r"|^v_head\."  # the value head of reinforcement learning, beside the language model's
+    r"|^v_head\."  # the value head of reinforcement learning, next to the language model's
     r"|\._extra_state$"  # Transformer Engine's scales for training in FP8
 )
 _UNTIED = re.compile(r"both are present in the checkpoints with different values")

@@ -49,7 +49,7 @@ def group_split(
 
 
 def _given(names: NDArray, test_groups: Collection[str], test_fraction: float) -> int:
-    """How many groups are named. Raises ProbeError for groups that do not exist, and beside a fraction."""
+    """How many groups are named. Raises ProbeError for groups that do not exist, and next to a fraction."""
     if test_fraction:
         raise ProbeError(f"The test part is given by name, so test_fraction must be 0, found {test_fraction}.")
     unknown = set(test_groups) - set(names.tolist())

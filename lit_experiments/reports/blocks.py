@@ -1,5 +1,5 @@
 """What a result looks like, as data: statements, tables, curves and the like. A task yields blocks once; the renderers
-beside this file show them on a terminal, in Markdown, in HTML, as pictures and as data files.
+next to this file show them on a terminal, in Markdown, in HTML, as pictures and as data files.
 
 Does not know: how anything is drawn or written; where the numbers come from.
 """

@@ -1,4 +1,4 @@
-"""Blocks in Markdown, for RESULTS.md. Figures are pictures beside it."""
+"""Blocks in Markdown, for RESULTS.md. Figures are pictures next to it."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def _near_copies(words: Sequence[Sequence[str]], likeness: Likeness) -> Iterator
 
 
 def _templates(words: Sequence[Sequence[str]], likeness: Likeness) -> Iterator[tuple[int, int]]:
-    """Every text beside the one leader that it is most alike: leaders are not joined, so that likeness does not creep
+    """Every text next to the one leader that it is most alike: leaders are not joined, so that likeness does not creep
     from text to text through a whole corpus."""
     assert likeness.template is not None
     grams = [_hashes(_ngrams(text, 2)) if len(text) >= _LEAST_WORDS else np.zeros(0, np.uint64) for text in words]

@@ -1,4 +1,4 @@
-"""A question's four options: a list, a mapping, four columns, or the right answer beside three wrong ones.
+"""A question's four options: a list, a mapping, four columns, or the right answer next to three wrong ones.
 
 Owns: the shapes in which options come, their labels, that there are four different ones, and where the right one is put
 in layouts that give no order. Does not know: keys, questions, where records come from.

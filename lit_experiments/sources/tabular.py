@@ -1,6 +1,6 @@
 """Reading one file of rows in Arrow's formats: Parquet, and Arrow's own files and streams.
 
-Owns: opening them, and the names of class numbers that `datasets` wrote beside them.
+Owns: opening them, and the names of class numbers that `datasets` wrote next to them.
 Does not know: folders, the Hub, what a study reads, whether malformed records stop a run.
 """
 

@@ -46,7 +46,7 @@ class RecordText:
 
 
 class TextForm(Protocol):
-    """How a record becomes texts. `consumed`: the columns that are the text, and so need not be stored beside it;
+    """How a record becomes texts. `consumed`: the columns that are the text, and so need not be stored next to it;
     `option`: what names the columns on the command line."""
 
     consumed: tuple[str, ...]

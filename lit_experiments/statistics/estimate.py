@@ -30,7 +30,7 @@ class Estimate:
     n: independent units behind it (the groups that a bootstrap resamples), not rows.
     level: the interval's nominal coverage, for example 0.95.
     no_interval: why there is no interval, in words ("3 groups"); None where there is one. Set by the class itself, and
-    not written to JSON, where null bounds beside n say as much.
+    not written to JSON, where null bounds next to n say as much.
     """
 
     value: float

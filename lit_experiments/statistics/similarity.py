@@ -26,7 +26,7 @@ def linear_cka(a: ArrayLike, b: ArrayLike) -> float:
     """
     x, y = (v - v.mean(0) for v in (np.asarray(a, np.float64), np.asarray(b, np.float64)))
     if len(x) != len(y):
-        raise ValueError(f"{len(x)} rows beside {len(y)}; CKA compares the same rows")
+        raise ValueError(f"{len(x)} rows next to {len(y)}; CKA compares the same rows")
     if len(x) < max(x.shape[1], y.shape[1]):
         k, m = x @ x.T, y @ y.T
         cross, own = float(np.sum(k * m)), math.sqrt(float(np.sum(k * k)) * float(np.sum(m * m)))

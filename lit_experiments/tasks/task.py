@@ -80,7 +80,7 @@ class Task(ABC, Generic[R]):
         """The result as blocks."""
 
     def write(self, result: R, data: Opened) -> None:
-        """Writes files beside result.json that the study promises to other tools."""
+        """Writes files next to result.json that the study promises to other tools."""
 
     def identity(self, run: Path) -> dict[str, Any]:
         """What the results of a run follow from: the rows of the store, the options, and what else is read.

@@ -1,4 +1,4 @@
-"""Parquet: one row per sample, metadata columns beside fields as nested lists, in files that `datasets` and pyarrow
+"""Parquet: one row per sample, metadata columns next to fields as nested lists, in files that `datasets` and pyarrow
 open.
 """
 

@@ -1,4 +1,4 @@
-"""What a consolidated export holds beside its plain attributes, whatever the container: fields as other readers
+"""What a consolidated export holds next to its plain attributes, whatever the container: fields as other readers
 understand them, coordinates, and metadata columns, each with named dims.
 
 Ragged dims follow the CF conventions' contiguous ragged arrays: `<dim>_lengths` along `sample` says how many entries

@@ -39,7 +39,7 @@ def test_cka_ignores_rotation_scale_and_shift():
 
 def test_cka_of_constant_rows_is_undefined_and_other_rows_are_refused():
     assert math.isnan(linear_cka(np.ones((5, 3)), np.eye(5)))
-    with pytest.raises(ValueError, match="5 rows beside 4"):
+    with pytest.raises(ValueError, match="5 rows next to 4"):
         linear_cka(np.eye(5), np.eye(4))
 
 

@@ -80,7 +80,7 @@ class RowLayout:
 
     def _span_values(self, row: TextRow) -> dict[str, Any]:
         labels = row.span_labels
-        if not self.texts.numeric_labels:  # 1.0 beside texts is a text
+        if not self.texts.numeric_labels:  # 1.0 next to texts is a text
             labels = [str(label) if isinstance(label, float) else label for label in labels]
         return {"span_positions": row.span_positions, "span_of": row.span_owners, "span_label": labels}
 

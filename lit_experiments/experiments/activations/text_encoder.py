@@ -111,7 +111,7 @@ class TextEncoder:
         if self.answers and roles[-1:] == ["assistant"]:
             raise BadValueError("the conversation ends in the assistant's own turn, and is to be answered")
         if self.chat.system is not None and "system" in roles:
-            raise BadValueError("the conversation has a system turn of its own beside --system_prompt")
+            raise BadValueError("the conversation has a system turn of its own next to --system_prompt")
 
 
 def _one_line(error: ModelError) -> str:

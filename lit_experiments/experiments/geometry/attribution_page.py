@@ -38,7 +38,7 @@ _SUMS = (
     Column("what"),
     Column("at most", "number", None, "over all points"),
 )
-_MOST_NUMBERS = 12  # points beside each other in whose cells numbers still have room
+_MOST_NUMBERS = 12  # points next to each other in whose cells numbers still have room
 
 
 def attribution_page(result: AttributionResult, shown: int, demonstration: bool) -> Page:

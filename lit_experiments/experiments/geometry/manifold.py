@@ -1,4 +1,4 @@
-"""Collects completions of each problem, free and forced to begin like an oracle solution, and their latents beside
+"""Collects completions of each problem, free and forced to begin like an oracle solution, and their latents next to
 the oracle's.
 
 One row per problem and forced share of the oracle (0: free). Latents are strided means of the residual stream: of the

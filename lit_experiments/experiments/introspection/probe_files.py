@@ -109,7 +109,7 @@ def read_probe_files(run: Path, store: Store) -> ProbeFiles:
 
 
 def probes_identity(run: Path, store: Store) -> dict[str, Any]:
-    """What an analysis of the probes follows from, beside its settings. Raises UserError as `read_probe_files`."""
+    """What an analysis of the probes follows from, next to its settings. Raises UserError as `read_probe_files`."""
     read_probe_files(run, store)
     content = (run / TASK / PREDICTIONS).read_bytes() + (run / TASK / METRICS).read_bytes()
     return {"probes": hashlib.sha256(content).hexdigest()}

@@ -7,6 +7,6 @@ believed?
     python train.py --exp linear_probes --labels more.csv --target rating --evaluate_on runs/other
 
 One probe per layer and target: ridge for numbers, logistic regression for categories. Splits are by content, layer,
-position and penalty are chosen inside the training part, and every score stands beside what the text's surface, the
+position and penalty are chosen inside the training part, and every score stands next to what the text's surface, the
 model's own output, a random-weights twin and shuffled labels give.
 """

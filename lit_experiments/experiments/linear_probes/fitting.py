@@ -1,4 +1,4 @@
-"""Fits: for one field, all layers of all targets with the same examples, and what is fitted beside them.
+"""Fits: for one field, all layers of all targets with the same examples, and what is fitted next to them.
 
 Owns: which columns a ridge pass has, and what comes out of a fit as one linear map per layer. Does not know: scores,
 files, where states come from.

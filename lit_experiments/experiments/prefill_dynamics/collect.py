@@ -63,7 +63,7 @@ class PrefillDynamicsCollector(ReadingCollector):
             min_tokens: Fewest tokens of a paragraph, in the generating model's tokenizer.
             max_tokens: Most tokens of a paragraph.
             max_new_tokens: Most tokens that the model writes after a prompt; it stops earlier at end of text.
-            temperatures: Sampled conditions beside the greedy one; 0.7 gives the condition model-temp07.
+            temperatures: Sampled conditions next to the greedy one; 0.7 gives the condition model-temp07.
             shuffled: Also read the human continuation's tokens in random order.
 
         Raises:

@@ -1,6 +1,6 @@
 """The texts that a model reads: a split paragraph under one condition, before and after its continuation was generated.
 
-Owns: how each condition's text comes about, where its continuation begins, what of it is stored beside the numbers.
+Owns: how each condition's text comes about, where its continuation begins, what of it is stored next to the numbers.
 Does not know: weights, stores.
 """
 

@@ -3,7 +3,7 @@
     lit-experiments analyze --exp steering --run runs/steering
 
 Dose-response of the probe's readings at the steered and later layers, of perplexity and of repetition, paired by prompt
-with strength 0, beside random directions; the range of strengths in which text stays fluent.
+with strength 0, next to random directions; the range of strengths in which text stays fluent.
 """
 
 from __future__ import annotations
