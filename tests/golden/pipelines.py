@@ -54,7 +54,14 @@ GOLDEN = [
     Golden("tempnorm", options={**_FEW, "limit": 60, "gen_number": 4, "shuffles": 2}),
     Golden("prefill_dynamics", options={**_FEW, "limit": 8}),
     Golden("geometry", options=_GEOMETRY),
-    Golden("pos", options=_FEW, of_step={"pos_resample": {"max_prefixes": 12, "num_samples": 8}}),
+    Golden(
+        "pos",
+        options=_FEW,
+        of_step={
+            "pos_probe": {"penalties": [1e-2, 1e-1], "folds": 2, "shuffles": 0},
+            "pos_resample": {"max_prefixes": 12, "num_samples": 8},
+        },
+    ),
     Golden(
         "introspection",
         options={**_INTROSPECTION, "num_questions": 40},
