@@ -10,7 +10,7 @@ import ast
 import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from lit_experiments.errors import UserError
@@ -27,7 +27,7 @@ class Module:
     def tree(self) -> ast.Module:
         """Raises UserError where the file is no Python."""
         try:
-            return ast.parse(self.path.read_bytes())
+            return _parsed(self.path.read_bytes())
         except (SyntaxError, ValueError) as error:
             line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
             raise UserError(f"{self.path}{line} is not valid Python: {error.args[0]}.") from error
@@ -137,6 +137,12 @@ def _lookup(module: Module, name: str, seen: frozenset[tuple[str, str]] = frozen
         if found is not None:
             return found
     return None
+
+
+@cache
+def _parsed(source: bytes) -> ast.Module:
+    """Many classes have the same base, and parsing is what their help takes longest for."""
+    return ast.parse(source)
 
 
 def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
