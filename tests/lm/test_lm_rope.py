@@ -237,5 +237,5 @@ def test_the_load_time_check_notices_a_row_that_company_changes(folder_for, monk
     monkeypatch.setattr(
         RotaryByRow, "_forward", lambda self, module, original, *args, **kwargs: original(*args, **kwargs)
     )
-    with pytest.raises(ModelError, match="a row beside a longer one"):
+    with pytest.raises(ModelError, match="a row next to a longer one"):
         load(spec(folder_for("llama longrope")), "cpu")
