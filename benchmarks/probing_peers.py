@@ -224,9 +224,8 @@ def compare(texts: Sequence[Text], options: argparse.Namespace) -> None:
                 results.setdefault((tool.name, condition.name), []).append(run)
                 print(f"  round {number + 1}, {condition.name}, {tool.name}: {run}", file=sys.stderr, flush=True)
     print("\n".join(table(results, len(sample))))
-    for condition in (REPEATED, NOISE):
-        for tool in TOOLS:
-            print(f"{condition.name}, {tool.name}: {results[tool.name, condition.name][-1].statement}")
+    for name, condition in ((tool.name, condition.name) for condition in (REPEATED, NOISE) for tool in TOOLS):
+        print(f"{condition}, {name}: {' | '.join(run.statement for run in results[name, condition])}")
 
 
 def main() -> None:

@@ -19,8 +19,8 @@ if __name__ == "__main__":
     result, split = fitted.best.result, fitted.result.split
     (curve,) = result.curves
     statement = (
-        f"{result.verdict.word}; AUROC {result.score}; {split.copies:,} of {split.rows:,} rows are copies and stay "
-        f"together in {split.groups:,} groups: a split by row would have shown {split.twins_by_row:,} of "
-        f"{split.test_rows:,} test rows' texts in training"
+        f"{result.verdict.word}, {result.score_name} {result.score}; {split.rows:,} rows in {split.groups:,} groups, "
+        f"{split.copies:,} rows are exact copies; split by row, {split.twins_by_row:,} of {split.test_rows:,} test "
+        f"rows would have a text like theirs in training, now {split.neighbours:,}"
     )
     report({score.layer: score.score.value for score in curve.layers}, result.layer, statement)
