@@ -224,8 +224,10 @@ def compare(texts: Sequence[Text], options: argparse.Namespace) -> None:
                 results.setdefault((tool.name, condition.name), []).append(run)
                 print(f"  round {number + 1}, {condition.name}, {tool.name}: {run}", file=sys.stderr, flush=True)
     print("\n".join(table(results, len(sample))))
-    for name, condition in ((tool.name, condition.name) for condition in (REPEATED, NOISE) for tool in TOOLS):
-        print(f"{condition}, {name}: {' | '.join(run.statement for run in results[name, condition])}")
+    for condition in (REPEATED, NOISE):
+        for tool in TOOLS:
+            statements = [run.statement for run in results[tool.name, condition.name]]
+            print(f"{condition.name}, {tool.name}: {' | '.join(statements)}")
 
 
 def main() -> None:
