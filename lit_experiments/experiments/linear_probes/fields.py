@@ -73,8 +73,8 @@ def layer_names(store: Store, field: Field) -> list[str]:
 
 def _field(store: Store, field: Field, layers: list[str] | None) -> StateField:
     names = layer_names(store, field)
-    wanted = names if layers is None else [name for name in names if name in layers]
-    return StateField(field.name, tuple(wanted), field.stacking, int(field.shape[-1] or 0))
+    chosen = names if layers is None else [name for name in names if name in layers]
+    return StateField(field.name, tuple(chosen), field.stacking, int(field.shape[-1] or 0))
 
 
 def _holds_states(field: Field) -> bool:

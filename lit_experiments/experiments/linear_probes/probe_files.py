@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from lit_experiments.experiments.linear_probes.evaluation import Evaluation, FieldReading
-from lit_experiments.experiments.linear_probes.fitting import LayerMaps, method_of
+from lit_experiments.experiments.linear_probes.fitting import LayerMaps, Method, method_of
 from lit_experiments.probes.blocks import TEST
 from lit_experiments.probes.class_probe import ClassProbe, save_class_probe
 from lit_experiments.probes.linear import LinearProbe
@@ -29,7 +29,7 @@ def folder_name(target: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]", "_", target).lstrip(".") or "_"
 
 
-def save_probes(out: Path, store: Store, evaluation: Evaluation, method: str) -> None:
+def save_probes(out: Path, store: Store, evaluation: Evaluation, method: Method) -> None:
     """Writes a target's probes of every layer of every field, and the chosen one once more, last."""
     folder, chosen = out / folder_name(evaluation.problem.name), evaluation.chosen
     for reading in evaluation.readings:
@@ -39,14 +39,16 @@ def save_probes(out: Path, store: Store, evaluation: Evaluation, method: str) ->
     _save(folder, store, evaluation, chosen, chosen.fit.main.layer, method)
 
 
-def _save(folder: Path, store: Store, evaluation: Evaluation, reading: FieldReading, place: int, method: str) -> None:
+def _save(
+    folder: Path, store: Store, evaluation: Evaluation, reading: FieldReading, place: int, method: Method
+) -> None:
     problem, maps = evaluation.problem, reading.fit.main
     field, layer = reading.fit.field, reading.fit.field.layers[place]
     notes = {
         "target": problem.name,
         "field": field.name,
         "positions": _positions(evaluation, reading),
-        "method": method_of(problem, method),  # type: ignore[arg-type]
+        "method": method_of(problem, method),
         "classes": list(problem.classes),
         "spread": _spread(reading, problem.classes),
         "model": store.fingerprint.get("model", {}),

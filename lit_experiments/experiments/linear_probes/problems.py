@@ -137,14 +137,14 @@ def _readable(store: Store, fields: Sequence[StateField], labels: Labels) -> tup
     lengths = {field.name: store.field(field.name).lengths() for field in fields}
     if labels.lengths is None:
         return list(fields), lengths
-    wanted = labels.lengths
+    entries = labels.lengths
     fitting = [
-        field for field in fields if field.ragged and bool(((lengths[field.name] == wanted) | (wanted == 0)).all())
+        field for field in fields if field.ragged and bool(((lengths[field.name] == entries) | (entries == 0)).all())
     ]
     if not fitting:
         shown = "; ".join(f"{name} {_start(counted)}" for name, counted in lengths.items())
         raise UserError(
-            f"--target {labels.name} has a list of labels per row ({_start(wanted)} entries), and no field has as many "
+            f"--target {labels.name} has a list of labels per row ({_start(entries)} entries), and no field has as many "
             f"states: {shown}.\nNext: collect the states that carry them, such as --positions '[spans]' or '[all]'."
         )
     return fitting, {field.name: lengths[field.name] for field in fitting}

@@ -125,13 +125,13 @@ def selected(store: Store, row_filter: dict[str, Any] | None) -> Store:
             raise UserError(
                 f"--row_filter {column}: {store.path} has no such column; it has: {', '.join(store.column_names)}."
             )
-        wanted = {class_name(item) for item in (value if isinstance(value, list) else [value])}
+        accepted = {class_name(item) for item in (value if isinstance(value, list) else [value])}
         values = [None if v is None else class_name(v) for v in store.table([column]).column(0).to_pylist()]
-        keep &= np.array([v in wanted for v in values], bool)
+        keep &= np.array([v in accepted for v in values], bool)
         if not keep.any():
             seen = sorted({v for v in values if v is not None})
             raise UserError(
-                f"--row_filter: no row of {store.path} has {column} {' or '.join(sorted(wanted))}; its values: "
+                f"--row_filter: no row of {store.path} has {column} {' or '.join(sorted(accepted))}; its values: "
                 f"{', '.join(seen[:10])}{', ...' if len(seen) > 10 else ''}."
             )
     return store.select(keep)

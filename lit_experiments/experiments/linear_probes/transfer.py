@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -139,7 +140,7 @@ def _examples(evaluation: Evaluation, other: OtherRun, field: StateField) -> Exa
     return Examples(row[known], None if entry is None else entry[known], y[known])
 
 
-def _code(value: object, classes: tuple[str, ...]) -> float:
+def _code(value: Any, classes: tuple[str, ...]) -> float:
     """A number, or the place of a class; NaN for none, and for classes that the probe does not know."""
     if value is None:
         return float("nan")
@@ -147,7 +148,7 @@ def _code(value: object, classes: tuple[str, ...]) -> float:
         name = class_name(value)
         return float(classes.index(name)) if name in classes else float("nan")
     try:
-        return float(value)  # type: ignore[arg-type]
+        return float(value)
     except (TypeError, ValueError):
         return float("nan")
 

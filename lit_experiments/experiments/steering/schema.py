@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -99,8 +100,7 @@ def _dose(strength: float | None) -> str:
     return "ablated" if strength is None else f"{strength:+g}"
 
 
-def _example(row: dict[str, object]) -> str:
+def _example(row: dict[str, Any]) -> str:
     completions = row["completions"]
-    assert isinstance(completions, list)
     added = "\n".join(f"    ...{text[:_SHOWN]!r}" for text in completions[:2])
-    return f"\n{row['prompt_text']}  [{row['direction']} {_dose(row['strength'])}]\n{added}"  # type: ignore[arg-type]
+    return f"\n{row['prompt_text']}  [{row['direction']} {_dose(row['strength'])}]\n{added}"
