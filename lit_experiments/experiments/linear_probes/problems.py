@@ -145,7 +145,7 @@ def _readable(store: Store, fields: Sequence[StateField], labels: Labels) -> tup
         shown = "; ".join(f"{name} {_start(counted)}" for name, counted in lengths.items())
         raise UserError(
             f"--target {labels.name} has a list of labels per row ({_start(entries)} entries), and no field has as "
-            f"many states: {shown}.\nNext: collect the states that carry them, such as --positions '[spans]' or '[all]'."
+            f"many states: {shown}.\nNext: collect the states that carry them, as by --positions '[spans]' or '[all]'."
         )
     return fitting, {field.name: lengths[field.name] for field in fitting}
 
