@@ -1,8 +1,9 @@
 """Runs whole pipelines at small sizes and reads every number of their results.
 
-    python -m tests.golden.pipelines
+    python -m tests.golden.pipelines [NAME ...]
 
-writes the golden files anew, after a change that is meant to change numbers; say in its message which, and why.
+writes the golden files anew, or the named ones, after a change that is meant to change numbers; say in its message
+which, and why.
 """
 
 from __future__ import annotations
@@ -10,11 +11,16 @@ from __future__ import annotations
 import gzip
 import json
 import math
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM
 
 from lit_experiments.cli import main
 from lit_experiments.cli.pipeline_commands import given_to, plan
@@ -28,13 +34,15 @@ _DIGITS = 7
 
 @dataclass(frozen=True)
 class Golden:
-    """One pipeline with one model. options: of all steps that know them; of_step: of single ones; steps: which."""
+    """One pipeline with one model. options: of all steps that know them; of_step: of single ones; steps: which;
+    adapter_option: the option that names an adapter, which is made for the model."""
 
     pipeline: str
     model: str = "embedded"
     options: dict[str, Any] = field(default_factory=dict)
     of_step: dict[str, dict[str, Any]] = field(default_factory=dict)
     steps: str | None = None
+    adapter_option: str | None = None
 
     @property
     def name(self) -> str:
@@ -70,7 +78,46 @@ GOLDEN = [
     ),
     Golden("tempnorm", str(STORIES), {**_FEW, "limit": 40, "gen_number": 4, "shuffles": 2}),
     Golden("geometry", str(STORIES), {**_GEOMETRY, "num_problems": 2}),
+    Golden(
+        "prefill_dynamics",
+        str(STORIES),
+        {**_FEW, "limit": 6, "reader": str(STORIES)},
+        adapter_option="reader_adapter",
+    ),
+    Golden(
+        "pos",
+        str(STORIES),
+        _FEW,
+        of_step={
+            "pos_probe": {"penalties": [1e-2, 1e-1], "folds": 2, "shuffles": 0},
+            "pos_resample": {"max_prefixes": 12, "num_samples": 8},
+        },
+    ),
+    Golden(
+        "introspection",
+        str(STORIES),
+        {**_INTROSPECTION, "num_questions": 40},
+        of_step={"introspection_probes": {"targets": _TARGETS}, "introspection_patching": _PATCHING},
+        steps="1-9,15",
+        adapter_option="adapter",
+    ),
 ]
+
+
+def write_adapter(model: str, folder: Path) -> str:
+    """A LoRA adapter with random weights on the last two blocks' attention; returns the folder's name."""
+    base = AutoModelForCausalLM.from_pretrained(model)
+    last = base.config.num_hidden_layers - 1
+    config = LoraConfig(
+        r=2, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM", layers_to_transform=[last - 1, last]
+    )
+    adapted = get_peft_model(base, config)
+    generator = torch.Generator().manual_seed(1)
+    for name, parameter in adapted.named_parameters():
+        if "lora_" in name:
+            parameter.data.normal_(0, 0.1, generator=generator)
+    adapted.save_pretrained(folder)
+    return str(folder)
 
 
 def run(golden: Golden, folder: Path) -> dict[str, Any]:
@@ -81,6 +128,8 @@ def run(golden: Golden, folder: Path) -> dict[str, Any]:
     """
     config = folder / "pipeline.yaml"
     shared = {**golden.options, **({} if golden.model == "embedded" else {"model": golden.model})}
+    if golden.adapter_option is not None:
+        shared[golden.adapter_option] = write_adapter(golden.model, folder / "adapter")
     config.write_text(json.dumps({"shared": shared, "options": golden.of_step}))
     pipeline = read_pipeline(golden.pipeline, str(config))
     given = given_to(pipeline, {"run": [f"--run={folder / golden.pipeline}"]})
@@ -126,5 +175,7 @@ def write(golden: Golden, values: dict[str, float]) -> None:
 
 if __name__ == "__main__":
     for golden in GOLDEN:
+        if sys.argv[1:] and golden.name not in sys.argv[1:]:
+            continue
         with tempfile.TemporaryDirectory() as folder:
             write(golden, dict(numbers(run(golden, Path(folder)))))
