@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import stores
-from benchmarks.file_index import index
+from benchmarks.file_index import TREE, index, tree, with_tree
 from lit_experiments.cli import main
 from lit_experiments.errors import EXIT_DONE, EXIT_USER
 
@@ -99,9 +99,19 @@ def test_the_tree_names_what_is_there() -> None:
             assert any(p.is_dir() for p in places), name
 
 
+@pytest.mark.parametrize("folder", TREE)
+def test_the_folded_tree_names_every_file(folder: str) -> None:
+    block = README.split("<details><summary>Every file, by folder</summary>", 1)[1].split("</details>", 1)[0]
+    files = {path for kind in ("*.py", "*.yaml") for path in (ROOT / folder).rglob(kind)}
+    lines = {line.split(" ", 1)[0]: line.split() for line in block.replace("\n    ", " ").splitlines() if line}
+    assert files
+    assert not [path for path in files if path.name not in lines.get(f"{path.parent.relative_to(ROOT)}/", [])]
+
+
 def test_every_file_is_in_the_index_and_every_package_in_the_tree() -> None:
     assert (ROOT / "docs" / "files.md").read_text(encoding="utf-8") == index(ROOT), "python benchmarks/file_index.py"
-    tree = README.split("```\ncollect.py  train.py", 1)[1].split("```", 1)[0]
+    assert with_tree(README, tree(ROOT)) == README, "python benchmarks/file_index.py"
+    short = README.split("```\ncollect.py  train.py", 1)[1].split("```", 1)[0]
     packages = {path.name for path in (ROOT / "lit_experiments").iterdir() if (path / "__init__.py").exists()}
     packages |= {path.name for path in (ROOT / "lit_experiments" / "experiments").iterdir() if path.is_dir()}
-    assert not {name for name in packages - {"__pycache__"} if f"{name}/" not in tree}
+    assert not {name for name in packages - {"__pycache__"} if f"{name}/" not in short}
