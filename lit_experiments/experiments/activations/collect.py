@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 
 from lit_experiments.collecting.plan import Sample
+from lit_experiments.collecting.positions import Position, parse_positions
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.activations.positions import parse_positions
 from lit_experiments.experiments.activations.responses import Answering, Response
 from lit_experiments.experiments.activations.samples import TextSamples
 from lit_experiments.experiments.activations.summary import describe, summary
@@ -40,6 +41,7 @@ class ActivationsCollector(TextsCollector):
         *,
         sites: str | list[str] | None = None,
         positions: str | list[str] = "last",
+        store_states: bool = True,
         **texts: Any,
     ) -> None:
         """Checks the settings; reads the texts and the model's configuration and tokenizer, no weights.
@@ -50,6 +52,8 @@ class ActivationsCollector(TextsCollector):
             positions: Whose states are stored, one or several of: last, first, mean, max (over the text's own tokens,
                 in float32), all, last_K, spans (the tokens of the labelled spans), and of the response: response (all
                 its tokens), response_mean, response_last.
+            store_states: Whether the states are stored; false stores the texts and their columns alone, from which
+                train --exp linear_probes computes the states anew whenever it needs them.
             generate: Most tokens that the model writes after each text; null for none.
             temperature: Of the response; 0 takes the most probable token.
             top_p: Of the response.
@@ -69,6 +73,7 @@ class ActivationsCollector(TextsCollector):
         if names == []:
             raise UserError("sites must name at least one site, such as resid_post.*, found [].")
         self.sites = resolve_sites(names or ["resid_post.*"], self.info.layout, self.info.n_layers)
+        self.store_states = store_states
         self.answering: Answering | None = None
         if generate is not None:
             self._require_room(generate)
@@ -76,7 +81,7 @@ class ActivationsCollector(TextsCollector):
         self.read_texts(generate or 0)
 
     def samples(self) -> Sequence[Sample]:
-        return TextSamples(self.texts, self.positions, self._to_write)
+        return TextSamples(self.texts, self._stored, self._to_write)
 
     def model_input(self, sample: Sample) -> list[int]:
         ids: list[int] = self.texts.table.value("ids", sample.payload)
@@ -90,10 +95,16 @@ class ActivationsCollector(TextsCollector):
             response = {"tokens": answering.tokens, "stop_ids": list(self.info.eos_ids), **sampling}
             response |= {} if answering.sampling.greedy else {"seed": answering.seed}
         positions = [position.name for position in self.positions]
-        return {**super().settings(), "sites": self.sites, "positions": positions, "response": response}
+        left_out = {} if self.store_states else {"store_states": False}
+        return {**super().settings(), "sites": self.sites, "positions": positions, "response": response, **left_out}
 
     def schema(self) -> Schema:
-        return self.layout.schema(self.positions, self.sites, self.info.d_model)
+        return self.layout.schema(self._stored, self.sites, self.info.d_model)
+
+    def load_model(self, device: torch.device) -> None:
+        """Where the model neither reads nor writes anything, its weights are not needed."""
+        if self.store_states or self.answering is not None:
+            super().load_model(device)
 
     def summary(self, store: Store) -> list[str]:
         return summary(store, self.declarations)
@@ -103,10 +114,11 @@ class ActivationsCollector(TextsCollector):
         rows = [table.row(sample.payload) for sample in batch]
         responses = self._responses([row.ids for row in rows], [sample.sample_id for sample in batch])
         sequences = [[*row.ids, *response.ids] for row, response in zip(rows, responses, strict=True)]
+        sizes, spans = [len(row.ids) for row in rows], [row.span_positions for row in rows]
         prefixes = [int(table.prefix[sample.payload]) for sample in batch]
         ends = [len(ids) for ids in sequences]
-        readings = {p.field: p.reading(rows, prefixes, ends) for p in self.positions}
-        captured = capture_together(self.lm, sequences, self.sites, readings)
+        readings = {p.field: p.reading(sizes, spans, prefixes, ends) for p in self._stored}
+        captured = capture_together(self.lm, sequences, self.sites, readings) if readings else {}
         columns = [
             {"sample_id": sample.sample_id, "sample_index": sample.index}
             | self.layout.values(row, sample.group)
@@ -116,9 +128,13 @@ class ActivationsCollector(TextsCollector):
         return Records(
             columns,
             {name: states.values.numpy() for name, states in captured.items()},
-            {p.dim: np.asarray(captured[p.field].lengths) for p in self.positions if p.dim != "sample"},
+            {p.dim: np.asarray(captured[p.field].lengths) for p in self._stored if p.dim != "sample"},
             {name: states.exponents.numpy() for name, states in captured.items()},
         )
+
+    @property
+    def _stored(self) -> list[Position]:
+        return self.positions if self.store_states else []
 
     @property
     def _to_write(self) -> int:

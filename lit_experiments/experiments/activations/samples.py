@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import overload
 
 from lit_experiments.collecting.plan import Sample
-from lit_experiments.experiments.activations.positions import Position
+from lit_experiments.collecting.positions import Position
 from lit_experiments.experiments.activations.reading import Texts
 
 

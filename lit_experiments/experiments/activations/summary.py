@@ -20,7 +20,8 @@ def summary(store: Store, declarations: Declarations) -> list[str]:
     """A line on what was read, and one for each declared column."""
     ids = store.table(["input_ids"]).column("input_ids")
     tokens = int(pc.sum(pc.list_value_length(ids)).as_py() or 0)
-    lines = [f"{len(store):,} texts of {tokens:,} tokens, states at {len(store.schema.coords['site'])} sites"]
+    sites = len(store.schema.coords.get("site", ()))
+    lines = [f"{len(store):,} texts of {tokens:,} tokens, {f'states at {sites} sites' if sites else 'no states'}"]
     roles = [(name, "label") for name in declarations.label_columns]
     roles += [(n, r) for n, r in ((declarations.group_column, "group"), (declarations.split_column, "split")) if n]
     lines += [f"{role} {name}: {_values(store.table([name]).column(name))}" for name, role in roles]

@@ -7,8 +7,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from lit_experiments.collecting.positions import prefix_length
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.activations.text_table import prefix_length
 from lit_experiments.lm.chat import Chat
 from lit_experiments.lm.errors import ModelError, first_line
 from lit_experiments.lm.tokens import Tokens

@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from lit_experiments.collecting.positions import prefix_length
 from lit_experiments.errors import UserError
 
 _ROWS = 256  # of a record batch: what is in memory while the table is read
@@ -136,11 +137,6 @@ def _count(batch: Iterable[TextRow], prefix: tuple[int, ...], numbers: dict[str,
         numbers["span_tokens"].append(len(row.span_positions))
         numbers["prefix"].append(prefix_length(row.ids, prefix))
         numbers["record"].append(row.record)
-
-
-def prefix_length(ids: list[int], prefix: tuple[int, ...]) -> int:
-    """How many special tokens stand in front of a text's own."""
-    return len(prefix) if prefix and tuple(ids[: len(prefix)]) == prefix else 0
 
 
 def _batches(rows: Iterable[TextRow]) -> Iterable[list[TextRow]]:
