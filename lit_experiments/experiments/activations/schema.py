@@ -25,10 +25,10 @@ _PAIR = (
     Column(PAIR_LABEL, "string", "the column that the text comes from"),
 )
 _RESPONSE = (
-    Column("response", "string", "what the model wrote after the text, without its stop token"),
+    Column("response", "string", "what the model wrote after the text, without its stop token; or what was given"),
     Column("response_ids", "list<int64>", "its token ids, the stop token included"),
     Column("response_log_probs", "list<float64>", "log-probability of each, nats, before temperature, top_p and top_k"),
-    Column("stop_reason", "string", "eos, or length where the response is cut"),
+    Column("stop_reason", "string", "eos, length where the response is cut, or given"),
 )
 
 
