@@ -38,7 +38,11 @@ class FieldView:
 
     @cached_property
     def _stacked(self) -> tuple[Ints, Ints, Ints]:
-        return stacked(self._index, self.field, self._rows)
+        return self._located(self._rows)
+
+    def _located(self, rows: Ints) -> tuple[Ints, Ints, Ints]:
+        """(segment, first entry in it, entries) of rows of the index."""
+        return stacked(self._index, self.field, rows)
 
     @cached_property
     def _ends(self) -> Ints:
@@ -77,7 +81,7 @@ class FieldView:
         it. Raises SelectionError for a dim or index that isn't there, CorruptStore for missing or damaged chunks.
         """
         chosen = self._rows[as_rows(rows, len(self._rows))]
-        segment, first, length = stacked(self._index, self.field, chosen)
+        segment, first, length = self._located(chosen)
         return self._gather(_expand(segment, first, length), self._picks(select), raw)
 
     def gather(self, positions: Any, raw: bool = False, **select: Any) -> Array:
@@ -148,7 +152,7 @@ class FieldView:
         A single row larger than that comes alone. Row numbers are those of this view.
         """
         numbers = np.arange(len(self._rows))[as_rows(rows, len(self._rows))]
-        segment, first, length = stacked(self._index, self.field, self._rows[numbers])
+        segment, first, length = self._located(self._rows[numbers])
         order = np.lexsort((first, segment))
         entry_bytes = self._bytes_per_entry(select)
         for block in blocks(length[order] * entry_bytes, max_bytes):

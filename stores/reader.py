@@ -4,6 +4,7 @@ lock.
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import re
@@ -105,7 +106,9 @@ class Store:
 
         if isinstance(rows, pc.Expression):
             rows = self._matching(rows)
-        return Store(self.path, self._header, self._index, self._rows[as_rows(rows, len(self))])
+        view = copy.copy(self)
+        view._rows = self._rows[as_rows(rows, len(self))]
+        return view
 
     def _matching(self, expression: Any) -> Ints:
         import pyarrow as pa

@@ -12,9 +12,9 @@ from typing import Any
 from lit_experiments.cli.class_values import import_class
 from lit_experiments.cli.parser import Resolved
 from lit_experiments.cli.places import local_folder, local_path
-from lit_experiments.cli.verbs import say, trainer_of, without_restart
+from lit_experiments.cli.verbs import collect, say, trainer_of, without_restart
 from lit_experiments.errors import EXIT_DONE, EXIT_USER, UserError
-from lit_experiments.launch import is_main, is_rank_zero, is_worker
+from lit_experiments.launch import current, is_main, is_rank_zero, is_worker
 from lit_experiments.plain import write_json
 
 RESULTS = "results.json"  # written last: its presence says that the folder is complete
@@ -36,6 +36,8 @@ def _learn(resolved: Resolved, argv: list[str], has_trainer: bool) -> int:
     from lit_experiments.collecting.aside import set_aside
 
     task = import_class(resolved.class_path)(**resolved.init_args)
+    if _collection(task) is not None and (current().is_external or not is_worker()):
+        _collect_first(resolved, task)
     run = _run_to_read(resolved, task)
     out, restart = run / resolved.exp, resolved.options["restart"]
     trainer = _checked_trainer(resolved, out) if has_trainer else {}
@@ -67,6 +69,21 @@ def _learn(resolved: Resolved, argv: list[str], has_trainer: bool) -> int:
     return EXIT_DONE
 
 
+def _collect_first(resolved: Resolved, task: Any) -> None:
+    """Makes, or completes, the store that is read, with this command's folder and devices."""
+    from lit_experiments.cli.parser import resolve, select
+
+    experiment = task.reads.experiment
+    shared = {name: resolved.options[name] for name in ("devices", "accelerator", "num_nodes", "strategy")}
+    values = {**shared, **(_collection(task) or {}), "run": str(_folder_of(resolved, task))}
+    words = [f"--{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in values.items()]
+    try:
+        collection = resolve("collect", select("collect", ["--exp", experiment, *words]))
+    except UserError as error:
+        raise UserError(f"--live: {error}") from error
+    collect(collection, ["--exp", experiment, *words])
+
+
 def _learn_in_workers(verb: str, trainer: dict[str, Any], argv: list[str]) -> None:
     from lit_experiments.collecting.crew import worker_command
     from lit_experiments.collecting.processes import supervise
@@ -81,14 +98,25 @@ def _remove_checkpoints(out: Path) -> None:
 
 
 def _run_to_read(resolved: Resolved, task: Any) -> Path:
-    experiment = getattr(task.reads, "experiment", task.reads)
-    run = local_folder("--run", f"runs/{experiment}" if resolved.options["run"] is None else resolved.options["run"])
+    experiment, run = getattr(task.reads, "experiment", task.reads), _folder_of(resolved, task)
     if not (run / "store" / "store.json").exists():
         raise UserError(
             f"{run.absolute()} holds no store to learn from.\n"
             f"Next: python collect.py --exp {experiment}, or point --run at the folder of a collection."
         )
     return run
+
+
+def _collection(task: Any) -> dict[str, Any] | None:
+    """See `Task.collects`; a class of the user's own may lack it."""
+    return getattr(task, "collects", None)
+
+
+def _folder_of(resolved: Resolved, task: Any) -> Path:
+    """--run, or the folder of the experiment that is read; of what is collected without states, one of its own."""
+    experiment = getattr(task.reads, "experiment", task.reads)
+    default = f"runs/{experiment}" if _collection(task) is None else f"runs/{experiment}-live"
+    return local_folder("--run", default if resolved.options["run"] is None else resolved.options["run"])
 
 
 def _checked_trainer(resolved: Resolved, out: Path) -> dict[str, Any]:

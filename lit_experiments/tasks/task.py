@@ -68,6 +68,11 @@ class Task(ABC, Generic[R]):
     def check(self) -> None:
         """Raises UserError for options that no data could go with."""
 
+    @property
+    def collects(self) -> dict[str, Any] | None:
+        """Options of the collection that is to make, or to complete, the store that is read; None where it is there."""
+        return None
+
     def check_data(self, data: Opened) -> None:
         """Raises UserError for data that the options do not go with; called before anything is made."""
 

@@ -6,20 +6,23 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 
 from lit_experiments.collecting.plan import Sample
+from lit_experiments.collecting.positions import Position, parse_positions
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.activations.positions import parse_positions
-from lit_experiments.experiments.activations.responses import Answering, Response
+from lit_experiments.experiments.activations.responses import Answering, Response, given_responses
 from lit_experiments.experiments.activations.samples import TextSamples
 from lit_experiments.experiments.activations.summary import describe, summary
 from lit_experiments.experiments.activations.table_collector import TextsCollector
+from lit_experiments.experiments.activations.text_table import TextRow
 from lit_experiments.lm.capture import capture_together
 from lit_experiments.lm.decode import Decoder
 from lit_experiments.lm.sampling import Sampling
 from lit_experiments.lm.sites import resolve_sites
 from lit_experiments.lm.spec import ModelSpec
 from lit_experiments.ranges import at_least, seeds, share
+from lit_experiments.sources.given_responses import GivenResponses
 from stores import Records, Schema, Store
 
 
@@ -40,6 +43,8 @@ class ActivationsCollector(TextsCollector):
         *,
         sites: str | list[str] | None = None,
         positions: str | list[str] = "last",
+        completions: str | None = None,
+        store_states: bool = True,
         **texts: Any,
     ) -> None:
         """Checks the settings; reads the texts and the model's configuration and tokenizer, no weights.
@@ -50,6 +55,10 @@ class ActivationsCollector(TextsCollector):
             positions: Whose states are stored, one or several of: last, first, mean, max (over the text's own tokens,
                 in float32), all, last_K, spans (the tokens of the labelled spans), and of the response: response (all
                 its tokens), response_mean, response_last.
+            store_states: Whether the states are stored; false stores the texts and their columns alone, from which
+                train --exp linear_probes computes the states anew whenever it needs them.
+            completions: Responses that are read behind the texts in place of generated ones: the column that holds
+                them, or a file with one for every text, in their order. A token across the border is the response's.
             generate: Most tokens that the model writes after each text; null for none.
             temperature: Of the response; 0 takes the most probable token.
             top_p: Of the response.
@@ -64,23 +73,28 @@ class ActivationsCollector(TextsCollector):
         at_least(0, temperature=temperature, top_k=top_k)
         share(top_p=top_p)
         seeds(seed=seed)
-        self.positions = parse_positions(positions, generate is not None, self.span_column is not None)
+        if generate is not None and completions is not None:
+            raise UserError("--generate lets the model answer, --completions gives the answers: leave one of them out.")
+        answers = generate is not None or completions is not None
+        self.positions = parse_positions(positions, answers, self.span_column is not None)
         names = [sites] if isinstance(sites, str) else sites
         if names == []:
             raise UserError("sites must name at least one site, such as resid_post.*, found [].")
         self.sites = resolve_sites(names or ["resid_post.*"], self.info.layout, self.info.n_layers)
+        self.store_states = store_states
         self.answering: Answering | None = None
         if generate is not None:
             self._require_room(generate)
             self.answering = Answering(generate, Sampling(temperature, top_p, top_k), seed)
-        self.read_texts(generate or 0)
+        self.responses = None if completions is None else GivenResponses(completions, self.stream, self.quoting)
+        self.read_texts(generate or 0, responses=self.responses)
 
     def samples(self) -> Sequence[Sample]:
-        return TextSamples(self.texts, self.positions, self._to_write)
+        return TextSamples(self.texts, self._stored, self._to_write)
 
     def model_input(self, sample: Sample) -> list[int]:
-        ids: list[int] = self.texts.table.value("ids", sample.payload)
-        return ids
+        """With the given response, where there is one."""
+        return [i for name in ("ids", "response_ids") for i in self.texts.table.value(name, sample.payload)]
 
     def settings(self) -> dict[str, Any]:
         answering = self.answering
@@ -90,10 +104,17 @@ class ActivationsCollector(TextsCollector):
             response = {"tokens": answering.tokens, "stop_ids": list(self.info.eos_ids), **sampling}
             response |= {} if answering.sampling.greedy else {"seed": answering.seed}
         positions = [position.name for position in self.positions]
-        return {**super().settings(), "sites": self.sites, "positions": positions, "response": response}
+        left_out: dict[str, Any] = {} if self.store_states else {"store_states": False}
+        left_out |= {} if self.responses is None else {"completions": "given"}
+        return {**super().settings(), "sites": self.sites, "positions": positions, "response": response, **left_out}
 
     def schema(self) -> Schema:
-        return self.layout.schema(self.positions, self.sites, self.info.d_model)
+        return self.layout.schema(self._stored, self.sites, self.info.d_model)
+
+    def load_model(self, device: torch.device) -> None:
+        """Where the model neither reads nor writes anything, its weights are not needed."""
+        if self.store_states or self.answering is not None or self.responses is not None:
+            super().load_model(device)
 
     def summary(self, store: Store) -> list[str]:
         return summary(store, self.declarations)
@@ -101,32 +122,40 @@ class ActivationsCollector(TextsCollector):
     def collect(self, batch: Sequence[Sample]) -> Records:
         table = self.texts.table
         rows = [table.row(sample.payload) for sample in batch]
-        responses = self._responses([row.ids for row in rows], [sample.sample_id for sample in batch])
+        responses = self._responses(rows, [sample.sample_id for sample in batch])
         sequences = [[*row.ids, *response.ids] for row, response in zip(rows, responses, strict=True)]
+        sizes, spans = [len(row.ids) for row in rows], [row.span_positions for row in rows]
         prefixes = [int(table.prefix[sample.payload]) for sample in batch]
         ends = [len(ids) for ids in sequences]
-        readings = {p.field: p.reading(rows, prefixes, ends) for p in self.positions}
-        captured = capture_together(self.lm, sequences, self.sites, readings)
+        readings = {p.field: p.reading(sizes, spans, prefixes, ends) for p in self._stored}
+        captured = capture_together(self.lm, sequences, self.sites, readings) if readings else {}
         columns = [
             {"sample_id": sample.sample_id, "sample_index": sample.index}
             | self.layout.values(row, sample.group)
-            | (response.values(self.info) if self.answering is not None else {})
+            | (response.values(self.info) if self.answering is not None or self.responses is not None else {})
             for sample, row, response in zip(batch, rows, responses, strict=True)
         ]
         return Records(
             columns,
             {name: states.values.numpy() for name, states in captured.items()},
-            {p.dim: np.asarray(captured[p.field].lengths) for p in self.positions if p.dim != "sample"},
+            {p.dim: np.asarray(captured[p.field].lengths) for p in self._stored if p.dim != "sample"},
             {name: states.exponents.numpy() for name, states in captured.items()},
         )
+
+    @property
+    def _stored(self) -> list[Position]:
+        return self.positions if self.store_states else []
 
     @property
     def _to_write(self) -> int:
         return 0 if self.answering is None else self.answering.tokens
 
-    def _responses(self, prompts: list[list[int]], sample_ids: list[str]) -> list[Response]:
+    def _responses(self, rows: Sequence[TextRow], sample_ids: list[str]) -> list[Response]:
+        if self.responses is not None:
+            return given_responses(self.lm, rows)
         if self.answering is None:
-            return [Response([], [], False) for _ in prompts]
+            return [Response([], [], False) for _ in rows]
+        prompts = [row.ids for row in rows]
         return self.answering.responses(Decoder(self.lm, (), self.stop_check), prompts, sample_ids)
 
     def _require_room(self, generate: int) -> None:

@@ -22,6 +22,7 @@ from lit_experiments.experiments.activations.text_encoder import EncodedText, Te
 from lit_experiments.experiments.activations.text_table import TextRow, TextTable
 from lit_experiments.lm.info import ModelInfo
 from lit_experiments.sources.files import TEXT
+from lit_experiments.sources.given_responses import GivenResponses
 from lit_experiments.sources.records import RecordStream
 from lit_experiments.sources.texts import PairText, RecordText, TextForm
 from lit_experiments.sources.values import BadValueError, is_blank, number_or_text, string_of
@@ -31,10 +32,11 @@ _NAMED = 5  # texts that are too long, in a message
 
 @dataclass(frozen=True)
 class ReadingOptions:
-    """id_column, span_column: of the user's table, None for none."""
+    """id_column, span_column: of the user's table, None for none. responses: to the texts, where they are given."""
 
     id_column: str | None
     span_column: str | None
+    responses: GivenResponses | None = None
 
 
 class Texts:
@@ -74,14 +76,14 @@ class Texts:
         self.notes = self._described(info)
 
     def _rows(self) -> Iterator[TextRow]:
-        for place, record in self._stream:
+        for place, record, answered in self._records_with_responses():
             if self._stream.kind == TEXT and is_blank(record["text"]):
                 self._blank_lines += 1
                 continue
             number, self._records = self._records, self._records + 1
             place_name = f"{self._stream.unit} {place}"
             try:
-                rows = self._rows_of(number, record)
+                rows = self._rows_of(number, record, answered)
             except BadValueError as error:
                 self._stream.reject(str(error), f"correct it, or name other columns with {self._form.option}")
                 continue
@@ -91,13 +93,23 @@ class Texts:
                 self._note(row)
                 yield row
 
-    def _rows_of(self, number: int, record: Mapping[str, Any]) -> list[TextRow]:
-        """The texts of one record. Raises BadValueError for a record that cannot be used."""
+    def _records_with_responses(self) -> Iterator[tuple[int, Mapping[str, Any], Mapping[str, Any]]]:
+        given = self._options.responses
+        if given is None:
+            return ((place, record, record) for place, record in self._stream)
+        return given.paired(self._stream)
+
+    def _rows_of(self, number: int, record: Mapping[str, Any], answered: Mapping[str, Any]) -> list[TextRow]:
+        """The texts of one record. answered: what holds their response. Raises BadValueError for a record that cannot
+        be used."""
+        given = self._options.responses
+        response = None if given is None else given.text(answered)
         identity = self._identity(record)
         texts = self._form.texts(record)
-        encoded = [self._encoder.encoded(text) for text in texts]
+        encoded = [self._encoder.encoded(text, response) for text in texts]
         spans = [self._spans(text, record, shown) for text, shown in zip(texts, encoded, strict=True)]
-        values = self.columns.observe({n: value for n, value in record.items() if n not in self._form.consumed})
+        consumed = {*self._form.consumed, *([given.column] if given is not None and given.column else [])}
+        values = self.columns.observe({n: value for n, value in record.items() if n not in consumed})
         return [
             TextRow(
                 record=number,
@@ -105,6 +117,8 @@ class Texts:
                 label=text.label,
                 text=shown.text,
                 ids=shown.ids,
+                response=shown.response,
+                response_ids=shown.response_ids,
                 starts=[start for start, _ in shown.offsets],
                 ends=[end for _, end in shown.offsets],
                 span_positions=tokens.positions,
@@ -138,7 +152,7 @@ class Texts:
 
     def _fits(self, rows: list[TextRow], place_name: str) -> bool:
         room = self._encoder.room
-        longest = max(len(row.ids) for row in rows)
+        longest = max(len(row.ids) + len(row.response_ids) for row in rows)
         if room is None or longest <= room:
             return True
         self._long.append(f"{place_name} ({longest:,} tokens)" if len(self._long) < _NAMED else "")
@@ -150,6 +164,7 @@ class Texts:
         if row.label in ("", self._form.consumed[0] if self._form.consumed else ""):
             self._identities.append(_hash(row.identity))
         parts = [row.record, row.identity, row.label, row.text, row.span_positions, row.span_labels, row.values]
+        parts += [row.response] if row.response else []
         self._digest.update(json.dumps(parts).encode() + b"\n")
 
     def _left_out(self) -> str:
@@ -160,7 +175,7 @@ class Texts:
     def _too_long(self, info: ModelInfo) -> UserError:
         return UserError(
             f"Too long for the model's window: {self._long_ones()}.\n{info.name} holds {info.window} tokens"
-            f"{', those that it is to write included' if self._encoder.answers else ''}. Nothing ran.\n"
+            f"{', its responses included' if self._encoder.answers else ''}. Nothing ran.\n"
             f"Next: --too_long skip leaves such texts out, counted; truncate_left or truncate_right cuts them."
         )
 

@@ -1,4 +1,6 @@
-"""What the model writes after texts. Owns the random streams' names and where a response ends; knows no store."""
+"""What stands after texts: what the model writes, or what somebody else wrote. Owns the random streams' names and where
+a response ends; knows no store.
+"""
 
 from __future__ import annotations
 
@@ -6,29 +8,44 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lit_experiments.experiments.activations.text_table import TextRow
 from lit_experiments.lm.decode import Decoder
 from lit_experiments.lm.info import ModelInfo
+from lit_experiments.lm.model import LanguageModel
 from lit_experiments.lm.noise import StreamKey
 from lit_experiments.lm.sampling import Sampling
+from lit_experiments.lm.score import token_log_probs
 
 
 @dataclass(frozen=True)
 class Response:
     """ids: what the model wrote, its stop token included; log_probs: of each, in nats, as the model has them; stopped:
-    whether it ended by itself."""
+    whether it ended by itself; given: the text of a response that somebody else wrote."""
 
     ids: list[int]
     log_probs: list[float]
     stopped: bool
+    given: str | None = None
 
     def values(self, info: ModelInfo) -> dict[str, Any]:
         """The row's columns."""
-        return {
-            "response": info.tokens.decode(self.ids[:-1] if self.stopped else self.ids),
-            "response_ids": self.ids,
-            "response_log_probs": self.log_probs,
-            "stop_reason": "eos" if self.stopped else "length",
-        }
+        if self.given is not None:
+            text, reason = self.given, "given"
+        elif self.stopped:
+            text, reason = info.tokens.decode(self.ids[:-1]), "eos"
+        else:
+            text, reason = info.tokens.decode(self.ids), "length"
+        scores = self.log_probs
+        return {"response": text, "response_ids": self.ids, "response_log_probs": scores, "stop_reason": reason}
+
+
+def given_responses(lm: LanguageModel, rows: Sequence[TextRow]) -> list[Response]:
+    """The responses that come with the texts, with what the model makes of each of their tokens."""
+    scores = token_log_probs(lm, [[*row.ids, *row.response_ids] for row in rows])
+    return [
+        Response(row.response_ids, logs[len(row.ids) - 1 :].double().tolist(), False, row.response)
+        for row, logs in zip(rows, scores, strict=True)
+    ]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import overload
 
 from lit_experiments.collecting.plan import Sample
-from lit_experiments.experiments.activations.positions import Position
+from lit_experiments.collecting.positions import Position
 from lit_experiments.experiments.activations.reading import Texts
 
 
@@ -45,13 +45,14 @@ class TextSamples(Sequence[Sample]):
     def _sample(self, number: int) -> Sample:
         base, label = self.base_id(number), self._table.value("label", number)
         name = f"{base}:{label}" if label else base
-        tokens = int(self._table.tokens[number]) + self._to_write
+        tokens = int(self._table.tokens[number] + self._table.response_tokens[number]) + self._to_write
         return Sample(name, number, tokens, number, self._lengths(number), "", base if label else "")
 
     def _lengths(self, number: int) -> dict[str, int]:
         """Entries along each ragged dim, of a response at most."""
         tokens, spans = int(self._table.tokens[number]), int(self._table.span_tokens[number])
-        lengths = {"token": tokens, "span_token": spans, "response_token": self._to_write}
+        written = self._to_write or int(self._table.response_tokens[number])
+        lengths = {"token": tokens, "span_token": spans, "response_token": written}
         return {
             position.dim: min(position.tail, tokens) if position.tail is not None else lengths[position.dim]
             for position in self._positions

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lit_experiments.collecting.positions import Position
 from lit_experiments.experiments.activations.columns import StoredNames, cast, stored_names
-from lit_experiments.experiments.activations.positions import Position
 from lit_experiments.experiments.activations.reading import Texts
 from lit_experiments.experiments.activations.text_table import TextRow
-from stores import Column, Field, Schema
+from stores import Column, Schema
 from stores.schema import RESERVED_COLUMNS
 
 PAIR, PAIR_LABEL = "pair", "pair_label"
@@ -25,10 +25,10 @@ _PAIR = (
     Column(PAIR_LABEL, "string", "the column that the text comes from"),
 )
 _RESPONSE = (
-    Column("response", "string", "what the model wrote after the text, without its stop token"),
+    Column("response", "string", "what the model wrote after the text, without its stop token; or what was given"),
     Column("response_ids", "list<int64>", "its token ids, the stop token included"),
     Column("response_log_probs", "list<float64>", "log-probability of each, nats, before temperature, top_p and top_k"),
-    Column("stop_reason", "string", "eos, or length where the response is cut"),
+    Column("stop_reason", "string", "eos, length where the response is cut, or given"),
 )
 
 
@@ -53,15 +53,14 @@ class RowLayout:
     answers: bool
 
     def schema(self, positions: Sequence[Position], sites: Sequence[str], width: int) -> Schema:
-        """Fields [site, stacking dim, hidden] and all columns."""
-        fields = tuple(
-            Field(p.field, ("site", p.dim, "hidden"), (len(sites), None, width), "float16", "", p.meaning)
-            for p in positions
-        )
+        """Fields [site, stacking dim, hidden], one per position, and all columns."""
+        fields = tuple(position.declared(sites, width) for position in positions)
         names = self.stored.names
         users = [Column(names[name], kind, _described(name, names[name])) for name, kind in self.types.items()]
         return Schema(
-            fields, (*_own_columns(self.pairs, self.spans, self.answers, self.texts), *users), {"site": [*sites]}
+            fields,
+            (*_own_columns(self.pairs, self.spans, self.answers, self.texts), *users),
+            {"site": [*sites]} if fields else {},
         )
 
     def values(self, row: TextRow, base: str) -> dict[str, Any]:

@@ -20,13 +20,16 @@ def summary(store: Store, declarations: Declarations) -> list[str]:
     """A line on what was read, and one for each declared column."""
     ids = store.table(["input_ids"]).column("input_ids")
     tokens = int(pc.sum(pc.list_value_length(ids)).as_py() or 0)
-    lines = [f"{len(store):,} texts of {tokens:,} tokens, states at {len(store.schema.coords['site'])} sites"]
+    sites = len(store.schema.coords.get("site", ()))
+    lines = [f"{len(store):,} texts of {tokens:,} tokens, {f'states at {sites} sites' if sites else 'no states'}"]
     roles = [(name, "label") for name in declarations.label_columns]
     roles += [(n, r) for n, r in ((declarations.group_column, "group"), (declarations.split_column, "split")) if n]
     lines += [f"{role} {name}: {_values(store.table([name]).column(name))}" for name, role in roles]
     if "stop_reason" in store.column_names:
-        stopped = pc.sum(pc.equal(store.table(["stop_reason"]).column("stop_reason"), "eos")).as_py() or 0
-        lines.append(f"responses: {stopped:,} of {len(store):,} ended by themselves")
+        reasons = store.table(["stop_reason"]).column("stop_reason").to_pylist()
+        stopped, given = reasons.count("eos"), reasons.count("given")
+        ended = f"{stopped:,} of {len(store):,} ended by themselves"
+        lines.append(f"responses: {'given' if given else ended}")
     return lines
 
 

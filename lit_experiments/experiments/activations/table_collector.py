@@ -16,6 +16,7 @@ from lit_experiments.experiments.activations.schema import RowLayout, row_layout
 from lit_experiments.experiments.activations.text_encoder import TextEncoder, TooLong
 from lit_experiments.lm.chat import Chat
 from lit_experiments.lm.spec import ModelSpec
+from lit_experiments.sources.given_responses import GivenResponses
 from lit_experiments.sources.texts import EMBEDDED, TextOptions, open_texts, text_form
 
 
@@ -99,9 +100,9 @@ class TextsCollector(TableCollector, ABC):
         self._check_options(chat_options, system_prompt)
         self.form = text_form(self.options, self.stream.columns, self.stream.name)
 
-    def read_texts(self, to_write: int, reserved: Sequence[str] = ()) -> None:
+    def read_texts(self, to_write: int, reserved: Sequence[str] = (), responses: GivenResponses | None = None) -> None:
         """Reads the table, once. to_write: most tokens that the model writes after a text. reserved: names that the
-        user's columns cannot have in the store.
+        user's columns cannot have in the store. responses: that come with the texts.
 
         Raises:
             SourceError, UserError: a record that cannot be used, a text that is too long, a declared column that there
@@ -109,16 +110,22 @@ class TextsCollector(TableCollector, ABC):
         """
         room = None if self.info.window is None else self.info.window - to_write
         with_offsets = self.span_column is not None
-        encoder = TextEncoder(self.info.tokens, self.chat, room, self.too_long, to_write > 0, with_offsets)
+        answers = to_write > 0 or responses is not None
+        if responses is not None and self.too_long.startswith("truncate"):
+            raise UserError(
+                f"--too_long {self.too_long} cuts texts, which would part them from their --completions.\n"
+                "Next: --too_long skip leaves those out that are too long, counted."
+            )
+        encoder = TextEncoder(self.info.tokens, self.chat, room, self.too_long, answers, with_offsets)
         if self.options.messages_column is not None:
             encoder.check_template()
         pairs, fixed = self.options.pair_columns is not None, self.stream.columns
         if fixed is not None:  # before a long table is read
             declared(self._declared, dict.fromkeys(fixed, "string"), {name: name for name in fixed}, pairs)
-        options = ReadingOptions(self.id_column, self.span_column)
+        options = ReadingOptions(self.id_column, self.span_column, responses)
         self.texts = Texts(self.stream, self.form, encoder, self.info, options)
         self.layout: RowLayout
-        self.layout, notes = row_layout(self.texts, pairs, self.span_column, to_write > 0, reserved)
+        self.layout, notes = row_layout(self.texts, pairs, self.span_column, answers, reserved)
         self.declarations = declared(self._declared, self.layout.types, self.layout.stored.names, pairs)
         self._notes = [*self.texts.notes, *notes]
 

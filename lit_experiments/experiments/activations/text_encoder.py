@@ -4,11 +4,11 @@ model's window where that is wanted. Owns what a text that cannot be read is ref
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from lit_experiments.collecting.positions import prefix_length
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.activations.text_table import prefix_length
 from lit_experiments.lm.chat import Chat
 from lit_experiments.lm.errors import ModelError, first_line
 from lit_experiments.lm.tokens import Tokens
@@ -22,12 +22,15 @@ Offsets = list[tuple[int, int]]
 @dataclass(frozen=True)
 class EncodedText:
     """What the model reads. text: without special tokens in front; offsets: each token's characters [start, end) in
-    `text`, none for a tokenizer that does not know them; removed: characters that were cut off in front."""
+    `text`, none for a tokenizer that does not know them; removed: characters that were cut off in front; response,
+    response_ids: what is read behind it."""
 
     text: str
     ids: list[int]
     offsets: Offsets
     removed: int = 0
+    response: str = ""
+    response_ids: list[int] = field(default_factory=list)
 
 
 @dataclass
@@ -51,19 +54,24 @@ class TextEncoder:
     with_offsets: bool
     truncated: int = 0
 
-    def encoded(self, text: RecordText) -> EncodedText:
-        """Raises BadValueError for what the model cannot read."""
+    def encoded(self, text: RecordText, response: str | None = None) -> EncodedText:
+        """response: a given one, which is tokenised together with the text; a token across the border is the
+        response's. Raises BadValueError for what the model cannot read."""
         self._check_turns(text)
         try:
             shown = self.tokens.conversation(text.turns, self.chat) if text.turns else text.text
-            ids, offsets = self._ids_of(shown)
+            ids, offsets = self._ids_of(shown) if response is None else self.tokens.encode_with_spans(shown + response)
         except ModelError as error:
             raise BadValueError(_one_line(error)) from error
+        answered: list[int] = []
+        if response is not None:
+            size = next((place for place, (_, end) in enumerate(offsets) if end > len(shown)), len(ids))
+            ids, answered, offsets = ids[:size], ids[size:], offsets[:size]
         if len(ids) == prefix_length(ids, self.tokens.prefix or ()):
             raise BadValueError("the text has no token of its own")
         if self.room is not None and len(ids) > self.room and self.too_long.startswith("truncate"):
             return self._cut(EncodedText(shown, ids, offsets), self.room)
-        return EncodedText(shown, ids, offsets)
+        return EncodedText(shown, ids, offsets, 0, response or "", answered)
 
     def check_template(self) -> None:
         """Checks once that conversations can be filled in at all.

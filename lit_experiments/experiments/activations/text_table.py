@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from lit_experiments.collecting.positions import prefix_length
 from lit_experiments.errors import UserError
 
 _ROWS = 256  # of a record batch: what is in memory while the table is read
@@ -29,6 +30,8 @@ _SCHEMA = pa.schema(
         ("label", pa.string()),
         ("text", pa.string()),
         ("ids", pa.list_(pa.int32())),
+        ("response", pa.string()),
+        ("response_ids", pa.list_(pa.int32())),
         ("starts", pa.list_(pa.int32())),
         ("ends", pa.list_(pa.int32())),
         ("span_positions", pa.list_(pa.int32())),
@@ -49,6 +52,7 @@ class TextRow:
         label: the column that it comes from, in a contrast pair; "" otherwise.
         text: what the model reads, as text, without the special tokens in front.
         ids: token ids, those in front included.
+        response, response_ids: the given response, as text and as tokens behind `ids`; empty where there is none.
         starts, ends: each token's characters in `text`; empty for a tokenizer that does not know them.
         span_positions, span_owners, span_labels: see `spans.SpanTokens`.
         values: the user's other columns, as `columns.UserColumns.observe` gives them.
@@ -59,6 +63,8 @@ class TextRow:
     label: str
     text: str
     ids: list[int]
+    response: str = ""
+    response_ids: list[int] = field(default_factory=list)
     starts: list[int] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)
     span_positions: list[int] = field(default_factory=list)
@@ -71,8 +77,8 @@ class TextTable:
     """Rows by number.
 
     Attributes:
-        tokens: int32 [row], ids of each; record: int64 [row]; prefix: int8 [row], special tokens in front;
-        span_tokens: int32 [row].
+        tokens, response_tokens: int32 [row], ids of each, and of its given response; record: int64 [row]; prefix: int8
+            [row], special tokens in front; span_tokens: int32 [row].
     """
 
     def __init__(self, rows: Iterable[TextRow], prefix: tuple[int, ...]) -> None:
@@ -83,6 +89,7 @@ class TextTable:
         """
         numbers: dict[str, array[int]] = {
             "tokens": array("i"),
+            "response_tokens": array("i"),
             "span_tokens": array("i"),
             "prefix": array("b"),
             "record": array("q"),
@@ -104,6 +111,7 @@ class TextTable:
                 f"Next: make room there, or name another folder by the environment variable TMPDIR."
             ) from error
         self.tokens: NDArray[np.int32] = np.frombuffer(numbers["tokens"], np.int32)
+        self.response_tokens: NDArray[np.int32] = np.frombuffer(numbers["response_tokens"], np.int32)
         self.span_tokens: NDArray[np.int32] = np.frombuffer(numbers["span_tokens"], np.int32)
         self.prefix: NDArray[np.int8] = np.frombuffer(numbers["prefix"], np.int8)
         self.record: NDArray[np.int64] = np.frombuffer(numbers["record"], np.int64)
@@ -133,14 +141,10 @@ class TextTable:
 def _count(batch: Iterable[TextRow], prefix: tuple[int, ...], numbers: dict[str, array[int]]) -> None:
     for row in batch:
         numbers["tokens"].append(len(row.ids))
+        numbers["response_tokens"].append(len(row.response_ids))
         numbers["span_tokens"].append(len(row.span_positions))
         numbers["prefix"].append(prefix_length(row.ids, prefix))
         numbers["record"].append(row.record)
-
-
-def prefix_length(ids: list[int], prefix: tuple[int, ...]) -> int:
-    """How many special tokens stand in front of a text's own."""
-    return len(prefix) if prefix and tuple(ids[: len(prefix)]) == prefix else 0
 
 
 def _batches(rows: Iterable[TextRow]) -> Iterable[list[TextRow]]:

@@ -26,7 +26,8 @@ from lit_experiments.probes.solve import Solution
 from lit_experiments.probes.splits import group_codes, shuffled_donors
 from lit_experiments.tasks.training import Trainer
 
-Method = Literal["auto", "ridge", "logistic", "mean_difference", "lda"]
+Method = Literal["auto", "closed", "ridge", "logistic", "mean_difference", "lda"]
+"""auto and closed choose by target: ridge for numbers; for classes logistic or, with a closed form, lda."""
 Make = Callable[[Floats, list[str]], BlockDataModule]
 """A data module on some states for targets [n, T] of these names."""
 LINEAR, SHUFFLE, BEYOND = "linear", "shuffle", "beyond"
@@ -112,9 +113,10 @@ class FieldFit:
 
 def method_of(problem: Problem, method: Method) -> str:
     """The method of one target."""
-    if method != "auto":
+    if method not in ("auto", "closed"):
         return method
-    return "logistic" if problem.classes else "ridge"
+    of_classes = "logistic" if method == "auto" else "lda"
+    return of_classes if problem.classes else "ridge"
 
 
 def shuffles_of(problem: Problem, shuffles: int) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.linear_probes.fitting import FitOptions
+from lit_experiments.experiments.linear_probes.fitting import FitOptions, Method
 from lit_experiments.experiments.linear_probes.result import LinearProbesResult
 from lit_experiments.experiments.linear_probes.run import Settings
 from lit_experiments.experiments.linear_probes.split import SplitOptions
@@ -19,6 +19,8 @@ from lit_experiments.tasks.task import TrainTask
 
 SIGNIFICANT = 0.05
 """Of the tests behind verdicts."""
+_NOT_LIVE = frozenset({"run", "store_states", "dry_run", "restart", "exp", "config"})
+"""Options of a collection that --live fills in itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +34,11 @@ class LinearProbesOptions(TrainTask[LinearProbesResult]):
         most_classes: Up to so many different whole numbers are classes, more are numbers.
         rare_classes: What becomes of classes with too few groups to hold some out: leave_out, or merge into "other".
         row_filter: Only rows whose columns have these values, such as {prompt_type: mcq}.
-        method: ridge (numbers), logistic, lda (classes), mean_difference; auto takes ridge and logistic.
+        method: ridge (numbers), logistic, lda (classes), mean_difference; auto takes ridge and logistic, and lda in
+            place of logistic where the states are not stored.
+        live: Compute the states while training, and store none. Takes the options of collect --exp activations behind
+            a dot, as in --live.texts FILE --live.text_column body --live.model NAME --live.positions mean; by itself it
+            reads the embedded texts. RUN then holds texts, labels and probes.
         fields: Fields of states to read; null takes every float field whose last dim is hidden.
         layers: Sites to read, by name; null reads all that are stored.
         group_by: What no split may part: content (alike texts, with the group column if there is one; auto does this),
@@ -73,6 +79,7 @@ class LinearProbesOptions(TrainTask[LinearProbesResult]):
     rare_classes: Literal["leave_out", "merge"]
     row_filter: dict[str, Any] | None
     method: Literal["auto", "ridge", "logistic", "mean_difference", "lda"]
+    live: bool | dict[str, Any]
     fields: list[str] | None
     layers: list[str] | None
     group_by: Literal["auto", "content", "id", "column"]
@@ -103,7 +110,7 @@ class LinearProbesOptions(TrainTask[LinearProbesResult]):
     memory_mb: float
     block_mb: float
 
-    shapes_nothing: ClassVar[frozenset[str]] = frozenset({"memory_mb", "block_mb", "twin_tokens"})
+    shapes_nothing: ClassVar[frozenset[str]] = frozenset({"memory_mb", "block_mb", "twin_tokens", "live"})
 
     def check(self) -> None:
         """Raises UserError for options that no data could go with."""
@@ -120,8 +127,22 @@ class LinearProbesOptions(TrainTask[LinearProbesResult]):
                 f"permutations must be at least {least}, found {self.permutations}: fewer cannot give a p-value of "
                 f"{SIGNIFICANT:g}."
             )
+        nested = self.live if isinstance(self.live, dict) else {}
+        refused = sorted(_NOT_LIVE & set(nested))
+        if refused:
+            raise UserError(
+                f"--live.{refused[0]} is not taken: the texts of --live are collected into --run, once and without "
+                "states.\nNext: see collect --exp activations --help for what --live takes."
+            )
         if not self.shrinkages or not all(0 <= value <= 1 for value in self.shrinkages):
             raise UserError(f"shrinkages must be numbers from 0 to 1, at least one, found {self.shrinkages}.")
+
+    @property
+    def collects(self) -> dict[str, Any] | None:
+        """With --live, a collection of the texts alone."""
+        if self.live is False:
+            return None
+        return {**({} if self.live is True else self.live), "store_states": False}
 
     def split_options(self) -> SplitOptions:
         """How rows are split."""
@@ -145,11 +166,15 @@ class LinearProbesOptions(TrainTask[LinearProbesResult]):
             split=self.split_options(),
         )
 
-    def settings(self, accelerator: str) -> Settings:
-        """How it is fitted; accelerator: the Trainer's."""
+    def method_on(self, live: bool) -> Method:
+        """The method; where the model has to read the texts for every pass, auto takes what needs few."""
+        return "closed" if live and self.method == "auto" else self.method
+
+    def settings(self, accelerator: str, live: bool) -> Settings:
+        """How it is fitted. accelerator: the Trainer's; live: whether the model computes the states in every pass."""
         memory = int(self.memory_mb * 1e6)
         fit = FitOptions(
-            method=self.method,
+            method=self.method_on(live),
             penalties=self.penalties,
             class_penalties=self.class_penalties,
             shrinkages=self.shrinkages,

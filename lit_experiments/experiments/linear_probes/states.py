@@ -1,4 +1,6 @@
-"""Data modules on stored states for the examples of a target. Owns how examples of rows and of tokens are read."""
+"""Data modules on the states of the examples of a target, stored or computed as they are wanted. Owns how examples of
+rows and of tokens are read.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +12,14 @@ from numpy.typing import NDArray
 
 from lit_experiments.experiments.linear_probes.fields import StateField
 from lit_experiments.experiments.linear_probes.fitting import Make
-from lit_experiments.experiments.linear_probes.labels import Floats
+from lit_experiments.experiments.linear_probes.labels import Floats, Ints
 from lit_experiments.experiments.linear_probes.problems import Problem
 from lit_experiments.probes.array_data import ArrayDataModule
+from lit_experiments.probes.blocks import BlockLoader
 from lit_experiments.probes.data import BlockDataModule
 from lit_experiments.probes.examples import Examples
 from lit_experiments.probes.store_data import StoreDataModule
+from lit_experiments.tasks.live_states import LiveStore
 from stores import Store
 
 
@@ -39,6 +43,53 @@ class Passes:
         }
 
 
+class LiveDataModule(StoreDataModule):
+    """Rows of a store whose states the model computes: a block lies in one batch of the model's plan, and a batch goes
+    to one process, so that no text is read twice in a pass."""
+
+    def feature_dtype(self) -> np.dtype[np.float32]:
+        return np.dtype(np.float32)
+
+    def only_layers(self, layers: list[int] | None) -> None:
+        """Read these layers only, in blocks that end where batches do."""
+        super().only_layers(layers)
+        if len(self.plan) == 0:
+            return
+        ends = np.flatnonzero(np.diff(self._batches(self.order))) + 1
+        size = len(self.plan[0])
+        whole = np.split(self.order, ends)
+        self.plan = [rows[start : start + size] for rows in whole for start in range(0, len(rows), size)]
+
+    def train_dataloader(self) -> BlockLoader:
+        """This rank's share, batch by batch."""
+        assert self.trainer is not None
+        states = self._live.states
+        states.device = self.trainer.strategy.root_device
+        of_block = self._batches(np.array([rows[0] for rows in self.plan], np.int64))
+        todo = [index for index in range(len(self.plan)) if index not in self._done]
+        shares = shares_by_batch(todo, of_block[todo], self.trainer.world_size)
+        return BlockLoader(self._reader or self.block, shares[self.trainer.global_rank])
+
+    @property
+    def _live(self) -> LiveStore:
+        assert isinstance(self.store, LiveStore)
+        return self.store
+
+    def _batches(self, numbers: Ints) -> Ints:
+        """[n] the batch of rows of this data set."""
+        rows = numbers if self.examples is None else self.examples.row[numbers]
+        return self._live.states.batch[self._live.rows[rows]]
+
+
+def shares_by_batch(todo: list[int], batch: Ints, ranks: int) -> list[list[int]]:
+    """[rank] the blocks of each, in order, all blocks of a batch [block of todo] to one rank; filled up with -1 so that
+    all ranks make as many steps, one at least."""
+    whole = [np.flatnonzero(batch == number) for number in dict.fromkeys(batch.tolist())]
+    shares = [[todo[place] for blocks in whole[rank::ranks] for place in blocks] for rank in range(ranks)]
+    steps = max(1, *map(len, shares))
+    return [mine + [-1] * (steps - len(mine)) for mine in shares]
+
+
 def stored(store: Store, field: StateField, problem: Problem, passes: Passes) -> Make:
     """Data modules on a field of a store; examples in the problem's order, test groups as its split has them.
 
@@ -54,7 +105,8 @@ def stored(store: Store, field: StateField, problem: Problem, passes: Passes) ->
         rows = store.select(problem.row)
 
     def make(y: Floats, names: list[str]) -> BlockDataModule:
-        data = StoreDataModule(
+        kind = LiveDataModule if isinstance(rows, LiveStore) else StoreDataModule
+        data = kind(
             rows,
             field.name,
             y,

@@ -14,6 +14,7 @@ from lit_experiments.experiments.linear_probes.fields import state_fields
 from lit_experiments.experiments.linear_probes.labels import Floats, LabelTable, TargetType, class_name, read_labels
 from lit_experiments.experiments.linear_probes.problems import Problem, Rare, make_problem
 from lit_experiments.experiments.linear_probes.split import Split, SplitOptions, Texts, make_split, texts_of
+from lit_experiments.tasks.live_states import LiveStore, with_states
 from stores import Store
 
 
@@ -45,6 +46,11 @@ class Study:
     split: Split
     problems: list[Problem]
 
+    @property
+    def live(self) -> bool:
+        """Whether the model computes the states whenever they are read."""
+        return isinstance(self.store, LiveStore)
+
 
 def read_study(run: Path, store: Store, options: StudyOptions) -> Study:
     """Opens everything that a training reads.
@@ -53,7 +59,7 @@ def read_study(run: Path, store: Store, options: StudyOptions) -> Study:
         UserError: an option that this store does not go with; see the functions of each part.
     """
     declared = read_declarations(run)
-    rows = selected(store, options.row_filter)
+    rows = selected(with_states(store), options.row_filter)
     table = LabelTable(rows, options.labels)
     fields = state_fields(rows, options.fields, options.layers)
     names = target_names(rows, table, declared, options.target)

@@ -48,6 +48,12 @@ class LinearProbes(LinearProbesOptions):
     def check_data(self, data: Opened) -> None:
         """Raises UserError for targets, columns and runs that the options do not go with."""
         study = self._study(data)
+        if study.live and self.method == "logistic":
+            raise UserError(
+                f"--method logistic passes over the states many times, and {study.store.path} holds none: the model "
+                "would read all texts in each pass.\nNext: --method lda or mean_difference; or collect with "
+                "--store_states true."
+            )
         for problem in study.problems:
             output_of(study.store, problem, self.output_columns)
             if problem.classes and self.method == "ridge":
@@ -85,7 +91,8 @@ class LinearProbes(LinearProbesOptions):
 
     def result(self, data: Opened, trainer: Trainer) -> LinearProbesResult | None:
         """Fits and evaluates; writes probes, split and predictions."""
-        study, settings = self._study(data), self.settings(str(trainer.flags.get("accelerator", "auto")))
+        study = self._study(data)
+        settings = self.settings(str(trainer.flags.get("accelerator", "auto")), study.live)
         fits = fitted(study, settings, trainer)
         if not is_rank_zero():
             return None
@@ -96,7 +103,7 @@ class LinearProbes(LinearProbesOptions):
             target_result(evaluation, fits, others, self.resampler, settings.fit, block) for evaluation in evaluations
         ]
         for evaluation in evaluations:
-            save_probes(data.out, study.store, evaluation, self.method)
+            save_probes(data.out, study.store, evaluation, settings.fit.method)
         write_json(data.out / "split.json", split_of(study.store, evaluations))
         write_predictions(data.out, study.store, evaluations)
         for path in data.out.glob("twin-*.safetensors"):

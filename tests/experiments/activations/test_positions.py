@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import stores
+from lit_experiments.collecting.positions import parse_positions
 from lit_experiments.errors import EXIT_DONE, UserError
-from lit_experiments.experiments.activations.positions import parse_positions
 from lit_experiments.lm.capture import exact_states
 from lit_experiments.lm.load import load
 from lit_experiments.lm.spec import ModelSpec

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lit_experiments.collecting.plan import Sample
+from lit_experiments.collecting.positions import Position
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.activations.positions import Position
 from lit_experiments.experiments.activations.samples import TextSamples
 from lit_experiments.experiments.activations.scores.page import write_scores
 from lit_experiments.experiments.activations.table_collector import TextsCollector

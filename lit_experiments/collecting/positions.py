@@ -1,4 +1,4 @@
-"""Which tokens' states are stored: what --positions names, and what it is called in the store.
+"""Which tokens' states are read: what --positions names, and what it is called in a store.
 
 A text's own tokens are those behind the special tokens in front of it (BOS). A response's tokens are those that the
 model wrote, its stop token included. Knows no model and no store.
@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.activations.text_table import TextRow
 from lit_experiments.lm.sinks import Pool
+from stores import Field
 
 _TAIL = re.compile(r"last_([1-9]\d{0,5})")
 _DIMS = {
@@ -68,20 +68,28 @@ class Position:
     def of_response(self) -> bool:
         return self.name.startswith("response")
 
-    def reading(self, rows: Sequence[TextRow], prefixes: Sequence[int], ends: Sequence[int]) -> list[list[int]] | Pool:
+    def declared(self, sites: Sequence[str], width: int) -> Field:
+        """The field of a store, over [site, rows or their entries, hidden]."""
+        shape = (len(sites), None, width)
+        return Field(self.field, ("site", self.dim, "hidden"), shape, "float16", "", self.meaning)
+
+    def reading(
+        self, sizes: Sequence[int], spans: Sequence[list[int]], prefixes: Sequence[int], ends: Sequence[int]
+    ) -> list[list[int]] | Pool:
         """Token indices per text, or what is pooled over them.
 
         Args:
+            sizes: tokens of each text, special ones in front included.
+            spans: tokens of the labelled spans of each text.
             prefixes: special tokens in front of each text.
             ends: tokens of each text and its response together.
         """
-        sizes = [len(row.ids) for row in rows]
         if self.name in ("mean", "max"):
             return Pool("mean" if self.name == "mean" else "max", list(zip(prefixes, sizes, strict=True)))
         if self.name == "response_mean":
             return Pool("mean", list(zip(sizes, ends, strict=True)))
         if self.name == "spans":
-            return [row.span_positions for row in rows]
+            return list(spans)
         ranges = {
             "last": [range(n - 1, n) for n in sizes],
             "first": [range(n, n + 1) for n in prefixes],
@@ -92,6 +100,11 @@ class Position:
         if self.tail is not None:
             return [list(range(max(0, n - self.tail), n)) for n in sizes]
         return [list(tokens) for tokens in ranges[self.name]]
+
+
+def prefix_length(ids: Sequence[int], prefix: tuple[int, ...]) -> int:
+    """How many special tokens stand in front of a text's own. prefix: those that the tokenizer puts there."""
+    return len(prefix) if prefix and tuple(ids[: len(prefix)]) == prefix else 0
 
 
 def parse_positions(words: str | Sequence[str], answers: bool, spans: bool) -> list[Position]:
