@@ -17,7 +17,7 @@ from .errors import SelectionError
 from .gather import Pick, Places, gather
 from .row_index import RowIndex, stacked
 from .schema import Field, nearest
-from .selection import as_pick, as_rows, blocks, split_key
+from .selection import as_pick, as_rows, blocks, chosen_rows, split_key
 
 Array = NDArray[Any]
 Ints = NDArray[np.int64]
@@ -32,15 +32,15 @@ class FieldView:
     uint16) instead.
     """
 
-    def __init__(self, index: RowIndex, rows: Ints, declared: Field):
+    def __init__(self, index: RowIndex, rows: Ints | None, declared: Field):
         self._index, self._rows, self.field = index, rows, declared
         self.dtype = declared.read_dtype
 
     @cached_property
     def _stacked(self) -> tuple[Ints, Ints, Ints]:
-        return self._located(self._rows)
+        return self._located(self._numbers(None))
 
-    def _located(self, rows: Ints) -> tuple[Ints, Ints, Ints]:
+    def _located(self, rows: Ints | slice) -> tuple[Ints, Ints, Ints]:
         """(segment, first entry in it, entries) of rows of the index."""
         return stacked(self._index, self.field, rows)
 
@@ -51,6 +51,8 @@ class FieldView:
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the whole, the stacking axis counting all entries of all rows."""
+        if not self.field.ragged:
+            return tuple(self._count if n is None else n for n in self.field.shape)
         total = int(self._ends[-1]) if len(self._ends) else 0
         return tuple(total if n is None else n for n in self.field.shape)
 
@@ -68,11 +70,11 @@ class FieldView:
 
     def __repr__(self) -> str:
         axes = ", ".join(f"{dim}={n}" for dim, n in zip(self.field.dims, self.shape, strict=True))
-        return f"<FieldView {self.field.name} [{axes}] {self.dtype}, {len(self._rows)} rows>"
+        return f"<FieldView {self.field.name} [{axes}] {self.dtype}, {self._count} rows>"
 
     def lengths(self, rows: Any = None) -> Ints:
         """Entries along the stacking dim per row, int64 `[n_rows]`; all 1 for a field stacked by sample."""
-        return self._stacked[2][as_rows(rows, len(self._rows))].copy()
+        return self._stacked[2][as_rows(rows, self._count)].copy()
 
     def read(self, rows: Any = None, raw: bool = False, **select: Any) -> Array:
         """Values of `rows` (all, or a slice, bool mask or int array), one after the other along the stacking axis.
@@ -80,8 +82,7 @@ class FieldView:
         `select` picks along other dims by name: `layer=3` drops the axis, `layer=[0, 3]` or `layer=slice(0, 4)` keeps
         it. Raises SelectionError for a dim or index that isn't there, CorruptStore for missing or damaged chunks.
         """
-        chosen = self._rows[as_rows(rows, len(self._rows))]
-        segment, first, length = self._located(chosen)
+        segment, first, length = self._located(self._numbers(rows))
         return self._gather(_expand(segment, first, length), self._picks(select), raw)
 
     def gather(self, positions: Any, raw: bool = False, **select: Any) -> Array:
@@ -151,8 +152,8 @@ class FieldView:
 
         A single row larger than that comes alone. Row numbers are those of this view.
         """
-        numbers = np.arange(len(self._rows))[as_rows(rows, len(self._rows))]
-        segment, first, length = self._located(self._rows[numbers])
+        numbers = np.arange(self._count)[as_rows(rows, self._count)]
+        segment, first, length = self._located(self._numbers(rows))
         order = np.lexsort((first, segment))
         entry_bytes = self._bytes_per_entry(select)
         for block in blocks(length[order] * entry_bytes, max_bytes):
@@ -176,8 +177,19 @@ class FieldView:
         sizes = dict(zip(self.field.dims, self.field.shape, strict=True))
         return tuple(as_pick(select.get(dim, slice(None)), int(sizes[dim] or 0), dim) for dim in allowed)
 
+    @property
+    def _count(self) -> int:
+        return len(self._index) if self._rows is None else len(self._rows)
+
+    def _numbers(self, rows: Any) -> Ints | slice:
+        """Rows of this view by their number in the index."""
+        chosen = chosen_rows(self._rows, rows, self._count)
+        return slice(None) if chosen is None else chosen
+
     def _places(self, at: Ints) -> Places:
         """Segment and entry of positions along the stacking axis."""
+        if not self.field.ragged:
+            return Places(*self._located(self._numbers(at))[:2])
         segment, first, length = self._stacked
         row = np.searchsorted(self._ends, at, side="right")
         return Places(segment[row], first[row] + at - (self._ends[row] - length[row]))

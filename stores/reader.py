@@ -5,6 +5,7 @@ lock.
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import os
 import re
@@ -17,11 +18,11 @@ from numpy.typing import NDArray
 from .errors import SelectionError
 from .field_view import FieldView
 from .files import open_files
-from .row_index import RowIndex, read_index
+from .row_index import WINDOW, RowIndex, read_index
 from .rows import arrow_schema
 from .schema import Schema, nearest
 from .segments import Segment
-from .selection import as_rows, blocks
+from .selection import blocks, chosen_rows
 from .store_file import Header, ensure_store, read_header
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ class Store:
     Holds no open files, so it may be pickled or used after a fork.
     """
 
-    def __init__(self, path: str | os.PathLike[str], header: Header, index: RowIndex, rows: Ints):
+    def __init__(self, path: str | os.PathLike[str], header: Header, index: RowIndex, rows: Ints | None):
+        """rows: those shown, by number in the index; None for all."""
         self.path = os.fspath(path)
         self.schema: Schema = header.schema
         self.fingerprint = header.fingerprint
@@ -50,7 +52,7 @@ class Store:
         self._header, self._index, self._rows = header, index, rows
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._index) if self._rows is None else len(self._rows)
 
     def __repr__(self) -> str:
         fields = ", ".join(f.name for f in self.schema.fields)
@@ -68,8 +70,27 @@ class Store:
 
     @property
     def sample_ids(self) -> list[str]:
-        """The rows' ids, in order."""
+        """The rows' ids, in order; of millions of rows rather take `id_windows`."""
         return list(self.table(["sample_id"]).column(0).to_pylist())
+
+    def id_windows(self) -> Iterator[pa.ChunkedArray]:
+        """The rows' ids in order, as Arrow strings, some at a time."""
+        for start in range(0, len(self), WINDOW):
+            yield self.select(slice(start, start + WINDOW)).table(["sample_id"]).column(0)
+
+    def ids_digest(self) -> str:
+        """SHA-256 of the rows' ids in order, a zero byte between them."""
+        digest, between = hashlib.sha256(), ""
+        for ids in self.id_windows():
+            digest.update((between + "\0".join(ids.to_pylist())).encode())
+            between = "\0"
+        return digest.hexdigest()
+
+    def with_indexes(self, low: int, high: int) -> Store:
+        """The rows whose sample_index is in low..high. Only for a store, not for a selection of its rows."""
+        if self._rows is not None:
+            raise SelectionError("with_indexes takes rows of a whole store, not of a selection.")
+        return self.select(slice(*self._index.with_numbers(low, high)))
 
     @property
     def column_names(self) -> list[str]:
@@ -83,9 +104,7 @@ class Store:
         """
         names = self._known(columns if columns is not None else self.column_names)
         needed = list(dict.fromkeys([*names, *self._mentioned(filter)]))
-        table = self._index.columns(needed)
-        if len(self._rows) != len(self._index) or not np.array_equal(self._rows, np.arange(len(self._index))):
-            table = table.take(self._rows)
+        table = self._index.columns(needed, self._rows)
         if filter is not None:
             table = table.filter(filter)
         return table.select(names)
@@ -107,7 +126,7 @@ class Store:
         if isinstance(rows, pc.Expression):
             rows = self._matching(rows)
         view = copy.copy(self)
-        view._rows = self._rows[as_rows(rows, len(self))]
+        view._rows = chosen_rows(self._rows, rows, len(self))
         return view
 
     def _matching(self, expression: Any) -> Ints:
@@ -179,14 +198,14 @@ def _per_row(view: FieldView) -> list[NDArray[Any]]:
 
 
 def open_store(path: str | os.PathLike[str]) -> Store:
-    """Open a store (folder or fsspec URL) and read its rows' ids and places.
+    """Open a store (folder or fsspec URL), check its commits and read the order of its rows.
 
     Raises NotAStore, NewerFormat, CorruptStore.
     """
     files = open_files(path)
     header = read_header(files)
     index = read_index(files, header)
-    return Store(path, header, index, np.arange(len(index)))
+    return Store(path, header, index, None)
 
 
 def create_store(

@@ -1,8 +1,9 @@
 """Rows of all commits as one table, in the experiment's order: where each row's values lie, and its metadata on
 demand.
 
-Text columns of a million rows are large, so only ids, order and places are read when a store is opened; other columns
-are read when first asked for. Knows commits and columns, not arrays.
+Text columns of ten million rows are large, so only the order is read when a store is opened, and a few bytes a row are
+held. Other columns are read when they are asked for: whole and remembered, or of the commits that hold the rows wanted.
+Knows commits and columns, not arrays.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .commit_cache import CommitCache
 from .files import Files
 from .log import read_log
 from .rows import arrow_schema, length_column, offset_column
@@ -24,86 +26,149 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Ints = NDArray[np.int64]
+Numbers = NDArray[np.integer[Any]]
+WINDOW = 1 << 17  # rows that are looked at together where a store is passed through from end to end
+_REMEMBERED = 1 << 18  # rows: columns of smaller stores are read whole and held
 
 
 @dataclass
 class RowIndex:
     """All rows in canonical order (sample_index, then part, segment and row).
 
-    `order`: for each row, its number in commit order. `segment`: for each row, its segment. `entries`: stacking dim ->
-    (offset in the segment, length) of each row. `repeated`: sample ids that more than one row has; only the first in
-    commit order is shown.
+    `order`: for each row, its number in commit order. `starts`: number in commit order of each segment's first row, and
+    the number of all. `numbers`: sample_index of each row; None where they are consecutive from `first`. `repeated`:
+    sample ids that more than one row has; only the first in commit order is shown.
     """
 
     schema: Schema
     segments: list[Segment]
-    order: Ints
-    segment: Ints
-    entries: dict[str, tuple[Ints, Ints]]
+    order: Numbers
+    starts: Ints
+    numbers: Ints | None
+    first: int
     repeated: list[str]
     _columns: dict[str, Any] = field(default_factory=dict)
+    _entries: dict[str, tuple[Ints, Ints]] = field(default_factory=dict)
+    _commits: CommitCache = field(default_factory=CommitCache)
 
     def __len__(self) -> int:
         return len(self.order)
 
-    def columns(self, names: list[str]) -> pa.Table:
-        """Columns in canonical order; reads those not read before."""
+    def columns(self, names: list[str], rows: Ints | None = None) -> pa.Table:
+        """Columns of some rows, or of all in canonical order."""
         import pyarrow as pa
 
         missing = [name for name in names if name not in self._columns]
+        few = rows is not None and len(self) > _REMEMBERED and len(rows) <= max(WINDOW, len(self) // 8)
+        if missing and few:
+            assert rows is not None
+            return self._of_commits(names, rows)
         if missing:
-            table = _concat(read_columns(self.segments, missing), self.schema, missing)
-            self._keep(table)
+            self._remember(_concat(read_columns(self.segments, missing), self.schema, missing))
         declared = arrow_schema(self.schema)
         chosen = pa.schema([declared.field(name) for name in names])
-        return pa.Table.from_arrays([self._columns[name] for name in names], schema=chosen)
+        table = pa.Table.from_arrays([self._columns[name] for name in names], schema=chosen)
+        return table if rows is None else table.take(rows)
 
-    def _keep(self, table: pa.Table) -> None:
+    def with_numbers(self, low: int, high: int) -> tuple[int, int]:
+        """The range of rows whose sample_index is in low..high."""
+        if self.numbers is None:
+            ends = np.clip([low - self.first, high + 1 - self.first], 0, len(self))
+        else:
+            ends = np.array([np.searchsorted(self.numbers, low), np.searchsorted(self.numbers, high, side="right")])
+        return int(ends[0]), int(ends[1])
+
+    def places(self, rows: Ints | slice) -> tuple[Ints, Ints]:
+        """(segment, row in it) of rows."""
+        at = self.order[rows].astype(np.int64)
+        segment = np.searchsorted(self.starts, at, side="right") - 1
+        return segment, at - self.starts[segment]
+
+    def entries(self, dim: str) -> tuple[Ints, Ints]:
+        """(offset in the segment, length) of every row along a ragged dim; read when first asked for."""
+        if dim not in self._entries:
+            names = [offset_column(dim), length_column(dim)]
+            table = _concat(read_columns(self.segments, names), self.schema, names)
+            offset, length = (table.column(name).to_numpy()[self.order] for name in names)
+            self._entries[dim] = (offset, length)
+        return self._entries[dim]
+
+    def _remember(self, table: pa.Table) -> None:
         taken = table if _identity(self.order, len(table)) else table.take(self.order)
         for name in taken.column_names:
             self._columns[name] = taken.column(name)
 
+    def _of_commits(self, names: list[str], rows: Ints) -> pa.Table:
+        """Columns of a few rows, from the commits that hold them alone."""
+        segment, local = self.places(rows)
+        used, owner = np.unique(segment, return_inverse=True)
+        tables = self._commits.tables([self.segments[s] for s in used.tolist()], names)
+        before = np.cumsum([0, *(len(table) for table in tables)])
+        return _concat(tables, self.schema, names).take(before[owner] + local)
+
 
 def read_index(files: Files, header: Header) -> RowIndex:
-    """Read ids, order and places of all rows. Raises CorruptStore for a damaged, lost or foreign commit."""
-    schema = header.schema
-    places = [name for dim in schema.ragged_dims for name in (offset_column(dim), length_column(dim))]
-    wanted = ["sample_id", "sample_index", *places]
-    log = read_log(files, header, wanted)
+    """Check all commits and read the order of their rows. Raises CorruptStore for a damaged, lost or foreign commit."""
+    log = read_log(files, header, ["sample_index"])
     log.require_whole()
-    segments, tables = log.segments, log.tables
-    counts = np.array([len(t) for t in tables], np.int64)
-    table = _concat(tables, schema, wanted)
-    segment = np.repeat(np.arange(len(segments)), counts)
-    local = np.arange(len(table)) - np.repeat(np.cumsum(counts) - counts, counts)
-    keep, repeated = _first_of_each(table.column("sample_id"))
-    number = table.column("sample_index").to_numpy()
-    order = keep[np.argsort(number[keep], kind="stable")]
-    entries = {SAMPLE: (local[order], np.ones(len(order), np.int64))}
-    for dim in schema.ragged_dims:
-        offset, length = (table.column(name).to_numpy() for name in (offset_column(dim), length_column(dim)))
-        entries[dim] = (offset[order], length[order])
-    index = RowIndex(schema, segments, order, segment[order], entries, repeated)
-    index._keep(table.select(["sample_id", "sample_index"]))
-    return index
+    starts = np.cumsum([0, *(len(table) for table in log.tables)], dtype=np.int64)
+    numbers = np.concatenate([np.empty(0, np.int64), *(t.column(0).to_numpy() for t in log.tables)])
+    order, tied = _canonical(numbers)
+    repeated: list[str] = []
+    if len(tied):
+        order, repeated = _first_of_each(log.segments, starts, order, tied)
+    in_order = numbers if _identity(order, len(numbers)) else numbers[order]
+    first = int(in_order[0]) if len(order) else 0
+    consecutive = not len(order) or (not len(tied) and int(in_order[-1]) - first == len(order) - 1)
+    kept = None if consecutive else in_order
+    return RowIndex(header.schema, log.segments, order, starts, kept, first, repeated)
 
 
-def stacked(index: RowIndex, declared: Field, rows: Ints) -> tuple[Ints, Ints, Ints]:
-    """(segment, first entry, length) of the given rows in a field."""
-    offset, length = index.entries[declared.stacking]
-    return index.segment[rows], offset[rows], length[rows]
+def stacked(index: RowIndex, declared: Field, rows: Ints | slice) -> tuple[Ints, Ints, Ints]:
+    """(segment, first entry, length) of rows in a field."""
+    segment, local = index.places(rows)
+    if declared.stacking == SAMPLE:
+        return segment, local, np.ones(len(local), np.int64)
+    offset, length = index.entries(declared.stacking)
+    return segment, offset[rows], length[rows]
 
 
-def _first_of_each(ids: pa.ChunkedArray) -> tuple[Ints, list[str]]:
-    """(numbers of the rows that first name their id, ids that come again)."""
-    import pyarrow.compute as pc
+def _canonical(numbers: Ints) -> tuple[Numbers, Numbers]:
+    """(rows sorted by their sample_index, ties in commit order; those that share theirs with another row)."""
+    n = len(numbers)
+    kind = np.int32 if n < 2**31 else np.int64
+    none: Numbers = np.empty(0, kind)
+    if n < 2 or bool(np.all(numbers[1:] > numbers[:-1])):
+        return np.arange(n, dtype=kind), none
+    low, high = int(numbers.min()), int(numbers.max())
+    if high - low < 4 * n:  # mostly consecutive: rows go to their places at once
+        slots: Numbers = np.full(high - low + 1, -1, kind)
+        slots[numbers - low] = np.arange(n, dtype=kind)
+        placed = slots[slots >= 0]
+        if len(placed) == n:
+            return placed, none
+    order: Numbers = np.argsort(numbers, kind="stable").astype(kind)
+    equal = np.diff(numbers[order]) == 0
+    shared = np.append(equal, False) | np.insert(equal, 0, False)
+    return order, order[shared]
 
-    n = len(ids)
-    if pc.count_distinct(ids).as_py() == n:
-        return np.arange(n), []
-    _, first = np.unique(_codes(ids), return_index=True)
-    extra = np.setdiff1d(np.arange(n), first)
-    return np.sort(first), sorted(set(ids.take(extra).to_pylist()))
+
+def _first_of_each(segments: list[Segment], starts: Ints, order: Numbers, tied: Numbers) -> tuple[Numbers, list[str]]:
+    """(order without the rows whose id came before, the ids that come again). Rows of one id have one sample_index."""
+    rows = np.sort(tied).astype(np.int64)
+    owner = np.searchsorted(starts, rows, side="right") - 1
+    used = np.unique(owner)
+    seen: set[str] = set()
+    extra: list[int] = []
+    repeated: set[str] = set()
+    for number, table in zip(used.tolist(), read_columns([segments[s] for s in used], ["sample_id"]), strict=True):
+        mine = rows[owner == number]
+        for row, name in zip(mine.tolist(), table.column(0).take(mine - starts[number]).to_pylist(), strict=True):
+            if name in seen:
+                extra.append(row)
+                repeated.add(name)
+            seen.add(name)
+    return order[~np.isin(order, extra)], sorted(repeated)
 
 
 def repeated_ids(commits: list[pa.ChunkedArray]) -> list[tuple[str, int]]:
@@ -125,8 +190,8 @@ def _codes(ids: pa.ChunkedArray) -> Ints:
     return whole.dictionary_encode().indices.to_numpy().astype(np.int64)
 
 
-def _identity(order: Ints, n: int) -> bool:
-    return len(order) == n and bool(np.array_equal(order, np.arange(n)))
+def _identity(order: Numbers, n: int) -> bool:
+    return len(order) == n and (n == 0 or (int(order[0]) == 0 and bool(np.all(np.diff(order) == 1))))
 
 
 def _concat(tables: list[pa.Table], schema: Schema, names: list[str]) -> pa.Table:

@@ -38,6 +38,17 @@ def as_rows(given: Any, n: int) -> slice | Ints:
     return np.array([pick]) if isinstance(pick, int) else pick
 
 
+def chosen_rows(rows: Ints | None, given: Any, n: int) -> Ints | None:
+    """Some of `rows`, None being all `n` rows there are; `given` as for `as_rows`."""
+    pick = as_rows(given, n)
+    if rows is not None:
+        return rows[pick]
+    if isinstance(pick, slice):
+        span = range(*pick.indices(n))
+        return None if span == range(n) else np.arange(span.start, span.stop, span.step)
+    return pick
+
+
 def split_key(key: Any, ndim: int) -> tuple[Any, ...]:
     """A numpy-style key as one item per axis. Raises SelectionError for too many."""
     keys = list(key) if isinstance(key, tuple) else [key]

@@ -178,7 +178,7 @@ class LiveField(FieldView):
 
     states: LiveStates
 
-    def _located(self, rows: Ints) -> tuple[Ints, Ints, Ints]:
+    def _located(self, rows: Ints | slice) -> tuple[Ints, Ints, Ints]:
         name = self.field.name
         return self.states.batch[rows], self.states.first_entries(name)[rows], self.states.lengths(name)[rows]
 
@@ -201,7 +201,7 @@ class LiveStore(Store):
     @property
     def rows(self) -> Ints:
         """[row] their numbers in the whole store."""
-        return self._rows
+        return np.arange(len(self)) if self._rows is None else self._rows
 
     def field(self, name: str) -> FieldView:
         view = LiveField(self._index, self._rows, self.schema.field(name))
