@@ -10,6 +10,7 @@ The format is described in docs/store-format.md.
 """
 
 from . import lock
+from .certificate import Certificate, certify, commits_key
 from .errors import (
     BackendMismatch,
     CorruptStore,
@@ -43,6 +44,7 @@ from .writer import PartWriter, new_launch_name
 
 __all__ = [
     "BackendMismatch",
+    "Certificate",
     "Column",
     "CorruptStore",
     "ExportError",
@@ -68,6 +70,8 @@ __all__ = [
     "Store",
     "StoreError",
     "WriteFailed",
+    "certify",
+    "commits_key",
     "create_store",
     "export",
     "fingerprint_difference",

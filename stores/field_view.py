@@ -152,14 +152,17 @@ class FieldView:
 
         A single row larger than that comes alone. Row numbers are those of this view.
         """
+        for numbers in self.disk_blocks(max_bytes, rows, **select):
+            segment, first, length = self._located(self._numbers(numbers))
+            yield numbers, self._gather(_expand(segment, first, length), self._picks(select), False), length
+
+    def disk_blocks(self, max_bytes: int, rows: Any = None, **select: Any) -> Iterator[Ints]:
+        """The row numbers of `iter_blocks`, for those who read the values themselves."""
         numbers = np.arange(self._count)[as_rows(rows, self._count)]
         segment, first, length = self._located(self._numbers(rows))
         order = np.lexsort((first, segment))
-        entry_bytes = self._bytes_per_entry(select)
-        for block in blocks(length[order] * entry_bytes, max_bytes):
-            chosen = order[block]
-            values = self._gather(_expand(segment[chosen], first[chosen], length[chosen]), self._picks(select), False)
-            yield numbers[chosen], values, length[chosen]
+        for block in blocks(length[order] * self._bytes_per_entry(select), max_bytes):
+            yield numbers[order[block]]
 
     def _bytes_per_entry(self, select: dict[str, Any]) -> int:
         others = [n for n in self.field.shape if n is not None]

@@ -64,6 +64,17 @@ class Store:
         return self._index.segments
 
     @property
+    def identity(self) -> str | None:
+        """What every commit of the store names it by: the checksum of its store.json; None in stores of version 1."""
+        return self._header.identity
+
+    def commit_places(self) -> Ints:
+        """Where the rows of the commits, in order of part, commit and row, come among these rows; -1 for none."""
+        places = np.full(sum(segment.manifest.rows for segment in self.segments), -1, np.int64)
+        places[self._index.order[self._rows]] = np.arange(len(self._rows))
+        return places
+
+    @property
     def repeated_ids(self) -> list[str]:
         """Sample ids that more than one commit names; the first in part and commit order is shown."""
         return list(self._index.repeated)
