@@ -26,7 +26,8 @@ def test_a_t_test_at_the_detectable_effect_has_the_power(n: int) -> None:
 
 def test_no_interval_shows_nothing() -> None:
     few = Estimate(0.1, 0.0, 0.2, 3, 0.95)
-    assert math.isnan(detectable(few)) and not equivalent(few, 0.1, 100.0)
+    assert math.isnan(detectable(few))
+    assert not equivalent(few, 0.1, 100.0)
 
 
 def test_equivalence_is_two_one_sided_t_tests() -> None:
@@ -43,7 +44,7 @@ def test_equivalence_is_two_one_sided_t_tests() -> None:
 
 
 def test_margins_and_powers_are_checked() -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="margin"):
         equivalent(_t_interval(9, 1.0), 0.0, 0.0)
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="power"):
         detectable(_t_interval(9, 1.0), 0.2)
