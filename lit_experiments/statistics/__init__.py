@@ -2,10 +2,12 @@
 
 from lit_experiments.statistics.bootstrap import GroupBootstrap
 from lit_experiments.statistics.correlations import Correlation, correlation
+from lit_experiments.statistics.equivalence import equivalent
 from lit_experiments.statistics.estimate import LEAST_GROUPS, LEVEL, Estimate
 from lit_experiments.statistics.logspace import log_mean_exp, log_variance_exp
 from lit_experiments.statistics.multiple import holm
 from lit_experiments.statistics.pairs import Paired, paired
+from lit_experiments.statistics.power import detectable
 from lit_experiments.statistics.scores import mean_absolute_error, mean_squared_error, pearson, r_squared, spearman
 from lit_experiments.statistics.variance import OneWay, one_way
 
@@ -18,6 +20,8 @@ __all__ = [
     "OneWay",
     "Paired",
     "correlation",
+    "detectable",
+    "equivalent",
     "holm",
     "log_mean_exp",
     "log_variance_exp",
