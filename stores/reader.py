@@ -71,7 +71,8 @@ class Store:
     def commit_places(self) -> Ints:
         """Where the rows of the commits, in order of part, commit and row, come among these rows; -1 for none."""
         places = np.full(sum(segment.manifest.rows for segment in self.segments), -1, np.int64)
-        places[self._index.order[self._rows]] = np.arange(len(self._rows))
+        order = self._index.order if self._rows is None else self._index.order[self._rows]
+        places[order] = np.arange(len(order))
         return places
 
     @property
