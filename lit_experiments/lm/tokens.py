@@ -72,10 +72,10 @@ class Tokens:
         return list(zip(encoded["input_ids"], spans, strict=True))
 
     def begun_with_spans(
-        self, text: str, own: list[int], spans: list[tuple[int, int]]
+        self, text: str, text_ids: list[int], spans: list[tuple[int, int]]
     ) -> tuple[list[int], list[tuple[int, int]]]:
         """What `encode_with_spans` gives, from the text's own tokens. Raises ModelError as `encode` does."""
-        ids = self._begun(own, text)
+        ids = self._begun(text_ids, text)
         return ids, [(0, 0)] * (len(ids) - len(spans)) + spans
 
     def pieces(self, ids: list[int]) -> list[str]:

@@ -78,7 +78,7 @@ class Texts:
         self.notes = self._described(info)
 
     def _rows(self) -> Iterator[TextRow]:
-        for place, where, record, answered in self._looking_ahead():
+        for place, line, record, answered in self._looking_ahead():
             if self._stream.kind == TEXT and is_blank(record["text"]):
                 self._blank_lines += 1
                 continue
@@ -87,7 +87,7 @@ class Texts:
             try:
                 rows = self._rows_of(number, record, answered)
             except BadValueError as error:
-                self._stream.reject(str(error), f"correct it, or name other columns with {self._form.option}", where)
+                self._stream.reject(str(error), f"correct it, or name other columns with {self._form.option}", line)
                 continue
             if not self._fits(rows, place_name):
                 continue
@@ -104,29 +104,29 @@ class Texts:
 
     def _plain(self, record: Mapping[str, Any], answered: Mapping[str, Any]) -> list[str]:
         """What will be tokenised of a record, where that can be told without a chat template."""
-        given = self._options.responses
+        responses = self._options.responses
         try:
-            behind = "" if given is None else given.text(answered)
+            behind = "" if responses is None else responses.text(answered)
             return [text.text + behind for text in self._form.texts(record) if text.text]
         except BadValueError:
             return []  # it is rejected when its turn comes
 
     def _records_with_responses(self) -> Iterator[tuple[int, Mapping[str, Any], Mapping[str, Any]]]:
-        given = self._options.responses
-        if given is None:
+        responses = self._options.responses
+        if responses is None:
             return ((place, record, record) for place, record in self._stream)
-        return given.paired(self._stream)
+        return responses.paired(self._stream)
 
     def _rows_of(self, number: int, record: Mapping[str, Any], answered: Mapping[str, Any]) -> list[TextRow]:
         """The texts of one record. answered: what holds their response. Raises BadValueError for a record that cannot
         be used."""
-        given = self._options.responses
-        response = None if given is None else given.text(answered)
+        responses = self._options.responses
+        response = None if responses is None else responses.text(answered)
         identity = self._identity(record)
         texts = self._form.texts(record)
         encoded = [self._encoder.encoded(text, response) for text in texts]
         spans = [self._spans(text, record, shown) for text, shown in zip(texts, encoded, strict=True)]
-        consumed = {*self._form.consumed, *([given.column] if given is not None and given.column else [])}
+        consumed = {*self._form.consumed, *([responses.column] if responses is not None and responses.column else [])}
         values = self.columns.observe({n: value for n, value in record.items() if n not in consumed})
         return [
             TextRow(

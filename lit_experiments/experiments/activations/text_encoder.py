@@ -107,10 +107,10 @@ class TextEncoder:
         return self.tokens.encode(shown), []
 
     def _whole(self, text: str) -> tuple[list[int], Offsets]:
-        own = self._ahead.get(text)
-        if own is None:
+        tokenised = self._ahead.get(text)
+        if tokenised is None:
             return self.tokens.encode_with_spans(text)
-        return self.tokens.begun_with_spans(text, *own)
+        return self.tokens.begun_with_spans(text, *tokenised)
 
     def _cut(self, whole: EncodedText, room: int) -> EncodedText:
         """The special tokens in front, and as many of the text's first or last tokens as there is room for."""
