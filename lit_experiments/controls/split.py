@@ -15,7 +15,7 @@ from lit_experiments.controls.labels import LabelTable
 from lit_experiments.errors import UserError
 from lit_experiments.probes.blocks import TEST
 from lit_experiments.probes.errors import ProbeError
-from lit_experiments.probes.splits import group_split
+from lit_experiments.probes.splits import balanced_split, group_split
 from lit_experiments.sources.content_groups import Likeness, content_groups, united
 from stores import Store
 
@@ -126,8 +126,18 @@ class Content:
     notes: tuple[str, ...]
 
 
-def make_split(store: Store, table: LabelTable, texts: Texts | None, options: SplitOptions) -> Split:
+def make_split(
+    store: Store,
+    table: LabelTable,
+    texts: Texts | None,
+    options: SplitOptions,
+    classes: NDArray[np.bool_] | None = None,
+) -> Split:
     """The split of a store's rows.
+
+    Args:
+        classes: [row, class] which rows are of which; where a random test part has too few groups of one for an
+            interval, it is chosen so that each has its share. None where no target has classes.
 
     Raises:
         UserError: too few groups, a group or split column that is not there or empty, values that name no part.
@@ -137,6 +147,10 @@ def make_split(store: Store, table: LabelTable, texts: Texts | None, options: Sp
     if options.split_column is None:
         left_out, notes = np.zeros(len(store), bool), list(content.notes)
         part = _dealt(store, group, options, origin)
+        balanced = None if classes is None else balanced_split(group, classes, part, options.folds, options.seed)
+        if balanced is not None:
+            part = balanced
+            notes.append("The test part was chosen so that every class has its share of groups in it.")
     else:
         part, left_out, more = _declared(store, table, group, options)
         group = np.char.add(np.where(part == TEST, "test:", "train:"), group)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from lit_experiments.probes.blocks import TEST
 from lit_experiments.probes.errors import ProbeError
+from lit_experiments.statistics import LEAST_GROUPS
 
 
 def group_codes(groups: Sequence[str] | Sequence[int] | NDArray) -> tuple[NDArray, NDArray[np.int64]]:
@@ -78,6 +79,49 @@ def _check(n_groups: int, n_test: int, test_fraction: float, folds: int) -> None
             f"{n_groups} groups with test_fraction {test_fraction} leave {n_groups - n_test} for training, "
             f"fewer than the {max(folds, 2)} that {folds} folds need. Collect more groups or lower folds."
         )
+
+
+def balanced_test_groups(
+    groups: Sequence[str] | Sequence[int] | NDArray, strata: NDArray[np.bool_], test_fraction: float, seed: int
+) -> list:
+    """Groups for the test part such that each stratum [row, stratum] (a class, mostly) has its share of groups there.
+
+    Greedily: strata with few groups first, of each the groups in the order of `group_split`, until `test_fraction` of
+    its groups (rounded, and at most half of them) are in the test part; groups that are in no stratum likewise, last.
+    """
+    names, codes = group_codes(groups)
+    order = np.argsort(np.fromiter((_hash(seed, str(name)) for name in names), np.uint64, len(names)), kind="stable")
+    has = np.zeros((len(names), strata.shape[1]), np.bool_)
+    np.logical_or.at(has, codes, strata)
+    has = np.column_stack([has[:, np.argsort(has.sum(0), kind="stable")], ~has.any(1)])
+    chosen = np.zeros(len(names), np.bool_)
+    for member in has.T:
+        total = int(member.sum())
+        lacking = min(round(test_fraction * total), total // 2) - int((member & chosen).sum())
+        free = order[(member & ~chosen)[order]]
+        chosen[free[: max(0, lacking)]] = True
+    return names[chosen].tolist()
+
+
+def balanced_split(
+    groups: NDArray, strata: NDArray[np.bool_], part: NDArray, folds: int, seed: int
+) -> NDArray[np.int64] | None:
+    """A split [row] in whose test part every stratum [row, stratum] has its share of groups; None where that of
+    `part` [row] has groups enough of each for an interval, and where no other has more of the rarest."""
+    fewest = _fewest(groups, strata, part == TEST)
+    names, first = np.unique(groups, return_index=True)
+    if fewest >= LEAST_GROUPS:
+        return None
+    chosen = balanced_test_groups(groups, strata, float((part[first] == TEST).mean()), seed)
+    test = np.isin(groups, chosen)
+    if len(names) - len(chosen) < 2 * folds or _fewest(groups, strata, test) <= fewest:
+        return None
+    return group_split(groups, 0.0, folds, seed, chosen)
+
+
+def _fewest(groups: NDArray, strata: NDArray[np.bool_], rows: NDArray[np.bool_]) -> int:
+    """Groups of the stratum that has fewest among some rows."""
+    return min((len(np.unique(groups[member & rows])) for member in strata.T), default=0)
 
 
 def shuffled_donors(codes: NDArray[np.int64], seed: int, shuffle: int) -> NDArray[np.int64]:

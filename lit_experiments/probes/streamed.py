@@ -1,7 +1,6 @@
 """Probes with a closed form: passes that add up, each for some layers, and a solution from the sums.
 
-Owns how passes follow each other, how they are checkpointed in the middle, resumed and merged over ranks. The same
-steps serve data that comes by itself (`probes.live`), so nothing here but Lightning's hooks needs a Trainer.
+Owns how passes follow each other, how they are checkpointed in the middle, resumed and merged over ranks.
 """
 
 from __future__ import annotations
@@ -168,14 +167,6 @@ class StreamedProbe(PassModule):
     def identity(self, data: BlockDataModule) -> dict[str, Any]:
         """Data, split, plan, settings and number of passes."""
         return self._identity
-
-    def summed(self, counts: Tensor) -> Tensor:
-        """Over all ranks, which call this together."""
-        if ranks() == 1:
-            return counts
-        total = counts.to(self.compute_device)
-        dist.all_reduce(total)
-        return total.cpu()
 
     def incomplete(self) -> ProbeError:
         """Why there is no solution yet."""

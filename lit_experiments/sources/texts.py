@@ -14,12 +14,15 @@ from pathlib import Path
 from string import Formatter
 from typing import Any, Protocol
 
+from lit_experiments.sources import openings
 from lit_experiments.sources.dialect import Quoting
 from lit_experiments.sources.errors import SourceError
-from lit_experiments.sources.records import Malformed, RecordStream, missing, open_records
+from lit_experiments.sources.records import Malformed, RecordStream, check_quoting, missing, open_records
 from lit_experiments.sources.values import BadValueError, find_name, string_of
 
 EMBEDDED = "embedded"
+DECLARED = {EMBEDDED: (("subject", "difficulty"), None), openings.NAME: (openings.LABELS, openings.GROUP)}
+"""Embedded source -> its labels and its group column, where nothing else is declared."""
 USUAL = ("text", "sentence", "content", "document", "prompt", "question")
 _SHIPPED = Path(__file__).resolve().parent.parent / "embedded" / "data" / "questions.jsonl"
 _WORDS = {True: ("true", "yes", "on"), False: ("false", "no", "off")}
@@ -89,7 +92,11 @@ class TextOptions:
 
 
 def open_texts(source: str, malformed: Malformed, quoting: Quoting) -> RecordStream:
-    """The records of "embedded" (questions with their subject), a file, a folder or a Hub id. Raises SourceError."""
+    """The records of "embedded" (questions with their subject), "embedded:openings" (see `openings`), a file, a folder
+    or a Hub id. Raises SourceError."""
+    if source == openings.NAME:
+        check_quoting(quoting, source, "dataset")
+        return RecordStream(openings.read_openings(), malformed)
     stream = open_records(str(_SHIPPED) if source == EMBEDDED else source, "--texts", malformed, quoting=quoting)
     stream.name = "embedded questions" if source == EMBEDDED else stream.name
     return stream

@@ -91,9 +91,9 @@ class LiveStates:
         """[site, n, hidden] states of entries [n] of whole batches [n]; batch by batch, in the order of `entry`."""
         out = np.empty((len(sites), len(entry), self.info.d_model), np.float32)
         for number in dict.fromkeys(batch.tolist()) if sites else ():
-            here, captured = np.flatnonzero(batch == number), self._captured(number, name, sites)
-            at = torch.from_numpy(entry[here])
-            out[:, here] = decode_rows(captured.values[:, at], captured.exponents[:, at]).numpy()
+            members, captured = np.flatnonzero(batch == number), self._captured(number, name, sites)
+            index = torch.from_numpy(entry[members])
+            out[:, members] = decode_rows(captured.values[:, index], captured.exponents[:, index]).numpy()
         return out
 
     def first_entries(self, name: str) -> Ints:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from lit_experiments.probes.blocks import TEST, share
 from lit_experiments.probes.errors import ProbeError
-from lit_experiments.probes.splits import group_split, shuffled_donors
+from lit_experiments.probes.splits import balanced_split, group_split, shuffled_donors
 
 
 @settings(max_examples=50, deadline=None)
@@ -73,3 +73,33 @@ def test_every_rank_makes_as_many_steps_and_every_block_comes_once(blocks, ranks
     assert len({len(s) for s in shares}) == 1
     assert len(shares[0]) >= 1
     assert sorted(i for s in shares for i in s if i >= 0) == list(range(blocks))
+
+
+def test_a_balanced_test_part_has_its_share_of_every_class():
+    """12 classes of 20 groups: at random some class has too few test groups for an interval, balanced none has."""
+    groups = np.array([f"g{i}" for i in range(240) for _ in range(2)])
+    classes = np.eye(12, dtype=bool)[np.repeat(np.arange(240) % 12, 2)]
+    fewest = lambda part: min(len(set(groups[(part == TEST) & member])) for member in classes.T)  # noqa: E731
+    seed = next(s for s in range(50) if fewest(group_split(groups, 0.3, 5, s)) < 5)
+    part = group_split(groups, 0.3, 5, seed)
+    balanced = balanced_split(groups, classes, part, 5, seed)
+    assert {len(set(groups[(balanced == TEST) & member])) for member in classes.T} == {6}
+    assert all(len(set(balanced[groups == name])) == 1 for name in groups)
+    np.testing.assert_array_equal(balanced, group_split(groups, 0.0, 5, seed, set(groups[balanced == TEST])))
+    order = np.random.default_rng(0).permutation(len(groups))
+    again = balanced_split(groups[order], classes[order], part[order], 5, seed)
+    np.testing.assert_array_equal(again, balanced[order])
+
+
+def test_a_test_part_with_enough_of_every_class_stays():
+    groups = np.arange(100)
+    classes = np.stack([groups % 2 == 0, groups % 2 == 1], 1)
+    assert balanced_split(groups, classes, group_split(groups, 0.3, 5, 0), 5, 0) is None
+
+
+def test_a_class_that_has_too_few_groups_anyway_changes_nothing_for_the_worse():
+    groups = np.arange(60)
+    classes = np.stack([groups < 2, groups >= 2], 1)
+    part = group_split(groups, 0.3, 5, 1)
+    balanced = balanced_split(groups, classes, part, 5, 1)
+    assert balanced is None or (balanced == TEST)[groups < 2].sum() == 1

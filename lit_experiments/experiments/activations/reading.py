@@ -11,6 +11,7 @@ import json
 from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from lit_experiments.sources.texts import PairText, RecordText, TextForm
 from lit_experiments.sources.values import BadValueError, is_blank, number_or_text, string_of
 
 _NAMED = 5  # texts that are too long, in a message
+_AHEAD = 64  # records that go through the tokenizer together
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Texts:
         self.notes = self._described(info)
 
     def _rows(self) -> Iterator[TextRow]:
-        for place, record, answered in self._records_with_responses():
+        for place, line, record, answered in self._looking_ahead():
             if self._stream.kind == TEXT and is_blank(record["text"]):
                 self._blank_lines += 1
                 continue
@@ -85,7 +87,7 @@ class Texts:
             try:
                 rows = self._rows_of(number, record, answered)
             except BadValueError as error:
-                self._stream.reject(str(error), f"correct it, or name other columns with {self._form.option}")
+                self._stream.reject(str(error), f"correct it, or name other columns with {self._form.option}", line)
                 continue
             if not self._fits(rows, place_name):
                 continue
@@ -93,22 +95,38 @@ class Texts:
                 self._note(row)
                 yield row
 
+    def _looking_ahead(self) -> Iterator[tuple[int, str, Mapping[str, Any], Mapping[str, Any]]]:
+        """(place, the same in words, record, what holds its response), a block at a time through the tokenizer."""
+        records = ((p, self._stream.where, record, answer) for p, record, answer in self._records_with_responses())
+        while block := list(islice(records, _AHEAD)):
+            self._encoder.look_ahead(text for _, _, record, answer in block for text in self._plain(record, answer))
+            yield from block
+
+    def _plain(self, record: Mapping[str, Any], answered: Mapping[str, Any]) -> list[str]:
+        """What will be tokenised of a record, where that can be told without a chat template."""
+        responses = self._options.responses
+        try:
+            behind = "" if responses is None else responses.text(answered)
+            return [text.text + behind for text in self._form.texts(record) if text.text]
+        except BadValueError:
+            return []  # it is rejected when its turn comes
+
     def _records_with_responses(self) -> Iterator[tuple[int, Mapping[str, Any], Mapping[str, Any]]]:
-        given = self._options.responses
-        if given is None:
+        responses = self._options.responses
+        if responses is None:
             return ((place, record, record) for place, record in self._stream)
-        return given.paired(self._stream)
+        return responses.paired(self._stream)
 
     def _rows_of(self, number: int, record: Mapping[str, Any], answered: Mapping[str, Any]) -> list[TextRow]:
         """The texts of one record. answered: what holds their response. Raises BadValueError for a record that cannot
         be used."""
-        given = self._options.responses
-        response = None if given is None else given.text(answered)
+        responses = self._options.responses
+        response = None if responses is None else responses.text(answered)
         identity = self._identity(record)
         texts = self._form.texts(record)
         encoded = [self._encoder.encoded(text, response) for text in texts]
         spans = [self._spans(text, record, shown) for text, shown in zip(texts, encoded, strict=True)]
-        consumed = {*self._form.consumed, *([given.column] if given is not None and given.column else [])}
+        consumed = {*self._form.consumed, *([responses.column] if responses is not None and responses.column else [])}
         values = self.columns.observe({n: value for n, value in record.items() if n not in consumed})
         return [
             TextRow(

@@ -20,17 +20,17 @@ from lit_experiments.lm.score import token_log_probs
 @dataclass(frozen=True)
 class Response:
     """ids: what the model wrote, its stop token included; log_probs: of each, in nats, as the model has them; stopped:
-    whether it ended by itself; given: the text of a response that somebody else wrote."""
+    whether it ended by itself; given_text: that of a response that somebody else wrote."""
 
     ids: list[int]
     log_probs: list[float]
     stopped: bool
-    given: str | None = None
+    given_text: str | None = None
 
     def values(self, info: ModelInfo) -> dict[str, Any]:
         """The row's columns."""
-        if self.given is not None:
-            text, reason = self.given, "given"
+        if self.given_text is not None:
+            text, reason = self.given_text, "given"
         elif self.stopped:
             text, reason = info.tokens.decode(self.ids[:-1]), "eos"
         else:

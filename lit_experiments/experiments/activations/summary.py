@@ -27,9 +27,9 @@ def summary(store: Store, declarations: Declarations) -> list[str]:
     lines += [f"{role} {name}: {_values(store.table([name]).column(name))}" for name, role in roles]
     if "stop_reason" in store.column_names:
         reasons = store.table(["stop_reason"]).column("stop_reason").to_pylist()
-        stopped, given = reasons.count("eos"), reasons.count("given")
+        stopped = reasons.count("eos")
         ended = f"{stopped:,} of {len(store):,} ended by themselves"
-        lines.append(f"responses: {'given' if given else ended}")
+        lines.append("responses: given" if "given" in reasons else f"responses: {ended}")
     return lines
 
 

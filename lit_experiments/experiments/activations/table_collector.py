@@ -17,7 +17,7 @@ from lit_experiments.experiments.activations.text_encoder import TextEncoder, To
 from lit_experiments.lm.chat import Chat
 from lit_experiments.lm.spec import ModelSpec
 from lit_experiments.sources.given_responses import GivenResponses
-from lit_experiments.sources.texts import EMBEDDED, TextOptions, open_texts, text_form
+from lit_experiments.sources.texts import DECLARED, TextOptions, open_texts, text_form
 
 
 class TableCollector(Collector, ABC):
@@ -39,7 +39,7 @@ class TableCollector(Collector, ABC):
 
         Args:
             texts: JSONL, JSON, CSV, TSV, Parquet, Arrow or text file (.gz and .zst too), folder of them, dataset
-                folder, Hub id (NAME[@CONFIG][:SPLIT]), or "embedded".
+                folder, Hub id (NAME[@CONFIG][:SPLIT]), "embedded" (questions), or "embedded:openings" (of sentences).
             id_column: Column whose values name the samples, when no two records have the same; null numbers them.
             malformed: At a malformed record: stop, or skip (and count).
             quoting: Of CSV and TSV files: standard (quotes enclose fields), none (quotes belong to the text), or auto.
@@ -51,9 +51,9 @@ class TableCollector(Collector, ABC):
         super().__init__(spec)
         self.texts_from, self.id_column, self.malformed, self.quoting = texts, id_column, malformed, quoting
         labels = [label_columns] if isinstance(label_columns, str) else label_columns
-        if labels is None and texts == EMBEDDED:
-            labels = ["subject", "difficulty"]
-        self._declared = Declarations(tuple(labels or ()), group_column, split_column)
+        usual_labels, usual_group = DECLARED.get(texts, ((), None))
+        chosen = usual_labels if labels is None else labels
+        self._declared = Declarations(tuple(chosen), group_column or usual_group, split_column)
         self.stream = open_texts(texts, malformed, quoting)
         if id_column is not None:
             self.stream.require_column(id_column, "--id_column")

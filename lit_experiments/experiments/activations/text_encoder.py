@@ -4,6 +4,7 @@ model's window where that is wanted. Owns what a text that cannot be read is ref
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -53,6 +54,14 @@ class TextEncoder:
     answers: bool
     with_offsets: bool
     truncated: int = 0
+    _ahead: dict[str, tuple[list[int], Offsets]] = field(default_factory=dict)
+
+    def look_ahead(self, texts: Iterable[str]) -> None:
+        """Tokenises texts that `encoded` will be asked for next, together; those of the last call are let go."""
+        self._ahead = {}
+        distinct = list(dict.fromkeys(texts))
+        if distinct and self.tokens.tokenizer.is_fast:
+            self._ahead = dict(zip(distinct, self.tokens.own_with_spans(distinct), strict=True))
 
     def encoded(self, text: RecordText, response: str | None = None) -> EncodedText:
         """response: a given one, which is tokenised together with the text; a token across the border is the
@@ -60,7 +69,7 @@ class TextEncoder:
         self._check_turns(text)
         try:
             shown = self.tokens.conversation(text.turns, self.chat) if text.turns else text.text
-            ids, offsets = self._ids_of(shown) if response is None else self.tokens.encode_with_spans(shown + response)
+            ids, offsets = self._ids_of(shown) if response is None else self._whole(shown + response)
         except ModelError as error:
             raise BadValueError(_one_line(error)) from error
         answered: list[int] = []
@@ -94,8 +103,14 @@ class TextEncoder:
 
     def _ids_of(self, shown: str) -> tuple[list[int], Offsets]:
         if self.tokens.tokenizer.is_fast or self.with_offsets:
-            return self.tokens.encode_with_spans(shown)
+            return self._whole(shown)
         return self.tokens.encode(shown), []
+
+    def _whole(self, text: str) -> tuple[list[int], Offsets]:
+        tokenised = self._ahead.get(text)
+        if tokenised is None:
+            return self.tokens.encode_with_spans(text)
+        return self.tokens.begun_with_spans(text, *tokenised)
 
     def _cut(self, whole: EncodedText, room: int) -> EncodedText:
         """The special tokens in front, and as many of the text's first or last tokens as there is room for."""

@@ -87,7 +87,7 @@ def shares_by_batch(todo: list[int], batch: Ints, ranks: int) -> list[list[int]]
     whole = [np.flatnonzero(batch == number) for number in dict.fromkeys(batch.tolist())]
     shares = [[todo[place] for blocks in whole[rank::ranks] for place in blocks] for rank in range(ranks)]
     steps = max(1, *map(len, shares))
-    return [mine + [-1] * (steps - len(mine)) for mine in shares]
+    return [blocks + [-1] * (steps - len(blocks)) for blocks in shares]
 
 
 def stored(store: Store, field: StateField, problem: Problem, passes: Passes) -> Make:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lit_experiments.collecting.declarations import Declarations, read_declarations
 from lit_experiments.controls.fields import state_fields
-from lit_experiments.controls.labels import Floats, LabelTable, TargetType, class_name, read_labels
+from lit_experiments.controls.labels import Floats, Labels, LabelTable, TargetType, class_name, read_labels
 from lit_experiments.controls.problems import Problem, Rare, make_problem
 from lit_experiments.controls.split import Split, SplitOptions, Texts, make_split, texts_of
 from lit_experiments.errors import UserError
@@ -65,11 +67,24 @@ def read_study(run: Path, store: Store, options: StudyOptions) -> Study:
     names = target_names(rows, table, declared, options.target)
     labels = [read_labels(table, name, options.target_type, options.most_classes) for name in names]
     texts = texts_of(rows, options.text_column)
-    split = make_split(rows, table, texts, resolved(options.split, declared))
+    split = make_split(rows, table, texts, resolved(options.split, declared), classes_of(labels, options.split.folds))
     weights = None if options.sample_weights is None else row_weights(rows, table, options.sample_weights)
     settings = (split, weights, options.split.folds, options.rare_classes)
     problems = [make_problem(rows, fields, label, *settings) for label in labels]
     return Study(rows, declared, table, texts, split, problems)
+
+
+def classes_of(labels: Sequence[Labels], folds: int) -> NDArray[np.bool_] | None:
+    """[row, class] of all targets that are classes of rows; classes of fewer rows than are needed are left out."""
+    members = []
+    for label in labels:
+        if label.numeric or label.lengths is not None:
+            continue
+        values = label.values.astype(str)
+        values[label.missing] = ""
+        members += [values == name for name in np.unique(values[~label.missing])]
+    enough = [member for member in members if member.sum() > folds]
+    return np.stack(enough, 1) if enough else None
 
 
 def resolved(options: SplitOptions, declared: Declarations) -> SplitOptions:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from lit_experiments.collecting.collector import Collector
 from lit_experiments.errors import UserError
-from lit_experiments.lm.chat import chat_settings
+from lit_experiments.experiments.steering.prompt_source import PromptSourceCollector
+from lit_experiments.lm.chat import Chat, chat_settings
 from lit_experiments.lm.sampling import Sampling
 from lit_experiments.lm.spec import ModelSpec
 from lit_experiments.ranges import at_least, seeds
-from lit_experiments.sources.contexts import EMBEDDED, read_contexts
+from lit_experiments.sources.contexts import EMBEDDED
+from lit_experiments.sources.texts import RecordText
 
 FEW = 12  # of the embedded prompts, if it is not said how many
 
@@ -28,64 +30,59 @@ class Prompt:
     ids: list[int]
 
 
-class PromptCollector(Collector):
+class PromptCollector(PromptSourceCollector):
     """Reads prompts. `prompts`: those that leave room for `new_tokens` in the model's window."""
 
     def __init__(
         self,
         spec: ModelSpec,
         new_tokens: int,
-        prompts: str,
         num_prompts: int | None,
-        text_column: str | None,
         chat_template: bool,
         chat_options: dict[str, Any],
         system_prompt: str | None,
         too_long: Literal["error", "skip"],
-        malformed: Literal["stop", "skip"],
-        quoting: Literal["auto", "standard", "none"],
+        **source: Any,
     ) -> None:
         """Reads the prompts.
 
         Args:
             new_tokens: Tokens that are to come behind a prompt.
-            prompts: Text file with one prompt per line, .jsonl or other data file, dataset folder, Hub id
-                (NAME[@CONFIG][:SPLIT]), or "embedded".
             num_prompts: Only the first so many; null takes all (of the embedded ones, which are hundreds, a few).
-            text_column: Key or column that holds the prompt, for everything but text files.
             chat_template: Put the prompt into the tokenizer's chat template.
             chat_options: Options of the chat template, e.g. {enable_thinking: false}.
             system_prompt: Text of a system turn in front of the prompt; null for none.
             too_long: What to do with prompts that leave no room in the model's window: error, or skip (and count).
-            malformed: What to do with records that cannot be read: stop at the first, or skip (and count).
-            quoting: Of CSV and TSV files: standard (quotes enclose fields), none (quotes belong to the text), or auto.
 
         Raises:
             UserError, SourceError, ModelError: options that contradict each other; texts that cannot be read.
         """
-        chat = chat_settings(chat_template, chat_options, system_prompt)
+        in_turns = chat_template or source["messages_column"] is not None
+        chat = chat_settings(in_turns, chat_options, system_prompt)
         at_least(1, num_prompts=num_prompts)
-        super().__init__(spec)
-        source = read_contexts(prompts, text_column, malformed, quoting, "--prompts")
-        first = num_prompts or (FEW if prompts == EMBEDDED else None)
+        super().__init__(spec, **source)
+        texts = self.source
+        first = num_prompts or (FEW if source["prompts"] == EMBEDDED else None)
         everything = [
-            Prompt(f"prompt-{place:06d}", text, *self.info.tokens.prompt(text, chat))
-            for text, place in zip(source.texts[:first], source.places[:first], strict=True)
+            self._prompt(f"prompt-{place:06d}", text, chat)
+            for text, place in zip(texts.texts[:first], texts.places[:first], strict=True)
         ]
-        self._notes = [
-            f"{source.name}: {len(everything)} of {len(source.texts)} prompts, {source.blank} blank skipped",
-            *source.notes,
-        ]
-        self._notes += [source.skipped.note()] if source.skipped.count else []
+        self._notes = [f"{texts.name}: {len(everything)} of {len(texts.texts)} prompts", *texts.notes]
         self.prompts: Sequence[Prompt] = self._fitting(everything, new_tokens, too_long)
         self._prompt_settings = {
-            "prompts": source.digest,
+            "prompts": texts.digest,
             "num_prompts": first,
-            "chat_template": chat_template,
+            "chat_template": in_turns,
             "chat_options": dict(chat_options),
             "system_prompt": system_prompt,
             "too_long": too_long,
         }
+
+    def _prompt(self, name: str, text: RecordText, chat: Chat | None) -> Prompt:
+        if not text.turns:
+            return Prompt(name, text.text, *self.info.tokens.prompt(text.text, chat))
+        shown = self.info.tokens.conversation(text.turns, chat or Chat())
+        return Prompt(name, json.dumps(text.turns, ensure_ascii=False), shown, self.info.tokens.encode(shown))
 
     def notes(self) -> list[str]:
         return self._notes

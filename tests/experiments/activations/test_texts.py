@@ -166,6 +166,22 @@ def test_reading_a_table_takes_memory_for_numbers_alone(llama: Path, tmp_path: P
     assert peaks[2] - peaks[1] < 1200 * 400
 
 
+def test_texts_that_go_through_the_tokenizer_together_are_read_one_by_one(tmp_path: Path) -> None:
+    """Several blocks; a record that cannot be used is named by its own line."""
+    texts = [f"The {number} cats sat \U0001f600 on mat {number % 7}." for number in range(150)]
+    texts[100] = " "
+    table = jsonl(tmp_path / "t.jsonl", [{"text": text} for text in texts])
+    assert collect(tmp_path / "run", texts=table, malformed="skip", store_states="false") == EXIT_DONE
+    store = stores.open_store(tmp_path / "run" / "store")
+    assert any("line 101" in note for note in store.provenance["notes"])
+    rows, tokens = rows_of(tmp_path / "run"), read_info(ModelSpec("embedded", None, None, "float32", "auto")).tokens
+    assert [row["text"] for row in rows] == [text for text in texts if text.strip()]
+    for row in rows:
+        ids, spans = tokens.encode_with_spans(row["text"])
+        assert row["input_ids"] == ids
+        assert list(zip(row["char_start"], row["char_end"], strict=True)) == spans
+
+
 def _collector(model: Path, table: Path) -> ActivationsCollector:
     options: dict[str, Any] = dict.fromkeys(
         ["id_column", "text_column", "template", "messages_column", "system_prompt", "span_column", "generate"]

@@ -29,6 +29,7 @@ COLLECTION = {
     "text_column": "body",
     "span_column": "spans",
     "positions": POSITIONS,
+    "sites": "[resid_post.0, resid_post.3, final_norm]",
     "generate": "3",
     "label_columns": "[kind, size, score]",
     "batch_tokens": "400",
@@ -76,7 +77,7 @@ def numbers(value: Any) -> list[float]:
 
 def assert_same(first: LinearProbesResult, second: LinearProbesResult) -> None:
     one, other = (numbers(dataclasses.asdict(result)) for result in (first, second))
-    assert len(one) > 100
+    assert len(one) > 50
     np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-9, equal_nan=True)
     assert [target.verdict for target in first.targets] == [target.verdict for target in second.targets]
 
@@ -103,8 +104,8 @@ def test_every_field_reads_as_it_would_have_been_stored(runs: tuple[Path, Path])
         some = live.select(rows).field(field.name)
         np.testing.assert_array_equal(some.read(site=2), kept.select(rows).field(field.name).read(site=2))
         places = np.array([some.shape[1] - 1, 0, 2])
-        picked = kept.select(rows).field(field.name).gather(places, site=[4, 1])
-        np.testing.assert_array_equal(some.gather(places, site=[4, 1]), picked)
+        picked = kept.select(rows).field(field.name).gather(places, site=[2, 1])
+        np.testing.assert_array_equal(some.gather(places, site=[2, 1]), picked)
 
 
 def test_lda_is_what_auto_takes_and_equals_that_of_stored_states(runs: tuple[Path, Path]) -> None:

@@ -1,5 +1,8 @@
 """Steering on a model that uses one direction and no other: the dose-response is what was planted."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +10,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import stores
 from lit_experiments.cli import main
+from lit_experiments.experiments.steering.prompts import PromptCollector
 from lit_experiments.experiments.steering.result import SteeringResult
 from lit_experiments.lm.decode import Decoder
 from lit_experiments.lm.load import load
@@ -206,3 +210,57 @@ def test_several_layers_at_once_and_a_spread_that_is_measured(planted, tmp_path)
     both = next(row for row in rows if len(row["layers"]) == 2)
     assert both["amounts"] == pytest.approx([2 * spread] * 2)
     assert both["carried"] == pytest.approx([4 * spread, 4 * spread, 8 * spread])
+
+
+def test_prompts_are_made_of_columns_or_conversations(planted, tmp_path, capsys):
+    """Template and conversation give the same tokens as the text that they amount to."""
+    table = tmp_path / "p.jsonl"
+    turns = [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]
+    records = [{"a": "one", "b": 2, "turns": turns[:1]}, {"a": "three", "b": 4, "turns": turns[:1]}]
+    table.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+    plain = tmp_path / "p.txt"
+    plain.write_text("one and 2\nthree and 4\n", encoding="utf-8")
+    options = {"strengths": [4], "completions": 1, "max_new_tokens": 4, "random_directions": 0}
+    assert steer(planted, tmp_path / "a", prompts=table, template="{a} and {b}", **options) == 0
+    assert steer(planted, tmp_path / "b", prompts=plain, **options) == 0
+    first, second = (stores.open_store(tmp_path / run / "store") for run in "ab")
+    np.testing.assert_array_equal(first["token_ids"].read(), second["token_ids"].read())
+    assert steer(planted, tmp_path / "c", prompts=table, messages_column="turns", **options) == 2
+    assert "no chat template" in capsys.readouterr().err
+    table.write_text(json.dumps({"turns": turns}) + "\n", encoding="utf-8")
+    assert steer(planted, tmp_path / "d", prompts=table, messages_column="turns", **options) == 2
+    assert "the assistant's own turn" in capsys.readouterr().err
+    assert steer(planted, tmp_path / "d", template="{a}", prompts="embedded", **options) == 2
+    assert "embedded prompts" in capsys.readouterr().err
+
+
+def test_a_conversation_is_read_in_the_chat_template(planted, tmp_path):
+    model = tmp_path / "model"
+    shutil.copytree(planted.model, model)
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    tokenizer.chat_template = "{% for m in messages %}{{ m.content }} {% endfor %}"
+    tokenizer.save_pretrained(model)
+    spec = ModelSpec(str(model), None, None, "float32", "auto")
+    table = tmp_path / "p.jsonl"
+    turns = [("user", "1 2"), ("assistant", "3"), ("user", "4")]
+    conversation = [{"role": role, "content": content} for role, content in turns]
+    table.write_text(json.dumps({"turns": conversation}) + "\n", encoding="utf-8")
+    source = {"prompts": str(table), "text_column": None, "template": None, "messages_column": "turns"}
+    collector = _Prompts(spec, 4, None, False, {}, None, "error", malformed="stop", quoting="auto", **source)
+    (prompt,) = collector.prompts
+    assert prompt.shown == "1 2 3 4 "
+    assert prompt.ids == collector.info.tokens.encode("1 2 3 4 ")
+    assert json.loads(prompt.text) == conversation
+
+
+class _Prompts(PromptCollector):
+    """Prompts that nothing is done with."""
+
+    def samples(self):
+        return []
+
+    def schema(self):
+        raise NotImplementedError
+
+    def collect(self, batch):
+        raise NotImplementedError

@@ -1,4 +1,4 @@
-"""Live fits equal those of stored features; passes of closed-form probes resume and run on two processes."""
+"""Passes of closed-form probes resume and run on two processes."""
 
 import subprocess
 import sys
@@ -12,14 +12,10 @@ from logistic_cases import classed
 from probe_cases import PENALTIES, module, trainer
 from test_ridge_pass import Interrupted, StopAfter
 
-from lit_experiments.probes.errors import ProbeError
 from lit_experiments.probes.lda import DiscriminantProbe
-from lit_experiments.probes.live import LiveDataModule, LiveFit
-from lit_experiments.probes.logistic import LogisticProbe
 from lit_experiments.probes.mean_difference import MeanDifferenceProbe
 from lit_experiments.probes.ridge import RidgeProbe
 
-SPLIT = {"test_fraction": 0.25, "folds": 4, "split_seed": 3, "block_bytes": 4096, "shuffles": 1, "shuffle_seed": 0}
 KINDS = {"kind": ["a", "b"]}
 CASES = [("ridge", 100), ("lda", 6), ("lda", 100), ("mean_difference", 6)]
 
@@ -48,42 +44,6 @@ def stored(method, hidden, folder, **settings):
     data = module(x, y, targets=["kind"], shuffles=1, block_bytes=5000, **settings)
     trainer(folder, max_epochs=-1).fit(probe, datamodule=data)
     return tensors(probe)
-
-
-@pytest.mark.parametrize("method", ["ridge", "lda", "mean_difference"])
-@pytest.mark.parametrize("hidden", [6, 100])
-@pytest.mark.parametrize("memory_bytes", [1, 1 << 30])
-def test_live_equals_stored(tmp_path, method, hidden, memory_bytes):
-    x, y = rows(hidden)
-    rng = np.random.default_rng(0)
-    probe = make(method, memory_bytes)
-    live = LiveFit(probe, LiveDataModule(["0", "1"], hidden, y, ["kind"], None, **SPLIT), torch.device("cpu"))
-    assert live.passes == (1 if method == "ridge" else 2) * (2 if memory_bytes == 1 else 1)
-    passes = 0
-    while live.more:
-        order = rng.permutation(90)
-        for batch in np.array_split(np.concatenate([order, order[:9]]), 7):
-            live.update(x[batch], batch)
-        live.end_pass()
-        passes += 1
-    assert passes == live.passes
-    for name, value in stored(method, hidden, tmp_path).items():
-        torch.testing.assert_close(tensors(probe)[name], value, rtol=1e-6, atol=1e-9, equal_nan=True)
-
-
-def test_live_mistakes_are_named():
-    x, y = rows(6)
-    data = LiveDataModule(["0", "1"], 6, y, ["kind"], None, **SPLIT)
-    live = LiveFit(make("ridge", 1 << 30), data, torch.device("cpu"))
-    live.update(x[:40], np.arange(40))
-    with pytest.raises(ProbeError, match="lacks 50 of 90 rows, such as 40"):
-        live.end_pass()
-    with pytest.raises(ProbeError, match="shape"):
-        live.update(x[:2, :1], np.arange(2))
-    with pytest.raises(ProbeError, match="Row 50 has a non-finite"):
-        live.update(np.full((1, 2, 6), np.nan), np.array([50]))
-    with pytest.raises(ProbeError, match="ridge, mean_difference or lda"):
-        LiveFit(LogisticProbe(["a", "b"], [1.0], 1e-6, 10, 1), data, torch.device("cpu"))
 
 
 @pytest.mark.parametrize("method", ["ridge", "lda", "mean_difference"])
@@ -125,16 +85,16 @@ class StopIn(StopAfter):
 TWO_PROCESSES = """
 import sys, torch
 from pathlib import Path
-import probe_cases, test_live_fit
+import probe_cases, test_closed_passes
 
 folder = Path(sys.argv[1])
-for method, hidden in test_live_fit.CASES:
-    x, y = test_live_fit.rows(hidden)
-    probe = test_live_fit.make(method, 1)
+for method, hidden in test_closed_passes.CASES:
+    x, y = test_closed_passes.rows(hidden)
+    probe = test_closed_passes.make(method, 1)
     data = probe_cases.module(x, y, targets=["kind"], shuffles=1, block_bytes=5000)
     runner = probe_cases.trainer(folder, devices=2, strategy="ddp", max_epochs=-1)
     runner.fit(probe, datamodule=data)
-    torch.save(test_live_fit.tensors(probe), folder / f"{method}{hidden}-{runner.global_rank}.pt")
+    torch.save(test_closed_passes.tensors(probe), folder / f"{method}{hidden}-{runner.global_rank}.pt")
 """
 
 
