@@ -48,8 +48,8 @@ class Recomputed:
 
     rows, of: how many were computed again, and how many the store has. noise: the largest relative noise that was
     measured, over all fields of floats, and `noise_field` which one has it. worst, worst_field: the largest deviation
-    beyond storage rounding, as a share of the allowed noise. in_company: rows that are right only as part of the batch that they were collected
-    in, which happens in 16 bits.
+    beyond storage rounding, as a share of the allowed noise. in_company: rows that are right only as part of the batch
+    that they were collected in, which happens in 16 bits.
     """
 
     rows: int
