@@ -22,13 +22,17 @@ from tests.stores.forge import forge
 TEXTS = "text,kind,score\n" + "".join(f"The {a} is {b}.,{b},{i / 2}\n" for i, (a, b) in enumerate(
     (a, b) for a in ("cat", "old house", "very long way home") for b in ("red", "blue")
 ))  # fmt: skip
+PARAGRAPHS = "\n\n".join(
+    f"The {who} went home. There was a long road, and the {who} saw a {what} on it." for who, what in
+    (("cat", "dog"), ("old man", "small house"), ("child", "river and a bridge"))
+)  # fmt: skip
 COLLECTIONS = {
     "activations": "--texts texts.csv --text_column text --label_columns [kind] --sites [resid_post.*] --generate 3 "
     "--positions [last,mean]",
     "tempnorm": "--limit 4 --gen_length 3 --eval_lengths [1,3] --gen_number 2 --initial_wander 1",
-    "prefill_dynamics": "--n_samples 2 --min_tokens 8 --max_new_tokens 4",
+    "prefill_dynamics": "--paragraphs paragraphs.txt --n_samples 2 --min_tokens 8 --max_new_tokens 4",
     "introspection": "--num_questions 2",
-    "sampling_variance": "--num_problems 1 --completions 2 --greedy_completions 1 --token_checkpoints [4,8] "
+    "sampling_variance": "--num_problems 1 --completions 2 --greedy_completions 2 --token_checkpoints [4,8] "
     "--latent_sampling_stride 4",
     "pos_tokens": "--limit 4",
 }
@@ -66,6 +70,7 @@ def _made(folder: Path, exp: str, extra: str = "") -> Made:
 def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("recompute")
     (folder / "texts.csv").write_text(TEXTS)
+    (folder / "paragraphs.txt").write_text(PARAGRAPHS)
     return folder
 
 
@@ -119,7 +124,7 @@ def _swap(held: stores.Records) -> None:
     ("edit", "names"),
     [
         (_cell("kind", "green"), {"column 'kind'"}),
-        (_cell("score", 1.0000001), {"column 'score'"}),
+        (_cell("score", 1.00001), {"column 'score'"}),
         (_cell("score", None), {"column 'score'"}),
         (_cell("sample_id", "text-999999"), {"column 'sample_id'"}),
         (_cell("input_digest", "0" * 16), {"column 'input_digest'"}),
