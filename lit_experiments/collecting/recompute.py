@@ -68,21 +68,23 @@ class Recomputed:
         return not self.differences
 
     def lines(self) -> list[str]:
-        """As text: every difference, then what was done and found."""
-        found = [str(difference) for difference in self.differences]
+        """As text: every difference, then what was done and came out."""
+        problems = [str(difference) for difference in self.differences]
         noise = (
             f"noise measured between batches {self.noise:.1e} of a value's scale ({self.noise_field or 'no floats'})"
         )
         worst = f"largest deviation {self.worst:.2g} of the noise that is allowed ({self.worst_field or 'none'})"
-        found.append(f"Recomputed {self.rows:,} of {self.of:,} rows, one at a time, in {self.dtype}: {noise}; {worst}.")
+        problems.append(
+            f"Recomputed {self.rows:,} of {self.of:,} rows, one at a time, in {self.dtype}: {noise}; {worst}."
+        )
         if self.in_company:
-            found.append(
+            problems.append(
                 f"{self.in_company} rows are as stored only in the batch that they were collected in: in {self.dtype} "
                 "a choice between tokens can depend on the batch."
             )
         samples = len({difference.sample_id for difference in self.differences})
         wrong = f"{len(self.differences)} fields or columns of {samples} rows are not what the model computes"
-        return [*found, f"Verdict: {'the rows are what the model computes' if self.holds else wrong}."]
+        return [*problems, f"Verdict: {'the rows are what the model computes' if self.holds else wrong}."]
 
 
 def pick_rows(total: int, wanted: int | float, seed: int) -> list[int]:
@@ -109,7 +111,7 @@ class Recomputation:
         Raises:
             StoreError: damage in the store. ModelError, RunFailed: the model cannot compute a sample.
         """
-        found = self._misnamed()
+        problems = self._misnamed()
         names = self.store.sample_ids
         known = [row for row in rows if names[row] in self.samples]
         computed: dict[int, RowValues] = {}
@@ -128,28 +130,28 @@ class Recomputation:
                 wrong, in_company = again, in_company + (not again)
             if not wrong:
                 worst = max(worst, worst_share(stored, computed[row], floors, typical, self.schema))
-            found += [
-                each for each in wrong if (each.sample_id, each.name) not in {(d.sample_id, d.name) for d in found}
+            problems += [
+                each for each in wrong if (each.sample_id, each.name) not in {(d.sample_id, d.name) for d in problems}
             ]
-        return Recomputed(len(rows), len(names), self.dtype, *noise, *worst, in_company, tuple(found))
+        return Recomputed(len(rows), len(names), self.dtype, *noise, *worst, in_company, tuple(problems))
 
     def _misnamed(self) -> list[Difference]:
         """Rows whose id, place or input is of no sample; of all rows, since no model is needed to see it."""
         by_index = {sample.index: sample.sample_id for sample in self.samples.values()}
         table = self.store.table(["sample_id", "sample_index", INPUT_DIGEST.name]).to_pydict()
-        found: list[Difference] = []
+        problems: list[Difference] = []
         for name, index, digest in zip(*table.values(), strict=True):
             sample = self.samples.get(name)
             if sample is None:
                 expected = by_index.get(index, "no such sample")
-                found.append(Difference(name, "column 'sample_id'", "", repr(name), repr(expected)))
+                problems.append(Difference(name, "column 'sample_id'", "", repr(name), repr(expected)))
                 continue
             if sample.index != index:
-                found.append(Difference(name, "column 'sample_index'", "", str(index), str(sample.index)))
+                problems.append(Difference(name, "column 'sample_index'", "", str(index), str(sample.index)))
             expected = input_digest(self.collector.model_input(sample))
             if digest != expected:
-                found.append(Difference(name, f"column {INPUT_DIGEST.name!r}", "", repr(digest), repr(expected)))
-        return found
+                problems.append(Difference(name, f"column {INPUT_DIGEST.name!r}", "", repr(digest), repr(expected)))
+        return problems
 
     def _alone(self, sample: Sample) -> RowValues:
         return self._computed(sample, (sample,))
