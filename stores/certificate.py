@@ -87,15 +87,15 @@ class Certificate:
     def differences(self, other: Certificate) -> list[str]:
         """Where the content of two stores differs: schema, fingerprint, rows, or lines with their first block."""
         named = ("schema", "fingerprint", "rows")
-        found = [f"the {name} differs" for name in named if getattr(self, name) != getattr(other, name)]
+        differing = [f"the {name} differs" for name in named if getattr(self, name) != getattr(other, name)]
         theirs = {line.name: line for line in other.lines}
         for line in self.lines:
             if line.name not in theirs:
-                found.append(f"{line.name} is in one of them only")
+                differing.append(f"{line.name} is in one of them only")
             elif line.digest != theirs[line.name].digest:
-                found.append(f"{line.name} differs in {_first_difference(line, theirs[line.name])}")
+                differing.append(f"{line.name} differs in {_first_difference(line, theirs[line.name])}")
         names = {line.name for line in self.lines}
-        return found + [f"{name} is in one of them only" for name in theirs if name not in names]
+        return differing + [f"{name} is in one of them only" for name in theirs if name not in names]
 
 
 def certify(store: Store) -> Certificate:

@@ -72,6 +72,19 @@ def exclusive(path: str | os.PathLike[str], wait_seconds: float) -> StoreLock:
     return StoreLock(descriptor)
 
 
+def is_held(path: str | os.PathLike[str]) -> bool:
+    """Whether a process holds the store's lock. False on object stores, which have none."""
+    files = open_files(path)
+    if not isinstance(files, LocalFiles) or not (files.root / LOCK_NAME).is_file():
+        return False
+    with (files.root / LOCK_NAME).open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError as error:
+            return error.errno in (errno.EWOULDBLOCK, errno.EAGAIN)
+    return False
+
+
 def _acquire(file: Path, until: float) -> int:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,8 @@ VERB_HELP = {
     "run": "a pipeline: collect, train and analyze in order, skipping what is finished",
     "list": "the experiments and pipelines there are",
     "inspect": "what a store holds: rows, fields, sizes, provenance",
-    "verify": "re-read every byte of a store against its checksums",
+    "verify": "re-read every byte of a store against its checksums; compute rows again and compare",
+    "certificate": "one hash over a run's content, whatever devices, interruptions and backend it came by",
     "export": "write a store or probe in a format that other tools read",
     "report": "an index page of all runs in a folder, with their states and results",
 }
@@ -35,7 +36,7 @@ _COMMON = [
 
 def overview() -> str:
     """The help of `lit-experiments` itself."""
-    verbs = "\n".join(f"  {verb:<9} {text}" for verb, text in VERB_HELP.items())
+    verbs = "\n".join(f"  {verb:<11} {text}" for verb, text in VERB_HELP.items())
     return (
         "Collect what a language model computes, and learn from it.\n\n"
         f"Usage: lit-experiments VERB ...\n\n{verbs}\n\n"

@@ -151,10 +151,13 @@ def _store_verb(verb: str, rest: list[str]) -> int:
     from lit_experiments.cli.store_parsers import PARSERS
 
     args = PARSERS[verb](rest)
+    if verb in ("verify", "certificate"):
+        from lit_experiments.cli import trust_verbs
+
+        return (trust_verbs.verify if verb == "verify" else trust_verbs.certificate)(args)
     from lit_experiments.cli import store_verbs
 
-    run = {"inspect": store_verbs.inspect, "verify": store_verbs.verify, "export": store_verbs.export}[verb]
-    return run(args)
+    return (store_verbs.inspect if verb == "inspect" else store_verbs.export)(args)
 
 
 def _version() -> str:

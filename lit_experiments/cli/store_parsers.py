@@ -1,4 +1,4 @@
-"""The options of `inspect`, `verify` and `export`. Loads no store code, so that their help is quick."""
+"""The options of `inspect`, `verify`, `certificate` and `export`. Loads no store code, so that their help is quick."""
 
 from __future__ import annotations
 
@@ -21,7 +21,21 @@ def _inspect(argv: list[str]) -> Namespace:
 
 
 def _verify(argv: list[str]) -> Namespace:
-    return _parser("verify", "Re-read every byte of a store against its checksums.").parse_args(argv)
+    text = "Re-read every byte of a store against its checksums; --certificate and --recompute ask for more."
+    parser = _parser("verify", text)
+    certified = "what the content must hash to, or the file of `certificate --json`, which says where it differs"
+    parser.add_argument("--certificate", metavar="HASH", help=certified)
+    again = "compute so many rows again, one at a time, with the recorded model and settings, and compare: 5%%, 20"
+    parser.add_argument("--recompute", metavar="ROWS", help=again)
+    parser.add_argument("--seed", type=int, metavar="N", help="of the choice of rows to recompute (default: 0)")
+    _add_exp(parser)
+    return parser.parse_args(argv)
+
+
+def _certificate(argv: list[str]) -> Namespace:
+    parser = _parser("certificate", "One hash over a run's content: the same for the same rows, another for others.")
+    parser.add_argument("--json", metavar="FILE", help="write the whole certificate; must not exist yet")
+    return parser.parse_args(argv)
 
 
 def _export(argv: list[str]) -> Namespace:
@@ -40,7 +54,12 @@ def _export(argv: list[str]) -> Namespace:
     return parser.parse_args(argv)
 
 
-PARSERS: dict[str, Callable[[list[str]], Namespace]] = {"inspect": _inspect, "verify": _verify, "export": _export}
+PARSERS: dict[str, Callable[[list[str]], Namespace]] = {
+    "inspect": _inspect,
+    "verify": _verify,
+    "certificate": _certificate,
+    "export": _export,
+}
 
 
 def _parser(verb: str, text: str) -> VerbParser:

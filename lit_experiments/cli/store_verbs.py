@@ -1,4 +1,4 @@
-"""`inspect`, `verify` and `export`: what can be done with a store without a model."""
+"""`inspect` and `export`: what can be done with a store without a model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lit_experiments.cli import configs
 from lit_experiments.cli.places import local_folder, local_path
 from lit_experiments.cli.store_parsers import COMPRESSIONS, FORMATS
 from lit_experiments.cli.verbs import say
-from lit_experiments.errors import EXIT_DONE, EXIT_FAILED, UserError
+from lit_experiments.errors import EXIT_DONE, UserError
 from lit_experiments.reports.store_summary import differences, first_rows, store_summary
 from stores.files import open_files
 
@@ -36,19 +36,6 @@ def inspect(args: Namespace) -> int:
         say("\n" + differences(store, other))
         if compare is not None and _class_path(other) == _class_path(store):
             say("\n" + compare(store, other))
-    return EXIT_DONE
-
-
-def verify(args: Namespace) -> int:
-    """Re-reads everything; exit code 1 and a line for each problem when something is wrong."""
-    path = store_path(args.run)
-    problems = stores.verify(path)
-    for problem in problems:
-        say(f"{problem.path}: {problem.what}")
-    if problems:
-        say(f"{len(problems)} problems in {path}.")
-        return EXIT_FAILED
-    say(f"{path}: every byte as written, {len(stores.open_store(path)):,} rows.")
     return EXIT_DONE
 
 

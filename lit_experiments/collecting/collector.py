@@ -19,6 +19,7 @@ from lit_experiments.collecting.plan import Batch, Sample
 from lit_experiments.collecting.subset import rows_of
 from lit_experiments.errors import RunFailed
 from lit_experiments.lm.errors import ModelError, NonFiniteStateError, SequenceError
+from lit_experiments.lm.float16 import UnroundedRows
 from lit_experiments.lm.info import ModelInfo, read_info
 from lit_experiments.lm.load import load
 from lit_experiments.lm.model import LanguageModel
@@ -119,6 +120,10 @@ class Collector(LightningModule, ABC):
         """Loads the weights, unless they are loaded already. Raises lm.ModelError."""
         if self._lm is None:
             self._lm = load(self.spec, device)
+
+    def read_unrounded(self) -> None:
+        """From now on captured states come as the model computed them, in float32, instead of as they are stored."""
+        self._lm = replace(self.lm, encoder=UnroundedRows())
 
     def drop_model(self) -> None:
         """Lets go of the weights."""

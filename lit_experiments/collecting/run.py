@@ -17,6 +17,7 @@ from lit_experiments.collecting.aside import set_aside
 from lit_experiments.collecting.budget import require_room
 from lit_experiments.collecting.collector import Collector
 from lit_experiments.collecting.data import CollectData
+from lit_experiments.collecting.ended import mark_ended
 from lit_experiments.collecting.environment import lonely_notice
 from lit_experiments.collecting.inputs import refuse_other_inputs
 from lit_experiments.collecting.metrics import LogMetrics
@@ -141,11 +142,13 @@ def collect(collector: Collector, settings: RunSettings, worker_command: Sequenc
             with ProgressBar(plan.samples, left) as bar:
                 _run(collector, settings, plan, worker_command, held.descriptors, bar)
     planned = {s.sample_id for s in plan.samples}
-    rows = len(planned.intersection(stores.open_store(settings.store).sample_ids))
+    store = stores.open_store(settings.store)
+    rows = len(planned.intersection(store.sample_ids))
     if rows < len(planned):
         raise RunFailed(
             f"{len(planned) - rows} of {len(planned)} samples have no row although every process ended well."
         )
+    mark_ended(settings.run, store)
     return rows
 
 

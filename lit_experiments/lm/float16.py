@@ -24,7 +24,12 @@ class RowEncoder:
 
     On a CPU the common case (all rows in float16's range) costs a cast and one look at the bits. On other devices the
     exact rule runs for all rows: no value travels to the host, so nothing waits. For one thread at a time.
+
+    Attributes:
+        dtype: of what it writes.
     """
+
+    dtype = torch.float16
 
     def __init__(self) -> None:
         self._memory = torch.empty(0)
@@ -74,6 +79,17 @@ class RowEncoder:
             part.view(kind)[:size].view(n, hidden) for part, kind in zip(parts, kinds, strict=True)
         )
         return wide, picked, magnitudes
+
+
+class UnroundedRows(RowEncoder):
+    """Takes rows as the model computed them, in float32: for those who ask whether a rounded value is right."""
+
+    dtype = torch.float32
+
+    def __call__(self, rows: Tensor, out: Tensor, index: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """As `RowEncoder`; all exponents are 0."""
+        out.copy_(rows if index is None else rows[index])
+        return torch.zeros(len(out), dtype=torch.int8, device=out.device), out.isfinite().all(-1)
 
 
 def decode_rows(values: Tensor, exponents: Tensor) -> Tensor:

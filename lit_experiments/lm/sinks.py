@@ -101,7 +101,7 @@ class PoolSink:
 
 
 def _buffer(lm: LanguageModel, shape: tuple[int, int, int]) -> Tensor:
-    """Float16 memory: on the host recycled, elsewhere new."""
-    if lm.device.type == "cpu":
+    """Memory for what the model's encoder writes: float16 on the host is recycled, any other is new."""
+    if lm.device.type == "cpu" and lm.encoder.dtype == torch.float16:
         return lm.buffers.take(shape)
-    return torch.empty(shape, dtype=torch.float16, device=lm.device)
+    return torch.empty(shape, dtype=lm.encoder.dtype, device=lm.device)

@@ -16,10 +16,12 @@ from urllib.parse import quote
 from lit_experiments.reports.document import html_document
 from lit_experiments.reports.html import escape
 from lit_experiments.reports.write import PAGE, SUMMARY, write_text
-from stores import Store, StoreError, open_store
+from stores import Store, StoreError, commits_key, open_store
 
 INDEX = "index.html"
 _RESULTS = "results.json"  # what a finished task writes last
+_CERTIFICATE = "certificate.json"  # of a run's store, and which one results were made from
+_SHORT = 12  # characters of a certificate that are shown
 State = Literal["up to date", "stale", "unfinished"]
 _TONES: dict[State, str] = {"up to date": "for", "stale": "against", "unfinished": "open"}
 _HEADS = ("run", "model", "rows", "collected", "results", "state", "what came out")
@@ -38,7 +40,8 @@ class TaskEntry:
 
 @dataclass(frozen=True)
 class RunEntry:
-    """A run's folder with what its store says, and its tasks in order of their names."""
+    """A run's folder with what its store says, and its tasks in order of their names. certificate: that the folder
+    remembers of the store as it is, "" for none."""
 
     folder: Path
     experiment: str
@@ -46,6 +49,7 @@ class RunEntry:
     rows: int
     collected: str
     tasks: Sequence[TaskEntry]
+    certificate: str = ""
 
 
 def write_index(folder: Path) -> tuple[Path, list[RunEntry]]:
@@ -70,7 +74,10 @@ def _run(folder: Path) -> RunEntry:
     config = store.provenance.get("config", {})
     options = config.get("options", {})
     adapter = f" + {options['adapter']}" if options.get("adapter") else ""
-    tasks = [_task(path.parent, store) for path in sorted(folder.glob("*/config.yaml")) if _is_current(path.parent)]
+    known = _json(folder / _CERTIFICATE)
+    certificate = str(known.get("root", "")) if known.get("commits") == commits_key(store) else ""
+    made = [path.parent for path in sorted(folder.glob("*/config.yaml")) if _is_current(path.parent)]
+    tasks = [_task(path, store, certificate) for path in made]
     return RunEntry(
         folder,
         str(config.get("exp", "-")),
@@ -78,6 +85,7 @@ def _run(folder: Path) -> RunEntry:
         len(store),
         str(store.provenance.get("started", "-")).replace("T", " "),
         tasks,
+        certificate,
     )
 
 
@@ -86,7 +94,7 @@ def _is_current(folder: Path) -> bool:
     return ".old-" not in folder.name
 
 
-def _task(folder: Path, store: Store) -> TaskEntry:
+def _task(folder: Path, store: Store, certificate: str) -> TaskEntry:
     summary, results = _json(folder / SUMMARY), _json(folder / _RESULTS)
     title, outcome = str(summary.get("title", folder.name)), list(summary.get("outcome", []))
     if not results:
@@ -94,6 +102,11 @@ def _task(folder: Path, store: Store) -> TaskEntry:
     rows = results.get("identity", {}).get("rows")
     if rows is not None and rows != len(store):
         return TaskEntry(folder, title, outcome, "stale", f"made from {rows:,} rows; the store has {len(store):,} now")
+    made_from = str(_json(folder / _CERTIFICATE).get("root", ""))
+    if made_from and certificate and made_from != certificate:
+        return TaskEntry(
+            folder, title, outcome, "stale", f"made from another content, certificate {made_from[:_SHORT]}"
+        )
     return TaskEntry(folder, title, outcome, "up to date", "")
 
 
@@ -114,7 +127,8 @@ def _body(folder: Path, runs: Sequence[RunEntry]) -> str:
 
 
 def _rows(folder: Path, run: RunEntry) -> str:
-    cells = f'<td class="word">{escape(run.folder.name)}</td><td class="word">{escape(run.model)}</td>'
+    certificate = f"<br><small>certificate {run.certificate[:_SHORT]}</small>" if run.certificate else ""
+    cells = f'<td class="word">{escape(run.folder.name)}{certificate}</td><td class="word">{escape(run.model)}</td>'
     cells += f'<td data-value="{run.rows}">{run.rows:,}</td><td class="word">{escape(run.collected)}</td>'
     if not run.tasks:
         return f'<tr>{cells}<td class="word">-</td><td class="void">nothing trained or analyzed</td><td></td></tr>\n'

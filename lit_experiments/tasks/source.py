@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from lit_experiments.reports.document import Source
+from lit_experiments.tasks.certificates import certificate_of
 from stores import Store
 
 CONFIG = "config.yaml"
@@ -28,6 +29,7 @@ def source_of(run: Path, out: Path, store: Store, verb: str) -> Source:
             ("computed in", str(fingerprint.get("model", {}).get("dtype", "-"))),
             ("data", _data(fingerprint.get("settings", {}))),
             ("rows", f"{len(store):,}"),
+            ("certificate", str(certificate_of(run, store))),
             ("collected", str(provenance.get("started", "-"))),
             ("analyzed", datetime.now().isoformat(timespec="seconds")),
             ("lit_experiments", version("lit-experiments")),

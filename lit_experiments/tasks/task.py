@@ -14,11 +14,14 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from numpy.typing import ArrayLike
 
+from lit_experiments.plain import write_json
 from lit_experiments.ranges import at_least, seeds
 from lit_experiments.reports.blocks import Page
 from lit_experiments.reports.terminal import terminal_text
 from lit_experiments.reports.write import write_page
 from lit_experiments.statistics import LEVEL, GroupBootstrap
+from lit_experiments.tasks.certificates import NAME as CERTIFICATE
+from lit_experiments.tasks.certificates import certificate_of
 from lit_experiments.tasks.reads import Reads
 from lit_experiments.tasks.result_files import write_result
 from lit_experiments.tasks.source import source_of
@@ -112,6 +115,7 @@ class Task(ABC, Generic[R]):
     def _finish(self, result: R, data: Opened) -> str:
         """Writes a result and everything that shows it; returns what the terminal shows."""
         write_result(data.out, result)
+        write_json(data.out / CERTIFICATE, certificate_of(data.run, data.store))
         self.write(result, data)
         page = self.page(result, data)
         path = write_page(page, data.out, source_of(data.run, data.out, data.store, self.verb))

@@ -103,9 +103,10 @@ def undisturbed(launcher: Launcher, toy: list[str], tmp_path_factory: pytest.Tem
 
 
 def content(run: Path) -> dict[str, Any]:
-    """Everything in a run's store, rows in order."""
+    """Everything in a run's store, rows in order, and its certificate."""
     store = stores.open_store(run / "store")
     found: dict[str, Any] = {name: store.field(name).read() for name in (f.name for f in store.schema.fields)}
+    found["certificate"] = stores.certify(store).root
     return found | store.table([c.name for c in store.schema.columns]).to_pydict() | {"sample_id": store.sample_ids}
 
 

@@ -1,6 +1,7 @@
 """The index of all runs: what there is, and what is stale or unfinished."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from lit_experiments.cli import main
 from lit_experiments.errors import EXIT_DONE, EXIT_USER
 from lit_experiments.reports.index import write_index
+from lit_experiments.tasks.certificates import certificate_of, read_certified
+from stores import certify, lock, open_store
 from tests.toys import random_llama
 
 
@@ -45,6 +48,37 @@ def test_results_of_fewer_rows_are_stale_and_begun_ones_unfinished(runs: Path) -
     (run,) = write_index(runs)[1]
     assert [task.state for task in run.tasks] == ["unfinished"]
     results.write_text(kept)
+
+
+def test_results_pages_and_the_index_say_which_certificate_they_come_from(runs: Path) -> None:
+    run, results = runs / "one", runs / "one/tempnorm_ridge"
+    root = certify(open_store(run / "store")).root
+    assert read_certified(run) == read_certified(results) == certificate_of(run, open_store(run / "store"))
+    assert root == json.loads((results / "certificate.json").read_text())["root"]
+    assert root in (results / "report.html").read_text()
+    write_index(runs)
+    assert f"certificate {root[:12]}" in (runs / "index.html").read_text()
+    kept = (results / "certificate.json").read_text()
+    (results / "certificate.json").write_text(kept.replace(root, "0" * 64))
+    (entry,) = write_index(runs)[1]
+    assert [(task.state, task.reason) for task in entry.tasks] == [
+        ("stale", f"made from another content, certificate {'0' * 12}")
+    ]
+    (results / "certificate.json").write_text(kept)
+
+
+def test_a_store_that_is_not_finished_has_no_certificate(runs: Path, tmp_path: Path) -> None:
+    """No mark of the end, the mark of other commits, or somebody writing; what was remembered does not count then."""
+    run = tmp_path / "run"
+    shutil.copytree(runs / "one", run)
+    store = open_store(run / "store")
+    assert certificate_of(run, store).root
+    with lock.exclusive(run / "store", 1):
+        assert certificate_of(run, store).reason == "it is still being collected"
+    (run / "ended.json").write_text('{"rows": 30, "commits": "others"}')
+    assert "has changed" in str(certificate_of(run, store))
+    (run / "ended.json").unlink()
+    assert "not come to its end" in str(certificate_of(run, store))
 
 
 def test_a_folder_without_runs_is_one_mistake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

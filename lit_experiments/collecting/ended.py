@@ -1,0 +1,35 @@
+"""Whether a collection came to its end: `ended.json` next to the store, written by a command that has nothing left.
+
+It names the commits that were there, so that it says nothing of a store that has grown or changed since.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from lit_experiments.plain import write_json
+from stores import Store, commits_key, lock
+
+NAME = "ended.json"
+
+
+def mark_ended(run: Path, store: Store) -> None:
+    """Notes in a run's folder that its store, as it is now, holds everything that was asked for."""
+    write_json(run / NAME, {"rows": len(store), "commits": commits_key(store)})
+
+
+def not_ended(run: Path, store: Store) -> str:
+    """Why a store cannot be taken as finished; "" where it can: its collection ended with these very commits, or no
+    collection of ours made it and none is writing into it."""
+    if lock.is_held(store.path):
+        return "it is still being collected"
+    if not isinstance(store.provenance.get("config"), dict):
+        return ""
+    try:
+        noted = json.loads((run / NAME).read_text(encoding="utf-8"))["commits"]
+    except FileNotFoundError:
+        return "its collection has not come to its end"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return f"{run / NAME} is damaged ({error})"
+    return "" if noted == commits_key(store) else "it has changed since its collection last came to its end"
