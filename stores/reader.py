@@ -210,7 +210,7 @@ def _per_row(view: FieldView) -> list[NDArray[Any]]:
 
 
 def open_store(path: str | os.PathLike[str]) -> Store:
-    """Open a store (folder or fsspec URL), check its commits and read the order of its rows.
+    """Open a store (folder or fsspec URL), and check its commits.
 
     Raises NotAStore, NewerFormat, CorruptStore.
     """

@@ -1,14 +1,15 @@
 """Rows of all commits as one table, in the experiment's order: where each row's values lie, and its metadata on
 demand.
 
-Text columns of ten million rows are large, so only the order is read when a store is opened, and a few bytes a row are
-held. Other columns are read when they are asked for: whole and remembered, or of the commits that hold the rows wanted.
+Columns of ten million rows are large, so none is read when a store is opened, and a few bytes a row are held for the
+order. Other columns are read when they are asked for: whole and remembered, or of the commits that hold those rows.
 Knows commits and columns, not arrays.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,8 +20,9 @@ from .files import Files
 from .log import read_log
 from .rows import arrow_schema, length_column, offset_column
 from .schema import SAMPLE, Field, Schema
-from .segments import Segment, read_columns
+from .segments import Segment, read_columns, read_columns_of
 from .store_file import Header
+from .workers import map_ordered
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,28 +33,50 @@ WINDOW = 1 << 17  # rows that are looked at together where a store is passed thr
 _REMEMBERED = 1 << 18  # rows: columns of smaller stores are read whole and held
 
 
-@dataclass
-class RowIndex:
-    """All rows in canonical order (sample_index, then part, segment and row).
-
-    `order`: for each row, its number in commit order. `starts`: number in commit order of each segment's first row, and
-    the number of all. `numbers`: sample_index of each row; None where they are consecutive from `first`. `repeated`:
-    sample ids that more than one row has; only the first in commit order is shown.
+@dataclass(frozen=True, eq=False)
+class RowOrder:
+    """`order`: for each row shown, its number in commit order. `numbers`: sample_index of each; None where they are
+    consecutive from `first`. `repeated`: ids that more than one row has; only the first in commit order is shown.
     """
 
-    schema: Schema
-    segments: list[Segment]
     order: Numbers
-    starts: Ints
     numbers: Ints | None
     first: int
     repeated: list[str]
+
+
+@dataclass
+class RowIndex:
+    """All rows in canonical order (sample_index, then part, segment and row), which is read when first needed."""
+
+    schema: Schema
+    segments: list[Segment]
     _columns: dict[str, Any] = field(default_factory=dict)
     _entries: dict[str, tuple[Ints, Ints]] = field(default_factory=dict)
     _commits: CommitCache = field(default_factory=CommitCache)
 
     def __len__(self) -> int:
         return len(self.order)
+
+    @cached_property
+    def starts(self) -> Ints:
+        """Number in commit order of each segment's first row, and the number of all."""
+        return np.cumsum([0, *(segment.manifest.rows for segment in self.segments)], dtype=np.int64)
+
+    @cached_property
+    def ordered(self) -> RowOrder:
+        """The order of the rows."""
+        return _read_order(self.segments, self.starts)
+
+    @property
+    def order(self) -> Numbers:
+        """For each row, its number in commit order."""
+        return self.ordered.order
+
+    @property
+    def repeated(self) -> list[str]:
+        """Sample ids that more than one row has."""
+        return self.ordered.repeated
 
     def columns(self, names: list[str], rows: Ints | None = None) -> pa.Table:
         """Columns of some rows, or of all in canonical order."""
@@ -72,10 +96,11 @@ class RowIndex:
 
     def with_numbers(self, low: int, high: int) -> tuple[int, int]:
         """The range of rows whose sample_index is in low..high."""
-        if self.numbers is None:
-            ends = np.clip([low - self.first, high + 1 - self.first], 0, len(self))
+        numbers, first = self.ordered.numbers, self.ordered.first
+        if numbers is None:
+            ends = np.clip([low - first, high + 1 - first], 0, len(self))
         else:
-            ends = np.array([np.searchsorted(self.numbers, low), np.searchsorted(self.numbers, high, side="right")])
+            ends = np.array([np.searchsorted(numbers, low), np.searchsorted(numbers, high, side="right")])
         return int(ends[0]), int(ends[1])
 
     def places(self, rows: Ints | slice) -> tuple[Ints, Ints]:
@@ -108,20 +133,24 @@ class RowIndex:
 
 
 def read_index(files: Files, header: Header) -> RowIndex:
-    """Check all commits and read the order of their rows. Raises CorruptStore for a damaged, lost or foreign commit."""
-    log = read_log(files, header, ["sample_index"])
+    """Check all commits. Raises CorruptStore for a damaged, lost or foreign commit."""
+    log = read_log(files, header, [])
     log.require_whole()
-    starts = np.cumsum([0, *(len(table) for table in log.tables)], dtype=np.int64)
-    numbers = np.concatenate([np.empty(0, np.int64), *(t.column(0).to_numpy() for t in log.tables)])
+    return RowIndex(header.schema, log.segments)
+
+
+def _read_order(segments: list[Segment], starts: Ints) -> RowOrder:
+    numbers = np.empty(int(starts[-1]), np.int64)
+    tables = map_ordered(lambda s: read_columns_of(s, ["sample_index"]), segments)
+    for start, stop, table in zip(starts[:-1].tolist(), starts[1:].tolist(), tables, strict=True):
+        numbers[start:stop] = table.column(0).to_numpy()
     order, tied = _canonical(numbers)
     repeated: list[str] = []
     if len(tied):
-        order, repeated = _first_of_each(log.segments, starts, order, tied)
-    in_order = numbers if _identity(order, len(numbers)) else numbers[order]
-    first = int(in_order[0]) if len(order) else 0
-    consecutive = not len(order) or (not len(tied) and int(in_order[-1]) - first == len(order) - 1)
-    kept = None if consecutive else in_order
-    return RowIndex(header.schema, log.segments, order, starts, kept, first, repeated)
+        order, repeated = _first_of_each(segments, starts, order, tied)
+    first, last = (int(numbers[order[place]]) for place in (0, -1)) if len(order) else (0, -1)
+    consecutive = not len(tied) and last - first == len(order) - 1
+    return RowOrder(order, None if consecutive else numbers[order], first, repeated)
 
 
 def stacked(index: RowIndex, declared: Field, rows: Ints | slice) -> tuple[Ints, Ints, Ints]:

@@ -94,4 +94,9 @@ class Segment:
 
 def read_columns(segments: list[Segment], columns: list[str]) -> list[pa.Table]:
     """More columns of the same commits."""
-    return list(pool().map(lambda s: read_rows(s.files, s.rows_rel, columns, s.place)[0], segments))
+    return list(pool().map(lambda s: read_columns_of(s, columns), segments))
+
+
+def read_columns_of(segment: Segment, columns: list[str]) -> pa.Table:
+    """Columns of one commit."""
+    return read_rows(segment.files, segment.rows_rel, columns, segment.place)[0]

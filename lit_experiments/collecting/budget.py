@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
-from lit_experiments.collecting.plan import Sample
+from lit_experiments.collecting.samples import Totals
 from lit_experiments.errors import UserError
 from lit_experiments.units import byte_count
 from stores import Field, Schema
@@ -15,13 +14,15 @@ from stores import Field, Schema
 _ROW_BYTES = 256  # a generous guess for a row's metadata columns, next to texts
 
 
-def payload_bytes(schema: Schema, samples: Sequence[Sample]) -> int:
+def payload_bytes(schema: Schema, counted: Totals) -> int:
     """Bytes of all fields before compression, exponents included. Ragged lengths come from `Sample.lengths`."""
-    return sum(_field_bytes(field, samples) for field in schema.fields)
+    return sum(_field_bytes(field, counted) for field in schema.fields)
 
 
-def _field_bytes(field: Field, samples: Sequence[Sample]) -> int:
-    stacked = sum(s.lengths[field.stacking] for s in samples) if field.ragged else len(samples)
+def _field_bytes(field: Field, counted: Totals) -> int:
+    if not counted.samples:
+        return 0
+    stacked = counted.lengths[field.stacking] if field.ragged else counted.samples
     vectors = stacked * math.prod(field.leading) * math.prod(field.trailing[:-1])
     exponents = vectors if field.exponent_field() is not None else 0
     return vectors * math.prod(field.trailing[-1:]) * field.stored_dtype.itemsize + exponents
@@ -33,17 +34,17 @@ def free_bytes(path: Path) -> int:
     return shutil.disk_usage(existing).free
 
 
-def require_room(run: Path, schema: Schema, samples: Sequence[Sample]) -> None:
-    """Refuses a run whose rows may not fit.
+def require_room(run: Path, schema: Schema, counted: Totals) -> None:
+    """Refuses a run whose rows may not fit. counted: of the samples that it is to write.
 
     Raises:
         UserError: the uncompressed size is larger than the free space.
     """
-    needed = payload_bytes(schema, samples) + _ROW_BYTES * len(samples)
+    needed = payload_bytes(schema, counted) + _ROW_BYTES * counted.samples
     free = free_bytes(run)
     if needed > free:
         raise UserError(
-            f"Not enough room on the disk of {run.absolute()}: {len(samples):,} samples need up to "
+            f"Not enough room on the disk of {run.absolute()}: {counted.samples:,} samples need up to "
             f"{byte_count(needed)}, {byte_count(free)} are free.\nNext: choose another disk with --run DIR, or fewer "
             f"samples with --limit N; --dry_run measures the compressed size."
         )

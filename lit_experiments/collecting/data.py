@@ -7,13 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 import stores
+from lit_experiments.collecting.committed import committed
 from lit_experiments.collecting.environment import Rendezvous
-from lit_experiments.collecting.plan import Batch, pending, share
+from lit_experiments.collecting.plan import Batch, Batches, pending, share
+from lit_experiments.collecting.samples import Sample
 
 
 class CollectData(LightningDataModule):
@@ -26,12 +30,12 @@ class CollectData(LightningDataModule):
         rendezvous: where the processes can wait for each other after the run. met: set when they have met before it.
     """
 
-    def __init__(self, batches: Sequence[Batch], store: Path, met: threading.Event) -> None:
+    def __init__(self, samples: Sequence[Sample], batches: Batches, store: Path, met: threading.Event) -> None:
         super().__init__()
-        self.batches = batches
+        self.samples, self.batches = samples, batches
         self.store = store
         self.met = met
-        self.mine: list[Batch] = []
+        self.mine: Sequence[Batch] = ()
         # A resumed run may have fewer batches left than processes. An instance attribute: the base class sets it too.
         self.allow_zero_length_dataloader_with_multiple_devices = True
 
@@ -40,9 +44,12 @@ class CollectData(LightningDataModule):
         assert trainer is not None
         self.met.set()
         self.rendezvous = Rendezvous()
-        known = stores.open_store(self.store).sample_ids if trainer.is_global_zero else []
-        done = frozenset(trainer.strategy.broadcast(known, src=0))
+        known = np.packbits(self._committed() if trainer.is_global_zero else np.zeros(0, bool))
+        done = np.unpackbits(trainer.strategy.broadcast(known, src=0), count=len(self.samples)).astype(bool)
         self.mine = share(pending(self.batches, done), trainer.global_rank, trainer.world_size)
+
+    def _committed(self) -> NDArray[np.bool_]:
+        return committed(stores.open_store(self.store), self.samples)
 
     def predict_dataloader(self) -> DataLoader[Batch]:
         return DataLoader(self.mine, batch_size=None, collate_fn=_unchanged)  # type: ignore[arg-type]

@@ -11,10 +11,14 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from lit_experiments.collecting.budget import free_bytes, payload_bytes
 from lit_experiments.collecting.collector import Collector
-from lit_experiments.collecting.plan import Sample, plan_batches
+from lit_experiments.collecting.plan import plan_batches
 from lit_experiments.collecting.run import Plan, RunSettings, _run_trainer, make_plan, open_or_create
+from lit_experiments.collecting.sample_keys import read_keys
+from lit_experiments.collecting.samples import Sample, totals
 from lit_experiments.trainer import WATCHING
 from lit_experiments.units import byte_count, duration
 
@@ -66,17 +70,17 @@ def dry_run(collector: Collector, settings: RunSettings) -> Forecast:
         started = time.monotonic()
         _run_trainer(collector, again, small)
         seconds = time.monotonic() - started
-    payload = payload_bytes(schema, plan.samples)
-    tokens = sum(s.tokens for s in plan.samples)
+    everything, tried = totals(plan.samples), totals(few)
+    payload = payload_bytes(schema, everything)
     return Forecast(
-        samples=len(plan.samples),
+        samples=everything.samples,
         batches=len(plan.batches),
-        tokens=tokens,
+        tokens=everything.tokens,
         payload=payload,
-        on_disk=written / payload_bytes(schema, few) * payload,
+        on_disk=written / payload_bytes(schema, tried) * payload,
         free=free_bytes(settings.run),
         memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        seconds=seconds / sum(s.tokens for s in few) * tokens,
+        seconds=seconds / tried.tokens * everything.tokens,
     )
 
 
@@ -89,9 +93,13 @@ def hand_over(forecast: Forecast) -> None:
 
 def _spread(samples: Sequence[Sample]) -> list[Sample]:
     """Evenly spaced in the order of size, stage by stage."""
-    ordered = sorted(samples, key=lambda s: (s.stage, s.tokens, s.index))
+    keys = read_keys(samples)
+    by_name = np.argsort(np.argsort(keys.names))
+    stages = np.zeros(len(samples), np.int64) if keys.stages is None else by_name[keys.stages]
+    indexes = np.arange(len(samples)) if keys.indexes is None else keys.indexes
+    ordered = np.lexsort((indexes, keys.tokens, stages))
     count = min(_SAMPLES, len(ordered))
-    return [ordered[(2 * i + 1) * len(ordered) // (2 * count)] for i in range(count)]
+    return [samples[int(ordered[(2 * i + 1) * len(ordered) // (2 * count)])] for i in range(count)]
 
 
 def _data_bytes(store: Path) -> int:

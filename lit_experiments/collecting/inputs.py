@@ -12,7 +12,8 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from lit_experiments.collecting.plan import Sample
+from lit_experiments.collecting.committed import committed_rows
+from lit_experiments.collecting.samples import Sample
 from lit_experiments.errors import UserError
 from stores import Column, Store
 from stores.fingerprint import canonical_json
@@ -37,14 +38,17 @@ def payload_ids(payload: Any) -> Any:
 
 def refuse_other_inputs(store: Store, samples: Sequence[Sample], model_input: Callable[[Sample], Any]) -> None:
     """Raises UserError if a committed row was computed from other tokens than its sample has now."""
-    table = store.table(["sample_id", INPUT_DIGEST.name]).to_pydict()
-    committed = dict(zip(table["sample_id"], table[INPUT_DIGEST.name], strict=True))
-    planned = [sample for sample in samples if sample.sample_id in committed]
-    other = [s.sample_id for s in planned if input_digest(model_input(s)) != committed[s.sample_id]]
+    planned, other, first = 0, 0, ""
+    for places, rows in committed_rows(store, samples, [INPUT_DIGEST.name]):
+        planned += len(places)
+        for place, digest in zip(places.tolist(), rows.column(0).to_pylist(), strict=True):
+            sample = samples[place]
+            if input_digest(model_input(sample)) != digest:
+                other, first = other + 1, first or sample.sample_id
     if other:
         raise UserError(
-            f"{len(other)} of {len(planned)} committed rows were computed from other tokens than their samples have "
-            f"now; the first is {other[0]}.\nStore: {Path(store.path)}\nThe model's tokenizer, its chat template or "
+            f"{other} of {planned} committed rows were computed from other tokens than their samples have "
+            f"now; the first is {first}.\nStore: {Path(store.path)}\nThe model's tokenizer, its chat template or "
             "the data give other prompts than when the rows were made. Nothing ran, nothing was changed.\n"
             "Next: bring back what changed, or --restart to set the store aside and begin anew."
         )

@@ -1,41 +1,29 @@
-"""Samples, batches, and which process does which batch. Pure functions: no model, no store, no clock.
+"""Batches, and which process does which batch. Pure functions: no model, no store, no clock.
 
 Batches are planned once over all samples and never depend on what is already done or on the number of processes.
 A batch is the unit of work: its rows are committed together. So every sample is computed in the same company on one
 device or eight, and after any number of interruptions; that is what makes the stored numbers the same.
+
+A plan holds a few bytes a sample; a batch is made when it is looked at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+import heapq
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, overload
 
+import numpy as np
+from numpy.typing import NDArray
 
-@dataclass(frozen=True)
-class Sample:
-    """One thing to visit.
+from lit_experiments.collecting.sample_keys import SampleKeys, read_keys, units
+from lit_experiments.collecting.samples import ChosenSamples, ColumnSamples, Ints, Sample, windows
 
-    Attributes:
-        sample_id: stable, readable, unique within the run; the row in the store carries it.
-        index: position in the experiment's own order; readers present rows in it.
-        tokens: tokens that the model holds for this sample at most (length x draws): its share of a batch's budget.
-        payload: whatever the collector needs.
-        lengths: the sample's length along each ragged dim that is known before the model runs (for size estimates).
-        stage: samples of one stage are visited together, stages in the order in which they first appear.
-        group: samples of one group are wanted together or not at all, and a limit counts groups; "" is no group.
-        company: samples of one stage and company are packed into batches among themselves, wanted or not, so that no
-            number depends on how many are wanted; None packs whatever is wanted.
-    """
+__all__ = ["Batch", "Batches", "Sample", "first_groups", "pending", "plan_batches", "share"]
 
-    sample_id: str
-    index: int
-    tokens: int
-    payload: Any
-    lengths: dict[str, int] = field(default_factory=dict)
-    stage: str = ""
-    group: str = ""
-    company: int | None = None
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -55,68 +43,152 @@ class Batch:
         return len(self.together) * max(s.tokens for s in self.together)
 
 
-def first_groups(samples: Sequence[Sample], limit: int | None) -> list[Sample]:
+@dataclass(frozen=True, eq=False)
+class Packing:
+    """All samples in the order of their batches.
+
+    samples: those of the plan, then others that complete their companies. keys: of all these. order: their places,
+    batch by batch; starts: where each batch begins in it, and its end.
+    """
+
+    samples: Sequence[Sample]
+    keys: SampleKeys
+    order: NDArray[np.int32]
+    starts: Ints
+
+
+class Batches(Sequence[Batch]):
+    """Batches of one packing, made when they are looked at: those that hold wanted samples, or some of these.
+
+    wanted: [sample of the packing] whether its row is wanted. numbers: which batches, by their places in the packing.
+    """
+
+    def __init__(self, packing: Packing, wanted: Mask, numbers: Ints | None = None) -> None:
+        self.packing, self.wanted = packing, wanted
+        if numbers is None:
+            starts = packing.starts[:-1]
+            numbers = np.flatnonzero(np.logical_or.reduceat(wanted[packing.order], starts)) if len(starts) else starts
+        self.numbers = numbers
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @overload
+    def __getitem__(self, index: int) -> Batch: ...
+    @overload
+    def __getitem__(self, index: slice) -> Batches: ...
+
+    def __getitem__(self, index: int | slice) -> Batch | Batches:
+        if isinstance(index, slice):
+            return Batches(self.packing, self.wanted, self.numbers[index])
+        packing, number = self.packing, int(self.numbers[index])
+        places = packing.order[packing.starts[number] : packing.starts[number + 1]].tolist()
+        if not packing.keys.in_company(places[0]):
+            alone = tuple(packing.samples[place] for place in places if self.wanted[place])
+            return Batch(number, alone, alone)
+        together = tuple(packing.samples[place] for place in places)
+        wanted = tuple(s for s, place in zip(together, places, strict=True) if self.wanted[place])
+        return Batch(number, wanted, together)
+
+    def padded_tokens(self) -> Ints:
+        """[batch] as each batch has it."""
+        packing = self.packing
+        if not len(packing.starts[:-1]):
+            return np.empty(0, np.int64)
+        held = self.wanted[packing.order] | packing.keys.companies_of(packing.order)
+        tokens = np.where(held, packing.keys.tokens[packing.order], 0)
+        longest = np.maximum.reduceat(tokens, packing.starts[:-1])[self.numbers]
+        count = np.add.reduceat(held, packing.starts[:-1], dtype=np.int64)[self.numbers]
+        return longest.astype(np.int64) * count
+
+
+def first_groups(samples: Sequence[Sample], limit: int | None) -> Sequence[Sample]:
     """The samples of the first `limit` groups, in the order in which groups first appear; None keeps all."""
-    groups = list(dict.fromkeys(s.group or s.sample_id for s in samples))
-    kept = set(groups[:limit])
-    return [s for s in samples if (s.group or s.sample_id) in kept]
+    if limit is None:
+        return samples
+    kept: set[str] = set()
+    places: list[NDArray[np.int32]] = []
+    for start, columns in windows(samples):
+        groups = columns.groups or itertools.repeat("")
+        chosen = []
+        for place, (name, group) in enumerate(zip(columns.ids, groups, strict=False), start):
+            key = group or name
+            if key not in kept and len(kept) < limit:
+                kept.add(key)
+            if key in kept:
+                chosen.append(place)
+        places.append(np.array(chosen, np.int32))
+    chosen_places = np.concatenate([np.empty(0, np.int32), *places])
+    if isinstance(samples, ColumnSamples):
+        return ChosenSamples(samples, chosen_places)
+    return [samples[place] for place in chosen_places.tolist()]
 
 
 def plan_batches(
-    samples: Sequence[Sample], max_tokens: int, max_samples: int | None, others: Sequence[Sample] = ()
-) -> list[Batch]:
+    samples: Sequence[Sample], max_tokens: int, max_samples: int | None, others: Iterable[Sample] = ()
+) -> Batches:
     """Packs samples stage by stage, longest first, so that no batch holds more than `max_tokens` with its padding.
 
-    A sample larger than the budget travels alone. Longest first: if memory is short, it shows at once.
+    A sample larger than the budget travels alone. Longest first: if memory is short, it shows at once. Of very many
+    samples that have no company, those of a window of the stage are packed together.
 
     Args:
         others: samples that are not wanted; those in the company of wanted ones take their places next to them.
     """
-    wanted = {s.sample_id for s in samples}
-    companies = {(s.stage, s.company) for s in samples if s.company is not None}
-    everyone = [*samples, *(s for s in others if (s.stage, s.company) in companies and s.sample_id not in wanted)]
-    packed = (
-        (tuple(s for s in group if s.sample_id in wanted), tuple(group))
-        for group in _packed(everyone, max_tokens, max_samples)
-    )
-    return [Batch(i, *pair) for i, pair in enumerate(pair for pair in packed if pair[0])]
+    keys, everyone = read_keys(samples), samples
+    if keys.companies is not None:
+        wanted_ids = {s.sample_id for s in samples}
+        companies = {(s.stage, s.company) for s in samples if s.company is not None}
+        beside = (s for s in others if (s.stage, s.company) in companies and s.sample_id not in wanted_ids)
+        everyone = [*samples, *beside]
+        keys = read_keys(everyone)
+    order = np.empty(len(everyone), np.int32)
+    starts, filled = [0], 0
+    for unit in units(keys):
+        order[filled : filled + len(unit)] = unit
+        starts += [filled + end for end in _ends(keys.tokens[unit], max_tokens, max_samples)]
+        filled += len(unit)
+    wanted = np.arange(len(everyone)) < len(samples)
+    return Batches(Packing(everyone, keys, order, np.array(starts, np.int64)), wanted)
 
 
-def _packed(samples: Sequence[Sample], max_tokens: int, max_samples: int | None) -> list[list[Sample]]:
-    stages = {stage: number for number, stage in enumerate(dict.fromkeys(s.stage for s in samples))}
-    ordered = sorted(samples, key=lambda s: (stages[s.stage], s.company or 0, -s.tokens, s.index))
-    groups: list[list[Sample]] = []
-    for sample in ordered:
-        group = groups[-1] if groups else []
-        alike = bool(group) and (group[0].stage, group[0].company) == (sample.stage, sample.company)
-        fits = alike and (len(group) + 1) * group[0].tokens <= max_tokens
-        if fits and (max_samples is None or len(group) < max_samples):
-            group.append(sample)
-        else:
-            groups.append([sample])
-    return groups
+def _ends(tokens: NDArray[np.integer[Any]], max_tokens: int, max_samples: int | None) -> Iterator[int]:
+    """Where the batches of samples end that come longest first."""
+    start = 0
+    most = len(tokens) if max_samples is None else max_samples
+    while start < len(tokens):
+        longest = int(tokens[start])
+        room = max(1, max_tokens // longest) if longest else len(tokens)
+        start = min(len(tokens), start + min(room, most))
+        yield start
 
 
-def pending(batches: Sequence[Batch], done: Collection[str]) -> list[Batch]:
+def pending(batches: Batches, done: Mask) -> Batches:
     """The batches that hold samples without a committed row, with those samples alone as wanted.
 
     Samples that have a company are computed in it again; others go through the model by themselves.
+
+    Args:
+        done: [sample of the plan] whether its row is committed.
     """
-    left = ((b, tuple(s for s in b.samples if s.sample_id not in done)) for b in batches)
-    return [Batch(b.index, s, b.together if s[0].company is not None else s) for b, s in left if s]
+    wanted = batches.wanted.copy()
+    wanted[: len(done)] &= ~done
+    return Batches(batches.packing, wanted)
 
 
-def share(batches: Sequence[Batch], rank: int, world_size: int) -> list[Batch]:
+def share(batches: Batches, rank: int, world_size: int) -> Batches:
     """The batches of one process, balanced by padded tokens; none when there are fewer batches than processes.
 
     Largest first to the least loaded process (LPT); each process then goes in the order of the plan. Every process
     computes the same assignment.
     """
-    load = [0] * world_size
-    mine: list[Batch] = []
-    for batch in sorted(batches, key=lambda b: (-b.padded_tokens, b.index)):
-        target = load.index(min(load))
-        load[target] += batch.padded_tokens
-        if target == rank:
-            mine.append(batch)
-    return sorted(mine, key=lambda b: b.index)
+    if world_size == 1:
+        return batches
+    tokens = batches.padded_tokens()
+    loads = [(0, process) for process in range(world_size)]
+    mine = np.zeros(len(batches), bool)
+    for place in np.argsort(-tokens, kind="stable").tolist():
+        load, process = loads[0]
+        heapq.heapreplace(loads, (load + int(tokens[place]), process))
+        mine[place] = process == rank
+    return Batches(batches.packing, batches.wanted, batches.numbers[mine])

@@ -9,15 +9,14 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections import Counter
-from collections.abc import Sequence
 from typing import Any, Protocol
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from rich.progress import TextColumn
 
 from lit_experiments.collecting.bars import Bar
-from lit_experiments.collecting.plan import Batch, Sample
+from lit_experiments.collecting.plan import Batch
+from lit_experiments.collecting.samples import Totals
 from lit_experiments.collecting.writer import StoreWriter
 from lit_experiments.signals import StopSignal
 from lit_experiments.units import byte_count
@@ -32,11 +31,10 @@ class Sink(Protocol):
 class ProgressBar(Bar):
     """Shows a collection's progress on standard error; a context manager."""
 
-    def __init__(self, samples: Sequence[Sample], left: Sequence[Sample]) -> None:
+    def __init__(self, planned: Totals, left: Totals) -> None:
         super().__init__(TextColumn("{task.fields[rate]}"))
-        total, waiting = Counter(s.stage for s in samples), Counter(s.stage for s in left)
-        self.total = dict(total)
-        self.done = {stage: count - waiting[stage] for stage, count in total.items()}
+        self.total = planned.stages
+        self.done = {stage: count - left.stages.get(stage, 0) for stage, count in planned.stages.items()}
         self.tokens = self.written = 0
         self.started = time.monotonic()
         self._tasks = {

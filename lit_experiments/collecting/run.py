@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from collections.abc import Sequence
@@ -16,14 +17,16 @@ import stores
 from lit_experiments.collecting.aside import set_aside
 from lit_experiments.collecting.budget import require_room
 from lit_experiments.collecting.collector import Collector
+from lit_experiments.collecting.committed import committed
 from lit_experiments.collecting.data import CollectData
 from lit_experiments.collecting.ended import mark_ended
 from lit_experiments.collecting.environment import lonely_notice
 from lit_experiments.collecting.inputs import refuse_other_inputs
 from lit_experiments.collecting.metrics import LogMetrics
-from lit_experiments.collecting.plan import Batch, Sample, first_groups, pending, plan_batches
+from lit_experiments.collecting.plan import Batches, first_groups, plan_batches
 from lit_experiments.collecting.processes import LAUNCH_VARIABLE, supervise
 from lit_experiments.collecting.progress import PipeSink, ProgressBar, Reporter, Sink
+from lit_experiments.collecting.samples import Sample, totals
 from lit_experiments.collecting.writer import StoreWriter
 from lit_experiments.errors import RunFailed, UserError
 from lit_experiments.launch import PIPE_VARIABLE, current, is_main, is_worker
@@ -80,7 +83,7 @@ class Plan:
     """What a run consists of: all its samples, and all its batches whether done or not."""
 
     samples: Sequence[Sample]
-    batches: list[Batch]
+    batches: Batches
 
 
 def make_plan(collector: Collector, settings: RunSettings) -> Plan:
@@ -89,7 +92,7 @@ def make_plan(collector: Collector, settings: RunSettings) -> Plan:
     samples = first_groups(everyone, settings.limit)
     if not samples and collector.nothing_found() is None:
         raise UserError("There is nothing to collect: no sample is left. Look at --limit and at the lines above.")
-    others = [*everyone, *collector.companions()]
+    others = itertools.chain(everyone, collector.companions())
     return Plan(samples, plan_batches(samples, settings.batch_tokens, settings.batch_size, others))
 
 
@@ -135,19 +138,16 @@ def collect(collector: Collector, settings: RunSettings, worker_command: Sequenc
         store = open_or_create(collector, settings)
         refuse_other_inputs(store, plan.samples, collector.model_input)
         collector.write_beside(settings.run)
-        done = frozenset(store.sample_ids)
-        left = [s for batch in pending(plan.batches, done) for s in batch.samples]
-        if left or current().is_external:  # the others wait for this process even where nothing is left to do
+        left = totals(plan.samples, ~committed(store, plan.samples))
+        if left.samples or current().is_external:  # the others wait for this process even where nothing is left to do
             require_room(settings.run, store.schema, left)
-            with ProgressBar(plan.samples, left) as bar:
+            with ProgressBar(totals(plan.samples), left) as bar:
                 _run(collector, settings, plan, worker_command, held.descriptors, bar)
-    planned = {s.sample_id for s in plan.samples}
+    planned = len(plan.samples)
     store = stores.open_store(settings.store)
-    rows = len(planned.intersection(store.sample_ids))
-    if rows < len(planned):
-        raise RunFailed(
-            f"{len(planned) - rows} of {len(planned)} samples have no row although every process ended well."
-        )
+    rows = int(committed(store, plan.samples).sum())
+    if rows < planned:
+        raise RunFailed(f"{planned - rows} of {planned} samples have no row although every process ended well.")
     mark_ended(settings.run, store)
     return rows
 
@@ -161,7 +161,7 @@ def _prove(collector: Collector, settings: RunSettings, plan: Plan) -> None:
     """
     device = quiet_trainer([], unlogged(settings.trainer)).strategy.root_device
     collector.fingerprint()
-    require_room(settings.run, collector.store_schema(), plan.samples)
+    require_room(settings.run, collector.store_schema(), totals(plan.samples))
     if not plan.samples:
         return
     if settings.trainer["devices"] == 1 and not is_worker():
@@ -222,7 +222,7 @@ def _run_trainer(collector: Collector, settings: RunSettings, plan: Plan, bar: S
     sink = bar or (PipeSink(int(os.environ[PIPE_VARIABLE])) if PIPE_VARIABLE in os.environ else _Silent())
     with stop_signal() as stop, lonely_notice() as met:
         collector.stop_check = stop.check
-        data = CollectData(plan.batches, settings.store, met)
+        data = CollectData(plan.samples, plan.batches, settings.store, met)
         watchers = [LogMetrics(writer)] if settings.trainer.get("logger") else []
         trainer = quiet_trainer([writer, Reporter(sink, writer, stop), *watchers], settings.trainer)
         try:

@@ -6,7 +6,6 @@ Owns what follows from that alone: checks, identity, resampling, the files of a 
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -98,8 +97,7 @@ class Task(ABC, Generic[R]):
         """
         data = self._open(run, run)
         self.check_data(data)
-        ids = hashlib.sha256("\0".join(data.store.sample_ids).encode()).hexdigest()
-        rows = {"store": data.store.fingerprint, "rows": len(data.store), "ids": ids}
+        rows = {"store": data.store.fingerprint, "rows": len(data.store), "ids": data.store.ids_digest()}
         return {**rows, "settings": self.options(), **self.also_reads(data)}
 
     @abstractmethod

@@ -1,5 +1,7 @@
 """A run that grows: whole groups, and every sample in the company that it would have had in the larger run."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -20,7 +22,7 @@ def samples(lengths: list[int]) -> list[Sample]:
     ]
 
 
-def together(batches: list[Batch]) -> dict[str, tuple[str, ...]]:
+def together(batches: Sequence[Batch]) -> dict[str, tuple[str, ...]]:
     """Each wanted sample's neighbours, itself among them, in their order."""
     return {s.sample_id: tuple(t.sample_id for t in b.together) for b in batches for s in b.samples}
 
@@ -46,8 +48,9 @@ def test_what_is_left_is_computed_in_the_same_company_and_only_it_is_kept(
 ) -> None:
     everyone = samples(lengths)
     done = {s.sample_id for s in first_groups(everyone, first)}
-    batches = plan_batches(first_groups(everyone, first + second), 60, None, everyone)
-    rest = pending(batches, done)
+    wanted = first_groups(everyone, first + second)
+    batches = plan_batches(wanted, 60, None, everyone)
+    rest = pending(batches, np.array([s.sample_id in done for s in wanted]))
     assert {s.sample_id for b in rest for s in b.samples} == {s.sample_id for b in batches for s in b.samples} - done
     assert together(rest).items() <= together(batches).items()
 
@@ -62,9 +65,10 @@ def test_a_limit_counts_groups_and_keeps_them_whole() -> None:
 
 def test_samples_without_a_company_never_wait_for_others() -> None:
     alone = [Sample(f"s{i}", i, 5, None) for i in range(4)]
-    (batch,) = plan_batches(alone[:2], 100, None, alone)
+    batches = plan_batches(alone[:2], 100, None, alone)
+    (batch,) = batches
     assert batch.together == batch.samples == tuple(alone[:2])
-    (rest,) = pending([batch], {"s0"})
+    (rest,) = pending(batches, np.array([True, False]))
     assert rest.together == rest.samples == (alone[1],)
 
 

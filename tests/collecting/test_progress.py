@@ -9,12 +9,13 @@ from lit_experiments.collecting import bars
 from lit_experiments.collecting.bars import Steps
 from lit_experiments.collecting.plan import Sample
 from lit_experiments.collecting.progress import PipeSink, ProgressBar
+from lit_experiments.collecting.samples import totals
 
 SAMPLES = [Sample(f"s{i}", i, 5, None, stage="one" if i < 6 else "two") for i in range(10)]
 
 
 def test_counts_begin_with_what_is_done_and_grow_by_stage() -> None:
-    with ProgressBar(SAMPLES, SAMPLES[4:]) as bar:
+    with ProgressBar(totals(SAMPLES), totals(SAMPLES[4:])) as bar:
         assert bar.done == {"one": 4, "two": 0}
         bar.advance("one", 2, 10, 100)
         bar.advance("two", 3, 15, 50)
@@ -27,7 +28,7 @@ def test_without_a_terminal_a_line_says_how_far_it_is(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bars, "_LINE_EVERY", -1.0)
-    with ProgressBar(SAMPLES, SAMPLES) as bar:
+    with ProgressBar(totals(SAMPLES), totals(SAMPLES)) as bar:
         bar.advance("one", 2, 10, 2_000_000)
     said = capsys.readouterr().err
     assert said.startswith("collecting 2/10 samples (one), ")

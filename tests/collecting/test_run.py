@@ -18,6 +18,7 @@ from lit_experiments.collecting.budget import payload_bytes
 from lit_experiments.collecting.collector import Collector
 from lit_experiments.collecting.plan import Sample
 from lit_experiments.collecting.run import RunSettings, collect
+from lit_experiments.collecting.samples import totals
 from lit_experiments.errors import EXIT_DONE, EXIT_USER, RunFailed, UserError
 from lit_experiments.lm.capture import capture
 from lit_experiments.lm.decode import Decoder
@@ -104,7 +105,7 @@ def test_the_size_estimate_is_the_payload(spec: ModelSpec, tmp_path: Path) -> No
     states = States(spec)
     collect(states, settings(tmp_path / "run"))
     tokens = sum(range(3, 15))
-    assert payload_bytes(states.schema(), states.samples()) == tokens * 3 * (32 * 2 + 1)
+    assert payload_bytes(states.schema(), totals(states.samples())) == tokens * 3 * (32 * 2 + 1)
 
 
 def test_nan_from_the_model_names_sample_and_site_and_keeps_what_came_before(tmp_path: Path) -> None:

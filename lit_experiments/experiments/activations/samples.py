@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import overload
+from collections.abc import Sequence
 
-from lit_experiments.collecting.plan import Sample
+import numpy as np
+from numpy.typing import NDArray
+
 from lit_experiments.collecting.positions import Position
+from lit_experiments.collecting.samples import Columns, ColumnSamples, Sample
 from lit_experiments.experiments.activations.reading import Texts
 
 
-class TextSamples(Sequence[Sample]):
+class TextSamples(ColumnSamples):
     """One sample per text; its payload is the number of its row in the table."""
 
     def __init__(self, texts: Texts, positions: Sequence[Position], to_write: int) -> None:
@@ -21,40 +23,39 @@ class TextSamples(Sequence[Sample]):
     def __len__(self) -> int:
         return len(self._table)
 
-    @overload
-    def __getitem__(self, index: int) -> Sample: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Sample]: ...
+    def sample(self, number: int) -> Sample:
+        columns = self.columns(number, number + 1)
+        lengths = {dim: int(values[0]) for dim, values in columns.lengths.items()}
+        group = columns.groups[0] if columns.groups is not None else ""
+        return Sample(columns.ids[0], number, int(columns.tokens[0]), number, lengths, "", group)
 
-    def __getitem__(self, index: int | slice) -> Sample | list[Sample]:
-        if isinstance(index, slice):
-            return [self._sample(number) for number in range(*index.indices(len(self)))]
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"sample {index} of {len(self)}")
-        return self._sample(index % len(self))
+    def columns(self, start: int, stop: int) -> Columns:
+        tokens = self._table.tokens[start:stop].astype(np.int64)
+        responses = self._table.response_tokens[start:stop].astype(np.int64)
+        lengths = self._lengths(tokens, self._table.span_tokens[start:stop].astype(np.int64), responses)
+        tokens = tokens + responses + self._to_write
+        numbers = np.arange(start, stop)
+        bases, labels = self._bases(start, stop), self._table.values("label", start, stop)
+        if not any(labels):
+            return Columns(bases, numbers, tokens, lengths)
+        ids = [f"{base}:{label}" if label else base for base, label in zip(bases, labels, strict=True)]
+        groups = [base if label else "" for base, label in zip(bases, labels, strict=True)]
+        return Columns(ids, numbers, tokens, lengths, groups=groups)
 
-    def __iter__(self) -> Iterator[Sample]:
-        return (self._sample(number) for number in range(len(self)))
-
-    def base_id(self, number: int) -> str:
-        """The id of the record that a row comes from: the user's, or its number."""
+    def _bases(self, start: int, stop: int) -> list[str]:
+        """The ids of the records that rows come from: the user's, or their numbers."""
         if self._texts.identified:
-            return str(self._table.value("identity", number))
-        return f"text-{self._table.record[number]:06d}"
+            return [str(value) for value in self._table.values("identity", start, stop)]
+        return [f"text-{record:06d}" for record in self._table.record[start:stop].tolist()]
 
-    def _sample(self, number: int) -> Sample:
-        base, label = self.base_id(number), self._table.value("label", number)
-        name = f"{base}:{label}" if label else base
-        tokens = int(self._table.tokens[number] + self._table.response_tokens[number]) + self._to_write
-        return Sample(name, number, tokens, number, self._lengths(number), "", base if label else "")
-
-    def _lengths(self, number: int) -> dict[str, int]:
-        """Entries along each ragged dim, of a response at most."""
-        tokens, spans = int(self._table.tokens[number]), int(self._table.span_tokens[number])
-        written = self._to_write or int(self._table.response_tokens[number])
+    def _lengths(
+        self, tokens: NDArray[np.int64], spans: NDArray[np.int64], responses: NDArray[np.int64]
+    ) -> dict[str, NDArray[np.int64]]:
+        """[row] entries along each ragged dim, of a response at most."""
+        written = np.full(len(tokens), self._to_write) if self._to_write else responses
         lengths = {"token": tokens, "span_token": spans, "response_token": written}
         return {
-            position.dim: min(position.tail, tokens) if position.tail is not None else lengths[position.dim]
+            position.dim: np.minimum(position.tail, tokens) if position.tail is not None else lengths[position.dim]
             for position in self._positions
             if position.dim != "sample"
         }

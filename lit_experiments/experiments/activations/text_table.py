@@ -130,6 +130,16 @@ class TextTable:
         """One column of a row, as it is written."""
         return self._batch(number).column(column)[number % _ROWS].as_py()
 
+    def values(self, column: str, start: int, stop: int) -> list[Any]:
+        """One column of consecutive rows, as it is written."""
+        cells: list[Any] = []
+        while start < stop:
+            inside = start % _ROWS
+            count = min(_ROWS - inside, stop - start)
+            cells += self._batch(start).column(column).slice(inside, count).to_pylist()
+            start += count
+        return cells
+
     def _batch(self, number: int) -> pa.RecordBatch:
         """The record batch that holds a row; rows are mostly looked at in order."""
         place = number // _ROWS

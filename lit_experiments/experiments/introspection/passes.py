@@ -5,7 +5,6 @@ Does not know: what is analyzed.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -146,8 +145,7 @@ def ids_of(index: pd.Index) -> NDArray[np.str_]:
 def content(store: Store) -> dict[str, Any]:
     """What identifies the rows of a store, as JSON has it: how they were made, and which there are. A run may grow, and
     two runs made alike may hold different questions."""
-    ids = hashlib.sha256("\0".join(store.sample_ids).encode()).hexdigest()
-    identity = {"store": store.fingerprint, "rows": len(store), "ids": ids}
+    identity = {"store": store.fingerprint, "rows": len(store), "ids": store.ids_digest()}
     return dict(json.loads(json.dumps(identity)))
 
 
