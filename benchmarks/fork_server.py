@@ -7,13 +7,16 @@ One thread only: forking a process with thread pools would hang its children.
 from __future__ import annotations
 
 import os
+import runpy
 import socket
 import subprocess
 import sys
 import tempfile
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import IO
 
 from benchmarks.forked_workers import ForkedProcess, Nursery, forked_nursery, serve, take_over
 from benchmarks.process_tree import MARK
@@ -47,32 +50,76 @@ class ForkServer:
 
     def run(self, argv: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
         """Runs a command in a folder to its end, as `subprocess.run` does with `capture_output` and `text`."""
-        with (
-            tempfile.TemporaryFile() as out,
-            tempfile.TemporaryFile() as errors,
-            Path(os.devnull).open("rb") as nothing,
-        ):
-            files = {0: nothing.fileno(), 1: out.fileno(), 2: errors.fileno()}
-            code = ForkedProcess(self.nursery, argv, self._env, files, folder=folder).wait()
-            out.seek(0)
-            errors.seek(0)
-            return subprocess.CompletedProcess(list(argv), code, out.read().decode(), errors.read().decode())
+        return self._collect(argv, [self._env], folder)[0]
+
+    def run_ranks(self, script: Path, arguments: Sequence[object], number: int, modules: Path) -> None:
+        """Runs a Python program in several processes that Lightning takes for the ranks of one launch.
+
+        Args:
+            script: the program's absolute path.
+            modules: folder of modules that it imports.
+
+        Raises:
+            subprocess.CalledProcessError: one of them failed; holds what it wrote.
+        """
+        meeting = {
+            **self._env,
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(_free_port()),
+            "NODE_RANK": "0",
+            "PYTHONPATH": str(modules),
+        }
+        argv = [str(script), *map(str, arguments)]
+        environments = [{**meeting, "LOCAL_RANK": str(rank)} for rank in range(number)]
+        for done in self._collect(argv, environments, script.parent):
+            done.check_returncode()
+
+    def _collect(
+        self, argv: Sequence[str], environments: Sequence[Mapping[str, str]], folder: Path
+    ) -> list[subprocess.CompletedProcess[str]]:
+        """Runs the same in one process for each environment, side by side, and gathers what they write."""
+        with ExitStack() as stack:
+            outputs = [[stack.enter_context(tempfile.TemporaryFile()) for _ in (1, 2)] for _ in environments]
+            processes = [
+                ForkedProcess(self.nursery, argv, env, {1: out.fileno(), 2: errors.fileno()}, folder=folder)
+                for env, (out, errors) in zip(environments, outputs, strict=True)
+            ]
+            codes = [process.wait() for process in processes]
+            texts = [[_text(file) for file in files] for files in outputs]
+        return [subprocess.CompletedProcess(argv, code, *text) for code, text in zip(codes, texts, strict=True)]
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _run(argv: list[str]) -> None:
-    """Runs a command, whose workers will be forked too, and ends the process."""
+    """Runs a command, whose workers will be forked too, or a Python program, and ends the process."""
     from lit_experiments.cli import console
-    from lit_experiments.errors import EXIT_FAILED
+    from lit_experiments.errors import EXIT_DONE, EXIT_FAILED
 
     nursery = forked_nursery(_run)  # made while the process has one thread
     take_over(lambda: nursery)
     code = EXIT_FAILED
     try:
-        console(argv)
+        if argv and argv[0].startswith("/"):
+            sys.argv, sys.path[:0] = argv, [os.environ["PYTHONPATH"]]
+            runpy.run_path(argv[0], run_name="__main__")
+        else:
+            console(argv)
     except SystemExit as end:
         code = int(end.code or 0)
     except Exception:  # noqa: BLE001 - what Python itself does with one
         traceback.print_exc()
+    else:
+        code = EXIT_DONE
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

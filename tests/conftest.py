@@ -14,6 +14,12 @@ from lit_experiments.collecting import crew
 from tests.collecting.conftest import Launcher
 
 ROOT = Path(__file__).resolve().parents[1]
+_LONG = ("tests/golden/", "tests/cli/test_bad_inputs.py", "tests/collecting/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files come first, so that no process works on one alone at the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_LONG))
 
 
 @pytest.fixture(scope="session")
