@@ -1,123 +1,137 @@
 """Starts `lit-experiments` commands by forking a process that has imported everything: a start costs no seconds, and
 neither does that of the command's workers (forked_workers.py).
 
-Reads one JSON order a line from standard input, writes one number a line. {"start": argv, "folder": path, "env": {}}
-forks and answers the child's pid; {"wait": pid} answers its exit code, or -1000 while it runs. One thread only: forking
-a process with thread pools would hang its children.
+One thread only: forking a process with thread pools would hang its children.
 """
 
 from __future__ import annotations
 
-import json
 import os
+import runpy
+import socket
 import subprocess
 import sys
-import threading
-import time
+import tempfile
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import IO
 
-RUNS = -1000  # the answer for a process that has not ended
+from benchmarks.forked_workers import ForkedProcess, Nursery, forked_nursery, serve, take_over
+from benchmarks.process_tree import MARK
 
 
 class ForkServer:
     """The process that forks; a context manager. `start` fits `kill_points.run`."""
 
     def __init__(self, root: Path) -> None:
-        env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
-        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        self._guard = threading.Lock()
-        self._process = subprocess.Popen([sys.executable, __file__], text=True, env=env, cwd=root, **pipes)
+        self._env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
+        end, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        command = [sys.executable, "-m", "benchmarks.fork_server", str(other.fileno())]
+        nothing, files = subprocess.DEVNULL, [other.fileno()]
+        self._process = subprocess.Popen(command, env=self._env, cwd=root, stdin=nothing, pass_fds=files)
+        other.close()
+        self.nursery = Nursery(end)
 
     def __enter__(self) -> ForkServer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()  # ends it, whatever signals it was started to ignore
+        self.nursery.close()  # ends it, whatever signals it was started to ignore
         self._process.wait()
 
-    def start(self, argv: Sequence[str], folder: Path, env: Mapping[str, str] | None = None) -> Forked:
+    def start(self, argv: Sequence[str], folder: Path, env: Mapping[str, str] | None = None) -> ForkedProcess:
         """Starts a command in a folder, its output in log.txt there. env: further environment variables."""
-        return Forked(self, self.order({"start": list(argv), "folder": str(folder), "env": dict(env or {})}))
+        with (folder / "log.txt").open("ab") as log:
+            files = {1: log.fileno(), 2: log.fileno()}
+            all_env = {**self._env, **(env or {}), MARK: str(folder)}
+            return ForkedProcess(self.nursery, argv, all_env, files, folder=folder)
 
-    def order(self, order: dict[str, Any]) -> int:
-        """Asks the forking process; returns its answer."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        with self._guard:
-            self._process.stdin.write(json.dumps(order) + "\n")
-            self._process.stdin.flush()
-            answer = self._process.stdout.readline()
-        if not answer:
-            raise RuntimeError("the forking process has ended; its message is above")
-        return int(answer)
+    def run(self, argv: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
+        """Runs a command in a folder to its end, as `subprocess.run` does with `capture_output` and `text`."""
+        return self._collect(argv, [self._env], folder)[0]
+
+    def run_ranks(self, script: Path, arguments: Sequence[object], number: int, modules: Path) -> None:
+        """Runs a Python program in several processes that Lightning takes for the ranks of one launch.
+
+        Args:
+            script: the program's absolute path.
+            modules: folder of modules that it imports.
+
+        Raises:
+            subprocess.CalledProcessError: one of them failed; holds what it wrote.
+        """
+        meeting = {
+            **self._env,
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(_free_port()),
+            "NODE_RANK": "0",
+            "PYTHONPATH": str(modules),
+        }
+        argv = [str(script), *map(str, arguments)]
+        environments = [{**meeting, "LOCAL_RANK": str(rank)} for rank in range(number)]
+        for done in self._collect(argv, environments, script.parent):
+            done.check_returncode()
+
+    def _collect(
+        self, argv: Sequence[str], environments: Sequence[Mapping[str, str]], folder: Path
+    ) -> list[subprocess.CompletedProcess[str]]:
+        """Runs the same in one process for each environment, side by side, and gathers what they write."""
+        with ExitStack() as stack:
+            outputs = [[stack.enter_context(tempfile.TemporaryFile()) for _ in (1, 2)] for _ in environments]
+            processes = [
+                ForkedProcess(self.nursery, argv, env, {1: out.fileno(), 2: errors.fileno()}, folder=folder)
+                for env, (out, errors) in zip(environments, outputs, strict=True)
+            ]
+            codes = [process.wait() for process in processes]
+            texts = [[_text(file) for file in files] for files in outputs]
+        return [subprocess.CompletedProcess(argv, code, *text) for code, text in zip(codes, texts, strict=True)]
 
 
-class Forked:
-    """One started command, with the methods of `subprocess.Popen` that are needed."""
-
-    def __init__(self, server: ForkServer, pid: int) -> None:
-        self.pid, self._server, self._code = pid, server, RUNS
-
-    def poll(self) -> int | None:
-        """The exit code, negative for a signal; None while it runs."""
-        if self._code == RUNS:
-            self._code = self._server.order({"wait": self.pid})
-        return None if self._code == RUNS else self._code
-
-    def wait(self) -> int:
-        """The exit code, when it has ended."""
-        while (code := self.poll()) is None:
-            time.sleep(0.002)
-        return code
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode()
 
 
-def _child(argv: list[str], folder: str, env: dict[str, str]) -> None:
-    from benchmarks.process_tree import MARK
-
-    os.environ.update(env, **{MARK: folder})
-    os.chdir(folder)
-    with Path("log.txt").open("ab", buffering=0) as out:
-        os.dup2(out.fileno(), 1)
-        os.dup2(out.fileno(), 2)
-    _run(argv)
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _run(argv: list[str]) -> None:
-    """Runs a command, whose workers will be forked too, and ends the process."""
-    from benchmarks.forked_workers import take_over
+    """Runs a command, whose workers will be forked too, or a Python program, and ends the process."""
     from lit_experiments.cli import console
-    from lit_experiments.errors import EXIT_FAILED
+    from lit_experiments.errors import EXIT_DONE, EXIT_FAILED
 
-    take_over(_run)
+    nursery = forked_nursery(_run)  # made while the process has one thread
+    take_over(lambda: nursery)
     code = EXIT_FAILED
     try:
-        console(argv)
+        if argv and argv[0].startswith("/"):
+            sys.argv, sys.path[:0] = argv, [os.environ["PYTHONPATH"]]
+            runpy.run_path(argv[0], run_name="__main__")
+        else:
+            console(argv)
     except SystemExit as end:
         code = int(end.code or 0)
     except Exception:  # noqa: BLE001 - what Python itself does with one
         traceback.print_exc()
+    else:
+        code = EXIT_DONE
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
 
 
-def _answer(order: dict[str, Any]) -> int:
-    if "wait" in order:
-        pid, status = os.waitpid(order["wait"], os.WNOHANG)
-        return os.waitstatus_to_exitcode(status) if pid else RUNS
-    pid = os.fork()
-    if pid == 0:
-        _child(order["start"], order["folder"], order["env"])
-    return pid
+def main(file: int) -> None:
+    """Imports what commands need, then answers orders. file: number of the socket."""
+    import datasets  # noqa: F401
+    import sklearn.linear_model  # noqa: F401
+    import transformers.models.auto.modeling_auto
+    import transformers.models.llama.modeling_llama  # noqa: F401
 
-
-def serve() -> None:
-    """Answers orders until the input ends."""
-    import lit_experiments.cli
     import lit_experiments.cli.learning
     import lit_experiments.cli.pipelines
     import lit_experiments.collecting.run
@@ -126,10 +140,8 @@ def serve() -> None:
     import lit_experiments.experiments.tempnorm.collect
     import lit_experiments.experiments.tempnorm.train  # noqa: F401 - imported here so that the children need not
 
-    for line in sys.stdin:
-        sys.stdout.write(f"{_answer(json.loads(line))}\n")
-        sys.stdout.flush()
+    serve(socket.socket(fileno=file), _run)
 
 
 if __name__ == "__main__":
-    serve()
+    main(int(sys.argv[1]))

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 import stores
 from benchmarks.file_index import TREE, index, tree, with_tree
+from benchmarks.fork_server import ForkServer
 from lit_experiments.cli import main
 from lit_experiments.errors import EXIT_DONE, EXIT_USER
 
@@ -48,14 +50,13 @@ def test_a_study_of_ones_own_is_one_file_and_one_yaml(own_study: Path) -> None:
     assert store["resid"].lengths().tolist() == lengths
 
 
-def test_its_analysis_is_one_file_and_one_yaml_too(own_study: Path) -> None:
+def test_its_analysis_is_one_file_and_one_yaml_too(own_study: Path, fork_server: Callable[[], ForkServer]) -> None:
     lines = sum(len(path.read_text().splitlines()) for path in own_study.glob("**/mine_norms.*"))
     assert lines < 120
-    command = [sys.executable, "-m", "lit_experiments.cli"]
-    collect = [*command, "collect", "--exp", "mine", "--limit", "7", "--run", "runs/mine"]
-    subprocess.run(collect, cwd=own_study, capture_output=True, check=True)
-    analyze = [*command, "analyze", "--exp", "mine_norms", "--run", "runs/mine"]
-    done = subprocess.run(analyze, cwd=own_study, capture_output=True, text=True, check=False)
+    collect = ["collect", "--exp", "mine", "--limit", "7", "--run", "runs/mine"]
+    fork_server().run(collect, own_study).check_returncode()
+    analyze = ["analyze", "--exp", "mine_norms", "--run", "runs/mine"]
+    done = fork_server().run(analyze, own_study)
     assert done.returncode == EXIT_DONE, done.stderr
     assert "mean norm" in done.stdout
     out = own_study / "runs" / "mine" / "mine_norms"
@@ -66,10 +67,10 @@ def test_its_analysis_is_one_file_and_one_yaml_too(own_study: Path) -> None:
     written = json.loads((out / "result.json").read_text())
     assert written["layers"] == store.schema.coords["layer"]
     assert [norm["value"] for norm in written["norm"]] == pytest.approx(np.mean(means, 0).tolist())
-    shown = subprocess.run([*analyze, "--help"], cwd=own_study, capture_output=True, text=True, check=True).stdout
+    shown = fork_server().run([*analyze, "--help"], own_study).stdout
     assert "Tokens left out at the beginning of every text. (default: 1)" in " ".join(shown.split())
     assert "Resamples of the bootstrap over groups. (default: 1000)" in " ".join(shown.split())
-    wrong = subprocess.run([*analyze, "--skip", "-1"], cwd=own_study, capture_output=True, text=True, check=False)
+    wrong = fork_server().run([*analyze, "--skip", "-1"], own_study)
     assert (wrong.returncode, wrong.stderr) == (EXIT_USER, "error: skip must be at least 0, found -1.\n")
 
 

@@ -2,13 +2,14 @@
 
 import json
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from benchmarks.fork_server import ForkServer
 from lit_experiments.cli import main
 from lit_experiments.cli.pipeline_commands import Planned, given_to, grouped, plan
 from lit_experiments.cli.pipeline_file import choose, read_pipeline
@@ -232,13 +233,17 @@ def test_inputs_are_the_steps_that_write_what_a_step_reads() -> None:
     assert inputs("prefill_dynamics", 1) == ["1 prefill_dynamics: collect"]
 
 
-def run(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "lit_experiments.cli", "run", "geometry", *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(here: Path, fork_server: Callable[[], ForkServer]) -> Run:
+    """Runs the pipeline with further words, in a process of its own."""
+    return lambda *words: fork_server().run(["run", "geometry", *words], here)
 
 
 @pytest.mark.slow
-def test_a_step_whose_input_is_missing_points_to_the_steps_that_make_it(here: Path) -> None:
+def test_a_step_whose_input_is_missing_points_to_the_steps_that_make_it(here: Path, run: Run) -> None:
     ended = run("--steps", "6")
     assert ended.returncode == EXIT_USER
     assert "runs/geometry-path_sensitivity" in ended.stderr
@@ -249,7 +254,7 @@ def test_a_step_whose_input_is_missing_points_to_the_steps_that_make_it(here: Pa
 
 
 @pytest.mark.slow
-def test_a_dry_run_tries_the_collections_lists_the_rest_and_writes_nothing(here: Path) -> None:
+def test_a_dry_run_tries_the_collections_lists_the_rest_and_writes_nothing(here: Path, run: Run) -> None:
     file = written(here / "small.yaml", {"shared": SMALL, "options": {"variance": {"token_checkpoints": [4, 8]}}})
     ended = run("--dry_run", "--config", file, "--steps", "3-6")
     assert ended.returncode == EXIT_DONE, ended.stderr
@@ -263,7 +268,7 @@ def test_a_dry_run_tries_the_collections_lists_the_rest_and_writes_nothing(here:
 
 
 @pytest.mark.slow
-def test_chosen_steps_run_alone_and_their_figures_are_gathered(here: Path) -> None:
+def test_chosen_steps_run_alone_and_their_figures_are_gathered(here: Path, run: Run) -> None:
     file = written(here / "small.yaml", {"shared": SMALL})
     ended = run("--steps=5", "--config", file, "--bootstraps=6")
     assert ended.returncode == EXIT_DONE, ended.stderr

@@ -3,7 +3,6 @@
 import os
 import random
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ import numpy as np
 import pytest
 
 import stores
-from benchmarks.fork_server import Forked, ForkServer
+from benchmarks.fork_server import ForkServer
+from benchmarks.forked_workers import ForkedProcess
 from benchmarks.process_tree import is_running
 from benchmarks.same_results import is_torn
 from lit_experiments.errors import EXIT_DONE
@@ -31,7 +31,7 @@ class Launcher:
     server: ForkServer
     folder: Path
     luck: random.Random = field(default_factory=lambda: random.Random(0))
-    current: Forked | None = None
+    current: ForkedProcess | None = None
 
     @property
     def log(self) -> Path:
@@ -68,12 +68,6 @@ class Launcher:
         if is_running(pid):
             os.kill(pid, number)
         return self.wait()
-
-
-@pytest.fixture(scope="session")
-def launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
-    with ForkServer(ROOT) as server:
-        yield Launcher(server, tmp_path_factory.mktemp("launcher"))
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.fork_server import Forked
+from benchmarks.forked_workers import ForkedProcess
 from lit_experiments.collecting import data, run
 from lit_experiments.collecting.plan import Batch, share
 from lit_experiments.errors import EXIT_DONE, EXIT_FAILED, EXIT_STOPPED, EXIT_USER, RunFailed
@@ -32,7 +32,7 @@ def _environment(starter: str, rank: int, port: int) -> dict[str, str]:
     return meeting | {name: str(value) for name, value in place.items()}
 
 
-def _launch(launcher: Launcher, folder: Path, starter: str, argv: list[str]) -> list[Forked]:
+def _launch(launcher: Launcher, folder: Path, starter: str, argv: list[str]) -> list[ForkedProcess]:
     """Two processes; what each says goes to its own folder."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

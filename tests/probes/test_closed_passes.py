@@ -1,7 +1,5 @@
 """Passes of closed-form probes resume and run on two processes."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -98,15 +96,10 @@ for method, hidden in test_closed_passes.CASES:
 """
 
 
-def test_two_processes_find_what_one_does(tmp_path):
-    environment = {
-        "PATH": str(Path(sys.executable).parent),
-        "PYTHONPATH": f"{Path(__file__).parent}:{Path(__file__).parents[2]}",
-        "OMP_NUM_THREADS": "1",
-    }
+def test_two_processes_find_what_one_does(tmp_path, fork_server):
     script = tmp_path / "two.py"
     script.write_text(TWO_PROCESSES)
-    subprocess.run([sys.executable, str(script), str(tmp_path)], env=environment, check=True, timeout=170)
+    fork_server().run_ranks(script, [tmp_path], 2, Path(__file__).parent)
     for method, hidden in CASES:
         for name, value in stored(method, hidden, tmp_path).items():
             for rank in range(2):

@@ -1,7 +1,5 @@
 """The passes as Lightning runs them: order, blocks, memory, resume, two processes."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -147,15 +145,10 @@ torch.save(found, folder / f"rank{probe.global_rank}.pt")
 """
 
 
-def test_two_processes_find_what_one_does(tmp_path):
-    environment = {
-        "PATH": str(Path(sys.executable).parent),
-        "PYTHONPATH": f"{Path(__file__).parent}:{Path(__file__).parents[2]}",
-        "OMP_NUM_THREADS": "1",
-    }
+def test_two_processes_find_what_one_does(tmp_path, fork_server):
     script = tmp_path / "two.py"
     script.write_text(TWO_PROCESSES)
-    subprocess.run([sys.executable, script, tmp_path], env=environment, check=True, capture_output=True, timeout=200)
+    fork_server().run_ranks(script, [tmp_path], 2, Path(__file__).parent)
     alone = fit_classes(data(), tmp_path, GRID, 3, **TIGHT).solution
     for rank in range(2):
         found = torch.load(tmp_path / f"rank{rank}.pt")

@@ -1,7 +1,5 @@
 """The pass as Lightning runs it: resume in the middle, two processes, precision flags."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -132,16 +130,10 @@ except test_ridge_pass.Interrupted:
 """
 
 
-def two_processes(folder, blocks, stop=0, checkpoint=""):
-    environment = {
-        "PATH": str(Path(sys.executable).parent),
-        "PYTHONPATH": f"{Path(__file__).parent}:{Path(__file__).parents[2]}",
-        "OMP_NUM_THREADS": "1",
-    }
+def two_processes(server, folder, blocks, stop=0, checkpoint=""):
     script = folder / "two.py"
     script.write_text(TWO_PROCESSES)
-    run = [sys.executable, str(script), str(folder), str(blocks), str(stop), str(checkpoint)]
-    subprocess.run(run, env=environment, check=True, capture_output=True, timeout=120)
+    server.run_ranks(script, [folder, blocks, stop, checkpoint], 2, Path(__file__).parent)
 
 
 def one_process(folder, blocks, **settings):
@@ -157,18 +149,18 @@ def close(solution, other):
         torch.testing.assert_close(getattr(solution, name), other[name], rtol=1e-10, atol=1e-12)
 
 
-def test_one_block_on_two_processes(tmp_path):
-    two_processes(tmp_path, blocks=1)
+def test_one_block_on_two_processes(tmp_path, fork_server):
+    two_processes(fork_server(), tmp_path, blocks=1)
     for rank in range(2):
         close(one_process(tmp_path, 1), torch.load(tmp_path / f"rank{rank}.pt"))
 
 
-def test_stopped_on_two_processes_and_resumed_on_one_or_two_with_an_odd_number_of_blocks(tmp_path):
-    two_processes(tmp_path, blocks=7, stop=2)
+def test_stopped_on_two_processes_and_resumed_on_one_or_two_with_an_odd_number_of_blocks(tmp_path, fork_server):
+    two_processes(fork_server(), tmp_path, blocks=7, stop=2)
     checkpoint = (tmp_path / "last.ckpt").rename(tmp_path / "stopped.ckpt")
     assert torch.load(checkpoint, weights_only=True)["ridge_pass"]["seen"].tolist() == [1, 1, 1, 1, 0, 0, 0]
     undisturbed = one_process(tmp_path, 7)
     close(one_process(tmp_path, 7, ckpt_path=checkpoint), {name: getattr(undisturbed, name) for name in TENSORS})
-    two_processes(tmp_path, blocks=7, checkpoint=checkpoint)
+    two_processes(fork_server(), tmp_path, blocks=7, checkpoint=checkpoint)
     for rank in range(2):
         close(undisturbed, torch.load(tmp_path / f"rank{rank}.pt"))

@@ -9,11 +9,9 @@ import pytest
 
 import stores
 from lit_experiments.errors import EXIT_DONE, EXIT_STOPPED
-from tests.collecting.conftest import Launcher, assert_same, content, launcher
+from tests.collecting.conftest import Launcher, assert_same, content
 from tests.experiments.activations.conftest import POSITIONS, RECORDS, collect, command, jsonl
 from tests.tolerance import assert_close
-
-__all__ = ["launcher"]  # a fixture
 
 
 @pytest.fixture(scope="module")

@@ -136,6 +136,7 @@ def test_stored_positions(run: Path, llama: Path, questions: Path, tmp_path: Pat
         assert rows_of(tmp_path / positions)[0]["positions"] == list(range(lengths[0] - kept, lengths[0]))
 
 
+@pytest.mark.real_starts
 def test_the_same_rows_with_batches_of_one_hdf5_and_two_devices(
     run: Path, llama: Path, questions: Path, tmp_path: Path
 ) -> None:

@@ -16,7 +16,7 @@ from lit_experiments.cli import main
 from lit_experiments.errors import EXIT_DONE, EXIT_STOPPED, EXIT_USER
 from lit_experiments.experiments.pos.words import open_words
 from lit_experiments.probes.class_probe import ClassProbe, load_class_probe, save_class_probe
-from tests.collecting.conftest import Launcher, assert_same, content, launcher  # noqa: F401 - a fixture
+from tests.collecting.conftest import Launcher, assert_same, content
 from tests.experiments.pos.conftest import EXACT, Toy, command, run
 from tests.experiments.pos.toy import NOUN, TRANSITION, WORDS, toy_model, toy_treebank
 from tests.tolerance import assert_close
@@ -229,7 +229,7 @@ def test_the_summary_gives_the_average_length(toy: Toy, capsys: pytest.CaptureFi
 @pytest.mark.slow
 def test_killed_and_resumed_on_two_devices_the_completions_are_the_same(
     toy: Toy,
-    launcher: Launcher,  # noqa: F811
+    launcher: Launcher,
     tmp_path: Path,
 ) -> None:
     """One process killed at random moments, then two for the rest."""

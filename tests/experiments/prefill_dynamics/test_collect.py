@@ -18,11 +18,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 import stores
 from lit_experiments.cli import main
 from lit_experiments.errors import EXIT_DONE, EXIT_STOPPED, EXIT_USER
-from tests.collecting.conftest import Launcher, assert_same, content, launcher
+from tests.collecting.conftest import Launcher, assert_same, content
 from tests.tolerance import assert_close
 from tests.toys import bigram_model, random_llama
-
-__all__ = ["launcher"]  # a fixture
 
 CONDITIONS = ["human", "model", "model-temp07", "shuffled"]
 PARAGRAPHS = 6
