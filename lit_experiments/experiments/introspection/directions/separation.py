@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from lit_experiments.experiments.introspection.passes import NothingToCompare
 from lit_experiments.probes.splits import group_split
 from lit_experiments.statistics import Estimate, GroupBootstrap
-from lit_experiments.statistics.bootstrap import SHARE
 from lit_experiments.statistics.calibration import aurocs
+from lit_experiments.statistics.intervals import SHARE
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
