@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 
@@ -9,7 +11,7 @@ def error_by_pairs(confidence: np.ndarray, outcome: np.ndarray, groups: np.ndarr
     """Root of the mean over rows of their bin's squared gap, from products of rows of different groups."""
     edges = np.linspace(0, 1, bins + 1)
     total, rows = 0.0, 0
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         inside = np.flatnonzero((confidence > low if low else confidence >= 0) & (confidence <= high))
         gap = outcome[inside] - confidence[inside]
         products = [
