@@ -18,7 +18,8 @@ from scipy.stats import rankdata
 from lit_experiments.controls.labels import Floats, Ints
 from lit_experiments.probes.splits import shuffled_donors
 from lit_experiments.statistics import Estimate, GroupBootstrap
-from lit_experiments.statistics.bootstrap import GAP, SHARE
+from lit_experiments.statistics.calibration_error import calibration_error
+from lit_experiments.statistics.intervals import CORRELATION, EXPLAINED, GAP, PLAIN, SHARE, Scale
 from lit_experiments.statistics.permutation import permutation_p
 from lit_experiments.statistics.ranking import Ranking
 from lit_experiments.statistics.scores import RankCorrelation, error_terms, mae_from_sums, r2_from_sums
@@ -74,13 +75,15 @@ class Scorer:
 
     def estimates(self, predicted: Floats) -> list[Estimate]:
         """[M] scores with intervals over groups."""
-        return self._estimates(self.value(predicted), self._on(predicted, self.weights), SHARE)
+        return self._estimates(
+            self.value(predicted), self._on(predicted, self.weights), SHARE if self.classes else EXPLAINED
+        )
 
     def gain(self, predicted: Floats, over: Floats) -> Estimate:
         """Score of `predicted` [n, C] minus that of `over` [n, C], on the same resamples."""
         pair = np.stack([predicted, over], 1)
         value, draws = self.value(pair), self._on(pair, self.weights)
-        return self._estimates(value[:1] - value[1:], draws[:, :1] - draws[:, 1:], GAP)[0]
+        return self._estimates(value[:1] - value[1:], draws[:, :1] - draws[:, 1:], GAP if self.classes else PLAIN)[0]
 
     def null(self, predicted: Floats, permutations: int, seed: int) -> Floats:
         """[P, M] scores after the labels were shuffled between the groups of the test rows."""
@@ -93,8 +96,8 @@ class Scorer:
             scores.append(self._permuted(predicted, donors))
         return np.concatenate(scores)
 
-    def _estimates(self, value: Floats, draws: Floats, within: tuple[float, float]) -> list[Estimate]:
-        return list(self.boot.from_draws(value, draws, within if self.classes else None, self.fewest))
+    def _estimates(self, value: Floats, draws: Floats, within: Scale) -> list[Estimate]:
+        return list(self.boot.from_draws(value, draws, within, self.fewest))
 
     def _on(self, predicted: Floats, weights: Floats) -> Floats:
         """[B, M] scores of rows counted weights [B, n] times."""
@@ -141,7 +144,7 @@ def of_numbers(scorer: Scorer, predicted: Floats) -> dict[str, Estimate]:
     sums = boot.sums(error_terms(true, predicted, true.mean()))
     return {
         "r2": scorer.estimates(predicted[:, None, None])[0],
-        "spearman": boot.from_counts(rank),
+        "spearman": boot.from_counts(rank, CORRELATION),
         "mae": boot.from_sums(sums, mae_from_sums).item(),
     }
 
@@ -160,7 +163,7 @@ def of_classes(scorer: Scorer, probability: Floats, bins: int) -> dict[str, Esti
     losses = -np.log(np.maximum(probability[np.arange(len(codes)), codes], 1e-300))
     scores["accuracy"] = scorer.boot.mean(right, SHARE).item()
     scores["balanced_accuracy"] = _balanced(scorer, right, codes)
-    scores["ece"] = _ece(scorer, probability.max(1), right, bins)
+    scores["ece"] = calibration_error(probability.max(1), right, bins, scorer.boot)
     scores["brier"] = scorer.boot.mean(_brier(probability, codes)).item()
     scores["log_loss"] = scorer.boot.mean(losses).item()
     return scores
@@ -188,19 +191,6 @@ def _balanced(scorer: Scorer, right: Floats, codes: Ints) -> Estimate:
         return np.asarray(np.nanmean(shares, -1))
 
     return scorer.boot.from_sums(sums, recall, SHARE).item()
-
-
-def _ece(scorer: Scorer, confidence: Floats, right: Floats, bins: int) -> Estimate:
-    """Expected calibration error (Naeini, Cooper and Hauskrecht 2015): bins of equal width, closed on the right."""
-    index = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], confidence)
-    member = (index[:, None] == np.arange(bins)).astype(np.float64)
-    terms = np.concatenate([member * (right - confidence)[:, None], member], 1)
-
-    def error(totals: Floats) -> Floats:
-        gaps, rows = np.split(totals, 2, axis=-1)
-        return np.abs(gaps).sum(-1) / rows.sum(-1)
-
-    return scorer.boot.from_sums(scorer.boot.sums(terms), error).item()
 
 
 def _brier(probability: Floats, codes: Ints) -> Floats:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from lit_experiments.probes.errors import ProbeError
 from lit_experiments.probes.evaluate import Predictions
 from lit_experiments.statistics import Estimate
+from lit_experiments.statistics.intervals import EXPLAINED
 from lit_experiments.statistics.scores import error_terms, r2_from_sums
 
 Floats = NDArray[np.float64]
@@ -44,7 +45,7 @@ def held_out_r2(predictions: Predictions, predicted: Floats) -> list[Estimate]:
     """Test R2, per target, of other predictions [row, T] of the same rows."""
     boot = predictions.bootstraps["test"]
     sums = [boot.sums(terms) for terms in _terms(predictions, predicted)]
-    return [boot.from_sums(by_unit, r2_from_sums).item() for by_unit in sums]
+    return [boot.from_sums(by_unit, r2_from_sums, EXPLAINED).item() for by_unit in sums]
 
 
 def r2_gains(predictions: Predictions, first: Floats, second: Floats) -> list[Estimate]:

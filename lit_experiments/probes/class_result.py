@@ -17,8 +17,9 @@ from lit_experiments.plain import plain
 from lit_experiments.probes.class_evaluate import ClassPredictions
 from lit_experiments.probes.class_solution import ClassSolution
 from lit_experiments.statistics import Estimate, GroupBootstrap
-from lit_experiments.statistics.bootstrap import SHARE
 from lit_experiments.statistics.calibration import aurocs, reliability
+from lit_experiments.statistics.calibration_error import calibration_error
+from lit_experiments.statistics.intervals import SHARE
 from lit_experiments.statistics.permutation import permutation_p
 
 Floats = NDArray[np.float64]
@@ -155,12 +156,11 @@ def class_scores(
     counts = _class_sums(true, answer, boot, len(classes))
     confidence = probability.max(1)
     table = reliability(confidence, right, bins)
-    bands = _band_sums(confidence, right, boot, table.edges)
     return ClassScores(
         accuracy,
         boot.from_sums(counts.reshape(len(counts), 3 * len(classes)), partial(_macro_f1, classes=len(classes))).item(),
         log_loss,
-        boot.from_sums(bands, _calibration_error).item(),
+        calibration_error(confidence, right, bins, boot),
         _auroc(true, probability, boot) if len(classes) == 2 else None,
         _by_class(counts, boot, classes),
         np.bincount(true * len(classes) + answer, minlength=len(classes) ** 2).reshape(-1, len(classes)).tolist(),
@@ -204,19 +204,6 @@ def _by_class(counts: Floats, boot: GroupBootstrap, classes: tuple[str, ...]) ->
     recall, f1 = boot.from_sums(counts[..., [0, 2]], _ratio, SHARE), boot.from_sums(counts, _f1, SHARE)
     rows = counts[..., 2].sum(0)
     return [OneClass(name, int(rows[k]), precision[k], recall[k], f1[k]) for k, name in enumerate(classes)]
-
-
-def _band_sums(confidence: Floats, right: Floats, boot: GroupBootstrap, edges: Floats) -> Floats:
-    """[unit, 2 * bins]: right answers less confidence, then rows, of each bin of `reliability`."""
-    bins = len(edges) - 1
-    cell = boot.unit_of_row * bins + np.searchsorted(edges[1:-1], confidence)
-    parts = [np.bincount(cell, w, boot.units * bins).reshape(boot.units, bins) for w in (right - confidence, None)]
-    return np.concatenate(parts, axis=1)
-
-
-def _calibration_error(sums: Floats) -> Floats:
-    gaps, rows = np.split(sums, 2, axis=-1)
-    return np.abs(gaps).sum(-1) / rows.sum(-1)
 
 
 def _by_layer(solution: ClassSolution, predictions: ClassPredictions) -> list[ClassLayer]:

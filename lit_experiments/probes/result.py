@@ -15,6 +15,7 @@ from lit_experiments.plain import plain
 from lit_experiments.probes.evaluate import Predictions
 from lit_experiments.probes.solve import Solution
 from lit_experiments.statistics import Estimate
+from lit_experiments.statistics.intervals import CORRELATION, EXPLAINED
 from lit_experiments.statistics.permutation import permutation_p
 from lit_experiments.statistics.scores import RankCorrelation, error_terms, mae_from_sums, mse_from_sums, r2_from_sums
 from lit_experiments.statistics.variance import class_terms, share_from_sums
@@ -94,10 +95,11 @@ def score_part(predictions: Predictions, name: str, target: int) -> Scores:
     true, predicted, boot = predictions.part(name)
     y, p = true[..., target], predicted[:, target]
     sums = boot.sums(_row_terms(y, p, predictions.center[target]))
-    r2, mse, mae = (boot.from_sums(sums, f).item() for f in (r2_from_sums, mse_from_sums, mae_from_sums))
+    r2 = boot.from_sums(sums, r2_from_sums, EXPLAINED).item()
+    mse, mae = (boot.from_sums(sums, f).item() for f in (mse_from_sums, mae_from_sums))
     row, _ = present = np.nonzero(~np.isnan(y))
     ranks = RankCorrelation(y[present], p[row], boot.unit_of_row[row])
-    return Scores(r2, mse, mae, boot.from_counts(ranks), len(row), boot.n)
+    return Scores(r2, mse, mae, boot.from_counts(ranks, CORRELATION), len(row), boot.n)
 
 
 def _target(solution: Solution, predictions: Predictions, t: int) -> TargetResult:
@@ -116,7 +118,7 @@ def _target(solution: Solution, predictions: Predictions, t: int) -> TargetResul
         test,
         ceiling,
         of_ceiling,
-        boot.from_sums(boot.sums(baseline), r2_from_sums).item(),
+        boot.from_sums(boot.sums(baseline), r2_from_sums, EXPLAINED).item(),
         by_layer,
         dict(zip(solution.penalties.tolist(), cv, strict=False)),
         _control(predictions, t, test.r2.value),
@@ -129,7 +131,7 @@ def _by_layer(solution: Solution, predictions: Predictions, t: int) -> list[Laye
     common = boot.sums(_row_terms(true[..., t], np.full(len(true), center), center))
     terms = np.repeat(common[:, None, :], len(predictions.layers), axis=1)
     terms[..., 2] = predictions.layer_squared_error[..., t]
-    r2 = boot.from_sums(terms, r2_from_sums)
+    r2 = boot.from_sums(terms, r2_from_sums, EXPLAINED)
     out = []
     for at, layer in enumerate(predictions.layers):
         index = int(solution.penalty_index[at, t])

@@ -1,26 +1,36 @@
-"""Bootstrap over groups. Owns the resampling; knows nothing of what is estimated.
+"""Estimates over groups. Owns leaving out and resampling of groups; knows nothing of what is estimated.
 
 Rows of one group (the continuations of one prompt, the tokens of one document) are not independent, so whole groups are
-drawn with replacement, as many as there are. A statistic that is a function of sums costs one matrix product for all
-resamples; any other one is computed from row weights (how often the row's group was drawn), which is the same as
-computing it on the repeated rows.
+left out one at a time (jackknife), or drawn with replacement where they are many (bootstrap). A statistic that is a
+function of sums costs one matrix product for all of these replicates; any other one is computed from row weights (how
+often the row's group counts), which is the same as computing it on the repeated rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lit_experiments.statistics.estimate import LEAST_GROUPS, Estimate, no_width
+from lit_experiments.statistics.intervals import (
+    AGREEMENT,
+    BOOTSTRAP,
+    JACKKNIFE,
+    PLAIN,
+    Bounds,
+    Scale,
+    agreeing,
+    bounded,
+    jackknife,
+    method_name,
+    percentile,
+)
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Range = tuple[float, float]
-SHARE: Range = (0.0, 1.0)
-GAP: Range = (-1.0, 1.0)
-"""The ranges of a share (or an AUROC), and of a difference of two."""
 
 _CELLS = 1 << 18  # numbers of row weights held at a time: what a cache holds
 
@@ -30,11 +40,15 @@ The bins are independent and identically distributed as the groups are, so the i
 groups cost what ten thousand do."""
 
 
+JACKKNIFE_UNITS = 1_000
+"""Up to so many groups, each is left out once; of more there are resamples, and percentiles hold what they say."""
+
+
 class GroupBootstrap:
     """One set of resamples of the groups, shared by every statistic asked of it (so ratios and differences are paired).
 
-    groups: [row] group of each row, integers or strings. resamples: how many. level: nominal coverage of the percentile
-    intervals (Efron & Tibshirani 1993, chapter 13). seed: the same seed and groups give the same resamples.
+    groups: [row] group of each row, integers or strings. resamples: how many, where there are resamples. level: nominal
+    coverage of the intervals. seed: the same seed and groups give the same resamples.
     """
 
     def __init__(self, groups: ArrayLike, *, resamples: int, level: float, seed: int) -> None:
@@ -46,7 +60,11 @@ class GroupBootstrap:
         self.level, self.resamples = level, resamples
         self.units = min(self.n, MAX_UNITS)
         self.unit_of_row = codes.reshape(-1) if self.n <= MAX_UNITS else (rng.permutation(self.n) % MAX_UNITS)[codes]
-        self._counts = _draw(self.units, resamples, rng)
+        self._rng = rng
+
+    @cached_property
+    def _counts(self) -> NDArray[np.uint16]:
+        return _draw(self.units, self.resamples, self._rng)
 
     def over(self, groups: ArrayLike, seed: int) -> GroupBootstrap:
         """As many resamples at the same level over other groups."""
@@ -63,7 +81,7 @@ class GroupBootstrap:
             summed[:, column] = np.bincount(self.unit_of_row, flat[:, column], self.units)
         return summed.reshape(self.units, *rows.shape[1:])
 
-    def mean(self, values: ArrayLike, within: Range | None = None) -> NDArray[np.object_]:
+    def mean(self, values: ArrayLike, within: Scale | None = None) -> NDArray[np.object_]:
         """Estimates [*batch] of the mean over rows of values [row, *batch]; NaN is no value.
 
         within: as in `from_sums`.
@@ -72,17 +90,17 @@ class GroupBootstrap:
         known = ~np.isnan(numbers)
         return self.ratio(np.where(known, numbers, 0.0), known, within)
 
-    def ratio(self, above: ArrayLike, below: ArrayLike, within: Range | None = None) -> NDArray[np.object_]:
+    def ratio(self, above: ArrayLike, below: ArrayLike, within: Scale | None = None) -> NDArray[np.object_]:
         """Estimates [*batch] of the sum of `above` over that of `below`, both [row, *batch]; NaN where that is 0."""
         terms = np.stack([np.asarray(above, np.float64), np.asarray(below, np.float64)], axis=-1)
         return self.from_sums(self.sums(terms), ratio_of_sums, within)
 
-    def difference(self, first: ArrayLike, second: ArrayLike, within: Range | None = None) -> NDArray[np.object_]:
+    def difference(self, first: ArrayLike, second: ArrayLike, within: Scale | None = None) -> NDArray[np.object_]:
         """Estimates [*batch] of the mean of first - second over the rows that have both, [row, *batch]."""
         return self.mean(np.asarray(first, np.float64) - np.asarray(second, np.float64), within)
 
     def from_sums(
-        self, sums: ArrayLike, statistic: Callable[[Floats], Floats], within: Range | None = None
+        self, sums: ArrayLike, statistic: Callable[[Floats], Floats], within: Scale | None = None
     ) -> NDArray[np.object_]:
         """Estimates of `statistic`, a function of totals, from the units' sums.
 
@@ -95,26 +113,50 @@ class GroupBootstrap:
         batch = by_unit.shape[1:-1]
         if self.n == 0:
             return self._estimates(np.full(batch, np.nan), np.full((1, *batch), np.nan), within, 0, 0)
-        drawn = self._counts.astype(np.float64) @ by_unit.reshape(self.units, -1)
+        total = by_unit.sum(0)
         with np.errstate(invalid="ignore", divide="ignore"):
-            value, draws = statistic(by_unit.sum(0)), statistic(drawn.reshape(-1, *by_unit.shape[1:]))
+            value, replicates = statistic(total), statistic(self._replicated(by_unit, total))
         used = (by_unit != 0).any(-1).sum(0)
         groups = np.where(used == self.units, self.n, used)
-        return self._estimates(value, draws, within, groups, groups)
+        return self._estimates(value, replicates, within, groups, groups)
+
+    def _replicated(self, by_unit: Floats, total: Floats) -> Floats:
+        """[replicate, *batch, term] totals of the units' sums."""
+        if self.leaves_out:
+            return np.asarray(total - by_unit)
+        drawn = self._counts.astype(np.float64) @ by_unit.reshape(self.units, -1)
+        return drawn.reshape(-1, *by_unit.shape[1:])
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether the replicates are those of the jackknife: replicate i lacks unit i."""
+        return 1 < self.units <= JACKKNIFE_UNITS
 
     @property
     def counts(self) -> Floats:
-        """[resample, unit] how often each unit was drawn, for statistics that take all resamples at once."""
+        """[replicate, unit] how often each unit counts, for statistics that take all replicates at once."""
+        return 1 - np.eye(self.units) if self.leaves_out else self.resampled
+
+    @property
+    def resampled(self) -> Floats:
+        """[resample, unit] how often each unit was drawn, for what needs a distribution and no interval."""
         return self._counts.astype(np.float64)
 
     def draws(self, statistic: Callable[[Floats], Floats]) -> Floats:
-        """[resample, *batch] a statistic on every resample: statistic(weights [n, row]) -> [n, *batch]."""
+        """[replicate, *batch] a statistic on every replicate: statistic(weights [n, row]) -> [n, *batch]."""
+        return self._on(self.counts, statistic)
+
+    def resampled_draws(self, statistic: Callable[[Floats], Floats]) -> Floats:
+        """[resample, *batch] a statistic on every resample, as in `draws`."""
+        return self._on(self.resampled, statistic)
+
+    def _on(self, counts: Floats, statistic: Callable[[Floats], Floats]) -> Floats:
         step = max(1, _CELLS // max(1, len(self.unit_of_row)))
-        starts = range(0, self.resamples, step)
-        return np.concatenate([statistic(self.counts[at : at + step, self.unit_of_row]) for at in starts])
+        parts = range(0, len(counts), step)
+        return np.concatenate([statistic(counts[start : start + step, self.unit_of_row]) for start in parts])
 
     def from_weights(
-        self, statistic: Callable[[Floats], Floats], within: Range | None = None, used: ArrayLike | None = None
+        self, statistic: Callable[[Floats], Floats], within: Scale | None = None, used: ArrayLike | None = None
     ) -> NDArray[np.object_]:
         """Estimates [*batch] of a statistic that takes many weightings of the rows at once, as in `draws`.
 
@@ -124,9 +166,9 @@ class GroupBootstrap:
         return self.from_draws(value, self.draws(statistic), within, used)
 
     def from_draws(
-        self, value: ArrayLike, draws: ArrayLike, within: Range | None = None, used: ArrayLike | None = None
+        self, value: ArrayLike, draws: ArrayLike, within: Scale | None = None, used: ArrayLike | None = None
     ) -> NDArray[np.object_]:
-        """Estimates [*batch] from values [*batch] and those of each resample of `counts`, [resample, *batch].
+        """Estimates [*batch] from values [*batch] and those of each replicate of `counts`, [replicate, *batch].
 
         within: as in `from_sums`. used: [*batch] groups of the smaller side where a value compares two (the rarer class
         of an AUROC): below LEAST_GROUPS these are too few, however many there are on the other side.
@@ -134,14 +176,20 @@ class GroupBootstrap:
         smaller = np.asarray(self.n if used is None else used)
         return self._estimates(value, draws, within, np.where(smaller < LEAST_GROUPS, smaller, self.n), smaller)
 
+    def from_resamples(self, value: ArrayLike, draws: ArrayLike) -> NDArray[np.object_]:
+        """Estimates [*batch] with percentile intervals from resamples [resample, *batch] of `resampled`."""
+        center = np.asarray(value, np.float64)
+        n = np.full(center.shape, self.n, np.int64)
+        return self._made(center, percentile(center, draws, n, self.level, PLAIN), n, n, (BOOTSTRAP, PLAIN))
+
     def from_rows(
-        self, statistic: Callable[[Floats], float], within: Range | None = None, used: int | None = None
+        self, statistic: Callable[[Floats], float], within: Scale | None = None, used: int | None = None
     ) -> Estimate:
         """Estimate of a statistic of weighted rows: statistic(weights [row]) -> float, weights whole numbers >= 0."""
         return self.from_counts(lambda counts: statistic(counts[self.unit_of_row]), within, used)
 
     def from_counts(
-        self, statistic: Callable[[Floats], float], within: Range | None = None, used: int | None = None
+        self, statistic: Callable[[Floats], float], within: Scale | None = None, used: int | None = None
     ) -> Estimate:
         """Estimate of a statistic of how often each unit counts: statistic(counts [unit]); rows: `unit_of_row`.
 
@@ -149,33 +197,35 @@ class GroupBootstrap:
         """
         if self.n == 0:
             return Estimate.undefined(0, self.level)
-        draws = np.array([statistic(counts.astype(np.float64)) for counts in self._counts])
+        draws = np.array([statistic(counts) for counts in self.counts])
         return self.from_draws(statistic(np.ones(self.units)), draws, within, used).item()
 
     def _estimates(
-        self, value: ArrayLike, draws: ArrayLike, within: Range | None, groups: ArrayLike, smaller: ArrayLike
+        self, value: ArrayLike, replicates: ArrayLike, within: Scale | None, groups: ArrayLike, smaller: ArrayLike
     ) -> NDArray[np.object_]:
-        """Percentile intervals; value: [*batch], draws: [resample, *batch]; groups: [*batch] each Estimate's n.
+        """value: [*batch], replicates: [replicate, *batch]; groups: [*batch] n of every Estimate.
 
-        smaller: [*batch] groups on the smaller side of what is compared, for values that all resamples agree on.
-
-        Resamples that leave the statistic undefined are set aside. If they are more than the interval's two tails
-        together, or the value itself is undefined, no interval is claimed.
+        smaller: [*batch] groups on the smaller side of what is compared.
         """
-        center, drawn = np.asarray(value, np.float64), np.asarray(draws, np.float64)
+        center, scale = np.asarray(value, np.float64), PLAIN if within is None else within
         n, least = (np.broadcast_to(np.asarray(count, np.int64), center.shape) for count in (groups, smaller))
-        tail = (1 - self.level) / 2
-        undefined = ~np.isfinite(drawn)
-        drop = ~np.isfinite(center) | (undefined.mean(0) > 2 * tail)
-        safe = np.where(drop, 0.0, np.where(undefined, np.nan, drawn))
-        low, high = np.nanquantile(safe, [tail, 1 - tail], axis=0)
+        if self.leaves_out:
+            method, ends = JACKKNIFE, jackknife(center, replicates, n, least, self.level, scale)
+        else:
+            method, ends = BOOTSTRAP, percentile(center, replicates, least, self.level, scale)
+        return self._made(center, ends, n, least, (method, scale))
+
+    def _made(self, center: Floats, ends: Bounds, n: Ints, least: Ints, how: tuple[str, Scale]) -> NDArray[np.object_]:
+        """Estimates [*batch] of values, bounds and numbers of groups, all [*batch]."""
+        (low, high), (method, scale) = ends, how
+        named, alike = method_name(method, scale), bounded(scale)
         out = np.empty(center.shape, object)
-        for at in np.ndindex(center.shape):
-            bounds = (np.nan, np.nan) if drop[at] else (float(low[at]), float(high[at]))
-            if within is not None and no_width(*bounds):
-                bounds = _agreeing(float(center[at]), int(least[at]), tail, within)
-            middle = float(center[at]) if np.isfinite(center[at]) else np.nan
-            out[at] = Estimate(middle, *bounds, int(n[at]), self.level)
+        for place in np.ndindex(center.shape):
+            middle = float(center[place]) if np.isfinite(center[place]) else np.nan
+            bounds, name = (float(low[place]), float(high[place])), named
+            if alike and no_width(*bounds):
+                bounds, name = agreeing(middle, int(least[place]), self.level, scale), AGREEMENT
+            out[place] = Estimate(middle, *bounds, int(n[place]), self.level, method=name)
         return out
 
 
@@ -183,18 +233,6 @@ def ratio_of_sums(sums: Floats) -> Floats:
     """The first of two sums [..., 2] over the second; NaN where that is 0."""
     above, below = sums[..., 0], sums[..., 1]
     return np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below != 0)
-
-
-def _agreeing(value: float, groups: int, tail: float, within: Range) -> Range:
-    """The interval of a mean of bounded numbers that are `value` in every one of `groups` groups.
-
-    A group is like that with a probability of at least tail ** (1 / groups), else all of them would hardly be; the
-    others may be anything in the range. At 0 of n or n of n this is the interval of Clopper and Pearson (1934), the
-    "rule of three".
-    """
-    alike = tail ** (1 / groups) if groups else 0.0
-    low, high = (alike * value + (1 - alike) * end for end in within)
-    return low, high
 
 
 def _draw(units: int, resamples: int, rng: np.random.Generator) -> NDArray[np.uint16]:

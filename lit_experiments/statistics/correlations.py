@@ -11,6 +11,7 @@ from scipy import stats
 
 from lit_experiments.statistics.bootstrap import GroupBootstrap
 from lit_experiments.statistics.estimate import Estimate
+from lit_experiments.statistics.intervals import CORRELATION
 from lit_experiments.statistics.scores import RankCorrelation
 
 Floats = NDArray[np.float64]
@@ -21,7 +22,8 @@ _LEAST = 3  # rows; two always correlate perfectly
 class Correlation:
     """Pearson and Spearman of `rows` rows.
 
-    Intervals: bootstrap over groups. p_pearson, p_spearman: two-sided, of scipy; NaN unless every row is a group of its
+    Intervals: over groups, on Fisher's scale.
+    p_pearson, p_spearman: two-sided, of scipy; NaN unless every row is a group of its
     own, since they take rows to be independent.
     """
 
@@ -43,8 +45,8 @@ def correlation(
     if len(a) < _LEAST or np.ptp(a) == 0 or np.ptp(b) == 0:
         none = Estimate.undefined(boot.n, level)
         return Correlation(len(a), none, none, math.nan, math.nan)
-    linear = boot.from_sums(boot.sums(correlation_terms(a, b)), pearson_from_sums).item()
-    ranked = boot.from_counts(RankCorrelation(a, b, boot.unit_of_row))
+    linear = boot.from_sums(boot.sums(correlation_terms(a, b)), pearson_from_sums, CORRELATION).item()
+    ranked = boot.from_counts(RankCorrelation(a, b, boot.unit_of_row), CORRELATION)
     p = (math.nan, math.nan)
     if boot.n == len(a):
         p = (float(stats.pearsonr(a, b).pvalue), float(stats.spearmanr(a, b).pvalue))

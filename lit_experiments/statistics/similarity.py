@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import subspace_angles
 
 Floats = NDArray[np.float64]
+_CKA_ROWS = 4  # fewer leave the unbiased HSIC undefined
 
 
 def row_cosines(a: ArrayLike, b: ArrayLike) -> Floats:
@@ -19,21 +20,31 @@ def row_cosines(a: ArrayLike, b: ArrayLike) -> Floats:
 
 
 def linear_cka(a: ArrayLike, b: ArrayLike) -> float:
-    """Linear centered kernel alignment (Kornblith, Norouzi, Lee and Hinton 2019, equation 4 with linear kernels).
+    """Debiased linear centered kernel alignment (Kornblith, Norouzi, Lee and Hinton 2019), from the unbiased HSIC of
+    Song, Smola, Gretton, Bedo and Borgwardt (2012, equation 5), as in Murphy, Zylberberg and Fyshe (2024).
 
-    a: [row, p], b: [row, q], the same rows. 1 for the same geometry up to rotation and scale; NaN without spread.
-    Computed from whichever is smaller, the features' or the rows' products.
+    a: [row, p], b: [row, q], the same rows. 1 for the same geometry up to rotation and scale, about 0 for unrelated
+    sets however few rows there are (it may be below 0); NaN without spread or for fewer than 4 rows.
     """
     x, y = (v - v.mean(0) for v in (np.asarray(a, np.float64), np.asarray(b, np.float64)))
     if len(x) != len(y):
         raise ValueError(f"{len(x)} rows next to {len(y)}; CKA compares the same rows")
-    if len(x) < max(x.shape[1], y.shape[1]):
-        k, m = x @ x.T, y @ y.T
-        cross, own = float(np.sum(k * m)), math.sqrt(float(np.sum(k * k)) * float(np.sum(m * m)))
-    else:
-        cross = float(np.sum((x.T @ y) ** 2))
-        own = float(np.linalg.norm(x.T @ x) * np.linalg.norm(y.T @ y))
-    return cross / own if own else math.nan
+    if len(x) < _CKA_ROWS:
+        return math.nan
+    cross, first, second = _hsic(x, y), _hsic(x, x), _hsic(y, y)
+    return cross / math.sqrt(first * second) if first > 0 and second > 0 else math.nan
+
+
+def _hsic(x: Floats, y: Floats) -> float:
+    """Unbiased HSIC of linear kernels of centred rows, up to a factor that only depends on the number of rows.
+
+    With K = x x' and M = y y' without their diagonals: tr(K M) + (1'K1)(1'M1) / ((n - 1)(n - 2)) - 2 / (n - 2) 1'KM1.
+    Centred rows have sums of 0, so that K 1 is minus the diagonal; tr(K M) comes from whichever products are smaller.
+    """
+    n, k, m = len(x), np.sum(x * x, 1), np.sum(y * y, 1)
+    narrow = n >= max(x.shape[1], y.shape[1])
+    trace = float(np.sum((x.T @ y) ** 2) if narrow else np.sum((x @ x.T) * (y @ y.T)))
+    return trace - float(k @ m) + float(k.sum() * m.sum()) / ((n - 1) * (n - 2)) - 2 / (n - 2) * float(k @ m)
 
 
 def principal_angles(a: ArrayLike, b: ArrayLike, rank: int) -> Floats:

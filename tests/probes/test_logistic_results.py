@@ -10,7 +10,7 @@ from sklearn import metrics
 
 from lit_experiments.probes.class_evaluate import predict_classes
 from lit_experiments.probes.class_result import class_report
-from lit_experiments.statistics.calibration import expected_calibration_error
+from tests.calibration_by_pairs import error_by_pairs
 
 BOOT = {"resamples": 200, "level": 0.95, "seed": 0}
 GRID = [1e-3, 1e-1]
@@ -34,7 +34,7 @@ def test_scores_are_those_of_scikit_learn(tmp_path, classes):
         assert scores.accuracy.value == pytest.approx(metrics.accuracy_score(true, answer))
         assert scores.macro_f1.value == pytest.approx(metrics.f1_score(true, answer, average="macro"))
         assert scores.log_loss.value == pytest.approx(metrics.log_loss(true, found, labels=range(classes)))
-        error = expected_calibration_error(found.max(1), answer == true, 10)
+        error = error_by_pairs(found.max(1), answer == true, np.arange(len(true)), 10)
         assert scores.ece.value == pytest.approx(error)
         assert scores.confusion == metrics.confusion_matrix(true, answer, labels=range(classes)).tolist()
         table = metrics.precision_recall_fscore_support(true, answer, labels=range(classes), zero_division=0)

@@ -63,7 +63,8 @@ def test_interval_equals_one_from_resampled_rows():
     rng = np.random.default_rng(3)
     a = rng.normal(size=50)
     b = a + rng.normal(size=50)
-    ours = GroupBootstrap(np.arange(50), resamples=4000, level=0.9, seed=0).from_rows(lambda w: spearman(a, b, w))
+    boot = GroupBootstrap(np.arange(50), resamples=4000, level=0.9, seed=0)
+    ours = boot.from_resamples(0.0, boot.resampled_draws(lambda w: np.array([spearman(a, b, r) for r in w]))).item()
     draws = [spearman(a[i], b[i]) for i in rng.integers(0, 50, (4000, 50))]
     assert (ours.low, ours.high) == pytest.approx(tuple(np.quantile(draws, [0.05, 0.95])), abs=0.02)
 

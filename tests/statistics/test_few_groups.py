@@ -9,7 +9,7 @@ import pytest
 from lit_experiments.plain import plain
 from lit_experiments.reports.cells import interval
 from lit_experiments.statistics import LEAST_GROUPS, Estimate, GroupBootstrap, correlation, paired
-from lit_experiments.statistics.bootstrap import GAP, SHARE
+from lit_experiments.statistics.intervals import GAP, SHARE
 from lit_experiments.statistics.pairs import adjusted
 
 NAN = math.nan

@@ -18,7 +18,8 @@ from lit_experiments.experiments.geometry.clustering_result import JudgedPair, J
 from lit_experiments.experiments.geometry.judge import DIFFERENT, JUDGEMENTS, SAME, UNDECIDED, Comparison, Pair
 from lit_experiments.experiments.geometry.partition import Solved
 from lit_experiments.statistics import Estimate, GroupBootstrap
-from lit_experiments.statistics.bootstrap import GAP, SHARE, ratio_of_sums
+from lit_experiments.statistics.bootstrap import ratio_of_sums
+from lit_experiments.statistics.intervals import GAP, SHARE
 
 BETWEEN, WITHIN = KINDS = ("between", "within")
 OPPOSED = "opposed orders"

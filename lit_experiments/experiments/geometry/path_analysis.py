@@ -22,7 +22,7 @@ from lit_experiments.experiments.geometry.stored_layers import layer_names
 from lit_experiments.ranges import at_least
 from lit_experiments.reports.blocks import Page
 from lit_experiments.statistics import LEVEL, Estimate, spearman
-from lit_experiments.statistics.bootstrap import SHARE
+from lit_experiments.statistics.intervals import SHARE
 from lit_experiments.tasks.reads import Reads
 from lit_experiments.tasks.source import is_demonstration
 from lit_experiments.tasks.task import AnalyzeTask, Opened

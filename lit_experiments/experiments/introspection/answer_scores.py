@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from lit_experiments.experiments.introspection.passes import CONFIDENCE_PASSES, OTHER, SELF
 from lit_experiments.statistics import Estimate, GroupBootstrap
-from lit_experiments.statistics.bootstrap import GAP, SHARE, Range
-from lit_experiments.statistics.calibration import auroc, brier_score, expected_calibration_error
+from lit_experiments.statistics.calibration import auroc, brier_score
+from lit_experiments.statistics.calibration_error import bin_sums, mean_square_gap, root
+from lit_experiments.statistics.intervals import GAP, SHARE, Scale
 
 Floats = NDArray[np.float64]
 BINS = 10
@@ -31,7 +32,7 @@ class Measure:
 
     values: Floats
     function: Callable[[Floats, Floats], float]
-    within: Range | None
+    within: Scale | None
     rests_on: int
 
     def __call__(self, weights: Floats) -> float:
@@ -53,7 +54,7 @@ def measures(rows: Rows) -> dict[str, Measure]:
     correct = mcq.is_correct.to_numpy(np.float64)
     rarer = int(min((correct == 1).sum(), (correct == 0).sum()))
 
-    def mean(values: Floats, within: Range | None = None) -> Measure:
+    def mean(values: Floats, within: Scale | None = None) -> Measure:
         return Measure(values[:, None], mean_of, within, len(mcq))
 
     scores = {"accuracy": mean(correct, SHARE), "mean entropy, nats": mean(mcq.entropy.to_numpy(np.float64))}
@@ -64,7 +65,7 @@ def measures(rows: Rows) -> dict[str, Measure]:
         values = np.stack([confidence, correct], 1)
         scores |= {
             f"mean of {name}": Measure(values, mean_of, None, len(mcq)),
-            f"ECE of {name}": Measure(values, _ece, None, len(mcq)),
+            f"ECE of {name}": Measure(_ece_terms(values), _ece, None, len(mcq)),
             f"Brier of {name}": Measure(values, _brier, None, len(mcq)),
             f"AUROC of {name}": Measure(values, _auroc, SHARE, rarer),
         }
@@ -76,8 +77,14 @@ def mean_of(values: Floats, weights: Floats) -> float:
     return float(weights @ values[:, 0] / weights.sum())
 
 
+def _ece_terms(values: Floats) -> Floats:
+    """[question, 4 * bins] what to add up for the calibration error of confidence and outcome [question, 2]."""
+    gaps, rows = bin_sums(values[:, 0], values[:, 1], BINS)
+    return np.concatenate([gaps, gaps**2, rows, rows**2], axis=1)
+
+
 def _ece(values: Floats, weights: Floats) -> float:
-    return expected_calibration_error(values[:, 0], values[:, 1], BINS, weights)
+    return root(float(mean_square_gap(weights @ values)))
 
 
 def _brier(values: Floats, weights: Floats) -> float:

@@ -29,6 +29,7 @@ from lit_experiments.experiments.introspection.probes_result import (
 )
 from lit_experiments.experiments.introspection.scoring import Scorer, threshold
 from lit_experiments.statistics import GroupBootstrap, holm
+from lit_experiments.statistics.intervals import CORRELATION, SHARE
 from lit_experiments.statistics.permutation import permutation_p
 from lit_experiments.statistics.scores import mean_absolute_error, spearman
 
@@ -155,14 +156,14 @@ class _Pair:
             y, p = true, predicted[:, 0]
             return replace(
                 chosen,
-                spearman=boot.from_rows(lambda w: spearman(y, p, w)),
+                spearman=boot.from_rows(lambda w: spearman(y, p, w), CORRELATION),
                 mae=boot.from_rows(lambda w: mean_absolute_error(y, p, w)),
             )
         codes = true.astype(int)
         right, loss = predicted.argmax(1) == codes, -predicted[np.arange(len(codes)), codes]
         return replace(
             chosen,
-            accuracy=boot.from_rows(partial(_weighted_mean, right.astype(np.float64))),
+            accuracy=boot.from_rows(partial(_weighted_mean, right.astype(np.float64)), SHARE),
             log_loss=boot.from_rows(partial(_weighted_mean, loss)),
         )
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lit_experiments.statistics import Estimate, GroupBootstrap
-from lit_experiments.statistics.bootstrap import GAP, SHARE
 from lit_experiments.statistics.calibration import aurocs
+from lit_experiments.statistics.intervals import EXPLAINED, GAP, SHARE
 from lit_experiments.statistics.permutation import permuted
 from lit_experiments.statistics.scores import error_terms, r2_from_sums
 
@@ -41,12 +41,16 @@ class Scorer:
         return self._on(predicted, np.ones((1, len(self.true))))[0]
 
     def draws(self, predicted: Floats) -> Floats:
-        """[B, M] scores on each resample of the questions."""
+        """[B, M] scores on each replicate of the questions, for intervals."""
         return self.boot.draws(partial(self._on, predicted))
+
+    def resampled(self, predicted: Floats) -> Floats:
+        """[B, M] scores on each resample of the questions, for distributions."""
+        return self.boot.resampled_draws(partial(self._on, predicted))
 
     def estimates(self, predicted: Floats) -> list[Estimate]:
         """[M] scores with intervals over questions."""
-        within = None if self.kind == R2 else SHARE
+        within = EXPLAINED if self.kind == R2 else SHARE
         return list(self.boot.from_draws(self.value(predicted), self.draws(predicted), within, self.rests_on))
 
     def gains(self, predicted: Floats, over: Floats) -> list[Estimate]:

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from lit_experiments.statistics import Estimate, GroupBootstrap
 from lit_experiments.statistics.calibration import reliability
 from lit_experiments.statistics.divergence import cross_entropy, entropy, jensen_shannon, miller_madow, normalised
+from lit_experiments.statistics.intervals import CORRELATION
 from lit_experiments.statistics.scores import RankCorrelation, spearman
 
 Floats = NDArray[np.float64]
@@ -99,7 +100,7 @@ def agreement(forecast: Floats, counts: Ints, boot: GroupBootstrap, bins: int) -
     return Agreement(
         **means,
         share=boot.ratio(real.ambiguity, real.loss).item(),
-        entropies=boot.from_counts(RankCorrelation(real.uncertainty, real.ambiguity, boot.unit_of_row)),
+        entropies=boot.from_counts(RankCorrelation(real.uncertainty, real.ambiguity, boot.unit_of_row), CORRELATION),
         calibration_error=boot.from_sums(gaps, _calibration_error).item(),
         reliability={name: values.tolist() for name, values in vars(table).items()},
     )

@@ -19,7 +19,8 @@ from lit_experiments.probes.class_evaluate import ClassPredictions
 from lit_experiments.probes.class_result import ClassLayer
 from lit_experiments.probes.class_solution import ClassSolution
 from lit_experiments.probes.store_data import StoreDataModule
-from lit_experiments.statistics.bootstrap import GAP, SHARE, ratio_of_sums
+from lit_experiments.statistics.bootstrap import ratio_of_sums
+from lit_experiments.statistics.intervals import GAP, SHARE
 
 Floats = NDArray[np.float64]
 

@@ -23,7 +23,7 @@ from lit_experiments.plain import write_json
 from lit_experiments.sources.conllu import UNTAGGED
 from lit_experiments.sources.treebank import Sentence
 from lit_experiments.statistics import Estimate, GroupBootstrap
-from lit_experiments.statistics.bootstrap import SHARE
+from lit_experiments.statistics.intervals import SHARE
 
 CRF = "crf"
 _VERSION = 1  # of the features; raise it when they change

@@ -13,7 +13,7 @@ from lit_experiments.experiments.prefill_dynamics.formulas import METRICS, metri
 from lit_experiments.experiments.prefill_dynamics.repetition import ORDERS
 from lit_experiments.experiments.prefill_dynamics.trajectories import Trajectory
 from lit_experiments.statistics import Estimate
-from lit_experiments.statistics.bootstrap import SHARE
+from lit_experiments.statistics.intervals import SHARE
 from lit_experiments.statistics.repetition import distinct, loops
 
 _LARGEST = 700.0  # nats; exp of more is no float

@@ -20,6 +20,7 @@ from lit_experiments.experiments.prefill_dynamics.formulas import Floats, metric
 from lit_experiments.experiments.prefill_dynamics.trajectories import Trajectory
 from lit_experiments.statistics import LEVEL, Correlation, Estimate, correlation
 from lit_experiments.statistics.correlations import correlation_terms, pearson_from_sums
+from lit_experiments.statistics.intervals import CORRELATION
 
 RELATED = ("smoothness", "relative smoothness")  # what cross-entropy is correlated with
 ByCondition = Mapping[str, Mapping[str, Trajectory]]
@@ -118,7 +119,7 @@ def _token_level(
     centred, steps_centred = _centred(ce[None], text)[0], _centred(moved, text)
     boot = resampling.over(paragraph.tolist())
     terms = np.stack([correlation_terms(centred, layer) for layer in steps_centred], 1)
-    layers = boot.from_sums(boot.sums(terms), pearson_from_sums).tolist()
+    layers = boot.from_sums(boot.sums(terms), pearson_from_sums, CORRELATION).tolist()
     together = _correlation(centred, steps_centred.mean(0), paragraph, resampling)
     return TokenLevel(_correlation(ce, mean_step, paragraph, resampling), together, layers)
 

@@ -37,7 +37,7 @@ from lit_experiments.experiments.steering.result import (
 from lit_experiments.ranges import above, at_least
 from lit_experiments.reports.blocks import Page
 from lit_experiments.statistics import LEVEL, Estimate, GroupBootstrap
-from lit_experiments.statistics.bootstrap import GAP, SHARE
+from lit_experiments.statistics.intervals import GAP, SHARE
 from lit_experiments.tasks.reads import Reads
 from lit_experiments.tasks.source import is_demonstration
 from lit_experiments.tasks.task import AnalyzeTask, Opened

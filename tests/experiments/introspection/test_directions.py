@@ -124,7 +124,7 @@ def test_a_layer_whose_states_are_all_the_same_has_no_value(tmp_path: Path) -> N
         assert layer[name]["value"] is None
     assert layer["spread"] is layer["p_holm"] is layer["signal_share"] is layer["ridge"]["cosine"] is None
     assert result(tmp_path)["self_other"][0] == {
-        "cosine": {"value": None, "low": None, "high": None, "n": layer_n(tmp_path), "level": 0.95},
+        "cosine": {"value": None, "low": None, "high": None, "n": layer_n(tmp_path), "level": 0.95, "method": ""},
         "plain_cosine": None,
     }
     assert np.isnan(load_file(tmp_path / "introspection_directions" / "directions.safetensors")[f"{SELF}.spread"][0])

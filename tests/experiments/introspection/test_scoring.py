@@ -36,12 +36,12 @@ def peer(kind: str, true: np.ndarray, predicted: np.ndarray) -> float:
 @pytest.mark.parametrize("kind", ["r2", "auroc", "accuracy"])
 def test_values_and_resamples_are_those_of_repeated_rows(kind: str) -> None:
     scorer, predicted = case(kind)
-    value, draws = scorer.value(predicted), scorer.draws(predicted)
+    value, draws = scorer.value(predicted), scorer.resampled(predicted)
     assert draws.shape == (60, COLUMNS)
     for m in range(COLUMNS):
         assert value[m] == pytest.approx(peer(kind, scorer.true, predicted[:, m]))
     for b in (0, 7, 59):
-        rows = np.repeat(np.arange(ROWS), scorer.boot.counts[b].astype(int))
+        rows = np.repeat(np.arange(ROWS), scorer.boot.resampled[b].astype(int))
         assert len(rows) == ROWS
         for m in range(COLUMNS):
             assert draws[b, m] == pytest.approx(peer(kind, scorer.true[rows], predicted[rows, m]))

@@ -12,7 +12,8 @@ import stores
 from lit_experiments.cli import main
 from lit_experiments.errors import EXIT_DONE, EXIT_USER
 from lit_experiments.experiments.introspection.passes import answer_states, passes
-from lit_experiments.statistics.calibration import auroc, expected_calibration_error
+from lit_experiments.statistics.calibration import auroc
+from tests.calibration_by_pairs import error_by_pairs
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def test_inspect_shows_scores_that_follow_from_the_rows(
     lines = {line.split("  ")[0]: line.split()[-5:] for line in shown.splitlines() if line.endswith(" 16")}
     assert any(f"{correct.mean():.3f}" in line for line in shown.splitlines() if line.startswith("accuracy"))
     for name, value in (
-        ("ECE of self-confidence", expected_calibration_error(claimed, correct, 10)),
+        ("ECE of self-confidence", error_by_pairs(claimed, correct, np.arange(len(claimed)), 10)),
         ("AUROC of self-confidence", auroc(claimed, correct)),
     ):
         assert name in lines

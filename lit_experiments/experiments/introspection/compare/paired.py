@@ -22,8 +22,8 @@ from lit_experiments.experiments.introspection.directions.separation import (
 from lit_experiments.experiments.introspection.passes import NothingToCompare, answer_states, ids_of
 from lit_experiments.experiments.introspection.self_other.alikeness import centered, mean_estimate
 from lit_experiments.statistics import GroupBootstrap
-from lit_experiments.statistics.bootstrap import GAP, SHARE
 from lit_experiments.statistics.calibration import aurocs
+from lit_experiments.statistics.intervals import GAP, SHARE
 from lit_experiments.statistics.similarity import linear_cka, row_cosines
 from stores import Store
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from lit_experiments.experiments.introspection.passes import NothingToCompare
 from lit_experiments.probes.splits import group_split
 from lit_experiments.statistics import Estimate, GroupBootstrap
-from lit_experiments.statistics.bootstrap import SHARE
 from lit_experiments.statistics.calibration import aurocs
+from lit_experiments.statistics.intervals import SHARE
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -162,7 +162,9 @@ def corrected_cosine(a: Labelled, b: Labelled, boot: GroupBootstrap) -> Estimate
             return float("nan")
         return _inner(ab, first, second) / float(np.sqrt(lengths[0] * lengths[1]))
 
-    estimate = boot.from_rows(cosine)
+    # Resamples, and not the jackknife: a direction that is not above the noise in many of them is none to compare.
+    draws = boot.resampled_draws(lambda weights: np.array([cosine(w) for w in weights]))
+    estimate: Estimate = boot.from_resamples(cosine(np.ones(len(boot.unit_of_row))), draws).item()
     return estimate if estimate.has_interval or estimate.unanimous else Estimate.undefined(boot.n, boot.level)
 
 

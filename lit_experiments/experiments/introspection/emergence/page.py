@@ -114,6 +114,8 @@ def onset_interval(onset: Onset) -> str:
     """'1 to none', the layers by their numbers; or why there is no interval."""
     if onset.questions < LEAST_GROUPS:
         return f"no interval: {onset.questions} groups"
+    if onset.low is None and onset.index is not None:
+        return "no interval: any layer could be it"
     low, high = ((name or "none").rpartition(".")[2] for name in (onset.low, onset.high))
     return f"{low} to {high}"
 
@@ -190,5 +192,5 @@ def _place(onset: Onset, last: int, level: float) -> Estimate:
     index, low, high = (
         float(last if place is None else place) for place in (onset.index, onset.index_low, onset.index_high)
     )
-    few = onset.questions < LEAST_GROUPS
-    return Estimate(index, *((math.nan, math.nan) if few else (low, high)), onset.questions, level)
+    void = onset.questions < LEAST_GROUPS or (onset.index is not None and onset.index_low is None)
+    return Estimate(index, *((math.nan, math.nan) if void else (low, high)), onset.questions, level)

@@ -24,7 +24,7 @@ class CurvePoint:
 @dataclass(frozen=True)
 class Onset:
     """The first layer above its control, by name and by place, with the bounds of its interval over `questions`; None:
-    no layer, or, of bounds, no interval because of too few questions.
+    no layer, or, of both bounds, no interval: too few questions, or one that would hold every layer.
 
     An interval from a layer to itself is one: all resamples have their onset in that layer. none_share: share of the
     resamples in which no layer is above its control.

@@ -102,7 +102,7 @@ class IntrospectionProbing(ProbeAnalysis[EmergenceResult]):
         low, high = np.quantile(null, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
         columns = (scorer.boot.from_draws(value, draws), *(v.tolist() for v in (low, high, bound)))
         curve = [CurvePoint(*point) for point in zip(files.layers, *columns, strict=True)]
-        resampled = first_above(draws, bound)
+        resampled = first_above(scorer.resampled(predicted), bound)
         onset = onset_of(first_above(value[None], bound)[0], resampled, files.layers, scorer.boot.n)
         return EmergencePair(pair.states, pair.target, pair.score, pair.chance, curve, onset), resampled
 
@@ -121,7 +121,7 @@ class IntrospectionProbing(ProbeAnalysis[EmergenceResult]):
         index = {(pair.states, pair.target): pair.onset.index for pair in pairs}
         first, second = (np.array(index[key], np.float64) for key in (EARLIER, LATER))  # NaN where there is no onset
         lags = onsets[LATER] - onsets[EARLIER]
-        estimate = self.resampler(files.test).from_draws(second - first, lags).item()
+        estimate = self.resampler(files.test).from_resamples(second - first, lags).item()
         return Lag(estimate, float(np.isnan(lags).mean()), [])
 
 
@@ -132,10 +132,13 @@ def first_above(scores: Floats, bound: Floats) -> Floats:
 
 
 def onset_of(index: float, resampled: Floats, layers: list[str], questions: int) -> Onset:
-    """The onset by name with its percentile interval over resamples, in which "no layer" comes after the last."""
+    """The onset by name with its percentile interval over resamples, in which "no layer" comes after the last.
+
+    An interval that holds every layer says nothing and is not claimed.
+    """
     ordered = np.sort(np.where(np.isnan(resampled), np.inf, resampled))
     bounds = [ordered[min(len(ordered) - 1, int(np.floor(q * len(ordered))))] for q in _TAILS]
-    if questions < LEAST_GROUPS:
+    if questions < LEAST_GROUPS or (bounds[0] == 0 and bounds[1] >= len(layers) - 1):
         bounds = [np.inf, np.inf]
     first, low, high = (int(place) if np.isfinite(place) else None for place in (index, *bounds))
     name, name_low, name_high = (None if place is None else layers[place] for place in (first, low, high))

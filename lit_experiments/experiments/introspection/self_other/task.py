@@ -37,6 +37,7 @@ from lit_experiments.probes.splits import group_split
 from lit_experiments.ranges import at_least, between, penalty_grid
 from lit_experiments.reports.blocks import Page
 from lit_experiments.statistics import LEVEL, Estimate, spearman
+from lit_experiments.statistics.intervals import CORRELATION
 from lit_experiments.statistics.multiple import holm_corrected
 from lit_experiments.tasks.reads import Reads
 from lit_experiments.tasks.source import is_demonstration
@@ -160,7 +161,7 @@ def _corrected(layers: list[list[Carried]]) -> list[list[Carried]]:
 def _between_confidences(confidence: dict[str, Floats], split: Split) -> Estimate:
     """Spearman of the two confidences of the test questions."""
     first, second = (confidence[kind][split.test] for kind in CONFIDENCE_PASSES)
-    return split.boot.from_counts(lambda counts: spearman(first, second, counts[split.boot.unit_of_row]))
+    return split.boot.from_counts(lambda counts: spearman(first, second, counts[split.boot.unit_of_row]), CORRELATION)
 
 
 def _states(store: Store, rows: Rows, common: pd.Index, layer: int) -> dict[str, Floats]:

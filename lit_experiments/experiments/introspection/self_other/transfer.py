@@ -15,6 +15,7 @@ from lit_experiments.experiments.introspection.self_other.result import Carried
 from lit_experiments.probes.blocks import TEST
 from lit_experiments.probes.row_ridge import Ridge, choose_ridge
 from lit_experiments.statistics import Estimate, GroupBootstrap
+from lit_experiments.statistics.intervals import CORRELATION, EXPLAINED
 from lit_experiments.statistics.permutation import spearman_p
 from lit_experiments.statistics.scores import RankCorrelation, error_terms, r2_from_sums
 
@@ -73,9 +74,9 @@ def _varying(predicted: Floats) -> Floats:
 def _scores(y: Floats, predicted: Floats, center: float, split: Split) -> tuple[Estimate, Estimate]:
     """(R2, Spearman)."""
     predicted = _varying(predicted)
-    r2 = split.boot.from_sums(split.boot.sums(error_terms(y, predicted, center)), r2_from_sums).item()
+    r2 = split.boot.from_sums(split.boot.sums(error_terms(y, predicted, center)), r2_from_sums, EXPLAINED).item()
     ranks = RankCorrelation(y, predicted, split.boot.unit_of_row)
-    return r2, split.boot.from_counts(ranks if np.isfinite(predicted).all() else _undefined)
+    return r2, split.boot.from_counts(ranks if np.isfinite(predicted).all() else _undefined, CORRELATION)
 
 
 def _gaps(y: Floats, transferred: Floats, within: Floats, center: float, split: Split) -> tuple[Estimate, Estimate]:
