@@ -13,9 +13,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from lit_experiments.experiments.linear_probes.features import Features
-from lit_experiments.experiments.linear_probes.labels import Floats, Ints
-from lit_experiments.experiments.linear_probes.problems import Problem
+from lit_experiments.controls.features import Features
+from lit_experiments.controls.labels import Floats, Ints
+from lit_experiments.controls.problems import Problem
 
 SurfaceModel = Literal["auto", "none", "numbers", "words", "characters", "trees"]
 MODELS = tuple(name for name in get_args(SurfaceModel) if name not in ("auto", "none"))

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from lit_experiments.controls.labels import Floats
+from lit_experiments.controls.problems import Problem
+from lit_experiments.controls.split import IDS, POSITIONS, Texts
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.linear_probes.labels import Floats
-from lit_experiments.experiments.linear_probes.problems import Problem
-from lit_experiments.experiments.linear_probes.split import IDS, POSITIONS, Texts
 from stores import Store
 
 OUTPUTS = (
