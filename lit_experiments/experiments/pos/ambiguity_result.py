@@ -40,8 +40,8 @@ class TaggerErrors:
     """What is known of the tagger's errors, and what they made of the share explained.
 
     words: held-out gold words, of `parts`; right: share of right tags among those of the prefixes' kinds (types with
-    the same tags in training), each kind as often as it comes among the prefixes. uncorrected: the probe's share explained
-    with the tags as the tagger gives them.
+    the same tags in training), each kind as often as it comes among the prefixes. uncorrected: the probe's share
+    explained with the tags as the tagger gives them.
     """
 
     words: int
