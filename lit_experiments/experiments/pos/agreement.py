@@ -8,6 +8,9 @@ Per prefix a forecast p [K] meets counts c [K] of n draws, with shares q = c / n
     loss           cross-entropy of q and p: the mean log-loss of p if the draws are what happens
     ambiguity      entropy of the distribution that the draws come from (Miller-Madow, as q's own is too low)
 
+Where it is known how the tagger errs, loss and ambiguity are of the true tags of the draws (see `tagger_errors`);
+divergence and calibration are of the tags as counted.
+
 A forecast's expected log-loss is the entropy of what happens plus the Kullback-Leibler divergence from the forecast to
 it; the first part no forecaster can avoid (irreducible), the second is the forecaster's own (Kull and Flach 2015; for
 log-loss already Good 1952). The share explained is the first over the whole:
@@ -50,6 +53,24 @@ class Terms:
 
 
 @dataclass(frozen=True)
+class Draws:
+    """counts [prefix, K] of the tags of the draws; shares [prefix, K], ambiguity [prefix]: the distribution that they
+    are from, and its entropy in nats."""
+
+    counts: Ints
+    shares: Floats
+    ambiguity: Floats
+
+    @classmethod
+    def counted(cls, counts: Ints) -> Draws:
+        """Tags taken as they were counted."""
+        return cls(counts, normalised(counts), miller_madow(counts))
+
+    def __getitem__(self, prefixes: NDArray[np.int64]) -> Draws:
+        return Draws(self.counts[prefixes], self.shares[prefixes], self.ambiguity[prefixes])
+
+
+@dataclass(frozen=True)
 class Agreement:
     """Of one kind of forecast, with intervals over documents.
 
@@ -80,20 +101,19 @@ class Shuffled:
     pairs: float
 
 
-def terms(forecast: Floats, counts: Ints) -> Terms:
-    """forecast [prefix, K], counts [prefix, K]."""
-    shares = normalised(counts)
+def terms(forecast: Floats, draws: Draws) -> Terms:
+    """forecast [prefix, K]."""
     return Terms(
-        jensen_shannon(forecast, shares),
-        cross_entropy(shares, forecast),
-        miller_madow(counts),
+        jensen_shannon(forecast, normalised(draws.counts)),
+        cross_entropy(draws.shares, forecast),
+        draws.ambiguity,
         entropy(forecast),
     )
 
 
-def agreement(forecast: Floats, counts: Ints, boot: GroupBootstrap, bins: int) -> Agreement:
+def agreement(forecast: Floats, draws: Draws, boot: GroupBootstrap, bins: int) -> Agreement:
     """boot: over the documents of the prefixes."""
-    real = terms(forecast, counts)
+    real, counts = terms(forecast, draws), draws.counts
     means = {name: boot.mean(getattr(real, name)).item() for name in ("divergence", "loss", "ambiguity", "uncertainty")}
     table = reliability(forecast.ravel(), normalised(counts).ravel(), bins)
     gaps = boot.sums(np.concatenate([_gaps(forecast, counts, bins), np.ones((len(counts), 1))], 1))
@@ -106,15 +126,15 @@ def agreement(forecast: Floats, counts: Ints, boot: GroupBootstrap, bins: int) -
     )
 
 
-def shuffled(forecast: Floats, counts: Ints, groups: Ints, permutations: int, bins: int, seed: int) -> Shuffled:
+def shuffled(forecast: Floats, draws: Draws, groups: Ints, permutations: int, bins: int, seed: int) -> Shuffled:
     """Pairs forecasts with the draws of other prefixes, never of the same document; groups: [prefix] document."""
     rng, numbers, pairs = np.random.default_rng([seed, 1]), [], 0
     for _ in range(permutations):
-        order = rng.permutation(len(counts))
+        order = rng.permutation(len(forecast))
         apart = groups != groups[order]
-        p, c = forecast[apart], counts[order[apart]]
+        p, other = forecast[apart], draws[order[apart]]
         pairs += len(p)
-        numbers.append(_point(p, c, bins) if len(p) > 1 else np.full(4, np.nan))
+        numbers.append(_point(p, other, bins) if len(p) > 1 else np.full(4, np.nan))
     divergence, share, entropies, error = np.array(numbers).reshape(permutations, 4).T.tolist()
     return Shuffled(divergence, share, entropies, error, pairs / permutations)
 
@@ -126,9 +146,9 @@ def sampling_floor(forecast: Floats, counts: Ints, simulations: int, seed: int) 
     return np.array([jensen_shannon(p, normalised(rng.multinomial(draws, p))).mean() for _ in range(simulations)])
 
 
-def _point(forecast: Floats, counts: Ints, bins: int) -> Floats:
-    real = terms(forecast, counts)
-    sums = np.append(_gaps(forecast, counts, bins).sum(0), len(counts))
+def _point(forecast: Floats, draws: Draws, bins: int) -> Floats:
+    real = terms(forecast, draws)
+    sums = np.append(_gaps(forecast, draws.counts, bins).sum(0), len(forecast))
     share = real.ambiguity.sum() / real.loss.sum()
     correlation = spearman(real.uncertainty, real.ambiguity)
     return np.array([real.divergence.mean(), share, correlation, float(_calibration_error(sums))])

@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.pos.agreement import agreement, sampling_floor, shuffled, terms
+from lit_experiments.experiments.pos.agreement import Draws, agreement, sampling_floor, shuffled, terms
 from lit_experiments.experiments.pos.ambiguity_page import ambiguity_page
 from lit_experiments.experiments.pos.ambiguity_result import (
     AmbiguityResult,
@@ -23,19 +23,20 @@ from lit_experiments.experiments.pos.ambiguity_result import (
     Generation,
     PValues,
     Setting,
+    TaggerErrors,
 )
-from lit_experiments.experiments.pos.candidates import open_tokens
+from lit_experiments.experiments.pos.gold import HeldOut, held_out_gold, recorded_treebank
 from lit_experiments.experiments.pos.groups import groups_of, origin, too_few
 from lit_experiments.experiments.pos.outcomes import Outcomes, tag_outcomes
 from lit_experiments.experiments.pos.prefixes import Prefixes, extremes, listed, marked
 from lit_experiments.experiments.pos.resample_schema import READS, Resampled, read_rows
 from lit_experiments.experiments.pos.tagger import CRF, CrfSettings, Tagger, crf_tagger, other_tagger, tagger_accuracy
-from lit_experiments.experiments.pos.types import TypeTable
+from lit_experiments.experiments.pos.tagger_errors import kinds_of, true_tags
 from lit_experiments.plain import shallow, write_json
 from lit_experiments.ranges import above, at_least
 from lit_experiments.reports.blocks import Page
 from lit_experiments.sources.treebank import Treebank, read_treebank
-from lit_experiments.statistics import LEVEL, Estimate
+from lit_experiments.statistics import LEVEL, Estimate, GroupBootstrap
 from lit_experiments.statistics.permutation import permutation_p
 from lit_experiments.tasks.reads import Reads
 from lit_experiments.tasks.source import is_demonstration
@@ -124,9 +125,10 @@ class PosAmbiguity(AnalyzeTask[AmbiguityResult]):
         sentences = {f"{s.split}/{s.sent_id}": s for s in bank.sentences}
         outcomes = tag_outcomes(rows, sentences, tagger, self.extended)
         tagged = _Tagged(rows, bank, tagger, outcomes, setting.classes)
-        prefixes = self._prefixes(tagged)
-        compared = self._compare(prefixes) if prefixes.rows else Compared()
-        numbers = listed(prefixes, terms(prefixes.forecast, prefixes.counts), setting.classes, outcomes)
+        gold = held_out_gold(bank, tagger, setting.classes, ("train",) if self.tagger == CRF else ())
+        prefixes = self._prefixes(tagged, gold)
+        compared = self._compare(prefixes, gold) if prefixes.rows else Compared()
+        numbers = listed(prefixes, terms(prefixes.forecast, prefixes.draws), setting.classes, outcomes)
         parts = (setting, self._counts(tagged, prefixes), compared)
         return AmbiguityResult(**{k: v for part in parts for k, v in shallow(part).items()}, listed=numbers)
 
@@ -142,7 +144,7 @@ class PosAmbiguity(AnalyzeTask[AmbiguityResult]):
         """The treebank of the prefixes. Raises UserError where another one, or none, is found."""
         source, malformed = self.treebank, "stop"
         if source is None:
-            source, malformed = _recorded(store)
+            source, malformed = recorded_treebank(store)
         bank = read_treebank(source, malformed, store.fingerprint["settings"]["document_from"])
         if bank.digest != store.fingerprint["settings"]["treebank"]:
             raise UserError(
@@ -162,7 +164,7 @@ class PosAmbiguity(AnalyzeTask[AmbiguityResult]):
         settings = CrfSettings(self.crf_c1, self.crf_c2, self.crf_iterations)
         return crf_tagger(bank.split("train"), bank.digest, settings, run / TAGGERS)
 
-    def _prefixes(self, tagged: _Tagged) -> Prefixes:
+    def _prefixes(self, tagged: _Tagged, gold: HeldOut) -> Prefixes:
         classes, outcomes = tagged.classes, tagged.outcomes
         counts = np.zeros((len(tagged.rows), len(classes)), np.int64)
         for tag, column in zip(outcomes.tags, outcomes.counts.T, strict=True):
@@ -170,12 +172,14 @@ class PosAmbiguity(AnalyzeTask[AmbiguityResult]):
                 counts[:, classes.index(tag)] = column
         places = np.flatnonzero(counts.sum(1) >= self.min_draws)
         chosen = [tagged.rows[place] for place in places]
-        words = [word for s in tagged.bank.sentences if s.split == "train" for word in s.words if word.upos in classes]
-        codes = np.array([classes.index(word.upos) for word in words], np.int64)
-        table = TypeTable.of([word.form for word in words], codes, len(classes))
+        table, forms = gold.types, [row.word for row in chosen]
         forecast = np.array([row.probe_probs for row in chosen]).reshape(len(chosen), len(classes))
-        prior = table.prior([row.word for row in chosen], self.type_weight)
-        return Prefixes(forecast, prior, counts[places], groups_of([row.place for row in chosen]), chosen, places)
+        prior = table.prior(forms, self.type_weight)
+        draws = Draws.counted(counts[places])
+        if chosen and gold.errors.words:
+            tags = true_tags(draws.counts, kinds_of(forms, table), gold.errors)
+            draws = Draws(draws.counts, tags.shares, tags.ambiguity)
+        return Prefixes(forecast, prior, draws, groups_of([row.place for row in chosen]), chosen, places)
 
     def _setting(self, data: Opened) -> Setting:
         return Setting(
@@ -210,38 +214,36 @@ class PosAmbiguity(AnalyzeTask[AmbiguityResult]):
             draws=outcomes.draws,
             extended_share=float(outcomes.extended.sum() / (len(rows) * outcomes.draws)),
             outside_share=float((usable - inside) / usable) if usable else float("nan"),
-            usable_draws=float(prefixes.counts.sum(1).mean()) if prefixes.rows else float("nan"),
+            usable_draws=float(prefixes.draws.counts.sum(1).mean()) if prefixes.rows else float("nan"),
         )
 
-    def _compare(self, prefixes: Prefixes) -> Compared:
-        boot, counts = self.resampler(prefixes.groups.names), prefixes.counts
+    def _compare(self, prefixes: Prefixes, gold: HeldOut) -> Compared:
+        boot, draws = self.resampler(prefixes.groups.names), prefixes.draws
         codes = np.unique(prefixes.groups.names, return_inverse=True)[1].reshape(-1)
-        probe, prior = (agreement(f, counts, boot, self.bins) for f in (prefixes.forecast, prefixes.prior))
-        control = shuffled(prefixes.forecast, counts, codes, self.permutations, self.bins, self.seed)
-        real, by_type = (terms(forecast, counts) for forecast in (prefixes.forecast, prefixes.prior))
+        probe, prior = (agreement(f, draws, boot, self.bins) for f in (prefixes.forecast, prefixes.prior))
+        control = shuffled(prefixes.forecast, draws, codes, self.permutations, self.bins, self.seed)
+        real, by_type = (terms(forecast, draws) for forecast in (prefixes.forecast, prefixes.prior))
         p = {
             name: float(permutation_p(sign * getattr(probe, name).value, sign * np.asarray(getattr(control, name))))
             for name, sign in _BETTER_SIGN.items()
         }
         return Compared(
+            tagger_errors=self._tagger_errors(prefixes, gold, boot),
             probe=probe,
             prior=prior,
             shuffled=control,
             p=PValues(**p),
-            floor=sampling_floor(prefixes.forecast, counts, self.simulations, self.seed).tolist(),
+            floor=sampling_floor(prefixes.forecast, draws.counts, self.simulations, self.seed).tolist(),
             below_prior=boot.difference(real.divergence, by_type.divergence).item(),
             marked=marked(prefixes, real, boot),
             scatter=Dots(real.uncertainty.tolist(), real.ambiguity.tolist(), real.divergence.tolist()),
             shown=extremes(prefixes, real, self.examples),
         )
 
-
-def _recorded(store: Store) -> tuple[str, str]:
-    """(source, malformed) of the treebank that the run of labelled words behind these prefixes read."""
-    options = store.provenance.get("config", {}).get("init_args", {})
-    if "probe" in options:
-        words = open_tokens(Path(options["probe"]), options.get("tokens"))
-        init = words.store.provenance.get("config", {}).get("init_args", {})
-        if "treebank" in init:
-            return init["treebank"], init["malformed"]
-    raise UserError(f"{store.path} does not say which treebank it is from.\nNext: name it with --treebank.")
+    def _tagger_errors(self, prefixes: Prefixes, gold: HeldOut, boot: GroupBootstrap) -> TaggerErrors | None:
+        if not gold.errors.words:
+            return None
+        kinds = kinds_of([row.word for row in prefixes.rows], gold.types)
+        counted = terms(prefixes.forecast, Draws.counted(prefixes.draws.counts))
+        share = boot.ratio(counted.ambiguity, counted.loss).item()
+        return TaggerErrors(gold.errors.words, gold.parts, gold.errors.accuracy(kinds), share)

@@ -60,8 +60,10 @@ _METHODS = (
     "Entropies: Spearman correlation of the entropy of the probabilities with that of the continuations' tags "
     "(Miller-Madow corrected, as {usable:.0f} draws show too little). Calibration error: probability by which {bins} "
     "bins of probability miss, summed over a prefix's tags. Share explained: the entropy of the continuations' tags "
-    "over the log-loss of the probabilities on them (Kull and Flach 2015). p: (1 + shuffled pairings at least as "
-    "good) / (1 + pairings).",
+    "over the log-loss of the probabilities on them (Kull and Flach 2015), both of the true tags that the "
+    "tagger's errors on held-out gold words of the same kind leave likely (intervals take these errors as known); "
+    "divergence and calibration are of the tags as given. p: (1 + shuffled pairings at least as good) / (1 + "
+    "pairings).",
 )
 _EXAMPLES = (
     Column("prefix", meaning="its end"),
@@ -115,10 +117,22 @@ def _outcome(result: AmbiguityResult) -> list[str]:
     return [
         f"The ambiguity of the model's own continuations makes up a share of {interval(probe.share)} of the probe's "
         f"log-loss (1: all of it is the language's, 0: none; p {number(p.share)} against shuffled pairs), over "
-        f"{result.prefixes_used:,} prefixes of {result.groups}. Mean entropy of the probe "
+        f"{result.prefixes_used:,} prefixes of {result.groups}. {_errors(result)} Mean entropy of the probe "
         f"{number(probe.uncertainty.value)} nats, of the continuations' tags {number(probe.ambiguity.value)}.",
         f"{closer}: difference of the divergences {interval(below)}.",
     ]
+
+
+def _errors(result: AmbiguityResult) -> str:
+    """Whether, and from what, the share is freed of the tagger's errors."""
+    errors = result.tagger_errors
+    if errors is None:
+        return "No gold words are held out from the tagger, so its errors count as ambiguity."
+    return (
+        f"The tagger's errors are taken out of it: of {errors.words:,} held-out words ({', '.join(errors.parts)}) "
+        f"those of the prefixes' kinds are tagged rightly at {errors.right:.1%}; with them it would be "
+        f"{interval(errors.uncorrected)}."
+    )
 
 
 def _certainty(result: AmbiguityResult) -> str:

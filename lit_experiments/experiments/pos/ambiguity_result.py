@@ -36,6 +36,21 @@ class PValues:
 
 
 @dataclass(frozen=True)
+class TaggerErrors:
+    """What is known of the tagger's errors, and what they made of the share explained.
+
+    words: held-out gold words, of `parts`; right: share of right tags among those of the prefixes' kinds (types with
+    the same tags in training), each kind as often as it comes among the prefixes. uncorrected: the probe's share
+    explained with the tags as the tagger gives them.
+    """
+
+    words: int
+    parts: list[str]
+    right: float
+    uncorrected: Estimate
+
+
+@dataclass(frozen=True)
 class Dots:
     """[prefix] entropy of the probe, of the continuations' tags, and divergence, nats."""
 
@@ -89,12 +104,14 @@ class Counted:
 class Compared:
     """Probe and continuations; None where no prefix is left.
 
+    tagger_errors: None where no gold words are held out, and nothing is corrected.
     probe, prior, shuffled: agreement of the probe, of the word type's prior, and of shuffled pairs; p: of the probe
     against these. floor: [simulation] mean divergence that sampling alone gives. below_prior: mean divergence of the
     probe minus that of the prior. marked: by whether the treebank marks the word as open. shown: places among the
     prefixes of the "most" and the "least" explained.
     """
 
+    tagger_errors: TaggerErrors | None = None
     probe: Agreement | None = None
     prior: Agreement | None = None
     shuffled: Shuffled | None = None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lit_experiments.experiments.pos.agreement import Terms
+from lit_experiments.experiments.pos.agreement import Draws, Terms
 from lit_experiments.experiments.pos.groups import Groups
 from lit_experiments.experiments.pos.outcomes import Outcomes
 from lit_experiments.experiments.pos.resample_schema import Resampled
@@ -22,13 +22,13 @@ Floats = NDArray[np.float64]
 @dataclass(frozen=True)
 class Prefixes:
     """The prefixes with enough usable draws. forecast, prior: [prefix, K] probabilities of the probe, of the word's
-    type; counts: [prefix, K] draws; groups: their documents, or sentences; rows: of the store; places:
-    which rows.
+    type; draws: their continuations' tags; groups: their documents, or sentences; rows: of the store; places: which
+    rows.
     """
 
     forecast: Floats
     prior: Floats
-    counts: NDArray[np.int64]
+    draws: Draws
     groups: Groups
     rows: list[Resampled]
     places: NDArray[np.int64]
@@ -99,7 +99,7 @@ def listed(prefixes: Prefixes, real: Terms, classes: list[str], outcomes: Outcom
             word=row.word,
             true_label=row.true_label,
             probe={tag: float(p) for tag, p in zip(classes, prefixes.forecast[place], strict=True) if p >= 0.005},
-            draws={tag: int(n) for tag, n in zip(classes, prefixes.counts[place], strict=True) if n},
+            draws={tag: int(n) for tag, n in zip(classes, prefixes.draws.counts[place], strict=True) if n},
             extended=int(outcomes.extended[prefixes.places[place]]),
             **{name: values[name][place] for name in names},
             completions=outcomes.examples[prefixes.places[place]],

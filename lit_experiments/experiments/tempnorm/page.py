@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from lit_experiments.claims import Judged
+from lit_experiments.claims.claim import OUTPUT, SURFACE
+from lit_experiments.controls.split import SplitSummary
 from lit_experiments.experiments.tempnorm.result import LengthResult, PredictedTrue, TempnormResult
 from lit_experiments.experiments.tempnorm.single_numbers import BASELINES, ENTROPY, EXACT
 from lit_experiments.reports.blocks import Column, Curves, Note, Page, Panel, Points, Scatter, Section, Series, Table
-from lit_experiments.reports.cells import interval
 from lit_experiments.reports.document import DEMONSTRATION
 from lit_experiments.statistics import Estimate
 from lit_experiments.tasks.task import Opened
@@ -71,6 +73,17 @@ _SPACE = (
     Column("MAE", "estimate", None, of="tempnorm_space.mae"),
     Column("MSE", "estimate", None, of="tempnorm_space.mse"),
 )
+_VERDICTS = (
+    Column("L", "count"),
+    Column("verdict"),
+    Column("test R2", "estimate"),
+    Column("repeated splits", "estimate", meaning="mean test R2 over random group splits (Nadeau and Bengio 2003)"),
+    Column("beyond surface", "estimate", meaning="R2 of text, lengths and states together minus that without states"),
+    Column(
+        "beyond output", "estimate", meaning="R2 of entropy, one step and states together minus that without states"
+    ),
+    Column("no like context", "estimate", meaning="R2 on test rows without a like context in training"),
+)
 _METHODS = (
     "log-tempnorm_L = (alpha - 1) times the sum of log p over a continuation's first L tokens. One standardised ridge "
     "per L, exact; penalty by cross-validation over contexts inside the training part; all starting points of a "
@@ -92,10 +105,11 @@ def tempnorm_page(result: TempnormResult, data: Opened, demonstration: bool) -> 
         question="Can the hidden state at a prefix predict how much mass its continuations keep when every probability "
         "is raised to a power?",
         done=_done(result, data),
-        outcome=[*_best(result), *result.against_single_numbers],
+        outcome=[*(claim.verdict.sentence for claim in result.claims), *result.against_single_numbers],
         certainty=f"Intervals are {result.interval_level:.0%}, from a bootstrap over {result.held_out_contexts} "
-        "held-out contexts; layer and penalty were chosen without them.",
+        f"held-out contexts; layer and penalty were chosen without them. {_split(result.split)}",
         sections=[
+            Section("What the numbers allow to be said", [_verdicts(result)]),
             Section("Ridge per eval length", [_table("scores", _SCORES, result), _curve(result)]),
             Section("The hidden vector versus one number", [_table("against_one_number", _AGAINST, result)]),
             Section("Predicted and true", [_scatter(result)]),
@@ -118,18 +132,36 @@ def _done(result: TempnormResult, data: Opened) -> str:
     )
 
 
-def _best(result: TempnormResult) -> list[str]:
-    """Where the ridge explains most, if its interval lies above 0 anywhere; nothing where there are no intervals."""
-    if not any(scores.test.r2.has_interval for scores in result.per_length.values()):
-        return []
-    above = {name: r.test.r2 for name, r in result.per_length.items() if r.test.r2.side_of(0) > 0}
-    if not above:
-        return ["At no eval length is the ridge seen to predict log-tempnorm of held-out contexts."]
-    length, best = max(above.items(), key=lambda item: item[1].value)
-    return [
-        f"The ridge predicts log-tempnorm of held-out contexts at L = {', '.join(above)}; test R2 is largest at L = "
-        f"{length}: {interval(best, 2)}, of at most {interval(result.per_length[length].ceiling, 2)}."
+def _split(summary: SplitSummary) -> str:
+    """What was put together, and what a split row by row would have let through."""
+    joined = f"{summary.copies} copies, {summary.near_copies} near copies, {summary.templates} of a template"
+    lines = [
+        f"Starting points are split by {summary.by}: {summary.groups} groups (the largest of {summary.largest_group}; "
+        f"{joined}). Split one by one, {summary.twins_by_row} of {summary.test_rows} test rows would have a like "
+        f"context in training; {summary.neighbours} have one.",
+        *summary.notes,
     ]
+    return " ".join(lines)
+
+
+def _verdicts(result: TempnormResult) -> Table:
+    """The claim of each length, and the numbers that decide it."""
+    rows = [
+        [
+            int(length),
+            judged.verdict.word,
+            scores.test.r2,
+            scores.repeated,
+            *(_gain(judged, name) for name in (SURFACE, OUTPUT)),
+            scores.apart if scores.apart is not None else scores.test.r2,
+        ]
+        for (length, scores), judged in zip(result.per_length.items(), result.claims, strict=True)
+    ]
+    return Table("verdicts", "", _VERDICTS, rows)
+
+
+def _gain(judged: Judged, name: str) -> Estimate | None:
+    return next((control.gain for control in judged.evidence.controls if control.name == name), None)
 
 
 def _table(name: str, columns: Sequence[Column], result: TempnormResult) -> Table:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lit_experiments.claims import Judged
+from lit_experiments.controls.split import SplitSummary
 from lit_experiments.probes.result import Scores, TargetResult
 from lit_experiments.statistics import Estimate
 
@@ -30,12 +32,17 @@ class LengthResult(Comparison, TargetResult):
 
     fixed_penalty: the ridge at the fixed penalty.
     starting_point_mean: a ridge on the log of the mean tempnorm of a starting point's continuations; tempnorm_space:
-    the same predictions exponentiated, against the means themselves.
+    the same predictions exponentiated, against the means themselves. repeated: test R2 over repeated group splits
+    (Nadeau and Bengio 2003). apart: test R2 on starting points without a like context in training, None where all are;
+    by_row: where starting points are split one by one, None where no contexts were put together.
     """
 
     fixed_penalty: TargetResult
     starting_point_mean: TargetResult
     tempnorm_space: Scores
+    repeated: Estimate
+    apart: Estimate | None
+    by_row: Estimate | None
 
 
 @dataclass(frozen=True)
@@ -54,13 +61,16 @@ class TempnormResult:
     """Every eval length, by its name.
 
     starting_points, contexts, held_out_contexts: counts; generations: continuations of a starting point.
-    against_single_numbers: the comparison in words. shown: shortest and longest eval length, for the figure.
+    contexts are counted as groups of like ones. split: how they were held out. claims: what is claimed at each length,
+    judged. against_single_numbers: the comparison in words. shown: shortest and longest eval length, for the figure.
     """
 
     per_length: dict[str, LengthResult]
     starting_points: int
     contexts: int
     held_out_contexts: int
+    split: SplitSummary
+    claims: list[Judged]
     against_single_numbers: list[str]
     generations: int
     interval_level: float

@@ -9,6 +9,7 @@ Does not know: how ridges are fitted, where results are written.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -20,6 +21,7 @@ from lit_experiments.probes.baselines import held_out_r2, on_one_number, r2_gain
 from lit_experiments.probes.evaluate import Predictions
 from lit_experiments.probes.result import score_part
 from lit_experiments.statistics import Estimate
+from lit_experiments.statistics.power import detectable
 
 Floats = NDArray[np.float64]
 
@@ -89,11 +91,19 @@ def sentences(comparisons: Mapping[int, Comparison], contexts: int) -> list[str]
         if gaps:
             lines.append(f"Against {label} alone the hidden vector {_sides(gaps)}.")
     gains = {length: c.beyond_entropy for length, c in comparisons.items()}
-    return [*lines, f"Beside the next-token entropy the hidden vector {_sides(gains, _ADDS)}."]
+    return [*lines, f"Beside a line in the next-token entropy the hidden vector {_sides(gains, _ADDS)}."]
 
 
 _BEATS = {-1: "loses", 1: "wins", 0: "is not told apart"}
 _ADDS = {-1: "makes predictions worse", 1: "adds to R2", 0: "is not seen to add"}
+
+
+def _power(gaps: Mapping[int, Estimate], lengths: Sequence[str]) -> str:
+    """What would have been seen at the lengths where nothing is; nothing where there is no interval."""
+    sizes = [detectable(gaps[int(length)]) for length in lengths]
+    if not all(map(math.isfinite, sizes)):
+        return ""
+    return f" ({max(sizes):.2g} of R2 would have been seen with 80 % power)"
 
 
 def _sides(gaps: Mapping[int, Estimate], words: Mapping[int, str] = _BEATS) -> str:
@@ -102,5 +112,5 @@ def _sides(gaps: Mapping[int, Estimate], words: Mapping[int, str] = _BEATS) -> s
     for side, word in words.items():
         lengths = [str(length) for length, gap in gaps.items() if gap.side_of(0) == side]
         if lengths:
-            parts.append(f"{word} at L = {', '.join(lengths)}")
+            parts.append(f"{word} at L = {', '.join(lengths)}{_power(gaps, lengths) if not side else ''}")
     return "; ".join(parts)

@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import spearmanr
 
-from lit_experiments.experiments.pos.agreement import agreement, sampling_floor, shuffled, terms
+from lit_experiments.experiments.pos.agreement import Draws, agreement, sampling_floor, shuffled, terms
 from lit_experiments.statistics import GroupBootstrap
 from lit_experiments.statistics.permutation import permutation_p
 
@@ -24,7 +24,7 @@ def boot(groups):
 
 def test_draws_from_the_forecasts_themselves_are_fully_explained():
     p, counts, groups = made()
-    found = agreement(p, counts, boot(groups), 10)
+    found = agreement(p, Draws.counted(counts), boot(groups), 10)
     floor = sampling_floor(p, counts, 100, 0)
     assert found.share.value == pytest.approx(1, abs=0.02)
     assert found.divergence.value == pytest.approx(floor.mean(), rel=0.1)
@@ -37,7 +37,7 @@ def test_an_unsure_forecaster_of_a_sure_language_explains_nothing():
     rng = np.random.default_rng(0)
     p = np.full((200, 4), 0.25)
     counts = np.eye(4, dtype=np.int64)[rng.integers(0, 4, 200)] * 96
-    found = agreement(p, counts, boot(np.arange(200)), 10)
+    found = agreement(p, Draws.counted(counts), boot(np.arange(200)), 10)
     assert found.share.value == 0
     assert found.loss.value == pytest.approx(np.log(4))
     assert np.isnan(found.entropies.value), "no forecast is more or less sure than another"
@@ -48,14 +48,14 @@ def test_the_share_is_the_irreducible_part_of_the_loss():
     truth = 0.6 * p + 0.1
     entropy = -(truth * np.log(truth)).sum(1).mean()
     loss = -(truth * np.log(p)).sum(1).mean()
-    found = agreement(p, counts, boot(groups), 10)
+    found = agreement(p, Draws.counted(counts), boot(groups), 10)
     assert found.share.value == pytest.approx(entropy / loss, rel=0.01)
     assert found.share.low < found.share.value < found.share.high
 
 
 def test_numbers_are_scipys():
     p, counts, groups = made(draws=96)
-    found, each, q = agreement(p, counts, boot(groups), 10), terms(p, counts), counts / 96
+    found, each, q = agreement(p, Draws.counted(counts), boot(groups), 10), terms(p, Draws.counted(counts)), counts / 96
     assert each.divergence == pytest.approx(jensenshannon(p, q, axis=1) ** 2)
     assert found.entropies.value == pytest.approx(spearmanr(each.uncertainty, each.ambiguity).statistic)
     edges = np.clip(np.ceil(p * 10).astype(int) - 1, 0, 9)
@@ -65,12 +65,15 @@ def test_numbers_are_scipys():
 
 def test_shuffled_pairs_are_of_other_documents_and_lose_the_relation():
     p, counts, groups = made(draws=96)
-    real, control = agreement(p, counts, boot(groups), 10), shuffled(p, counts, groups, 200, 10, 0)
+    real, control = (
+        agreement(p, Draws.counted(counts), boot(groups), 10),
+        shuffled(p, Draws.counted(counts), groups, 200, 10, 0),
+    )
     assert control.pairs == pytest.approx(300 * (1 - 10 / 300), rel=0.02)
     assert abs(np.mean(control.entropies)) < 0.03
     assert max(control.share) < real.share.value
     assert permutation_p(-real.divergence.value, -np.asarray(control.divergence)) == pytest.approx(1 / 201)
     assert permutation_p(-np.mean(control.divergence), -np.asarray(control.divergence)) > 0.2
-    one = shuffled(p, counts, np.zeros(300), 5, 10, 0)
+    one = shuffled(p, Draws.counted(counts), np.zeros(300), 5, 10, 0)
     assert np.isnan(one.divergence).all()
     assert np.isnan(permutation_p(-0.1, -np.asarray(one.divergence)))
