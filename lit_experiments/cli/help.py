@@ -23,6 +23,7 @@ VERB_HELP = {
     "inspect": "what a store holds: rows, fields, sizes, provenance",
     "verify": "re-read every byte of a store against its checksums",
     "export": "write a store or probe in a format that other tools read",
+    "audit": "every claim of a run's trained tasks, judged by one rule",
     "report": "an index page of all runs in a folder, with their states and results",
 }
 _COMMON = [
