@@ -1,4 +1,4 @@
-"""How often verdicts on claims of known truth are right: `python -m benchmarks.claims --seeds 20 --from 100 --task both`.
+"""How often verdicts on claims of known truth are right: `python -m benchmarks.claims --seeds 20 --from 100`.
 
 Every claim is written as a store of study 3 or of texts with labels, trained on by the command line with its usual
 options, and judged as users would judge it. Prints the confusion of kinds and verdicts, the share that is right and the

@@ -1,4 +1,4 @@
-"""Claims that the pass's own output explains: the target is a function of its letter probabilities, and states hold it."""
+"""Claims that the pass's own output explains: states hold the target, a function of its letter probabilities."""
 
 from __future__ import annotations
 

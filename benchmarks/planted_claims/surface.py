@@ -1,4 +1,4 @@
-"""Claims that the text, its options or its place explain: states hold the target itself, which is a function of these."""
+"""Claims that the text, its options or its place explain: states hold the target, which is a function of these."""
 
 from __future__ import annotations
 

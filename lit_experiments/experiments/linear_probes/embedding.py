@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lit_experiments.controls.labels import Floats
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.linear_probes.labels import Floats
 
 _BATCH = 32
 

@@ -11,10 +11,17 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from lit_experiments.experiments.linear_probes.baselines import Baseline, columns_of
+from lit_experiments.controls.baselines import Baseline, columns_of
+from lit_experiments.controls.labels import Floats
+from lit_experiments.controls.problems import Problem
+from lit_experiments.controls.scoring import (
+    Scorer,
+    of_classes,
+    of_numbers,
+    over_layers_p,
+    ranking_columns,
+)
 from lit_experiments.experiments.linear_probes.fitting import FieldFit, LayerMaps, shuffled_columns
-from lit_experiments.experiments.linear_probes.labels import Floats
-from lit_experiments.experiments.linear_probes.problems import Problem
 from lit_experiments.experiments.linear_probes.readout import Read, Wanted, read_out
 from lit_experiments.experiments.linear_probes.result import (
     ClassScores,
@@ -24,13 +31,6 @@ from lit_experiments.experiments.linear_probes.result import (
     NumberScores,
     Shuffled,
     TwinScore,
-)
-from lit_experiments.experiments.linear_probes.scoring import (
-    Scorer,
-    of_classes,
-    of_numbers,
-    over_layers_p,
-    ranking_columns,
 )
 from lit_experiments.probes.class_probe import log_softmax
 from lit_experiments.probes.data import BlockDataModule

@@ -13,9 +13,9 @@ from typing import Literal
 
 import numpy as np
 
-from lit_experiments.experiments.linear_probes.fields import StateField
-from lit_experiments.experiments.linear_probes.labels import Floats, Ints
-from lit_experiments.experiments.linear_probes.problems import Problem
+from lit_experiments.controls.fields import StateField
+from lit_experiments.controls.labels import Floats, Ints
+from lit_experiments.controls.problems import Problem
 from lit_experiments.probes.class_solution import ClassSolution
 from lit_experiments.probes.data import BlockDataModule
 from lit_experiments.probes.lda import DiscriminantProbe

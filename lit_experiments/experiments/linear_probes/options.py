@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from lit_experiments.controls.split import SplitOptions
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.linear_probes.fitting import FitOptions
 from lit_experiments.experiments.linear_probes.result import LinearProbesResult
 from lit_experiments.experiments.linear_probes.run import Settings
-from lit_experiments.experiments.linear_probes.split import SplitOptions
 from lit_experiments.experiments.linear_probes.states import Passes
 from lit_experiments.experiments.linear_probes.study import StudyOptions
 from lit_experiments.experiments.linear_probes.twin import TwinOptions

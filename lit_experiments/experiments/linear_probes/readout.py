@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lit_experiments.controls.labels import Floats
 from lit_experiments.experiments.linear_probes.fitting import LayerMaps
-from lit_experiments.experiments.linear_probes.labels import Floats
 from lit_experiments.probes.blocks import TEST
 from lit_experiments.probes.data import BlockDataModule
 

@@ -4,30 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lit_experiments.controls.split import SplitSummary
 from lit_experiments.statistics import Estimate
-
-
-@dataclass(frozen=True)
-class SplitSummary:
-    """How rows were split.
-
-    by: what groups are. rows, test_rows, groups, test_groups, largest_group (rows): counts. copies, near_copies,
-    templates: texts that were put together with others, by why. twins_by_row: test rows that would have a text like
-    theirs in training if rows were split one by one; neighbours: those that have one now. notes: what else to know.
-    """
-
-    by: str
-    rows: int
-    test_rows: int
-    groups: int
-    test_groups: int
-    largest_group: int
-    copies: int
-    near_copies: int
-    templates: int
-    twins_by_row: int
-    neighbours: int
-    notes: list[str]
 
 
 @dataclass(frozen=True)

@@ -11,17 +11,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lit_experiments.experiments.linear_probes.baselines import (
+from lit_experiments.controls.baselines import (
     MODELS,
     Baseline,
     SurfaceModel,
     fit_baseline,
     leftover,
 )
+from lit_experiments.controls.features import Features, output_of, surface_of
+from lit_experiments.controls.fields import StateField
+from lit_experiments.controls.problems import Problem
+from lit_experiments.controls.scoring import Scorer
 from lit_experiments.experiments.linear_probes.embedding import embedded_texts
 from lit_experiments.experiments.linear_probes.evaluation import Evaluation, read_field
-from lit_experiments.experiments.linear_probes.features import Features, output_of, surface_of
-from lit_experiments.experiments.linear_probes.fields import StateField
 from lit_experiments.experiments.linear_probes.fitting import (
     FieldFit,
     FitOptions,
@@ -30,9 +32,7 @@ from lit_experiments.experiments.linear_probes.fitting import (
     fit_main,
     method_of,
 )
-from lit_experiments.experiments.linear_probes.problems import Problem
 from lit_experiments.experiments.linear_probes.result import TargetResult, Transfer, Verdict
-from lit_experiments.experiments.linear_probes.scoring import Scorer
 from lit_experiments.experiments.linear_probes.states import Passes, in_memory, stored
 from lit_experiments.experiments.linear_probes.study import Study
 from lit_experiments.experiments.linear_probes.transfer import OtherRun, transfer

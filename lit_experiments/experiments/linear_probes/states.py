@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lit_experiments.experiments.linear_probes.fields import StateField
+from lit_experiments.controls.fields import StateField
+from lit_experiments.controls.labels import Floats
+from lit_experiments.controls.problems import Problem
 from lit_experiments.experiments.linear_probes.fitting import Make
-from lit_experiments.experiments.linear_probes.labels import Floats
-from lit_experiments.experiments.linear_probes.problems import Problem
 from lit_experiments.probes.array_data import ArrayDataModule
 from lit_experiments.probes.data import BlockDataModule
 from lit_experiments.probes.examples import Examples

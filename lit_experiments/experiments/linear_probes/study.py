@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from lit_experiments.collecting.declarations import Declarations, read_declarations
+from lit_experiments.controls.fields import state_fields
+from lit_experiments.controls.labels import Floats, LabelTable, TargetType, class_name, read_labels
+from lit_experiments.controls.problems import Problem, Rare, make_problem
+from lit_experiments.controls.split import Split, SplitOptions, Texts, make_split, texts_of
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.linear_probes.fields import state_fields
-from lit_experiments.experiments.linear_probes.labels import Floats, LabelTable, TargetType, class_name, read_labels
-from lit_experiments.experiments.linear_probes.problems import Problem, Rare, make_problem
-from lit_experiments.experiments.linear_probes.split import Split, SplitOptions, Texts, make_split, texts_of
 from stores import Store
 
 

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from lit_experiments.controls.features import output_of
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.linear_probes.features import output_of
 from lit_experiments.experiments.linear_probes.options import SIGNIFICANT, LinearProbesOptions
 from lit_experiments.experiments.linear_probes.page import probes_page
 from lit_experiments.experiments.linear_probes.probe_files import (

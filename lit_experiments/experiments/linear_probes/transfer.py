@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lit_experiments.controls.fields import StateField, layer_names, state_fields
+from lit_experiments.controls.labels import Floats, Ints, LabelTable, class_name
+from lit_experiments.controls.scoring import Scorer, ranking_columns
+from lit_experiments.controls.split import Texts, texts_of
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.linear_probes.evaluation import Evaluation
-from lit_experiments.experiments.linear_probes.fields import StateField, layer_names, state_fields
-from lit_experiments.experiments.linear_probes.labels import Floats, Ints, LabelTable, class_name
 from lit_experiments.experiments.linear_probes.result import Transfer
-from lit_experiments.experiments.linear_probes.scoring import Scorer, ranking_columns
-from lit_experiments.experiments.linear_probes.split import Texts, texts_of
 from lit_experiments.probes.class_probe import log_softmax
 from lit_experiments.sources.content_groups import Likeness, content_groups
 from lit_experiments.statistics import GroupBootstrap

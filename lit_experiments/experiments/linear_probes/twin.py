@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
+from lit_experiments.controls.fields import StateField
+from lit_experiments.controls.split import IDS, POSITIONS
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.linear_probes.fields import StateField
-from lit_experiments.experiments.linear_probes.split import IDS, POSITIONS
 from lit_experiments.tasks.random_twin import Floats32, RandomTwin, model_of
 from stores import Store, fingerprint_hash
 

@@ -8,11 +8,11 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 import lit_experiments.embedded
+from lit_experiments.controls.baselines import MODELS, Baseline, fit_baseline, leftover
+from lit_experiments.controls.features import Features
+from lit_experiments.controls.problems import Problem
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.linear_probes.baselines import MODELS, Baseline, fit_baseline, leftover
 from lit_experiments.experiments.linear_probes.embedding import embedded_texts
-from lit_experiments.experiments.linear_probes.features import Features
-from lit_experiments.experiments.linear_probes.problems import Problem
 from lit_experiments.probes.blocks import TEST
 from tests.experiments.linear_probes.written import random_texts
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from lit_experiments.cli import main
+from lit_experiments.controls.fields import state_fields
 from lit_experiments.errors import EXIT_DONE
-from lit_experiments.experiments.linear_probes.fields import state_fields
 from lit_experiments.experiments.linear_probes.twin import (
     TwinOptions,
     TwinPlan,

@@ -11,9 +11,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from lit_experiments.controls.labels import LabelTable
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.linear_probes.labels import LabelTable
-from lit_experiments.experiments.linear_probes.result import SplitSummary
 from lit_experiments.probes.blocks import TEST
 from lit_experiments.probes.errors import ProbeError
 from lit_experiments.probes.splits import group_split
@@ -29,6 +28,29 @@ POSITIONS = ("positions", "span_positions")
 GROUPS = ("pair", "question_id", "paragraph_id", "problem_id", "doc_id", "group")
 """Columns whose equal values belong together, in stores that declare none."""
 PARTS = {"train": 0, "training": 0, "validation": 0, "valid": 0, "val": 0, "dev": 0, "test": TEST}
+
+
+@dataclass(frozen=True)
+class SplitSummary:
+    """How rows were split.
+
+    by: what groups are. rows, test_rows, groups, test_groups, largest_group (rows): counts. copies, near_copies,
+    templates: texts that were put together with others, by why. twins_by_row: test rows that would have a text like
+    theirs in training if rows were split one by one; neighbours: those that have one now. notes: what else to know.
+    """
+
+    by: str
+    rows: int
+    test_rows: int
+    groups: int
+    test_groups: int
+    largest_group: int
+    copies: int
+    near_copies: int
+    templates: int
+    twins_by_row: int
+    neighbours: int
+    notes: list[str]
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from lit_experiments.experiments.linear_probes.features import Features
-from lit_experiments.experiments.linear_probes.labels import Floats, Ints
-from lit_experiments.experiments.linear_probes.null_inputs import (
+from lit_experiments.controls.features import Features
+from lit_experiments.controls.labels import Floats, Ints
+from lit_experiments.controls.null_inputs import (
     bends,
     commonest,
     presence,
@@ -23,7 +23,7 @@ from lit_experiments.experiments.linear_probes.null_inputs import (
     term_counts,
     weighted,
 )
-from lit_experiments.experiments.linear_probes.null_models import (
+from lit_experiments.controls.null_models import (
     PENALTIES,
     STEPS,
     grown_trees,
@@ -33,7 +33,7 @@ from lit_experiments.experiments.linear_probes.null_models import (
     tree_columns,
     with_pairs,
 )
-from lit_experiments.experiments.linear_probes.problems import Problem
+from lit_experiments.controls.problems import Problem
 
 SurfaceModel = Literal["auto", "none", "numbers", "words", "characters", "selected", "trees"]
 MODELS = tuple(name for name in get_args(SurfaceModel) if name not in ("auto", "none"))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import issparse
 
-from lit_experiments.experiments.linear_probes.labels import Floats, Ints
+from lit_experiments.controls.labels import Floats, Ints
 
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Of ridges, in units of the mean squared length of a centred training row."""
@@ -59,7 +59,9 @@ def with_pairs(train: Floats, y: Floats, wanted: Floats, pairable: Ints) -> tupl
     if len(chosen) > 1:
         left = a[:, chosen]
         first, second = np.triu_indices(len(chosen), 1)
-        strength = sum(((left * (column / max(float(column.std()), 1e-12))[:, None]).T @ left) ** 2 for column in rest.T)
+        strength = sum(
+            ((left * (column / max(float(column.std()), 1e-12))[:, None]).T @ left) ** 2 for column in rest.T
+        )
         best = np.argsort(-np.asarray(strength)[first, second], kind="stable")[:_PAIRS]
         i, j = chosen[first[best]], chosen[second[best]]
         tables.append(_scaled(a[:, i] * a[:, j], b[:, i] * b[:, j]))

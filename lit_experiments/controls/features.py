@@ -11,21 +11,21 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from lit_experiments.errors import UserError
-from lit_experiments.experiments.linear_probes.labels import Floats
-from lit_experiments.experiments.linear_probes.problems import Problem
-from lit_experiments.experiments.linear_probes.split import IDS, POSITIONS, Texts
-from lit_experiments.experiments.linear_probes.text_features import (
+from lit_experiments.controls.labels import Floats
+from lit_experiments.controls.problems import Problem
+from lit_experiments.controls.split import IDS, POSITIONS, Texts
+from lit_experiments.controls.text_features import (
     distribution_numbers,
     marked_words,
     option_numbers,
     shape_numbers,
 )
+from lit_experiments.errors import UserError
 from stores import Store
 
 OUTPUTS = (
-    *("response_log_probs", "probs", "logits", "letter_probs", "letter_logits", "log_probs", "entropy", "logit_margin", "outside_mass", "self_confidence", "other_confidence"),
-    *("next_token_entropy", "log_one_step"),
+    *("response_log_probs", "probs", "logits", "letter_probs", "letter_logits", "log_probs", "entropy"),
+    *("logit_margin", "outside_mass", "self_confidence", "other_confidence", "next_token_entropy", "log_one_step"),
 )
 """Columns in which collections keep what the model itself put out."""
 OPTIONS, KEYS = ("options", "choices"), ("correct_answer_letter", "key", "answer_letter", "answer", "correct_answer")

@@ -14,10 +14,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from lit_experiments.controls.fields import StateField
+from lit_experiments.controls.labels import Floats, Ints, Labels
+from lit_experiments.controls.split import Split
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.linear_probes.fields import StateField
-from lit_experiments.experiments.linear_probes.labels import Floats, Ints, Labels
-from lit_experiments.experiments.linear_probes.split import Split
 from lit_experiments.probes.blocks import TEST
 from stores import Store
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
-from lit_experiments.experiments.linear_probes.labels import Floats, Ints
+from lit_experiments.controls.labels import Floats, Ints
 from lit_experiments.probes.splits import shuffled_donors
 from lit_experiments.statistics import Estimate, GroupBootstrap
 from lit_experiments.statistics.bootstrap import GAP, SHARE

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lit_experiments.experiments.linear_probes.labels import Floats
+from lit_experiments.controls.labels import Floats
 
 _KNOTS = (0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9)
 """Quantiles of a number at which it may bend or step."""
@@ -42,17 +42,17 @@ def term_counts(texts: Sequence[str], train: NDArray[np.bool_], kind: str) -> An
     in two training texts. kind: words or characters."""
     from sklearn.feature_extraction.text import CountVectorizer
 
-    settings: dict[str, Any] = {"min_df": 2, "max_features": _MOST_TERMS, "lowercase": kind == "characters"}
-    if kind == "words":
-        settings |= {"ngram_range": (1, 2), "token_pattern": r"\S+"}
-    else:
-        settings |= {"analyzer": "char_wb", "ngram_range": (1, 4)}
-    vectorizer = CountVectorizer(**settings)
+    settings: dict[str, Any] = {"ngram_range": (1, 2), "token_pattern": r"\S+", "lowercase": False}
+    if kind == "characters":
+        settings = {"analyzer": "char_wb", "ngram_range": (1, 4)}
     try:
-        vectorizer.fit([texts[i] for i in np.flatnonzero(train)])
+        counts = CountVectorizer(**settings).fit_transform(texts).astype(np.float64).tocsc()
     except ValueError:  # an empty vocabulary
         return None
-    return vectorizer.transform(texts).astype(np.float64).tocsr()
+    common = np.asarray((counts.tocsr()[np.flatnonzero(train)] > 0).sum(0)).reshape(-1)
+    used = np.sort(np.argsort(-common, kind="stable")[:_MOST_TERMS])
+    used = used[common[used] > 1]
+    return counts[:, used].tocsr() if len(used) else None
 
 
 def weighted(counts: Any, train: NDArray[np.bool_]) -> Any:
