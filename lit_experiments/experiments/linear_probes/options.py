@@ -53,7 +53,7 @@ class LinearProbesOptions(TrainTask[LinearProbesResult]):
         permutations: Permutations of test labels behind each p-value.
         bins: Bins of confidence for the calibration error.
         surface_model: Control from text, lengths and place: auto (the best of all, chosen in the training part),
-            numbers, words, characters, trees, or none.
+            numbers, words, characters, selected (few features and products of two), trees, or none.
         surface_rows: Training rows that such a model is fitted to at most.
         embedding_model: Folder or Hub id of a sentence-embedding model, as a further control.
         output_columns: Columns with what the model put out, as a control; null takes those that collections have.
@@ -92,7 +92,7 @@ class LinearProbesOptions(TrainTask[LinearProbesResult]):
     shuffles: int
     permutations: int
     bins: int
-    surface_model: Literal["auto", "none", "numbers", "words", "characters", "trees"]
+    surface_model: Literal["auto", "none", "numbers", "words", "characters", "selected", "trees"]
     surface_rows: int
     embedding_model: str | None
     output_columns: list[str] | None

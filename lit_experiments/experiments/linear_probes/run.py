@@ -130,7 +130,7 @@ def baselines_of(study: Study, problem: Problem, settings: Settings) -> dict[str
         controls[EMBEDDING] = fit_baseline(features, problem, (), rows, seed)
     output = output_of(study.store, problem, settings.output_columns)
     if output is not None:
-        controls[OUTPUT] = fit_baseline(output, problem, ("numbers", "trees"), rows, seed)
+        controls[OUTPUT] = fit_baseline(output, problem, ("numbers", "selected", "trees"), rows, seed)
     return {name: baseline for name, baseline in controls.items() if baseline is not None}
 
 
