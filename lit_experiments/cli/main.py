@@ -144,6 +144,10 @@ def _other_verb(verb: str) -> Callable[[list[str]], int]:
         from lit_experiments.cli import report_verb
 
         return report_verb.report
+    if verb == "audit":
+        from lit_experiments.cli import audit_verb
+
+        return audit_verb.audit
     return partial(_store_verb, verb)
 
 

@@ -1,4 +1,4 @@
-"""What can be told without states: scikit-learn models of text, numbers or an embedding, chosen in the training part.
+"""What can be told without states: models of text, numbers or an embedding, chosen in the training part.
 
 Training rows are predicted by models that have not seen their fold, test rows by one that saw the whole training part,
 so that what a baseline leaves over can be learned from without a leak. Knows features and folds; knows no store.
@@ -6,30 +6,52 @@ so that what a baseline leaves over can be learned from without a leak. Knows fe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lit_experiments.controls.features import Features
 from lit_experiments.controls.labels import Floats, Ints
+from lit_experiments.controls.null_inputs import (
+    bends,
+    commonest,
+    presence,
+    standardised,
+    term_counts,
+    weighted,
+)
+from lit_experiments.controls.null_models import (
+    PENALTIES,
+    STEPS,
+    grown_trees,
+    ridge_path,
+    selection_path,
+    stacked,
+    tree_columns,
+    with_pairs,
+)
 from lit_experiments.controls.problems import Problem
 
-SurfaceModel = Literal["auto", "none", "numbers", "words", "characters", "trees"]
+SurfaceModel = Literal["auto", "none", "numbers", "words", "characters", "selected", "trees"]
 MODELS = tuple(name for name in get_args(SurfaceModel) if name not in ("auto", "none"))
-_STRENGTHS = (0.1, 1.0, 10.0)
-"""Inverse penalties of linear models."""
+STACKED = "stacked"
 _MOST_TREE_CLASSES = 20
 """With more classes, each of which has trees of its own, no trees are grown."""
-_TREE_WORDS = 100
+_MOST_DUAL_ROWS = 3000
+"""Training rows that a ridge is fitted to at most: it inverts a matrix of this size in every fold."""
+_TREE_NUMBERS = 24
+"""Numbers that trees read as they are, besides the features that go with the target most."""
+_BETTER = 0.99
+"""Share of the best model's loss below which the models together are taken instead."""
 
 
 @dataclass(frozen=True, eq=False)
 class Baseline:
     """predicted [n, C]: numbers, or probabilities of K classes. model: which was chosen; losses: of each candidate,
-    cross-validated: mean squared error or log-loss (nats)."""
+    cross-validated: mean squared error, summed over the target's columns."""
 
     predicted: Floats
     model: str
@@ -37,36 +59,44 @@ class Baseline:
 
 
 @dataclass(frozen=True, eq=False)
-class _Candidate:
-    """A model: its name, its inputs [n, F] (dense or sparse), and how strongly a linear one may fit; None for trees."""
+class _Model:
+    """names: of its settings. fit: (training rows, rows to predict) -> [setting, row, C]."""
 
-    name: str
-    inputs: Any
-    strength: float | None
+    names: tuple[str, ...]
+    fit: Callable[[Ints, Ints], Floats]
 
 
 def fit_baseline(
     features: Features, problem: Problem, kinds: tuple[str, ...], most_rows: int, seed: int
 ) -> Baseline | None:
-    """The best of the candidates; None where the features give none.
+    """The best of the candidates, or all together where they do better; None where the features give none.
 
     Args:
         kinds: of MODELS; an embedding is used whenever there is one.
         most_rows: training rows that a model is fitted to at most, evenly taken.
     """
-    candidates = [*_candidates(features, problem, kinds)]
-    if not candidates:
+    models = [*_models(features, problem, kinds, most_rows, seed)]
+    if not models:
         return None
-    fits = [_cross_fitted(candidate, problem, most_rows, seed) for candidate in candidates]
-    losses = [_loss(problem, fit) for fit in fits]
-    best = int(np.argmin(losses))
-    shown: dict[str, float] = {}
-    for candidate, loss in zip(candidates, losses, strict=True):
-        shown[candidate.name] = min(loss, shown.get(candidate.name, np.inf))
-    predicted = fits[best].copy()
-    test = problem.test
-    predicted[test] = _fitted(candidates[best], problem, ~test, most_rows, seed, test)
-    return Baseline(predicted, candidates[best].name, shown)
+    train, test = np.flatnonzero(~problem.test), np.flatnonzero(problem.test)
+    held, names = _cross_fitted(models, problem)
+    y = problem.columns
+    losses = ((held[:, train] - y[train]) ** 2).mean(1).sum(-1)
+    best = {name: np.flatnonzero(np.array(names) == name) for name in dict.fromkeys(names)}
+    chosen = [int(settings[np.argmin(losses[settings])]) for settings in best.values()]
+    shown = {names[setting]: float(losses[setting]) for setting in chosen}
+    weights = np.zeros(len(names))
+    weights[chosen] = stacked(held[chosen][:, train], y[train])
+    shown[STACKED] = float(((_mixed(held[:, train], weights, y[train]) - y[train]) ** 2).mean(0).sum())
+    first = min(chosen, key=lambda setting: losses[setting])
+    model = STACKED
+    if len(chosen) == 1 or shown[STACKED] > _BETTER * losses[first]:
+        weights, model = np.eye(len(names))[first], names[first]
+    final = np.concatenate([model.fit(train, test) for model in models])
+    columns = np.empty_like(y)
+    columns[train] = _mixed(held[:, train], weights, y[train])
+    columns[test] = _mixed(final, weights, y[train])
+    return Baseline(_as_predicted(columns, problem), model, shown)
 
 
 def leftover(problem: Problem, baseline: Baseline) -> Floats:
@@ -79,116 +109,100 @@ def columns_of(problem: Problem, predicted: Floats) -> Floats:
     return predicted[:, 1:] if len(problem.classes) == 2 else predicted
 
 
-def _candidates(features: Features, problem: Problem, kinds: tuple[str, ...]) -> Iterator[_Candidate]:
-    train = ~problem.test
+def _mixed(predicted: Floats, weights: Floats, y: Floats) -> Floats:
+    """[row, C] the weighted sum of predictions [model, row, C] around the mean of training targets y."""
+    middle = y.mean(0)
+    return np.asarray(np.tensordot(weights, predicted - middle, 1) + middle)
+
+
+def _as_predicted(columns: Floats, problem: Problem) -> Floats:
+    """Numbers as they are; of two classes both; least-squares scores of more, which rank and need not sum to 1."""
+    return np.concatenate([1 - columns, columns], 1) if len(problem.classes) == 2 else columns
+
+
+def _cross_fitted(models: list[_Model], problem: Problem) -> tuple[Floats, list[str]]:
+    """([setting, n, C] predictions of training rows by models without their fold, NaN for test rows; names)."""
+    names = [name for model in models for name in model.names]
+    out = np.full((len(names), *problem.columns.shape), np.nan)
+    for fold in np.unique(problem.part[~problem.test]):
+        held = np.flatnonzero(problem.part == fold)
+        rows = np.flatnonzero(~problem.test & (problem.part != fold))
+        out[:, held] = np.concatenate([model.fit(rows, held) for model in models])
+    return out, names
+
+
+def _models(
+    features: Features, problem: Problem, kinds: tuple[str, ...], most_rows: int, seed: int
+) -> Iterator[_Model]:
+    train, y = ~problem.test, problem.columns
     if features.dense is not None:
-        yield from (_Candidate("embedding", _scaled(features.dense, train), s) for s in (1e-3, 1e-2, *_STRENGTHS))
-    numbers = _scaled(features.numbers, train)
+        yield _ridge("embedding", standardised(features.dense, train), y, most_rows)
+    numbers = bends(features.numbers, train)
     if "numbers" in kinds and numbers.shape[1]:
-        yield from (_Candidate("numbers", numbers, s) for s in _STRENGTHS)
-    if features.texts is not None:
-        for kind in ("words", "characters"):
-            inputs = _vectors(list(features.texts), train, kind) if kind in kinds else None
-            if inputs is not None:
-                yield from (_Candidate(kind, inputs, s * 10) for s in _STRENGTHS)
-    if "trees" in kinds and len(problem.classes) <= _MOST_TREE_CLASSES:
-        counts = None if features.texts is None else _counts(list(features.texts), train)
-        parts = [part for part in (features.numbers, counts) if part is not None and part.shape[1]]
-        if parts:
-            yield _Candidate("trees", np.concatenate(parts, 1), None)
+        yield _ridge("numbers", numbers, y, most_rows)
+    words = None if features.words is None else term_counts(features.words, train, "words")
+    characters = None if features.texts is None else term_counts(features.texts, train, "characters")
+    for kind, counts in (("words", words), ("characters", characters)):
+        if kind in kinds and counts is not None:
+            yield _ridge(kind, weighted(counts, train), y, most_rows)
+    table = _Table.of(numbers, [c for c in (words, characters) if c is not None], train)
+    trees = "trees" in kinds and len(problem.classes) <= _MOST_TREE_CLASSES
+    if table.values.shape[1] and ("selected" in kinds or trees):
+        yield _selection(table, features.numbers, y, ("selected" in kinds, trees), most_rows, seed)
 
 
-def _scaled(numbers: Floats, train: NDArray[np.bool_]) -> Floats:
-    mean, scale = numbers[train].mean(0), numbers[train].std(0)
-    return (numbers - mean) / np.where(scale > 0, scale, 1.0)
+@dataclass(frozen=True, eq=False)
+class _Table:
+    """values [n, F]: numbers with bends, then terms; pairable: columns that are multiplied with each other."""
+
+    values: Floats
+    pairable: Ints
+
+    @classmethod
+    def of(cls, numbers: Floats, counts: list[object], train: NDArray[np.bool_]) -> _Table:
+        parts, places, start = [numbers], [], numbers.shape[1]
+        for place, sparse in enumerate(counts):
+            dense = commonest(sparse, train, len(train))
+            if place == 0:
+                there = presence(dense, train)
+                places.append(start + np.arange(there.shape[1]))
+                parts.append(there)
+                start += there.shape[1]
+            parts.append(dense)
+            start += dense.shape[1]
+        pairable = np.concatenate(places) if places else np.arange(numbers.shape[1])
+        return cls(np.concatenate(parts, 1), pairable.astype(np.int64))
 
 
-def _vectors(texts: list[str], train: NDArray[np.bool_], kind: str) -> Any:
-    """TF-IDF of words and word pairs, or of character n-grams; None where no n-gram comes in two training texts."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
+def _ridge(name: str, inputs: object, y: Floats, most_rows: int) -> _Model:
+    def fit(rows: Ints, wanted: Ints) -> Floats:
+        rows = _thinned(rows, min(most_rows, _MOST_DUAL_ROWS))
+        return ridge_path(inputs[rows], y[rows], inputs[wanted])  # type: ignore[index]
 
-    settings: dict[str, Any] = {"min_df": 2, "max_features": 30_000, "sublinear_tf": True}
-    if kind == "words":
-        settings |= {"ngram_range": (1, 2), "token_pattern": r"\S+"}
-    else:
-        settings |= {"analyzer": "char_wb", "ngram_range": (1, 4)}
-    return _transformed(TfidfVectorizer(**settings), texts, train)
+    return _Model((name,) * len(PENALTIES), fit)
 
 
-def _counts(texts: list[str], train: NDArray[np.bool_]) -> Floats | None:
-    """How often each of the commonest words of the training texts comes."""
-    from sklearn.feature_extraction.text import CountVectorizer
+def _selection(
+    table: _Table, numbers: Floats, y: Floats, wants: tuple[bool, bool], most_rows: int, seed: int
+) -> _Model:
+    """Forward selection, and trees of what it selects and of the numbers as they are."""
+    selects, grows = wants
 
-    vectorizer = CountVectorizer(min_df=2, max_features=_TREE_WORDS, token_pattern=r"\S+")
-    counts = _transformed(vectorizer, texts, train)
-    return None if counts is None else counts.toarray().astype(np.float64)
+    def fit(rows: Ints, wanted: Ints) -> Floats:
+        rows = _thinned(rows, most_rows)
+        inside, outside = with_pairs(table.values[rows], y[rows], table.values[wanted], table.pairable)
+        path, order = selection_path(inside, y[rows], outside)
+        parts = [path] if selects else []
+        if grows:
+            columns = tree_columns(inside, y[rows], order)
+            whole = numbers[:, :_TREE_NUMBERS]
+            a = np.concatenate([whole[rows], inside[:, columns]], 1)
+            b = np.concatenate([whole[wanted], outside[:, columns]], 1)
+            parts.append(grown_trees(a, y[rows], b, seed)[None])
+        return np.concatenate(parts)
 
-
-def _transformed(vectorizer: Any, texts: list[str], train: NDArray[np.bool_]) -> Any:
-    try:
-        vectorizer.fit([texts[i] for i in np.flatnonzero(train)])
-    except ValueError:  # an empty vocabulary
-        return None
-    return vectorizer.transform(texts)
-
-
-def _cross_fitted(candidate: _Candidate, problem: Problem, most_rows: int, seed: int) -> Floats:
-    """[n, C] predictions of training rows by models without their fold; NaN for test rows."""
-    train = ~problem.test
-    out = np.full((len(problem), max(1, len(problem.classes))), np.nan)
-    for fold in np.unique(problem.part[train]):
-        held = problem.part == fold
-        out[held] = _fitted(candidate, problem, train & ~held, most_rows, seed, held)
-    return out
+    return _Model(("selected",) * len(STEPS) * selects + ("trees",) * grows, fit)
 
 
-def _fitted(
-    candidate: _Candidate,
-    problem: Problem,
-    train: NDArray[np.bool_],
-    most_rows: int,
-    seed: int,
-    wanted: NDArray[np.bool_],
-) -> Floats:
-    """[wanted row, C] predictions of a model of `train` rows."""
-    rows = np.flatnonzero(train)
-    rows = rows[np.linspace(0, len(rows) - 1, min(most_rows, len(rows))).astype(np.int64)]
-    y, inputs = problem.y[rows], candidate.inputs[np.flatnonzero(wanted)]
-    if not problem.classes:
-        return _regressor(candidate, seed).fit(candidate.inputs[rows], y).predict(inputs)[:, None]
-    codes: Ints = y.astype(np.int64)
-    known = np.unique(codes)
-    out = np.full((int(wanted.sum()), len(problem.classes)), 1e-6)  # a class that these rows lack
-    if len(known) == 1:
-        out[:, known] = 1.0
-    else:
-        out[:, known] = _classifier(candidate, seed).fit(candidate.inputs[rows], codes).predict_proba(inputs)
-    return out / out.sum(1, keepdims=True)
-
-
-def _regressor(candidate: _Candidate, seed: int) -> Any:
-    if candidate.strength is None:
-        from sklearn.ensemble import HistGradientBoostingRegressor
-
-        return HistGradientBoostingRegressor(max_iter=60, max_leaf_nodes=15, early_stopping=False, random_state=seed)
-    from sklearn.linear_model import Ridge
-
-    return Ridge(alpha=1 / candidate.strength)
-
-
-def _classifier(candidate: _Candidate, seed: int) -> Any:
-    if candidate.strength is None:
-        from sklearn.ensemble import HistGradientBoostingClassifier
-
-        return HistGradientBoostingClassifier(max_iter=60, max_leaf_nodes=15, early_stopping=False, random_state=seed)
-    from sklearn.linear_model import LogisticRegression
-
-    return LogisticRegression(C=candidate.strength, max_iter=2000)
-
-
-def _loss(problem: Problem, predicted: Floats) -> float:
-    train = ~problem.test
-    if not problem.classes:
-        return float(((problem.y[train] - predicted[train, 0]) ** 2).mean())
-    picked = predicted[train, problem.y[train].astype(np.int64)]
-    return float(-np.log(np.maximum(picked, 1e-12)).mean())
+def _thinned(rows: Ints, most: int) -> Ints:
+    return rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.int64)]

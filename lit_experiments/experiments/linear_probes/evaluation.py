@@ -177,11 +177,14 @@ class Evaluation:
         p = (1 + sum(score >= value for score in known)) / (1 + len(known)) if known else float("nan")
         return Shuffled(scores, p)
 
-    def twin(self, maps: LayerMaps, data: BlockDataModule) -> TwinScore:
-        """The twin's probe on the chosen field, against the model's."""
+    def twin_layers(self, maps: LayerMaps, data: BlockDataModule) -> Floats:
+        """[test row, L, C] what the twin's probe on the chosen field predicts."""
         (read,) = read_out(data, [Wanted(maps, True)])
         assert read.test is not None
-        layers = self._ranked(self._probabilities(read.test))
+        return self._ranked(self._probabilities(read.test))
+
+    def twin(self, maps: LayerMaps, layers: Floats) -> TwinScore:
+        """The twin's probe, by its predictions, against the model's."""
         by_layer = self.scorer.estimates(layers)
         return TwinScore(
             layer=self.chosen.fit.field.layers[maps.layer],

@@ -59,11 +59,12 @@ class LinearProbesOptions(TrainTask[LinearProbesResult]):
         permutations: Permutations of test labels behind each p-value.
         bins: Bins of confidence for the calibration error.
         surface_model: Control from text, lengths and place: auto (the best of all, chosen in the training part),
-            numbers, words, characters, trees, or none.
+            numbers, words, characters, selected (few features and products of two), trees, or none.
         surface_rows: Training rows that such a model is fitted to at most.
         embedding_model: Folder or Hub id of a sentence-embedding model, as a further control.
         output_columns: Columns with what the model put out, as a control; null takes those that collections have.
-        twin: Probe a random-weights twin of the model too.
+        twin: Probe random-weights twins of the model too; random features of the tokens where it cannot be loaded.
+        twins: How many of them; the score must be above all of theirs.
         twin_tokens: Tokens that the twin reads at a time, with padding.
         evaluate_on: Folders of other runs to evaluate the probes on.
         tolerance: Relative distance to the minimum at which a logistic fit has converged.
@@ -98,11 +99,12 @@ class LinearProbesOptions(TrainTask[LinearProbesResult]):
     shuffles: int
     permutations: int
     bins: int
-    surface_model: Literal["auto", "none", "numbers", "words", "characters", "trees"]
+    surface_model: Literal["auto", "none", "numbers", "words", "characters", "selected", "trees"]
     surface_rows: int
     embedding_model: str | None
     output_columns: list[str] | None
     twin: bool
+    twins: int
     twin_tokens: int
     evaluate_on: list[str] | None
     tolerance: float
@@ -115,6 +117,7 @@ class LinearProbesOptions(TrainTask[LinearProbesResult]):
     def check(self) -> None:
         """Raises UserError for options that no data could go with."""
         at_least(2, folds=self.folds, bins=self.bins, most_classes=self.most_classes)
+        at_least(1, twins=self.twins)
         at_least(1, max_iterations=self.max_iterations, twin_tokens=self.twin_tokens, surface_rows=self.surface_rows)
         at_least(0, shuffles=self.shuffles)
         between(0, 1, test_fraction=self.test_fraction, tolerance=self.tolerance)
@@ -192,6 +195,7 @@ class LinearProbesOptions(TrainTask[LinearProbesResult]):
             surface_rows=self.surface_rows,
             embedding_model=self.embedding_model,
             output_columns=self.output_columns,
-            twin=TwinOptions(self.seed, self.twin_tokens, accelerator, memory) if self.twin else None,
+            twin=TwinOptions(self.seed, self.twins, self.twin_tokens, accelerator, memory) if self.twin else None,
+            split=self.split_options(),
             seed=self.seed,
         )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lit_experiments.claims.rule import NO, QUESTIONS, SUPPORTED, UNDERPOWERED, YES
 from lit_experiments.experiments.linear_probes.result import (
     ControlScore,
     LinearProbesResult,
     SplitSummary,
     TargetResult,
 )
-from lit_experiments.experiments.linear_probes.verdicts import CLAIMS, NO, SUPPORTED, UNDERPOWERED, YES
 from lit_experiments.reports.blocks import (
     Block,
     Cell,
@@ -47,7 +47,11 @@ _SCORES = (
     Column("over surface", "estimate", 3, "what the states add to it, paired", of=lambda r: _gain(r, "surface")),
     Column("over output", "estimate", 3, "what the states add to the model's output", of=lambda r: _gain(r, "output")),
     Column(
-        "twin", "estimate", 3, "random weights, probed alike", of=lambda r: None if r.twin is None else r.twin.score
+        "best twin",
+        "estimate",
+        3,
+        "random weights or features, probed alike",
+        of=lambda r: None if r.twins is None else r.twins.best,
     ),
     Column("shuffled", "estimate", 2, "mean and range of linear probes of shuffled labels", of=lambda r: _shuffles(r)),
 )
@@ -105,8 +109,9 @@ _METHODS = (
     "rest.",
     "Surface: text (words, word pairs, character n-grams), lengths and place, by linear models and boosted trees, "
     "chosen by the same folds. Over surface: R2 or AUROC of its prediction plus a ridge on the states for what it "
-    "leaves, minus that of its prediction, on the same resamples; over the output alike. Twin: the same architecture "
-    "with random weights read the same tokens. Shuffled: linear probes of labels shuffled between groups. p: one-"
+    "leaves, minus that of its prediction, on the same resamples; over the output alike. Best twin: of several of the "
+    "same architecture with random weights that read the same tokens, or of random features of the tokens where the "
+    "model cannot be loaded. Shuffled: linear probes of labels shuffled between groups. p: one-"
     "sided, from {permutations} permutations of test labels between groups; of curves "
     "corrected over layers by the maximum.",
 )
@@ -156,7 +161,7 @@ def _sections(result: LinearProbesResult) -> Iterator[Section]:
 
 
 def _matrix(targets: list[TargetResult]) -> Matrix:
-    names = ["verdict", *dict.fromkeys([*CLAIMS, *(claim for t in targets for claim in t.verdict.claims)])]
+    names = ["verdict", *dict.fromkeys([*QUESTIONS, *(claim for t in targets for claim in t.verdict.claims)])]
     names = [name for name in names if name == "verdict" or any(name in t.verdict.claims for t in targets)]
     rows = [[_cell(target, name) for name in names] for target in targets]
     return Matrix("verdicts", "", [target.target for target in targets], names, rows)
@@ -173,7 +178,7 @@ def _cell(target: TargetResult, name: str) -> Verdict | None:
         "beyond the surface": _gain(target, "surface"),
         "beyond the embedding": _gain(target, "embedding"),
         "beyond the output": _gain(target, "output"),
-        "beyond random weights": None if target.twin is None else target.twin.difference,
+        "beyond random weights": None if target.twins is None else target.twins.difference,
         "without copies": target.apart,
     }
     return Verdict(word, _TONES.get(word, "open"), numbers[name])

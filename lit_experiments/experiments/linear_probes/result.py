@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lit_experiments.claims import Judged, Twins, Verdict
 from lit_experiments.controls.split import SplitSummary
 from lit_experiments.statistics import Estimate
 
@@ -106,21 +107,13 @@ class Transfer:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """word: supported, surface-explained, output-explained, leaked, underpowered or not supported. claims: for each
-    claim whether it holds (yes, no, open), with the number that decides. sentence: no more than these allow."""
-
-    word: str
-    claims: dict[str, str]
-    sentence: str
-
-
-@dataclass(frozen=True)
 class TargetResult:
     """One target. kind: number or class. score_name: r2 or auroc, which layers and controls are compared by; chance:
     that of a prediction that knows nothing of the row. majority: accuracy of the commonest training class, or NaN.
     p: of the chosen layer, from permuted test labels; p_targets: corrected over targets (Holm). apart: score on test
-    rows without a like text in training. The chosen field and layer were chosen inside the training part."""
+    rows without a like text in training; by_row: score of the same states where rows are split one by one, None where
+    no rows were joined. twins: all of them, or random features where no model can be loaded. detectable: distance from
+    chance that would have been seen with 80 % power. Chosen field and layer were chosen inside the training part."""
 
     target: str
     kind: str
@@ -142,19 +135,23 @@ class TargetResult:
     p: float
     p_targets: float
     apart: Estimate | None
+    by_row: Estimate | None
+    detectable: float
     numbers: NumberScores | None
     probabilities: ClassScores | None
     curves: list[FieldCurve]
     controls: dict[str, ControlScore]
     shuffled: Shuffled
     twin: TwinScore | None
+    twins: Twins | None
     transfer: list[Transfer]
     verdict: Verdict
 
 
 @dataclass(frozen=True)
 class LinearProbesResult:
-    """All targets. alpha: of the tests behind verdicts. without: controls that there are not, and why."""
+    """All targets. alpha: of the tests behind verdicts. without: controls that there are not, and why.
+    claims: one per target."""
 
     targets: list[TargetResult]
     split: SplitSummary
@@ -163,3 +160,4 @@ class LinearProbesResult:
     permutations: int
     folds: int
     without: list[str]
+    claims: list[Judged]

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lit_experiments.claims import Twins, Verdict
 from lit_experiments.controls.baselines import (
     MODELS,
     Baseline,
@@ -20,8 +21,18 @@ from lit_experiments.controls.baselines import (
 )
 from lit_experiments.controls.features import Features, output_of, surface_of
 from lit_experiments.controls.fields import StateField
+from lit_experiments.controls.labels import Floats
 from lit_experiments.controls.problems import Problem
+from lit_experiments.controls.random_states import FEATURES, WEIGHTS
 from lit_experiments.controls.scoring import Scorer
+from lit_experiments.controls.split import SplitOptions
+from lit_experiments.experiments.linear_probes.checks import (
+    detectable_of,
+    random_features_of,
+    score_by_row,
+    tokens_of,
+    twins_of,
+)
 from lit_experiments.experiments.linear_probes.embedding import embedded_texts
 from lit_experiments.experiments.linear_probes.evaluation import Evaluation, read_field
 from lit_experiments.experiments.linear_probes.fitting import (
@@ -32,7 +43,7 @@ from lit_experiments.experiments.linear_probes.fitting import (
     fit_main,
     method_of,
 )
-from lit_experiments.experiments.linear_probes.result import TargetResult, Transfer, Verdict
+from lit_experiments.experiments.linear_probes.result import TargetResult, Transfer
 from lit_experiments.experiments.linear_probes.states import Passes, in_memory, stored
 from lit_experiments.experiments.linear_probes.study import Study
 from lit_experiments.experiments.linear_probes.transfer import OtherRun, transfer
@@ -56,6 +67,7 @@ class Settings:
     embedding_model: str | None
     output_columns: list[str] | None
     twin: TwinOptions | None
+    split: SplitOptions
     seed: int
 
 
@@ -118,7 +130,7 @@ def baselines_of(study: Study, problem: Problem, settings: Settings) -> dict[str
         controls[EMBEDDING] = fit_baseline(features, problem, (), rows, seed)
     output = output_of(study.store, problem, settings.output_columns)
     if output is not None:
-        controls[OUTPUT] = fit_baseline(output, problem, ("numbers", "trees"), rows, seed)
+        controls[OUTPUT] = fit_baseline(output, problem, ("numbers", "selected", "trees"), rows, seed)
     return {name: baseline for name, baseline in controls.items() if baseline is not None}
 
 
@@ -194,16 +206,20 @@ def evaluated(
 
 def target_result(
     evaluation: Evaluation,
+    study: Study,
     fits: Fitted,
     others: Sequence[OtherRun],
     resampler: Callable[[ArrayLike], GroupBootstrap],
-    options: FitOptions,
-    block_bytes: int,
+    settings: Settings,
+    out: Path,
 ) -> TargetResult:
-    """Everything about one target, without its verdict."""
+    """Everything about one target, without its verdict. out: the folder in which twins leave their states."""
+    options, block_bytes = settings.fit, settings.passes.block_bytes
     problem, maps = evaluation.problem, evaluation.maps
     controls = fits.baselines[problem.name]
     twin = fits.twins.get(problem.name)
+    layers = None if twin is None else evaluation.twin_layers(*twin)
+    twin_layer = 0 if twin is None else twin[0].layer
     transfers: list[Transfer] = [transfer(evaluation, other, resampler, block_bytes) for other in others]
     return TargetResult(
         target=problem.name,
@@ -226,12 +242,37 @@ def target_result(
         p=evaluation.p,
         p_targets=float("nan"),
         apart=evaluation.apart(),
+        by_row=score_by_row(evaluation, study, resampler, settings.split, options.penalties),
+        detectable=detectable_of(evaluation),
         numbers=evaluation.numbers(),
         probabilities=evaluation.probabilities(),
         curves=evaluation.curves(),
         controls={name: evaluation.control(name, baseline) for name, baseline in controls.items()},
         shuffled=evaluation.shuffled(),
-        twin=None if twin is None else evaluation.twin(*twin),
+        twin=None if twin is None or layers is None else evaluation.twin(twin[0], layers),
+        twins=_random_states(evaluation, study, settings, None if layers is None else layers[:, twin_layer], out),
         transfer=transfers,
         verdict=Verdict("", {}, ""),
     )
+
+
+def _random_states(
+    evaluation: Evaluation, study: Study, settings: Settings, first: Floats | None, out: Path
+) -> Twins | None:
+    """Every twin's probe; random features of the tokens where there is no twin; None where neither is wanted or can be.
+
+    Args:
+        first: [test row, C] what the twin that was probed already predicts.
+    """
+    options, problem = settings.twin, evaluation.problem
+    if options is None:
+        return None
+    seeds, field = range(options.seed, options.seed + options.count), evaluation.chosen.fit.field
+    if first is None:
+        if tokens_of(study) is None:
+            return None
+        features = random_features_of(study, problem.row, field.width, seeds)
+        return twins_of(evaluation, features, FEATURES, settings.fit.penalties, None)
+    others = (_twin_of(study.store, field, problem, replace(options, seed=seed), out) for seed in seeds[1:])
+    states = (x for x in others if not isinstance(x, str))
+    return twins_of(evaluation, states, WEIGHTS, settings.fit.penalties, first)

@@ -98,10 +98,12 @@ class LinearProbes(LinearProbesOptions):
             return None
         evaluations = evaluated(study, fits, self.resampler, self.permutations, self.bins, self.seed)
         others = self._others(study)
-        block = settings.passes.block_bytes
         results = [
-            target_result(evaluation, fits, others, self.resampler, settings.fit, block) for evaluation in evaluations
+            target_result(evaluation, study, fits, others, self.resampler, settings, data.out)
+            for evaluation in evaluations
         ]
+        rows = fingerprint_hash({"store": study.store.fingerprint, "ids": study.store.sample_ids})
+        targets, claims = with_verdicts(results, study.split.summary, rows, SIGNIFICANT)
         for evaluation in evaluations:
             save_probes(data.out, study.store, evaluation, settings.fit.method)
         write_json(data.out / "split.json", split_of(study.store, evaluations))
@@ -112,13 +114,14 @@ class LinearProbes(LinearProbesOptions):
             study.table.unmatched
         )
         return LinearProbesResult(
-            targets=with_verdicts(results, SIGNIFICANT),
+            targets=targets,
             split=study.split.summary,
             interval_level=LEVEL,
             alpha=SIGNIFICANT,
             permutations=self.permutations,
             folds=self.folds,
             without=[*fits.without, *notes],
+            claims=claims,
         )
 
     def page(self, result: LinearProbesResult, data: Opened) -> Page:

@@ -38,9 +38,11 @@ class TwinPlan:
 
 @dataclass(frozen=True)
 class TwinOptions:
-    """See the task's options of these names; accelerator: the Trainer's. memory_bytes: that states may take."""
+    """See the task's options of these names; accelerator: the Trainer's. memory_bytes: that states may take. count: of
+    twins, with seeds from `seed` on."""
 
     seed: int
+    count: int
     batch_tokens: int
     accelerator: str
     memory_bytes: int

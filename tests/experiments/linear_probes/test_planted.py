@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from lit_experiments.claims.rule import LEAKED, SUPPORTED, SURFACE_EXPLAINED
 from lit_experiments.errors import EXIT_DONE
-from lit_experiments.experiments.linear_probes.verdicts import LEAKED, SUPPORTED, SURFACE
 from tests.experiments.linear_probes.written import (
     LAYERS,
     declare,
@@ -137,7 +137,7 @@ def test_what_the_surface_tells_is_said_to_be_the_surface(tmp_path: Path) -> Non
     target = target_of(tmp_path / "r", "kind")
     assert target.controls["surface"].score.value > 0.95
     assert target.verdict.claims["beyond the surface"] == "no"
-    assert target.verdict.word == SURFACE
+    assert target.verdict.word == SURFACE_EXPLAINED
 
 
 def test_noise_is_not_supported(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lit_experiments.claims.rule import SUPPORTED
 from lit_experiments.errors import EXIT_DONE
-from lit_experiments.experiments.linear_probes.verdicts import SUPPORTED
 from tests.experiments.linear_probes.written import (
     LAYERS,
     declare,

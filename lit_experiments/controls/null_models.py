@@ -1,0 +1,135 @@
+"""Models of a target without states, on plain arrays: ridges over a path of penalties, forward selection, trees.
+
+Each takes training rows and rows to predict and gives one prediction per setting, so that a caller can cross-validate.
+Targets are columns of numbers [row, C]; of classes these are 0 and 1, and predictions are least-squares scores. Knows
+no text and no store.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.sparse import issparse
+
+from lit_experiments.controls.labels import Floats, Ints
+
+PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
+"""Of ridges, in units of the mean squared length of a centred training row."""
+STEPS = (1, 2, 3, 5, 8, 12, 20, 30)
+"""Features of a forward selection."""
+_MOST_PAIRED = 120
+_PAIRS = 60
+_SCREENED = 400
+"""Features, by correlation with the target in the training rows, of which a forward selection takes some."""
+_TREE_FEATURES = 16
+
+
+def ridge_path(train: Any, y: Floats, wanted: Any) -> Floats:
+    """[penalty, wanted row, C] predictions of ridges on `train` [n, F], dense or sparse, by the dual where F > n."""
+    mean = np.asarray(train.mean(0)).reshape(1, -1)
+    offset = y.mean(0)
+    gram = _products(train, train, mean)
+    cross = _products(wanted, train, mean)
+    values, vectors = np.linalg.eigh(gram)
+    scale = max(float(np.trace(gram)) / len(gram), 1e-12)
+    inside, outside = vectors.T @ (y - offset), cross @ vectors
+    return np.stack([outside @ (inside / (np.maximum(values, 0)[:, None] + p * scale)) + offset for p in PENALTIES])
+
+
+def _products(a: Any, b: Any, mean: Floats) -> Floats:
+    """[row of a, row of b] inner products of rows that are centred by `mean`, without making sparse rows dense."""
+    left, right = (np.asarray(x @ mean.T).reshape(-1) for x in (a, b))
+    product = a @ b.T
+    dense = product.toarray() if issparse(product) else np.asarray(product)
+    return np.asarray(dense - left[:, None] - right[None, :] + float((mean @ mean.T).item()))
+
+
+def with_pairs(train: Floats, y: Floats, wanted: Floats, pairable: Ints) -> tuple[Floats, Floats]:
+    """Standardised features of training and wanted rows, and products of the pairs that go with y most, by training;
+    of all these the ones that go with y most.
+
+    Two features may tell nothing alone and all together, as the two words of an exclusive or. pairable: columns that
+    are multiplied, at most the first `_MOST_PAIRED`.
+    """
+    a, b = _scaled(train, wanted)
+    rest = y - y.mean(0)
+    chosen = pairable[:_MOST_PAIRED]
+    tables = [(a, b)]
+    if len(chosen) > 1:
+        left = a[:, chosen]
+        first, second = np.triu_indices(len(chosen), 1)
+        strength = sum(
+            ((left * (column / max(float(column.std()), 1e-12))[:, None]).T @ left) ** 2 for column in rest.T
+        )
+        best = np.argsort(-np.asarray(strength)[first, second], kind="stable")[:_PAIRS]
+        i, j = chosen[first[best]], chosen[second[best]]
+        tables.append(_scaled(a[:, i] * a[:, j], b[:, i] * b[:, j]))
+    inside, outside = (np.concatenate(parts, 1) for parts in zip(*tables, strict=True))
+    screened = np.sort(np.argsort(-((inside.T @ rest) ** 2).sum(1), kind="stable")[:_SCREENED])
+    return inside[:, screened], outside[:, screened]
+
+
+def _scaled(train: Floats, wanted: Floats) -> tuple[Floats, Floats]:
+    """Training and wanted rows with the training rows' mean 0 and deviation 1; 0 where nothing varies."""
+    mean, scale = train.mean(0), train.std(0)
+    scale = np.where(scale > 1e-9, scale, np.inf)
+    return (train - mean) / scale, (wanted - mean) / scale
+
+
+def selection_path(train: Floats, y: Floats, wanted: Floats) -> tuple[Floats, list[int]]:
+    """([setting, wanted row, C] predictions of forward selections of as many features as `STEPS` says, the features).
+
+    Orthogonal least squares (Chen, Billings and Luo 1989): the feature that takes most off the squared error, given
+    those before it, is next. train, wanted: standardised by the training rows.
+    """
+    inside, outside = train.copy(), wanted.copy()
+    rest, predicted = y - y.mean(0), np.repeat(y.mean(0)[None], len(wanted), 0)
+    start = (inside**2).sum(0)
+    path, order = [], []
+    for step in range(1, max(STEPS) + 1):
+        length = (inside**2).sum(0)
+        usable = length > 1e-3 * np.maximum(start, 1e-12)
+        gain = np.where(usable, ((inside.T @ rest) ** 2).sum(1) / np.where(usable, length, 1.0), -1.0)
+        best = int(np.argmax(gain))
+        if gain[best] > 0 and step < len(y) // 3:
+            order.append(best)
+            axis, along = inside[:, best] / np.sqrt(length[best]), outside[:, best] / np.sqrt(length[best])
+            weight, shared = axis @ rest, axis @ inside
+            rest, predicted = rest - np.outer(axis, weight), predicted + np.outer(along, weight)
+            inside -= np.outer(axis, shared)
+            outside -= np.outer(along, shared)
+        if step in STEPS:
+            path.append(predicted)
+    return np.stack(path), order
+
+
+def grown_trees(train: Floats, y: Floats, wanted: Floats, seed: int) -> Floats:
+    """[wanted row, C] predictions of histogram gradient boosting, one regression per column."""
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    least = int(np.clip(len(train) // 40, 3, 20))
+    out = np.empty((len(wanted), y.shape[1]))
+    for column in range(y.shape[1]):
+        trees = HistGradientBoostingRegressor(
+            max_iter=50, max_leaf_nodes=8, min_samples_leaf=least, early_stopping=False, random_state=seed
+        )
+        out[:, column] = trees.fit(train, y[:, column]).predict(wanted)
+    return out
+
+
+def tree_columns(train: Floats, y: Floats, order: list[int]) -> list[int]:
+    """The features that trees are grown of: first those of a forward selection, then by correlation."""
+    if not train.shape[1]:
+        return []
+    strength = ((train.T @ (y - y.mean(0))) ** 2).sum(1)
+    return [*dict.fromkeys([*order, *np.argsort(-strength, kind="stable").tolist()])][:_TREE_FEATURES]
+
+
+def stacked(predicted: Floats, y: Floats) -> Floats:
+    """[model] weights of at least 0 that fit cross-validated predictions [model, n, C] to y (Breiman 1996)."""
+    from scipy.optimize import nnls
+
+    middle = y.mean(0)
+    matrix = (predicted - middle).reshape(len(predicted), -1).T
+    return np.asarray(nnls(matrix, (y - middle).reshape(-1))[0])
