@@ -23,6 +23,8 @@ from stores import Store
 
 Rare = Literal["leave_out", "merge"]
 OTHER = "other"
+_CLASS_GROUPS = 2
+"""Training groups of a class at least, so that there is one where the other is held out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +87,7 @@ def make_problem(
 
     Args:
         weights: of every row of the store; None where all count alike.
-        folds: a class needs training rows of as many groups, and of one test group.
+        folds: the training part needs as many groups; a class needs training rows of two, and of one test group.
         rare: what becomes of classes that have fewer: left out, or merged into one.
 
     Raises:
@@ -103,7 +105,7 @@ def make_problem(
         y = labels.values[used].astype(np.float64)
     else:
         values, group = labels.values[used].astype(str), split.group[row[used]]
-        classes, codes, more = _classes(labels.name, values, group, split.part[row[used]], folds, rare)
+        classes, codes, more = _classes(labels.name, values, group, split.part[row[used]], rare)
         used, y, notes = used[~np.isnan(codes)], codes[~np.isnan(codes)], [*notes, *more]
     row = row[used]
     problem = Problem(
@@ -164,20 +166,20 @@ def _entries(lengths: dict[str, Ints], labels: Labels) -> tuple[Ints, Ints | Non
 
 
 def _classes(
-    name: str, values: NDArray[np.str_], group: NDArray[np.str_], part: Ints, folds: int, rare: Rare
+    name: str, values: NDArray[np.str_], group: NDArray[np.str_], part: Ints, rare: Rare
 ) -> tuple[tuple[str, ...], Floats, list[str]]:
     """Names of the classes that are learned, [n] codes (NaN where left out), and notes."""
     names = np.unique(values)
-    enough = [n for n in names.tolist() if _learnable(values == n, group, part, folds)]
+    enough = [n for n in names.tolist() if _learnable(values == n, group, part)]
     few = [n for n in names.tolist() if n not in enough]
     merged = np.where(np.isin(values, few), OTHER, values) if few and rare == "merge" else values
-    if few and rare == "merge" and _learnable(merged == OTHER, group, part, folds):
+    if few and rare == "merge" and _learnable(merged == OTHER, group, part):
         enough = sorted({*enough, OTHER})
     counts = ", ".join(f"{n} {int((values == n).sum())}" for n in few[:10]) + (", ..." if len(few) > 10 else "")
     if len(enough) < 2:
         raise UserError(
-            f"--target {name}: fewer than two of its {len(names)} classes have training rows of {folds} groups and a "
-            f"test row ({counts}).\nNext: collect more rows, lower --folds, --rare_classes merge, or "
+            f"--target {name}: fewer than two of its {len(names)} classes have training rows of {_CLASS_GROUPS} groups "
+            f"and a test row ({counts}).\nNext: collect more rows, --rare_classes merge, or "
             "--target_type number if they are numbers."
         )
     place = {label: code for code, label in enumerate(enough)}
@@ -188,16 +190,16 @@ def _classes(
     return tuple(enough), codes, [f"classes with too few groups are {verb} ({counts})"]
 
 
-def _learnable(member: NDArray[np.bool_], group: NDArray[np.str_], part: Ints, folds: int) -> bool:
-    return len(set(group[member & (part != TEST)].tolist())) >= folds and bool((member & (part == TEST)).any())
+def _learnable(member: NDArray[np.bool_], group: NDArray[np.str_], part: Ints) -> bool:
+    return len(set(group[member & (part != TEST)].tolist())) >= _CLASS_GROUPS and bool((member & (part == TEST)).any())
 
 
 def _check(problem: Problem, folds: int) -> None:
     test, train = set(problem.group[problem.test].tolist()), set(problem.group[~problem.test].tolist())
-    if not test or len(train) < 2 * folds:
+    if not test or len(train) < folds:
         raise UserError(
             f"--target {problem.name}: its labelled rows are of {len(test)} test and {len(train)} training groups; "
-            f"{folds} folds need {2 * folds} training groups, and a test group is needed.\nNext: label more rows, or "
+            f"{folds} folds need {folds} training groups, and a test group is needed.\nNext: label more rows, or "
             "lower --folds."
         )
     for name, mask in (("test", problem.test), ("training", ~problem.test)):

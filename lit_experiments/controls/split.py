@@ -5,6 +5,7 @@ Owns: the groups that no split may part, and what the report says of them. Does 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -230,7 +231,8 @@ def _column(store: Store, table: LabelTable, column: str) -> NDArray[np.str_]:
 
 
 def _least_groups(options: SplitOptions) -> int:
-    return 2 * (options.folds + 1)
+    """So many leave a group for the test part and one for every fold."""
+    return max(options.folds + 1, math.ceil((options.folds + 0.5) / (1 - options.test_fraction)))
 
 
 def _dealt(store: Store, group: NDArray[np.str_], options: SplitOptions, origin: str) -> Ints:
@@ -263,10 +265,10 @@ def _declared(
     left_out = np.array([name is None for name in names], bool)
     part = np.array([PARTS[name] if name is not None else 0 for name in names], np.int64)
     train = ~left_out & (part != TEST)
-    if not (~left_out & (part == TEST)).any() or len(set(group[train].tolist())) < 2 * options.folds:
+    if not (~left_out & (part == TEST)).any() or len(set(group[train].tolist())) < options.folds:
         raise UserError(
             f"--split_column {options.split_column}: {int((~left_out & (part == TEST)).sum())} test rows and training "
-            f"rows of {len(set(group[train].tolist()))} groups; a test row and {2 * options.folds} training groups "
+            f"rows of {len(set(group[train].tolist()))} groups; a test row and {options.folds} training groups "
             f"are needed for {options.folds} folds."
         )
     part[train] = group_split(group[train], 0.0, options.folds, options.seed)
