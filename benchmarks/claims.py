@@ -81,7 +81,8 @@ def judge(case: Case) -> Judged:
             if case.task == LINEAR
             else ["--passes", f"[{CONFIDENCE}]", "--targets", f"[{CONFIDENCE}.{CONFIDENCE}]"]
         )
-        error = _command("train", "--exp", case.task, "--run", str(run), "--accelerator", "cpu", *wanted, *case.options)
+        trained = ["--run", str(run), "--accelerator", "cpu", *wanted, *case.options]
+        error = _command("train", "--exp", case.task, *trained) or _command("audit", str(run))
         verdict, numbers = (error, {}) if error else _verdict(run)
         return Judged(case.kind, case.seed, case.task, verdict, claim.right, numbers, time.monotonic() - start)
 
@@ -98,16 +99,8 @@ def _command(*words: str) -> str:
 
 
 def _verdict(run: Path) -> tuple[str, dict[str, Any]]:
-    (target,) = json.loads((run / LINEAR / "result.json").read_text())["targets"]
-    return target["verdict"]["word"], {
-        "score": target["score"],
-        "p": target["p"],
-        "apart": target["apart"],
-        "controls": target["controls"],
-        "sentence": target["verdict"]["sentence"],
-        "layer": target["layer"],
-        "seconds": 0,
-    }
+    (claim,) = json.loads((run / "audit" / "audit.json").read_text())["claims"]
+    return claim["verdict"], claim["numbers"]
 
 
 def judged(cases: Sequence[Case], jobs: int) -> Iterator[Judged]:

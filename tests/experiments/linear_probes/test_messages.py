@@ -44,7 +44,7 @@ BAD = [
     ("--target kind --labels gone.csv", "gone.csv"),
     ("--target kind --permutations 5", "permutations must be at least 19"),
     ("--target kind --folds 1", "folds must be at least 2"),
-    ("--target kind --folds 40", "60 groups", "--folds"),
+    ("--target kind --folds 50", "60 groups", "--folds"),
     ("--target kind --penalties '[-1]'", "penalties"),
     ("--target kind --shrinkages '[2]'", "shrinkages"),
     ("--target kind --class_weights heavy", "class_weights"),
