@@ -91,7 +91,10 @@ def sentences(comparisons: Mapping[int, Comparison], contexts: int) -> list[str]
         if gaps:
             lines.append(f"Against {label} alone the hidden vector {_sides(gaps)}.")
     gains = {length: c.beyond_entropy for length, c in comparisons.items()}
-    return [*lines, f"Beside a line in the next-token entropy the hidden vector {_sides(gains, _ADDS)}."]
+    return [
+        *lines,
+        f"Next to a straight line in the next-token entropy, and to that alone, the hidden vector {_sides(gains, _ADDS)}.",
+    ]
 
 
 _BEATS = {-1: "loses", 1: "wins", 0: "is not told apart"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -21,6 +21,7 @@ from lit_experiments.experiments.tempnorm.result import TempnormResult
 from lit_experiments.experiments.tempnorm.single_numbers import ENTROPY, left_by_entropy
 from lit_experiments.launch import is_rank_zero
 from lit_experiments.plain import shallow, write_json
+from lit_experiments.probes.baselines import held_out_r2
 from lit_experiments.probes.blocks import TEST
 from lit_experiments.probes.evaluate import predict
 from lit_experiments.probes.repeated_ridge import repeated_r2
@@ -31,7 +32,7 @@ from lit_experiments.probes.store_data import StoreDataModule
 from lit_experiments.ranges import above, at_least, between, penalty_grid
 from lit_experiments.reports.blocks import Page
 from lit_experiments.sources.content_groups import Likeness
-from lit_experiments.statistics import LEVEL, GroupBootstrap
+from lit_experiments.statistics import LEAST_GROUPS, LEVEL, Estimate, GroupBootstrap
 from lit_experiments.tasks.reads import Reads
 from lit_experiments.tasks.source import is_demonstration
 from lit_experiments.tasks.task import Opened, TrainTask
@@ -131,7 +132,7 @@ class TempnormRidge(TrainTask[TempnormResult]):
         predicted = {name: self._evaluate(fit[0].solution, fit[1]).predictions.predicted for name, fit in rests.items()}
         with_states = {c.name: c.predicted + predicted[c.name] for c in controls}
         apart = apart_from_neighbours(fitted.predictions, split.neighbour, self._apart_boot(fitted, split))
-        by_row = None if rows is None else [r.test.r2 for r in self._evaluate(rows[0].solution, rows[1]).results]
+        by_row = None if rows is None else self._over_contexts(self._evaluate(rows[0].solution, rows[1]), split)
         decisive = Decisive(fitted.predictions, fitted.results, with_states, apart, by_row)
         fits = Fits(
             fitted,
@@ -147,10 +148,17 @@ class TempnormRidge(TrainTask[TempnormResult]):
         return result_of(store, split, fits)
 
     def _by_row(self, store: Store, split: Split, trainer: Trainer) -> tuple[RidgeProbe, StoreDataModule] | None:
-        """The ridge where starting points are split one by one, if any were put together."""
-        if self.group_by == "id" or split.summary.groups == len(store):
+        """The ridge where starting points are split one by one, if any were put together and enough are held out."""
+        few = split.summary.test_groups < LEAST_GROUPS
+        if self.group_by == "id" or few or split.summary.groups == len(store):
             return None
         return self._fit(self._data(store, np.array(store.sample_ids, str), _individual, 0), trainer, CHECKPOINTS[3])
+
+    def _over_contexts(self, fitted: Fitted, split: Split) -> list[Estimate]:
+        """Test R2 per length of rows split one by one, resampled over groups of like contexts."""
+        rows = fitted.predictions
+        boot = self.resampler(split.group[rows.test])
+        return held_out_r2(replace(rows, bootstraps={**rows.bootstraps, "test": boot}), rows.predicted)
 
     def _apart_boot(self, fitted: Fitted, split: Split) -> GroupBootstrap | None:
         """The bootstrap over test groups without a like context in training."""

@@ -84,7 +84,7 @@ def test_near_copies_carry_a_score_by_row_and_not_by_content(tmp_path: Path) -> 
     assert result["split"]["groups"] == 40
     assert result["split"]["near_copies"] > 100
     ten = result["per_length"]["10"]
-    assert ten["by_row"]["low"] > 0.1 > ten["test"]["r2"]["value"]
+    assert ten["by_row"]["low"] > 0 > ten["test"]["r2"]["value"] - 0.05
     assert words(result)[1] == "leaked"
 
 
