@@ -93,7 +93,7 @@ def sentences(comparisons: Mapping[int, Comparison], contexts: int) -> list[str]
     gains = {length: c.beyond_entropy for length, c in comparisons.items()}
     return [
         *lines,
-        f"Next to a straight line in the next-token entropy, and to that alone, the hidden vector {_sides(gains, _ADDS)}.",
+        f"Next to a straight line in the next-token entropy alone the hidden vector {_sides(gains, _ADDS)}.",
     ]
 
 
