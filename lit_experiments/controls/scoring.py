@@ -163,7 +163,7 @@ def of_classes(scorer: Scorer, probability: Floats, bins: int) -> dict[str, Esti
     losses = -np.log(np.maximum(probability[np.arange(len(codes)), codes], 1e-300))
     scores["accuracy"] = scorer.boot.mean(right, SHARE).item()
     scores["balanced_accuracy"] = _balanced(scorer, right, codes)
-    scores["ece"] = calibration_error(probability.max(1), right, bins, scorer.boot)
+    scores["calibration_error"] = calibration_error(probability.max(1), right, bins, scorer.boot)
     scores["brier"] = scorer.boot.mean(_brier(probability, codes)).item()
     scores["log_loss"] = scorer.boot.mean(losses).item()
     return scores

@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of one part; each interval is a bootstrap over groups.
+    """Scores of one part; each interval is over groups.
 
     values: single target values; groups: independent ones.
     """

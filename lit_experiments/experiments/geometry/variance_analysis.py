@@ -3,7 +3,7 @@
     lit-experiments analyze --exp sampling_variance --run runs/sampling_variance
 
 Var = trace of the covariance (ddof 1) of a prompt's latents; also over their mean squared length, and the effective
-dimension. Means over prompts with bootstrap intervals.
+dimension. Means over prompts with intervals.
 """
 
 from __future__ import annotations

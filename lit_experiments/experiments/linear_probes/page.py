@@ -85,7 +85,9 @@ _CLASSES = (
     Column("accuracy", "estimate", of="accuracy"),
     Column("majority", "number", meaning="accuracy of the commonest training class"),
     Column("balanced accuracy", "estimate", of="balanced_accuracy"),
-    Column("ECE", "estimate", meaning="expected calibration error of the most probable class", of="ece"),
+    Column(
+        "calibration error", "estimate", meaning="of the most probable class, root mean square", of="calibration_error"
+    ),
     Column("Brier", "estimate", of="brier"),
     Column("log loss", "estimate", meaning="nats", of="log_loss"),
 )
@@ -100,7 +102,7 @@ _TRANSFER = (
 )
 _METHODS = (
     "Split: {by}; {groups} groups, the largest of {largest} rows. {folds} folds of the training part choose penalty, "
-    "layer and field by squared error (numbers) or log-loss (classes). Intervals: {level:.0%}, bootstrap over the "
+    "layer and field by squared error (numbers) or log-loss (classes). Intervals: {level:.0%}, over the "
     "groups of the test part. AUROC, AUPR and recall are of the second of two classes, or the mean of one against the "
     "rest.",
     "Surface: text (words, word pairs, character n-grams), lengths and place, by linear models and boosted trees, "

@@ -87,7 +87,7 @@ _VERDICTS = (
 _METHODS = (
     "log-tempnorm_L = (alpha - 1) times the sum of log p over a continuation's first L tokens. One standardised ridge "
     "per L, exact; penalty by cross-validation over contexts inside the training part; all starting points of a "
-    "context are on one side of every split. Intervals: {level:.0%}, bootstrap over held-out contexts. The ceiling is "
+    "context are on one side of every split. Intervals: {level:.0%}, over held-out contexts. The ceiling is "
     "the share of the variance that lies between starting points (one-way random effects): the most that any function "
     "of the starting point can explain.",
     "Exact expectation: at L = 1 the expectation of a continuation's log-tempnorm is -(alpha - 1) times the "
@@ -106,7 +106,7 @@ def tempnorm_page(result: TempnormResult, data: Opened, demonstration: bool) -> 
         "is raised to a power?",
         done=_done(result, data),
         outcome=[*(claim.verdict.sentence for claim in result.claims), *result.against_single_numbers],
-        certainty=f"Intervals are {result.interval_level:.0%}, from a bootstrap over {result.held_out_contexts} "
+        certainty=f"Intervals are {result.interval_level:.0%}, over {result.held_out_contexts} "
         f"held-out contexts; layer and penalty were chosen without them. {_split(result.split)}",
         sections=[
             Section("What the numbers allow to be said", [_verdicts(result)]),

@@ -153,7 +153,7 @@ class TempnormRidge(TrainTask[TempnormResult]):
         return self._fit(self._data(store, np.array(store.sample_ids, str), _individual, 0), trainer, CHECKPOINTS[3])
 
     def _apart_boot(self, fitted: Fitted, split: Split) -> GroupBootstrap | None:
-        """The bootstrap over test groups without a like context in training."""
+        """The test groups without a like context in training."""
         rows = fitted.predictions.test & ~split.neighbour
         return self.resampler(split.group[rows]) if rows.any() else None
 

@@ -90,7 +90,7 @@ def surface_page(result: SurfaceResult, demonstration: bool) -> blocks.Page:
         done=f"{counts.test} held-out questions of {counts.all} were predicted from surface features, from the hidden "
         f"states of {len(result.layers)} layers, and from both, all three by ridge.",
         outcome=_outcome(result),
-        certainty=f"Intervals are {result.interval_level:.0%}, from a bootstrap over the {counts.test} held-out "
+        certainty=f"Intervals are {result.interval_level:.0%}, over the {counts.test} held-out "
         "questions with the fits held fixed; verdicts are not corrected for the number of targets.",
         sections=[*(_evidence(result) if result.pairs else []), *left_out(result.statements)],
         methods=[_METHODS.format(level=result.interval_level)],
