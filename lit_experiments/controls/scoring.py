@@ -80,7 +80,7 @@ class Scorer:
         )
 
     def gain(self, predicted: Floats, over: Floats) -> Estimate:
-        """Score of `predicted` [n, C] minus that of `over` [n, C], on the same resamples."""
+        """Score of `predicted` [n, C] minus that of `over` [n, C], on the same replicates."""
         pair = np.stack([predicted, over], 1)
         value, draws = self.value(pair), self._on(pair, self.weights)
         return self._estimates(value[:1] - value[1:], draws[:, :1] - draws[:, 1:], GAP if self.classes else PLAIN)[0]

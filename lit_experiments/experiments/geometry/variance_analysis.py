@@ -32,7 +32,7 @@ from lit_experiments.tasks.task import AnalyzeTask, Opened
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingVariance(AnalyzeTask[VarianceResult]):
-    """Spread of sampled latents over temperatures, layers and lengths; resampled over problems."""
+    """Spread of sampled latents over temperatures, layers and lengths; intervals over problems."""
 
     reads: ClassVar[Reads] = Reads("sampling_variance", ("latents", "problem_id", "temperature"))
     result_type: ClassVar[type] = VarianceResult

@@ -46,7 +46,7 @@ class Measure:
         return boot.from_rows(self, self.within, self.rests_on)
 
     def gap_to(self, other: Measure, boot: GroupBootstrap) -> Estimate:
-        """The other's score minus this one's, on the same resamples: a paired difference."""
+        """The other's score minus this one's, on the same replicates: a paired difference."""
         within = None if self.within is None else GAP
         return boot.from_rows(lambda w: other(w) - self(w), within, min(self.rests_on, other.rests_on))
 

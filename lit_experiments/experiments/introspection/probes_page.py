@@ -79,7 +79,7 @@ _METHODS = (
     "rarity); confidence one on what the pass whose states are read puts out (the top letter's probability, the "
     "gap to the second, the entropy over letters, in a confidence pass the expected confidence), without whichever of "
     "these is the target itself. Over a control: the gain in score when a ridge on the states adds what it tells of "
-    "the rest, at its own chosen layer, on the same resamples; what states and control share counts for the "
+    "the rest, at its own chosen layer, paired by question; what states and control share counts for the "
     "control. Classes enter these ridges as 0 and 1. Random twin: the same architecture with fresh weights, which "
     "read the same prompts, probed alike; over twin: the model's score minus the twin's. A dash: no value.",
 )

@@ -107,7 +107,7 @@ _METHODS = (
     "rest.",
     "Surface: text (words, word pairs, character n-grams), lengths and place, by linear models and boosted trees, "
     "chosen by the same folds. Over surface: R2 or AUROC of its prediction plus a ridge on the states for what it "
-    "leaves, minus that of its prediction, on the same resamples; over the output alike. Twin: the same architecture "
+    "leaves, minus that of its prediction, paired by group; over the output alike. Twin: the same architecture "
     "with random weights read the same tokens. Shuffled: linear probes of labels shuffled between groups. p: one-"
     "sided, from {permutations} permutations of test labels between groups; of curves "
     "corrected over layers by the maximum.",

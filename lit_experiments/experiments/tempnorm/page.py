@@ -92,8 +92,8 @@ _METHODS = (
     "of the starting point can explain.",
     "Exact expectation: at L = 1 the expectation of a continuation's log-tempnorm is -(alpha - 1) times the "
     "next-token entropy; nothing predicts better on average. One step: log of sum p^alpha, which at L = 1 is the log "
-    "of E[tempnorm], not the expectation of its log. Differences (hidden - one number) are paired on the same "
-    "resamples; below 0 the one number predicts better. Beyond entropy: R2 of the entropy and a ridge on the hidden "
+    "of E[tempnorm], not the expectation of its log. Differences (hidden - one number) are paired by "
+    "context; below 0 the one number predicts better. Beyond entropy: R2 of the entropy and a ridge on the hidden "
     "vector for what it leaves, minus that of the entropy.",
 )
 

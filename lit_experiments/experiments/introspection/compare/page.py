@@ -83,8 +83,8 @@ _LIKENESS_NOTE = (
     "questions: how much of what tells questions apart the two passes share."
 )
 _METHODS = (
-    "Two runs over the same questions, paired: every difference is finetuned minus base on the same resamples of the "
-    "questions that both hold. Directions: as in introspection_directions, {folds} folds by question, the outer "
+    "Two runs over the same questions, paired: every difference is finetuned minus base over the questions "
+    "that both hold. Directions: as in introspection_directions, {folds} folds by question, the outer "
     "{share:.0%} of the questions by confidence, each run's own. Probes: the held-out predictions that "
     "introspection_probes left in both runs; nothing is fitted again.",
     "Intervals: {level:.0%}, over questions; seed {seed}.",

@@ -63,7 +63,7 @@ _LAYERS = (
     *_GAINS,
 )
 _METHODS = (
-    "Held-out scores with {level:.0%} intervals over questions; differences on the same resamples. Surface: ridge on "
+    "Held-out scores with {level:.0%} intervals over questions; differences are paired by question. Surface: ridge on "
     "lengths, question type, negation, ambiguity and token rarity. Hidden: ridge on the states, at the layer chosen in "
     "the training part. Both: the surface prediction and a ridge on the states for what it leaves, at a layer chosen "
     "in the same way. Verdicts: a score tells something if its interval lies above chance, one adds if the interval of "
