@@ -45,7 +45,7 @@ JACKKNIFE_UNITS = 1_000
 
 
 class GroupBootstrap:
-    """One set of resamples of the groups, shared by every statistic asked of it (so ratios and differences are paired).
+    """The groups and their replicates, shared by every statistic asked of it (so ratios and differences are paired).
 
     groups: [row] group of each row, integers or strings. resamples: how many, where there are resamples. level: nominal
     coverage of the intervals. seed: the same seed and groups give the same resamples.

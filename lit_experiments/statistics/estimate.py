@@ -24,8 +24,8 @@ class Estimate:
     """A value with a confidence interval, if there is one.
 
     value, low, high: in the units of the statistic; NaN where there was nothing to compute from, never 0. low and high
-    are NaN where no interval can be claimed: fewer than LEAST_GROUPS groups, groups that all agree (an interval
-    without width would claim certainty), or a statistic that is undefined without one of them.
+    are NaN where no interval can be claimed: fewer than LEAST_GROUPS groups, groups that all agree on a number without
+    a range (an interval without width would claim certainty), or a statistic that is undefined without one of them.
     n: independent units behind it (the groups that are left out or resampled), not rows.
     level: the interval's nominal coverage, for example 0.95.
     no_interval: why there is no interval, in words ("3 groups"); None where there is one. Set by the class itself, and
