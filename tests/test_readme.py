@@ -69,7 +69,9 @@ def test_its_analysis_is_one_file_and_one_yaml_too(own_study: Path, fork_server:
     assert [norm["value"] for norm in written["norm"]] == pytest.approx(np.mean(means, 0).tolist())
     shown = fork_server().run([*analyze, "--help"], own_study).stdout
     assert "Tokens left out at the beginning of every text. (default: 1)" in " ".join(shown.split())
-    assert "Resamples of the bootstrap over groups. (default: 1000)" in " ".join(shown.split())
+    assert "Resamples of the groups, for intervals that leaving out groups does not give. (default: 1000)" in " ".join(
+        shown.split()
+    )
     wrong = fork_server().run([*analyze, "--skip", "-1"], own_study)
     assert (wrong.returncode, wrong.stderr) == (EXIT_USER, "error: skip must be at least 0, found -1.\n")
 

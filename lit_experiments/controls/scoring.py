@@ -80,7 +80,7 @@ class Scorer:
         )
 
     def gain(self, predicted: Floats, over: Floats) -> Estimate:
-        """Score of `predicted` [n, C] minus that of `over` [n, C], on the same resamples."""
+        """Score of `predicted` [n, C] minus that of `over` [n, C], on the same replicates."""
         pair = np.stack([predicted, over], 1)
         value, draws = self.value(pair), self._on(pair, self.weights)
         return self._estimates(value[:1] - value[1:], draws[:, :1] - draws[:, 1:], GAP if self.classes else PLAIN)[0]
@@ -163,7 +163,7 @@ def of_classes(scorer: Scorer, probability: Floats, bins: int) -> dict[str, Esti
     losses = -np.log(np.maximum(probability[np.arange(len(codes)), codes], 1e-300))
     scores["accuracy"] = scorer.boot.mean(right, SHARE).item()
     scores["balanced_accuracy"] = _balanced(scorer, right, codes)
-    scores["ece"] = calibration_error(probability.max(1), right, bins, scorer.boot)
+    scores["calibration_error"] = calibration_error(probability.max(1), right, bins, scorer.boot)
     scores["brier"] = scorer.boot.mean(_brier(probability, codes)).item()
     scores["log_loss"] = scorer.boot.mean(losses).item()
     return scores

@@ -1,6 +1,6 @@
 """What a probe is compared with: regression on a single number per row (length, entropy, a closed form).
 
-Fitted on the training part. Two sets of predictions of the same test rows are compared on the same resamples.
+Fitted on the training part. Two sets of predictions of the same test rows are compared on the same replicates.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def held_out_r2(predictions: Predictions, predicted: Floats) -> list[Estimate]:
 
 
 def r2_gains(predictions: Predictions, first: Floats, second: Floats) -> list[Estimate]:
-    """Test R2 of `first` minus that of `second`, both [row, T], per target and on the same resamples."""
+    """Test R2 of `first` minus that of `second`, both [row, T], per target and on the same replicates."""
     boot = predictions.bootstraps["test"]
     pairs = zip(_terms(predictions, first), _terms(predictions, second), strict=True)
     sums = [boot.sums(np.concatenate(pair, -1)) for pair in pairs]

@@ -39,17 +39,18 @@ class OneClass:
 
 @dataclass(frozen=True)
 class ClassScores:
-    """Scores of one part; each interval is a bootstrap over groups.
+    """Scores of one part; each interval is over groups.
 
-    macro_f1: mean of F1 over the classes that occur among labels or answers. log_loss: nats. ece: calibration error of
-    the top probability. auroc: of the second class of two, None with more. confusion: [true][answer] rows.
-    reliability: by bins of the top probability: edges, rows, mean confidence, share right (None where empty).
+    macro_f1: mean of F1 over the classes that occur among labels or answers. log_loss: nats. calibration_error: of
+    the top probability, root mean square over rows. auroc: of the second class of two, None with more.
+    confusion: [true][answer] rows. reliability: by bins of the top probability: edges, rows, mean confidence, share
+    right (None where empty).
     """
 
     accuracy: Estimate
     macro_f1: Estimate
     log_loss: Estimate
-    ece: Estimate
+    calibration_error: Estimate
     auroc: Estimate | None
     classes: list[OneClass]
     confusion: list[list[int]]

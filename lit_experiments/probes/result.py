@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of one part; each interval is a bootstrap over groups.
+    """Scores of one part; each interval is over groups.
 
     values: single target values; groups: independent ones.
     """
@@ -142,7 +142,7 @@ def _by_layer(solution: Solution, predictions: Predictions, t: int) -> list[Laye
 
 
 def _ceiling(predictions: Predictions, t: int) -> tuple[Estimate, Estimate]:
-    """The between-row share of variance in the test part, and R2 over it, on the same resamples."""
+    """The between-row share of variance in the test part, and R2 over it, on the same replicates."""
     true, predicted, boot = predictions.part("test")
     about = true[..., t] - predictions.center[t]
     size, total, squares = (~np.isnan(about)).sum(1), np.nansum(about, 1), np.nansum(about**2, 1)

@@ -45,7 +45,7 @@ JACKKNIFE_UNITS = 1_000
 
 
 class GroupBootstrap:
-    """One set of resamples of the groups, shared by every statistic asked of it (so ratios and differences are paired).
+    """The groups and their replicates, shared by every statistic asked of it (so ratios and differences are paired).
 
     groups: [row] group of each row, integers or strings. resamples: how many, where there are resamples. level: nominal
     coverage of the intervals. seed: the same seed and groups give the same resamples.
@@ -112,7 +112,8 @@ class GroupBootstrap:
         by_unit = np.asarray(sums, np.float64)
         batch = by_unit.shape[1:-1]
         if self.n == 0:
-            return self._estimates(np.full(batch, np.nan), np.full((1, *batch), np.nan), within, 0, 0)
+            void, none = np.full(batch, np.nan), np.zeros(batch, np.int64)
+            return self._made(void, (void, void), none, none, (JACKKNIFE, PLAIN))
         total = by_unit.sum(0)
         with np.errstate(invalid="ignore", divide="ignore"):
             value, replicates = statistic(total), statistic(self._replicated(by_unit, total))

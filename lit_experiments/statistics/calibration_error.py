@@ -41,7 +41,11 @@ def bin_sums(confidence: ArrayLike, outcome: ArrayLike, bins: int) -> tuple[Floa
 def from_bins(gaps: Floats, rows: Floats, boot: GroupBootstrap) -> Estimate:
     """The same from sums by unit and bin, [unit, bin]: of outcome less confidence, and of rows."""
     terms = np.concatenate([gaps, gaps**2, rows, rows**2], axis=-1)
-    square: Estimate = boot.from_sums(terms, mean_square_gap).item()
+    return from_square(boot.from_sums(terms, mean_square_gap).item())
+
+
+def from_square(square: Estimate) -> Estimate:
+    """The error, of its mean square."""
     if square.high < 0:  # chance: the groups agree more than calibration lets them; the interval is moved up to 0
         square = replace(square, low=square.low - square.high, high=square.high - square.low)
     return square.mapped(root)

@@ -12,8 +12,8 @@ LEVEL = 0.95
 """Nominal coverage of every interval that the project reports."""
 
 LEAST_GROUPS = 5
-"""From fewer independent groups no interval is claimed: their standard error is too uncertain to say much. From 5
-on the intervals hold at least 90 % of what they say, from 20 on 93 to 97 % (docs/selftest.md)."""
+"""From fewer independent groups no interval is claimed: their standard error is too uncertain to say much. How
+often the intervals of each kind hold the truth, by number of groups: docs/selftest.md (`lit-experiments selftest`)."""
 
 _NO_WIDTH = 1e-12
 """Bounds that differ by less than this part of their size differ by rounding."""
@@ -24,9 +24,9 @@ class Estimate:
     """A value with a confidence interval, if there is one.
 
     value, low, high: in the units of the statistic; NaN where there was nothing to compute from, never 0. low and high
-    are NaN where no interval can be claimed: fewer than LEAST_GROUPS groups, groups that all agree (an interval
-    without width would claim certainty), or a statistic that is undefined without one of them.
-    n: independent units behind it (the groups that a bootstrap resamples), not rows.
+    are NaN where no interval can be claimed: fewer than LEAST_GROUPS groups, groups that all agree on a number without
+    a range (an interval without width would claim certainty), or a statistic that is undefined without one of them.
+    n: independent units behind it (the groups that are left out or resampled), not rows.
     level: the interval's nominal coverage, for example 0.95.
     no_interval: why there is no interval, in words ("3 groups"); None where there is one. Set by the class itself, and
     not written to JSON, where null bounds next to n say as much.
@@ -66,7 +66,7 @@ class Estimate:
 
     @property
     def unanimous(self) -> bool:
-        """Whether there is no interval because the value is the same in all resamples: of a count, a finding."""
+        """Whether there is no interval because all groups agree: of a count, a finding."""
         return self.no_interval == _agreement(self.n)
 
     def side_of(self, reference: float) -> int:

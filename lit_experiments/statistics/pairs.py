@@ -50,7 +50,7 @@ class Paired:
 def paired(a: ArrayLike, b: ArrayLike, groups: ArrayLike, boot: GroupBootstrap, seed: int) -> Paired:
     """Compares a and b [pair]; a pair with NaN on either side is left out.
 
-    groups: [pair] what the bootstrap resamples. boot: over all of these pairs; where pairs are left out, one over the
+    groups: [pair] what intervals are over. boot: over all of these pairs; where pairs are left out, one over the
     others takes its place, with as many resamples and this seed.
     """
     x, y = np.asarray(a, np.float64), np.asarray(b, np.float64)

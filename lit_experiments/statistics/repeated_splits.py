@@ -1,6 +1,6 @@
 """How much a score owes to the split: its mean over repeated group splits, with an interval that knows they overlap.
 
-A single split's bootstrap resamples the test part and holds the training part fixed. Repeating the split varies both,
+A single split's interval varies the test part and holds the training part fixed. Repeating the split varies both,
 but the repeats share most of their rows, so that their spread over sqrt(repeats) would be far too narrow.
 """
 

@@ -49,8 +49,8 @@ class Task(ABC, Generic[R]):
     """What train and analyze tasks have in common.
 
     Args:
-        bootstraps: Resamples of the bootstrap over groups.
-        seed: Seed of the bootstrap and of everything else that is drawn.
+        bootstraps: Resamples of the groups, for intervals that leaving out groups does not give.
+        seed: Seed of the resamples and of everything else that is drawn.
     """
 
     bootstraps: int
@@ -120,7 +120,7 @@ class Task(ABC, Generic[R]):
         return f"{terminal_text(page)}\n\nReport:  {path}"
 
     def resampler(self, groups: ArrayLike) -> GroupBootstrap:
-        """The bootstrap over these groups, [row]: the same resamples for every statistic that is asked of it."""
+        """Intervals over these groups, [row]: the same replicates for every statistic that is asked of it."""
         return GroupBootstrap(groups, resamples=self.bootstraps, level=LEVEL, seed=self.seed)
 
     def options(self) -> dict[str, Any]:

@@ -35,14 +35,14 @@ def test_scores_are_those_of_scikit_learn(tmp_path, classes):
         assert scores.macro_f1.value == pytest.approx(metrics.f1_score(true, answer, average="macro"))
         assert scores.log_loss.value == pytest.approx(metrics.log_loss(true, found, labels=range(classes)))
         error = error_by_pairs(found.max(1), answer == true, np.arange(len(true)), 10)
-        assert scores.ece.value == pytest.approx(error)
+        assert scores.calibration_error.value == pytest.approx(error)
         assert scores.confusion == metrics.confusion_matrix(true, answer, labels=range(classes)).tolist()
         table = metrics.precision_recall_fscore_support(true, answer, labels=range(classes), zero_division=0)
         for k, one in enumerate(scores.classes):
             assert (one.recall.value, one.f1.value) == pytest.approx((table[1][k], table[2][k]))
             assert one.rows == table[3][k]
-        for estimate in (scores.accuracy, scores.macro_f1, scores.log_loss, scores.ece):
-            assert estimate.low <= estimate.value <= estimate.high or estimate is scores.ece
+        for estimate in (scores.accuracy, scores.macro_f1, scores.log_loss, scores.calibration_error):
+            assert estimate.low <= estimate.value <= estimate.high or estimate is scores.calibration_error
             assert estimate.n == len(true)
         if classes == 2:
             assert scores.auroc.value == pytest.approx(metrics.roc_auc_score(true, found[:, 1]))
@@ -115,7 +115,12 @@ def test_intervals_are_over_groups(tmp_path):
 def test_without_a_test_part_its_scores_are_nan(tmp_path):
     x, y, _ = classed()
     _, _, result = run(usual(x, y, test_fraction=0.0, shuffles=1), tmp_path, 2 + 1)
-    for estimate in (result.test.accuracy, result.test.macro_f1, result.test.ece, result.majority.log_loss):
+    for estimate in (
+        result.test.accuracy,
+        result.test.macro_f1,
+        result.test.calibration_error,
+        result.majority.log_loss,
+    ):
         assert estimate.n == 0
         assert math.isnan(estimate.value)
     assert math.isnan(result.shuffled.p_value)

@@ -32,7 +32,7 @@ from stores import Store
 
 @dataclass(frozen=True, kw_only=True)
 class Attribution(AnalyzeTask[AttributionResult]):
-    """What each layer contributes to the choice at branching points; resampled over problems.
+    """What each layer contributes to the choice at branching points; intervals over problems.
 
     Args:
         shown_points: Points shown one by one, the farthest first.

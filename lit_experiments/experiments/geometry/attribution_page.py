@@ -12,7 +12,7 @@ _METHODS = (
     "Contributions to logit[taken] - logit[second], in logits; above 0 a part prefers the token that was taken. Frozen "
     "norm: through the final norm with its statistics held fixed; embedding, layers and biases then sum to the "
     "difference. Raw: without the norm, on the residual stream's own scale. Means over {points} points, intervals: "
-    "{level:.0%}, bootstrap over problems."
+    "{level:.0%}, over problems."
 )
 _MEANS = (
     Column("part"),

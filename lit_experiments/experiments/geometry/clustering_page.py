@@ -44,7 +44,7 @@ _REPRESENTED = 6  # problems whose representatives are shown
 _ALL_COPIES = 10.0  # a gap (natural logarithm) that only clusters without any spread reach
 _TEXT = 240  # characters of a solution shown
 _METHODS = (
-    "Each problem by itself: k-means on the latents of its kept completions; means over problems with bootstrap "
+    "Each problem by itself: k-means on the latents of its kept completions; means over problems with "
     f"{LEVEL:.0%} intervals. Adjusted Rand: agreement with the methods known of the embedded problems, where a "
     "problem's completions use both (1: the same groups, 0: chance); next to it, what clustering the completions' "
     "lengths alone would reach. Few distinct texts make clusters easy: copies of a text lie on one point. Gap: the gap "

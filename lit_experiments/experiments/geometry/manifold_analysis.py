@@ -34,7 +34,7 @@ CLASSES = ("all", "correct", "incorrect")
 
 @dataclass(frozen=True, kw_only=True)
 class ManifoldAnalysis(AnalyzeTask[ManifoldResult]):
-    """Distances of completions to oracle solutions, and drift behind a forced beginning; resampled over problems.
+    """Distances of completions to oracle solutions, and drift behind a forced beginning; intervals over problems.
 
     Args:
         shown_layer: Block at which drift and the sweep are shown; null takes the middle one stored. All layers are

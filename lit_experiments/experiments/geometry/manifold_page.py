@@ -36,7 +36,7 @@ from lit_experiments.statistics import Estimate
 _METHODS = (
     "Latent z of a completion at a layer: mean of the residual stream over every {stride}th generated token. The "
     "oracle's latent z* is the same mean over its own tokens, read by teacher forcing. Distance: ||z - z*||, mean over "
-    "a problem's completions, then over problems, with bootstrap {level:.0%} intervals over problems. Other oracles: "
+    "a problem's completions, then over problems, with {level:.0%} intervals over problems. Other oracles: "
     "distance to those of the other problems. Relative: the first over the second, problem by problem; 1 would be no "
     "nearer than to any other solution. Difference: right minus wrong (relative), within problems that have both. "
     "Right and wrong answers are compared by math-verify; without an answer counts as wrong. Nearest: share of "

@@ -30,7 +30,7 @@ from lit_experiments.tasks.task import AnalyzeTask, Opened
 
 @dataclass(frozen=True, kw_only=True)
 class PathSensitivity(AnalyzeTask[PathResult]):
-    """Ranks the branching points of greedy solutions and says what they have in common; resampled over problems.
+    """Ranks the branching points of greedy solutions and says what they have in common; intervals over problems.
 
     Args:
         rank_layer: Which of the stored layers ranks the points, counted from 0 (-1: the last).

@@ -33,7 +33,7 @@ _METHODS = (
     "goes on greedily. D: distance between the means of {layer} over the branch's next {lookahead} tokens and over the "
     "solution's own, over the mean length of the two; windows that end early are halved until both texts fill them, "
     "and points whose texts are too short for the shortest window have no D. Merges: the token from which on the "
-    "branch repeats a run of the solution. Answers are compared by math-verify. Intervals: {level:.0%}, bootstrap over "
+    "branch repeats a run of the solution. Answers are compared by math-verify. Intervals: {level:.0%}, over "
     "problems."
 )
 _ANSWERS = {True: "answer changes", False: "answer stays", None: "no answer to compare"}

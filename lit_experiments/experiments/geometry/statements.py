@@ -20,7 +20,7 @@ def problem_statement(number: int) -> str:
 def certainty(level: float) -> str:
     """How intervals come about, and where there are none."""
     return (
-        f"Intervals are {level:.0%}, from a bootstrap over problems: they say what other problems of this kind would "
+        f"Intervals are {level:.0%}, over problems: they say what other problems of this kind would "
         "give, not what another model or prompt would. Where there are too few problems, the number stands alone."
     )
 

@@ -3,7 +3,7 @@
     lit-experiments analyze --exp sampling_variance --run runs/sampling_variance
 
 Var = trace of the covariance (ddof 1) of a prompt's latents; also over their mean squared length, and the effective
-dimension. Means over prompts with bootstrap intervals.
+dimension. Means over prompts with intervals.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from lit_experiments.tasks.task import AnalyzeTask, Opened
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingVariance(AnalyzeTask[VarianceResult]):
-    """Spread of sampled latents over temperatures, layers and lengths; resampled over problems."""
+    """Spread of sampled latents over temperatures, layers and lengths; intervals over problems."""
 
     reads: ClassVar[Reads] = Reads("sampling_variance", ("latents", "problem_id", "temperature"))
     result_type: ClassVar[type] = VarianceResult

@@ -78,12 +78,16 @@ def peak(values: Floats, boot: GroupBootstrap) -> Estimate:
     a value where nothing varies."""
     known = ~np.isnan(values)
     sums = boot.sums(np.stack([np.where(known, values, 0), known], axis=-1))
+    draws = _largest(np.tensordot(boot.resampled, sums, 1))  # not the jackknife: an index is no smooth function
+    estimate: Estimate = boot.from_resamples(_largest(sums.sum(0)[None])[0], draws).item()
+    return estimate
 
-    def largest(counts: Floats) -> float:
-        means = ratio_of_sums(np.tensordot(counts, sums, 1))
-        return float(np.nanargmax(means)) if (means > 0).any() else np.nan
 
-    return boot.from_counts(largest)
+def _largest(sums: Floats) -> Floats:
+    """[resample] the index of the layer with the largest mean, of sums and counts [resample, L, 2]; NaN where none is
+    above 0."""
+    means = np.nan_to_num(ratio_of_sums(sums), nan=-np.inf)
+    return np.where((means > 0).any(-1), means.argmax(-1), np.nan)
 
 
 def verdict(ratio: Estimate) -> str:

@@ -23,7 +23,7 @@ from lit_experiments.statistics import Estimate
 
 _METHODS = (
     "Latent z: mean of the residual stream over every {stride}th generated token up to a length. Var: trace of the "
-    "covariance (ddof 1) of one problem's completions, mean over problems with bootstrap {level:.0%} intervals over "
+    "covariance (ddof 1) of one problem's completions, mean over problems with {level:.0%} intervals over "
     "them; also over the mean squared length of z. Dimension: participation ratio of the same covariance, at most the "
     "number of completions minus one. Growth: mean Var over that at the length before, of the same completions; above "
     "1 the spread still grows. Means over more tokens vary less by themselves: independent tokens would halve Var at "
@@ -61,7 +61,7 @@ def variance_page(result: VarianceResult, demonstration: bool) -> Page:
         f"{', '.join(f'{t:g}' for t in result.temperatures)} and pooled up to "
         f"{', '.join(map(str, result.checkpoints))} tokens at {len(result.layers)} layers.",
         outcome=[_statement(result, t) for t in range(len(result.temperatures))],
-        certainty=f"Intervals are {result.interval_level:.0%}, from a bootstrap over the {result.problems} problems.",
+        certainty=f"Intervals are {result.interval_level:.0%}, over the {result.problems} problems.",
         sections=[
             Section("Over layers and lengths", [_heatmap(result), _over_depth(result), _over_length(result)]),
             Section("At the longest length that half of the problems reached", [_table(result)]),

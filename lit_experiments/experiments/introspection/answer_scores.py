@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from lit_experiments.experiments.introspection.passes import CONFIDENCE_PASSES, OTHER, SELF
 from lit_experiments.statistics import Estimate, GroupBootstrap
 from lit_experiments.statistics.calibration import auroc, brier_score
-from lit_experiments.statistics.calibration_error import bin_sums, mean_square_gap, root
+from lit_experiments.statistics.calibration_error import bin_sums, from_square, mean_square_gap, root
 from lit_experiments.statistics.intervals import GAP, SHARE, Scale
 
 Floats = NDArray[np.float64]
@@ -40,10 +40,13 @@ class Measure:
 
     def estimate(self, boot: GroupBootstrap) -> Estimate:
         """With its interval over questions."""
+        if self.function is _calibration_error:  # its square is a mean, which the root at 0 is far from
+            square = boot.from_rows(lambda weights: float(mean_square_gap(weights @ self.values)))
+            return from_square(square)
         return boot.from_rows(self, self.within, self.rests_on)
 
     def gap_to(self, other: Measure, boot: GroupBootstrap) -> Estimate:
-        """The other's score minus this one's, on the same resamples: a paired difference."""
+        """The other's score minus this one's, on the same replicates: a paired difference."""
         within = None if self.within is None else GAP
         return boot.from_rows(lambda w: other(w) - self(w), within, min(self.rests_on, other.rests_on))
 
@@ -65,7 +68,7 @@ def measures(rows: Rows) -> dict[str, Measure]:
         values = np.stack([confidence, correct], 1)
         scores |= {
             f"mean of {name}": Measure(values, mean_of, None, len(mcq)),
-            f"ECE of {name}": Measure(_ece_terms(values), _ece, None, len(mcq)),
+            f"calibration error of {name}": Measure(_calibration_terms(values), _calibration_error, None, len(mcq)),
             f"Brier of {name}": Measure(values, _brier, None, len(mcq)),
             f"AUROC of {name}": Measure(values, _auroc, SHARE, rarer),
         }
@@ -77,13 +80,13 @@ def mean_of(values: Floats, weights: Floats) -> float:
     return float(weights @ values[:, 0] / weights.sum())
 
 
-def _ece_terms(values: Floats) -> Floats:
+def _calibration_terms(values: Floats) -> Floats:
     """[question, 4 * bins] what to add up for the calibration error of confidence and outcome [question, 2]."""
     gaps, rows = bin_sums(values[:, 0], values[:, 1], BINS)
     return np.concatenate([gaps, gaps**2, rows, rows**2], axis=1)
 
 
-def _ece(values: Floats, weights: Floats) -> float:
+def _calibration_error(values: Floats, weights: Floats) -> float:
     return root(float(mean_square_gap(weights @ values)))
 
 

@@ -83,7 +83,7 @@ class ProbeFiles:
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeAnalysis(AnalyzeTask[R]):
-    """A task that works from what the probes of a run left, without a refit; resampled over test questions."""
+    """A task that works from what the probes of a run left, without a refit; intervals over test questions."""
 
     reads: ClassVar[Reads] = WHOLE_QUESTIONS
 

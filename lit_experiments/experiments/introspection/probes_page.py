@@ -68,7 +68,7 @@ _GAINS = (
     "pass's own output confidence, and to what a random-weights twin of the model tells. Left of 0: nothing added."
 )
 _METHODS = (
-    "Held out: score on the test questions at the chosen layer, with a bootstrap {level:.0%} interval over "
+    "Held out: score on the test questions at the chosen layer, with a {level:.0%} interval over "
     "questions: R2 for numbers (ridge), AUROC for two classes and accuracy for more (logistic); chance is the "
     "score of a prediction that knows nothing of the question. Penalty and layer are chosen by {folds} folds of the "
     "training part. p: one-sided, from {permutations} permutations of the test questions; (layers): of that layer, "
@@ -79,7 +79,7 @@ _METHODS = (
     "rarity); confidence one on what the pass whose states are read puts out (the top letter's probability, the "
     "gap to the second, the entropy over letters, in a confidence pass the expected confidence), without whichever of "
     "these is the target itself. Over a control: the gain in score when a ridge on the states adds what it tells of "
-    "the rest, at its own chosen layer, on the same resamples; what states and control share counts for the "
+    "the rest, at its own chosen layer, paired by question; what states and control share counts for the "
     "control. Classes enter these ridges as 0 and 1. Random twin: the same architecture with fresh weights, which "
     "read the same prompts, probed alike; over twin: the model's score minus the twin's. A dash: no value.",
 )
@@ -98,7 +98,7 @@ def probes_page(result: ProbesResult, demonstration: bool) -> blocks.Page:
         f"{counts.all} questions {counts.test} were held out (one split by question for everything); penalty and layer "
         f"were chosen by {result.folds} folds of the training part.",
         outcome=_outcome(result),
-        certainty=f"Intervals are {result.interval_level:.0%}, from a bootstrap over the {counts.test} held-out "
+        certainty=f"Intervals are {result.interval_level:.0%}, over the {counts.test} held-out "
         "questions with the probes held fixed; p-values are corrected for layers and for targets, gains are not.",
         sections=[
             blocks.Section(

@@ -54,7 +54,7 @@ class Scorer:
         return list(self.boot.from_draws(self.value(predicted), self.draws(predicted), within, self.rests_on))
 
     def gains(self, predicted: Floats, over: Floats) -> list[Estimate]:
-        """[M] score of `predicted` minus that of `over` [Q, M or 1, C], on the same resamples."""
+        """[M] score of `predicted` minus that of `over` [Q, M or 1, C], on the same replicates."""
         value = self.value(predicted) - self.value(over)
         within = None if self.kind == R2 else GAP
         return list(self.boot.from_draws(value, self.draws(predicted) - self.draws(over), within, self.rests_on))

@@ -25,7 +25,7 @@ RESAMPLES, SEED = 1000, 0
 def describe(store: Store, examples: int) -> str:
     """Counts, accuracy, confidence and calibration with 95 % intervals over questions; example questions."""
     by_pass = passes(store)
-    parts = ["Study 3, introspection (intervals: 95 %, bootstrap over questions)", _by_pass(by_pass)]
+    parts = ["Study 3, introspection (intervals: 95 %, over questions)", _by_pass(by_pass)]
     if "mcq" in by_pass:
         parts.append(_scores(by_pass))
     parts += [_histogram(kind, rows) for kind, rows in by_pass.items() if kind != "mcq"]

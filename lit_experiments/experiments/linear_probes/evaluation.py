@@ -83,7 +83,10 @@ def read_field(fits: dict[str, FieldFit]) -> dict[str, FieldReading]:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """One target on all of its fields. scorer: on the test rows; permutations, seed: of the null; bins: of ECE."""
+    """One target on all of its fields. scorer: on the test rows; permutations, seed: of the null.
+
+    bins: of confidence, for the calibration error.
+    """
 
     problem: Problem
     readings: Sequence[FieldReading]

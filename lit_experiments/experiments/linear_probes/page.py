@@ -89,7 +89,9 @@ _CLASSES = (
     Column("accuracy", "estimate", of="accuracy"),
     Column("majority", "number", meaning="accuracy of the commonest training class"),
     Column("balanced accuracy", "estimate", of="balanced_accuracy"),
-    Column("ECE", "estimate", meaning="expected calibration error of the most probable class", of="ece"),
+    Column(
+        "calibration error", "estimate", meaning="of the most probable class, root mean square", of="calibration_error"
+    ),
     Column("Brier", "estimate", of="brier"),
     Column("log loss", "estimate", meaning="nats", of="log_loss"),
 )
@@ -104,14 +106,14 @@ _TRANSFER = (
 )
 _METHODS = (
     "Split: {by}; {groups} groups, the largest of {largest} rows. {folds} folds of the training part choose penalty, "
-    "layer and field by squared error (numbers) or log-loss (classes). Intervals: {level:.0%}, bootstrap over the "
+    "layer and field by squared error (numbers) or log-loss (classes). Intervals: {level:.0%}, over the "
     "groups of the test part. AUROC, AUPR and recall are of the second of two classes, or the mean of one against the "
     "rest.",
     "Surface: text (words, word pairs, character n-grams), lengths and place, by linear models and boosted trees, "
     "chosen by the same folds. Over surface: R2 or AUROC of its prediction plus a ridge on the states for what it "
-    "leaves, minus that of its prediction, on the same resamples; over the output alike. Best twin: of several of the "
-    "same architecture with random weights that read the same tokens, or of random features of the tokens where the "
-    "model cannot be loaded. Shuffled: linear probes of labels shuffled between groups. p: one-"
+    "leaves, minus that of its prediction, paired by group; over the output alike. Best twin: of several of the same "
+    "architecture with random weights that read the same tokens, or of random features of the tokens where the model "
+    "cannot be loaded. Shuffled: linear probes of labels shuffled between groups. p: one-"
     "sided, from {permutations} permutations of test labels between groups; of curves "
     "corrected over layers by the maximum.",
 )

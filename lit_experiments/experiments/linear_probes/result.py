@@ -45,15 +45,15 @@ class NumberScores:
 @dataclass(frozen=True)
 class ClassScores:
     """Of a target with classes. auroc, aupr and recall at 1 % false positives: of the second of two classes, or the
-    mean of one against the rest; ece: of the most probable class; brier: squared error of the probabilities, of the
-    second class, or summed over more; log_loss in nats."""
+    mean of one against the rest; calibration_error: of the most probable class, root mean square over rows; brier:
+    squared error of the probabilities, of the second class, or summed over more; log_loss in nats."""
 
     auroc: Estimate
     aupr: Estimate
     recall_at_1_percent: Estimate
     accuracy: Estimate
     balanced_accuracy: Estimate
-    ece: Estimate
+    calibration_error: Estimate
     brier: Estimate
     log_loss: Estimate
 

@@ -64,7 +64,7 @@ class _Tagged:
 class PosAmbiguity(AnalyzeTask[AmbiguityResult]):
     """Agreement of the probe's probabilities with the tags of the model's continuations, prefix by prefix.
 
-    The bootstrap is over documents, over sentences where there are too few documents.
+    Intervals are over documents, over sentences where there are too few documents.
 
     Args:
         tagger: crf (trained on the treebank's training part), spacy:MODEL or stanza:LANGUAGE.

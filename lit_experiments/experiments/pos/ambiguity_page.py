@@ -44,7 +44,7 @@ _MARKED = (
     Column("share explained", "estimate", of="share"),
 )
 _READ = (
-    "Probe: its probabilities and the tags of the continuations, means over prefixes with bootstrap {level:.0%} "
+    "Probe: its probabilities and the tags of the continuations, means over prefixes with {level:.0%} "
     "intervals over {unit}. Shuffled pairs: the same probabilities with the continuations of a prefix of another "
     "{single}, mean and 95 % range of {permutations} pairings; p from these. Type's prior: the word type's tags in the "
     "training part (drawn towards those of all words, which count for {weight:g} of the type) in place of the probe. "
@@ -138,7 +138,7 @@ def _errors(result: AmbiguityResult) -> str:
 def _certainty(result: AmbiguityResult) -> str:
     if result.probe is None:
         return "Nothing was compared."
-    sure = f"Intervals are {result.interval_level:.0%}, from a bootstrap over {result.groups}."
+    sure = f"Intervals are {result.interval_level:.0%}, over {result.groups}."
     right = f"The tagger is right on {interval(result.tagger_on_targets)} of the target words in their own sentences."
     return " ".join([sure, right, *result.too_few])
 

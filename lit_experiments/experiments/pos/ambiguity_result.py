@@ -80,7 +80,7 @@ class Counted:
 
     tagger_test: accuracy on the treebank's test part, None without one; tagger_on_targets: on the target words in the
     treebank's own sentences. prefixes_used: with at least `min_draws` usable draws; the other numbers are of these.
-    documents_from, groups, too_few: of these, in words; unit: what the bootstrap resamples.
+    documents_from, groups, too_few: of these, in words; unit: what intervals are over.
     extended_share: of all draws; outside_share: of the usable draws, whose tag is none of the probe's.
     """
 

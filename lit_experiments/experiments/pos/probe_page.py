@@ -35,7 +35,7 @@ _TAGS = (
     Column("F1", "estimate", of="f1"),
 )
 _READ = (
-    "Accuracy, log-loss (nats) and everything compared with them: test part, bootstrap {level:.0%} intervals over "
+    "Accuracy, log-loss (nats) and everything compared with them: test part, {level:.0%} intervals over "
     "{test_unit}. Minus type's tag: accuracy minus that of the commonest training tag of the word's type ({baseline}; "
     "{unseen:.1%} of the test words are of types that training lacks, which get its commonest tag). Control: accuracy "
     "on a random tag per type (Hewitt and Liang 2019), fitted in the same way. Selectivity: accuracy minus control. "
@@ -46,9 +46,9 @@ _METHODS = (
     "of every word; excluded tags: {excluded}. {split} Penalty and layer are chosen inside the training part by "
     "log-loss, cross-validated over {folds} folds of {train_unit}. The control task gives every word type one random "
     "tag, drawn from the training part's shares; it can be learnt by heart alone. Shuffled: the tags permuted between "
-    "{train_unit}, fitted in the same way. Intervals: {level:.0%} percentile bootstrap over {test_unit} of the test "
-    "part. Expected calibration error: share-weighted distance of the probability of the most probable tag from the "
-    "share that is right, over bins."
+    "{train_unit}, fitted in the same way. Intervals: {level:.0%}, over {test_unit} of the test "
+    "part. Calibration error: root mean square over words of how far the probability of the most probable tag is "
+    "from the share that is right in its bin, estimated without the bias of small bins."
 )
 
 
@@ -116,7 +116,7 @@ def _outcome(result: ProbeResult) -> list[str]:
 
 
 def _certainty(result: ProbeResult) -> str:
-    sure = f"Intervals are {result.interval_level:.0%}, from a bootstrap over {result.groups['test']} of the test part."
+    sure = f"Intervals are {result.interval_level:.0%}, over {result.groups['test']} of the test part."
     return " ".join([sure, *result.split[1:]])
 
 
@@ -175,7 +175,7 @@ def _over_layers(result: ProbeResult) -> blocks.Curves:
 
 def _calibration(result: ProbeResult, scores: ClassScores, part: str) -> str:
     return (
-        f"Calibration, {part} part: expected calibration error {interval(scores.ece)}, accuracy "
+        f"Calibration, {part} part: calibration error {interval(scores.calibration_error)}, accuracy "
         f"{interval(scores.accuracy)}, log-loss {interval(scores.log_loss)} nats, {scores.rows:,} words of "
         f"{result.groups[part]}."
     )

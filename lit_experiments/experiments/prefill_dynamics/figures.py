@@ -20,7 +20,7 @@ def levels(result: Findings) -> Curves:
     return Curves(
         "smoothness_by_layer",
         "Smoothness by layer, absolute and relative to the states' norm, and directional consistency. Bands: "
-        f"{result.interval_level:.0%} bootstrap intervals over paragraphs; full length.",
+        f"{result.interval_level:.0%} intervals over paragraphs; full length.",
         "layer",
         [
             Panel(metric.capitalize(), [_series(name, result, metric) for name in result.conditions], label)

@@ -15,7 +15,7 @@ _PAIRS = (
     "Smoothness is the mean L2 distance between the states of neighbouring tokens, averaged over layers: lower is "
     "smoother. Every difference is the first condition minus the second, over the n paragraphs that have both; {cut} "
     "d: mean difference over the standard deviation of the differences. t and p: paired t-test. Intervals: "
-    "{level:.0%}, bootstrap over paragraphs."
+    "{level:.0%}, over paragraphs."
 )
 _CUT = {
     True: "both texts are cut to the length of the shorter one, because length alone shifts such means.",
@@ -40,7 +40,7 @@ _CORRELATED = (
 )
 _TOKENS = (
     "The length of the step onto a token (mean over layers) and the surprise of that token. Centred: both about "
-    "their mean over the text, which leaves what happens from token to token. Intervals: bootstrap over paragraphs, "
+    "their mean over the text, which leaves what happens from token to token. Intervals: over paragraphs, "
     "whose tokens stay together. Largest steps: norms grow with depth, so a step is compared with its layer's median "
     "step over all texts; each token stands once, at the layer where that ratio is largest."
 )
@@ -64,15 +64,15 @@ _METHODS = (
     "sink tokens (position 0, or a norm above {factor:g} times the layer's median); a left-out token takes the "
     "differences on both of its sides with it. The main variant here: {variant}.",
     "Paired t-test and Wilcoxon signed-rank test (two-sided), Cohen's d for pairs (ddof 1); p-values at single layers "
-    "are corrected over layers by Holm's method. Intervals: {level:.0%} percentile bootstrap over paragraphs, "
-    "{bootstraps:,} resamples; none from fewer than {least} paragraphs.",
+    "are corrected over layers by Holm's method. Intervals: {level:.0%}, over paragraphs; none "
+    "from fewer than {least} paragraphs.",
     "Cross-entropy: minus log-probability of each token given all before it, in nats, under the model that reads. Its "
     "correlations with smoothness (Pearson, Spearman) are computed over texts pooled, within conditions, and over the "
     "paired differences; and over single tokens with the paragraph as group.",
 )
 
 
-def dynamics_page(result: Findings, bootstraps: int, demonstration: bool) -> Page:
+def dynamics_page(result: Findings, demonstration: bool) -> Page:
     """The page; demonstration: the data are the embedded model's."""
     sentences = result.interpretation.sentences
     surprise: list[Block] = [
@@ -86,7 +86,6 @@ def dynamics_page(result: Findings, bootstraps: int, demonstration: bool) -> Pag
         "factor": result.sink_factor,
         "variant": result.main_variant.name,
         "level": result.interval_level,
-        "bootstraps": bootstraps,
         "least": LEAST_GROUPS,
     }
     return Page(
@@ -129,7 +128,7 @@ def _done(result: Findings) -> str:
 def _certainty(result: Findings) -> str:
     paragraphs = max((pair.over_layers["smoothness"].n for pair in result.main), default=0)
     return (
-        f"Intervals are {result.interval_level:.0%}, from a bootstrap over the paragraphs, at most {paragraphs} per "
+        f"Intervals are {result.interval_level:.0%}, over the paragraphs, at most {paragraphs} per "
         f"pair of conditions; from fewer than {LEAST_GROUPS} no interval is given and nothing is claimed."
     )
 

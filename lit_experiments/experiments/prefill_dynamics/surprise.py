@@ -85,7 +85,7 @@ class TokenLevel:
     """Size of a token's step (mean over layers) against that token's cross-entropy, over all tokens of a condition.
 
     pooled: tokens as they are. centred: both about their mean over the text, which takes away what distinguishes texts.
-    layers: Pearson of the centred values with the step at each layer. Intervals: bootstrap over paragraphs.
+    layers: Pearson of the centred values with the step at each layer. Intervals: over paragraphs.
     """
 
     pooled: Correlation

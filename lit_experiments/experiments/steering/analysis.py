@@ -47,7 +47,7 @@ _BASELINE = ("", NONE, 0.0)
 
 @dataclass(frozen=True, kw_only=True)
 class SteeringAnalysis(AnalyzeTask[SteeringResult]):
-    """Dose-response of steering; resampled over prompts (the same text twice is one).
+    """Dose-response of steering; intervals over prompts (the same text twice is one).
 
     Args:
         fluent_perplexity: A dose is fluent if the perplexity of what is written grows by no more than this factor over

@@ -84,7 +84,7 @@ _METHODS = (
     "completion is the mean over its tokens of the probe's linear score, from the steered states: part of it is the "
     "push itself, carried on by the residual stream. The reading of the text is that of the model as it is, which "
     "reads the finished text. At sites that the probe was not trained at, its own direction is read. A prompt's value "
-    "is the mean over its completions; intervals are bootstraps over prompts ({level:.0%}), and differences are paired "
+    "is the mean over its completions; intervals are over prompts ({level:.0%}), and differences are paired "
     "by prompt. Slope: least squares of a prompt's readings over strengths; Spearman: of the same; means over prompts. "
     "A dose is fluent with {rule}; the fluent range is what can be reached from 0 over fluent doses alone."
 )

@@ -87,13 +87,13 @@ _VERDICTS = (
 _METHODS = (
     "log-tempnorm_L = (alpha - 1) times the sum of log p over a continuation's first L tokens. One standardised ridge "
     "per L, exact; penalty by cross-validation over contexts inside the training part; all starting points of a "
-    "context are on one side of every split. Intervals: {level:.0%}, bootstrap over held-out contexts. The ceiling is "
+    "context are on one side of every split. Intervals: {level:.0%}, over held-out contexts. The ceiling is "
     "the share of the variance that lies between starting points (one-way random effects): the most that any function "
     "of the starting point can explain.",
     "Exact expectation: at L = 1 the expectation of a continuation's log-tempnorm is -(alpha - 1) times the "
     "next-token entropy; nothing predicts better on average. One step: log of sum p^alpha, which at L = 1 is the log "
-    "of E[tempnorm], not the expectation of its log. Differences (hidden - one number) are paired on the same "
-    "resamples; below 0 the one number predicts better. Beyond entropy: R2 of the entropy and a ridge on the hidden "
+    "of E[tempnorm], not the expectation of its log. Differences (hidden - one number) are paired by "
+    "context; below 0 the one number predicts better. Beyond entropy: R2 of the entropy and a ridge on the hidden "
     "vector for what it leaves, minus that of the entropy.",
 )
 
@@ -106,7 +106,7 @@ def tempnorm_page(result: TempnormResult, data: Opened, demonstration: bool) -> 
         "is raised to a power?",
         done=_done(result, data),
         outcome=[*(claim.verdict.sentence for claim in result.claims), *result.against_single_numbers],
-        certainty=f"Intervals are {result.interval_level:.0%}, from a bootstrap over {result.held_out_contexts} "
+        certainty=f"Intervals are {result.interval_level:.0%}, over {result.held_out_contexts} "
         f"held-out contexts; layer and penalty were chosen without them. {_split(result.split)}",
         sections=[
             Section("What the numbers allow to be said", [_verdicts(result)]),

@@ -12,7 +12,7 @@ from lit_experiments.statistics import Estimate
 
 @dataclass(frozen=True)
 class Comparison:
-    """One eval length, on the test part; differences are of R2, on the same resamples.
+    """One eval length, on the test part; differences are of R2, on the same replicates.
 
     baselines: R2 of a regression on each number alone. hidden_less: R2 of the hidden vector minus that. exact: scores
     of -(alpha - 1) times the next-token entropy, unfitted; None but at L = 1. with_entropy: R2 of the entropy and what

@@ -161,7 +161,7 @@ class TempnormRidge(TrainTask[TempnormResult]):
         return held_out_r2(replace(rows, bootstraps={**rows.bootstraps, "test": boot}), rows.predicted)
 
     def _apart_boot(self, fitted: Fitted, split: Split) -> GroupBootstrap | None:
-        """The bootstrap over test groups without a like context in training."""
+        """The test groups without a like context in training."""
         rows = fitted.predictions.test & ~split.neighbour
         return self.resampler(split.group[rows]) if rows.any() else None
 

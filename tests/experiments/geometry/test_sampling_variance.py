@@ -13,10 +13,12 @@ import torch
 import stores
 from lit_experiments.cli import main
 from lit_experiments.errors import EXIT_DONE, EXIT_USER
+from lit_experiments.experiments.geometry.variance_measures import peak
 from lit_experiments.lm.capture import exact_states
 from lit_experiments.lm.load import load
 from lit_experiments.lm.pool import LatentPool, Pooled
 from lit_experiments.lm.spec import ModelSpec
+from lit_experiments.statistics import GroupBootstrap
 from tests.collecting.conftest import content
 from tests.tolerance import assert_close
 from tests.toys import random_llama
@@ -219,3 +221,13 @@ def test_a_run_of_something_else_is_refused(tmp_path: Path, capsys: pytest.Captu
     assert main(["collect", "--exp", "tempnorm", "--run", str(tmp_path / "r"), *words]) == EXIT_DONE
     assert main(["analyze", "--exp", "sampling_variance", "--run", str(tmp_path / "r")]) == EXIT_USER
     assert "it lacks latents" in capsys.readouterr().err
+
+
+def test_the_peak_is_a_layer_and_its_bounds_are_layers_that_resamples_choose() -> None:
+    values = np.random.default_rng(0).normal([1.0, 3.0, 3.1, 2.9], 0.8, (12, 4))
+    boot = GroupBootstrap(np.arange(12), resamples=400, level=0.95, seed=0)
+    top = peak(values, boot)
+    chosen = [np.argmax(values[np.repeat(np.arange(12), times)].mean(0)) for times in boot.resampled.astype(int)]
+    assert (top.value, top.low, top.high) == (values.mean(0).argmax(), *np.quantile(chosen, [0.025, 0.975]))
+    assert 1 <= top.low < top.high <= 3
+    assert np.isnan(peak(np.zeros((12, 4)), boot).value)

@@ -37,7 +37,7 @@ def test_inspect_shows_scores_that_follow_from_the_rows(
     lines = {line.split("  ")[0]: line.split()[-5:] for line in shown.splitlines() if line.endswith(" 16")}
     assert any(f"{correct.mean():.3f}" in line for line in shown.splitlines() if line.startswith("accuracy"))
     for name, value in (
-        ("ECE of self-confidence", error_by_pairs(claimed, correct, np.arange(len(claimed)), 10)),
+        ("calibration error of self-confidence", error_by_pairs(claimed, correct, np.arange(len(claimed)), 10)),
         ("AUROC of self-confidence", auroc(claimed, correct)),
     ):
         assert name in lines

@@ -24,7 +24,7 @@ def test_the_toy_languages_probabilities_are_found(toy: Toy) -> None:
     """All words but two are certain; the best possible log-loss is that of the two."""
     found = metrics(toy.tokens)
     assert found["classes"] == ["ADV", "NOUN", "PRON", "PUNCT", "VERB"]
-    assert found["validation"]["ece"]["value"] < 0.03
+    assert found["validation"]["calibration_error"]["value"] < 0.03
     (layer,) = found["layers"]
     share = {"duck": 0.4 / 4, "fish": 0.3 / 4}  # of the words
     best = sum(share[w] * -(p * np.log(p) + (1 - p) * np.log(1 - p)) for w, p in NOUN.items())

@@ -64,8 +64,8 @@ _PROBES = (
     Column("beyond confidence", "estimate", 3, "the same over the pass's output confidence", _beyond(CONFIDENCE)),
 )
 _SCORES_NOTE = (
-    "Over the questions that both runs hold. Confidence is a probability here, 0 to 1. ECE with ten bins. Same answer: "
-    "options are compared, not letters."
+    "Over the questions that both runs hold. Confidence is a probability here, 0 to 1. Calibration error: ten "
+    "bins. Same answer: options are compared, not letters."
 )
 _STATES_NOTE = "Answer-position states of the same question in both runs."
 _DIRECTIONS_NOTE = (
@@ -83,11 +83,11 @@ _LIKENESS_NOTE = (
     "questions: how much of what tells questions apart the two passes share."
 )
 _METHODS = (
-    "Two runs over the same questions, paired: every difference is finetuned minus base on the same resamples of the "
-    "questions that both hold. Directions: as in introspection_directions, {folds} folds by question, the outer "
+    "Two runs over the same questions, paired: every difference is finetuned minus base over the questions "
+    "that both hold. Directions: as in introspection_directions, {folds} folds by question, the outer "
     "{share:.0%} of the questions by confidence, each run's own. Probes: the held-out predictions that "
     "introspection_probes left in both runs; nothing is fitted again.",
-    "Intervals: {level:.0%}, {bootstraps} resamples of the bootstrap over questions; seed {seed}.",
+    "Intervals: {level:.0%}, over questions; seed {seed}.",
 )
 
 
@@ -100,7 +100,7 @@ def comparison_page(result: Comparison, options: Mapping[str, Any], demonstratio
         done=f"Base: {result.runs.base.model}. Finetuned: {result.runs.finetuned.model}. Questions that both hold: "
         f"{counts}.",
         outcome=_outcome(result),
-        certainty=f"Intervals are {result.interval_level:.0%}, from a bootstrap over questions that pairs the runs. A "
+        certainty=f"Intervals are {result.interval_level:.0%}, over questions, which pair the runs. A "
         "change counts as one where the interval of the difference leaves out 0; this is not corrected for the number "
         "of comparisons, so one in twenty of those that changed nothing may look like one.",
         sections=[section for section in _sections(result) if section.blocks],

@@ -1,5 +1,5 @@
-"""What the comparison of base and finetuned finds. L layers; differences are finetuned minus base, on shared resamples
-of the questions that both runs hold."""
+"""What the comparison of base and finetuned finds. L layers; differences are finetuned minus base, paired by
+the questions that both runs hold."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ _METHODS = (
     "(Holm).",
     "Ridge: of confidence on standardised states, the penalty (of {penalties}) chosen by folds inside each training "
     "part. Cosine without noise: from products of different questions only, as in a U-statistic.",
-    "Intervals: {level:.0%}, {bootstraps} resamples of the bootstrap over questions; seed {seed}. Directions over all "
+    "Intervals: {level:.0%}, over questions, of cosines from {bootstraps} resamples; seed {seed}. Directions over all "
     "questions of high and low confidence are in directions.safetensors, for steering.",
 )
 
@@ -69,7 +69,7 @@ def directions_page(result: Directions, options: Mapping[str, Any], demonstratio
         "apart, and is it the same for its own confidence and for the confidence that it ascribes to others?",
         done=_done(result),
         outcome=[*_outcome(result), *result.statements],
-        certainty=f"Intervals are {result.interval_level:.0%}, from a bootstrap over questions; p-values come from "
+        certainty=f"Intervals are {result.interval_level:.0%}, over questions; p-values come from "
         f"{result.shuffles} permutations of the labels and are corrected over layers. A direction that separates need "
         "not be one that the model uses: interventions test that.",
         sections=_sections(result),

@@ -69,7 +69,7 @@ class Pass:
 
 @dataclass(frozen=True, kw_only=True)
 class IntrospectionDirections(AnalyzeTask[Directions]):
-    """Directions from low to high confidence, and how well they separate; resampled over questions.
+    """Directions from low to high confidence, and how well they separate; intervals over questions.
 
     Args:
         share: Share of the questions that counts as of high confidence, and as of low: 1/3 is the outer thirds.

@@ -75,7 +75,7 @@ def emergence_page(result: EmergenceResult, demonstration: bool) -> blocks.Page:
         "and compared with the same predictions against permuted targets.",
         outcome=[_outcome(result), lag_sentence(result.lag)],
         certainty=f"A curve without signal has an onset with probability {result.alpha:g} at most, not corrected for "
-        f"the number of curves; intervals are {result.interval_level:.0%}, from a bootstrap over the {counts.test} "
+        f"the number of curves; intervals are {result.interval_level:.0%}, over the {counts.test} "
         "held-out questions.",
         sections=[
             blocks.Section(

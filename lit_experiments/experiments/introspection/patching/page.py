@@ -57,7 +57,7 @@ _METHODS = (
     "of a pass (Holm). Accuracy: share of questions whose most probable letter is the (recipient's) key; key: its "
     "probability among the letters; outside: probability of all that is no letter. Directions come from all questions, "
     "these included.",
-    "Intervals: {level:.0%}, {bootstraps} resamples of the bootstrap over questions (pairs); seed {seed}.",
+    "Intervals: {level:.0%}, over questions (pairs); seed {seed}.",
 )
 
 

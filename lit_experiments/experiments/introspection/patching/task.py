@@ -51,7 +51,7 @@ from stores import fingerprint_hash
 
 @dataclass(frozen=True, kw_only=True)
 class IntrospectionPatching(AnalyzeTask[Interventions]):
-    """Interventions on the model along directions of confidence; resampled over questions.
+    """Interventions on the model along directions of confidence; intervals over questions.
 
     Args:
         questions: How many to steer and ablate, drawn at random.

@@ -81,7 +81,7 @@ _METHODS = (
     "are held out, the same in both passes; the penalty (of {penalties}) is chosen by {folds} folds of the other "
     "questions. p: Spearman above 0 against {permutations} permutations of the test questions, one-sided, corrected "
     "over layers (Holm) for each pair of passes.",
-    "Intervals: {level:.0%}, {bootstraps} resamples of the bootstrap over questions; seed {seed}.",
+    "Intervals: {level:.0%}, over questions; seed {seed}.",
 )
 
 
@@ -93,7 +93,7 @@ def self_other_page(result: SelfOther, options: Mapping[str, Any], demonstration
         "that it ascribes to others?",
         done=_done(result),
         outcome=[*_outcome(result), *result.statements],
-        certainty=f"Intervals are {result.interval_level:.0%}, from a bootstrap over questions; p-values are corrected "
+        certainty=f"Intervals are {result.interval_level:.0%}, over questions; p-values are corrected "
         "over layers. Likeness is no evidence of a common code by itself: the columns of unrelated questions say how "
         "alike states are that have nothing in common but the prompt.",
         sections=[*_transfer_section(result), *_alike_section(result)],

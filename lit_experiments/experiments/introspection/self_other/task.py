@@ -51,7 +51,7 @@ Rows = dict[str, pd.DataFrame]
 
 @dataclass(frozen=True, kw_only=True)
 class IntrospectionSelfOther(AnalyzeTask[SelfOther]):
-    """Likeness of the passes' states, and transfer of a probe of confidence between them; resampled over questions.
+    """Likeness of the passes' states, and transfer of a probe of confidence between them; intervals over questions.
 
     Args:
         rank: Leading principal components whose subspaces are compared.

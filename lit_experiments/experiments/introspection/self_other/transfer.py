@@ -42,7 +42,7 @@ def transfer(
 ) -> list[Carried]:
     """Every pair (trained on, evaluated on) of passes, scored against the confidence stated in the pass evaluated on.
 
-    states: pass -> [Q, D] of one layer; confidence: pass -> [Q], percent. Gaps are on the same resamples. p_holm is
+    states: pass -> [Q, D] of one layer; confidence: pass -> [Q], percent. Gaps are on the same replicates. p_holm is
     that of a single layer, which is p.
     """
     fits = {kind: fit_on_training(states[kind], confidence[kind], split, penalties) for kind in states}

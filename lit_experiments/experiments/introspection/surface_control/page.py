@@ -63,7 +63,7 @@ _LAYERS = (
     *_GAINS,
 )
 _METHODS = (
-    "Held-out scores with {level:.0%} intervals over questions; differences on the same resamples. Surface: ridge on "
+    "Held-out scores with {level:.0%} intervals over questions; differences are paired by question. Surface: ridge on "
     "lengths, question type, negation, ambiguity and token rarity. Hidden: ridge on the states, at the layer chosen in "
     "the training part. Both: the surface prediction and a ridge on the states for what it leaves, at a layer chosen "
     "in the same way. Verdicts: a score tells something if its interval lies above chance, one adds if the interval of "
@@ -90,7 +90,7 @@ def surface_page(result: SurfaceResult, demonstration: bool) -> blocks.Page:
         done=f"{counts.test} held-out questions of {counts.all} were predicted from surface features, from the hidden "
         f"states of {len(result.layers)} layers, and from both, all three by ridge.",
         outcome=_outcome(result),
-        certainty=f"Intervals are {result.interval_level:.0%}, from a bootstrap over the {counts.test} held-out "
+        certainty=f"Intervals are {result.interval_level:.0%}, over the {counts.test} held-out "
         "questions with the fits held fixed; verdicts are not corrected for the number of targets.",
         sections=[*(_evidence(result) if result.pairs else []), *left_out(result.statements)],
         methods=[_METHODS.format(level=result.interval_level)],

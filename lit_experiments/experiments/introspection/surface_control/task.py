@@ -40,7 +40,7 @@ from lit_experiments.tasks.task import Opened
 
 @dataclass(frozen=True, kw_only=True)
 class IntrospectionSurface(ProbeAnalysis[SurfaceResult]):
-    """Scores of hidden states next to those of surface features, from a run's probes; resampled over test questions."""
+    """Scores of hidden states next to those of surface features, from a run's probes; intervals over test questions."""
 
     result_type: ClassVar[type] = SurfaceResult
 
