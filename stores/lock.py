@@ -90,8 +90,8 @@ def _acquire(file: Path, until: float) -> int:
         file.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
     except OSError as error:
-        what = "it is a link" if error.errno == errno.ELOOP else error.strerror or error
-        raise NotWritable(f"Can't lock {file}: {what}. Choose another folder.") from error
+        reason = "it is a link" if error.errno == errno.ELOOP else error.strerror or error
+        raise NotWritable(f"Can't lock {file}: {reason}. Choose another folder.") from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise NotWritable(f"Can't lock {file}: it is no plain file. Remove it, or choose another folder.")

@@ -73,16 +73,16 @@ def _collector_class(store: Store, named: Any, exp: str | None) -> Any:
             raise UserError(f"--exp {exp} ({file}) is {config['class_path']}, but {store.path} was made by {named}.")
     elif not str(named).startswith(_OURS):  # what a store names is imported only if it is ours
         raise _cannot(store, f"{named} made it, which is not part of lit_experiments", "name it with --exp NAME")
-    found = import_class(named)
-    if not (isinstance(found, type) and issubclass(found, Collector)):
+    imported = import_class(named)
+    if not (isinstance(imported, type) and issubclass(imported, Collector)):
         raise _cannot(store, f"{named} made it, which is no collector of this version")
-    return found
+    return imported
 
 
 def _require_same(store: Store, fingerprint: dict[str, Any]) -> None:
-    found = fingerprint_difference(store.fingerprint, fingerprint)
-    if found:
-        lines = "".join(f"\n  {key}: recorded {before!r:.80}, now {after!r:.80}" for key, before, after in found)
+    changes = fingerprint_difference(store.fingerprint, fingerprint)
+    if changes:
+        lines = "".join(f"\n  {key}: recorded {before!r:.80}, now {after!r:.80}" for key, before, after in changes)
         raise _cannot(store, f"model, data or settings are not those that are recorded:{lines}")
 
 

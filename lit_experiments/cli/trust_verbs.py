@@ -33,14 +33,15 @@ def certificate(args: Namespace) -> int:
             f"{path} has no certificate: {reason}.\nNext: run its collect command (again); it goes on where it was, "
             "and has nothing to do where nothing is left."
         )
-    found = stores.certify(store)
+    certified = stores.certify(store)
     if "://" not in path:
-        remember(_run_of(path), Certified(found.root, "", found.rows, stores.commits_key(store)))
+        remember(_run_of(path), Certified(certified.root, "", certified.rows, stores.commits_key(store)))
     if out is not None:
-        write_json(out, found.to_json())
+        write_json(out, certified.to_json())
     size = sum(entry["payload"] for segment in store.segments for entry in segment.manifest.fields.values())
-    say(f"certificate {found.root}")
-    say(f"  of {found.rows:,} rows, {len(found.lines)} lines of arrays and columns, {byte_count(size)} of values")
+    say(f"certificate {certified.root}")
+    lines = len(certified.lines)
+    say(f"  of {certified.rows:,} rows, {lines} lines of arrays and columns, {byte_count(size)} of values")
     say(f"  {_promise(store)}")
     if out is not None:
         say(f"Wrote {out}")
@@ -71,13 +72,13 @@ def verify(args: Namespace) -> int:
 
 
 def _is_certified(store: Store, expected: str | Certificate) -> bool:
-    found = stores.certify(store)
+    certified = stores.certify(store)
     root = expected if isinstance(expected, str) else expected.root
-    if found.root == root:
+    if certified.root == root:
         say(f"The content is the one of certificate {root}.")
         return True
-    say(f"The content is not the one of certificate {root}: this store's is {found.root}.")
-    for line in [] if isinstance(expected, str) else found.differences(expected):
+    say(f"The content is not the one of certificate {root}: this store's is {certified.root}.")
+    for line in [] if isinstance(expected, str) else certified.differences(expected):
         say(f"  {line}")
     return False
 

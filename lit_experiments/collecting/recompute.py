@@ -113,15 +113,15 @@ class Recomputation:
         """
         problems = self._misnamed()
         names = self.store.sample_ids
-        known = [row for row in rows if names[row] in self.samples]
+        matched = [row for row in rows if names[row] in self.samples]
         computed: dict[int, RowValues] = {}
-        for done, row in enumerate(known):
+        for done, row in enumerate(matched):
             computed[row] = self._alone(self.samples[names[row]])
             note(done + 1)
-        typical = self._typical(known)
-        floors, noise = self._floors([(self.samples[names[row]], computed[row]) for row in known], typical)
+        typical = self._typical(matched)
+        floors, noise = self._floors([(self.samples[names[row]], computed[row]) for row in matched], typical)
         worst, in_company = (0.0, ""), 0
-        for row in known:
+        for row in matched:
             stored = stored_row(self.store, row)
             wrong = list(differences(stored, computed[row], floors, typical, self.schema))
             if wrong and self.dtype != "float32":
@@ -131,7 +131,9 @@ class Recomputation:
             if not wrong:
                 worst = max(worst, worst_share(stored, computed[row], floors, typical, self.schema))
             problems += [
-                each for each in wrong if (each.sample_id, each.name) not in {(d.sample_id, d.name) for d in problems}
+                difference
+                for difference in wrong
+                if (difference.sample_id, difference.name) not in {(d.sample_id, d.name) for d in problems}
             ]
         return Recomputed(len(rows), len(names), self.dtype, *noise, *worst, in_company, tuple(problems))
 
@@ -184,15 +186,15 @@ class Recomputation:
         return [f for f in self.schema.fields if f.dtype in ("float32", "float64")]
 
     def _floors(
-        self, known: Sequence[tuple[Sample, RowValues]], typical: Mapping[str, float]
+        self, computed: Sequence[tuple[Sample, RowValues]], typical: Mapping[str, float]
     ) -> tuple[dict[str, Array], tuple[float, str]]:
         """By field (one for each index along its leading dims) and column, what is allowed relative to `scales`; and
         the largest noise that was measured with its field."""
         fields = {field.name: field for field in self.schema.fields if field.is_float}
         noise = {name: np.zeros(int(np.prod(field.leading))) for name, field in fields.items()}
         noise |= {name: np.zeros(1) for name in self.store.column_names}
-        step = max(1, len(known) // _MEASURED)
-        for sample, alone in known[::step][:_MEASURED]:
+        step = max(1, len(computed) // _MEASURED)
+        for sample, alone in computed[::step][:_MEASURED]:
             company = self._computed(sample, (*self._padding(sample), sample))
             for name, field in fields.items():
                 left, right = alone.arrays[name], company.arrays[name]

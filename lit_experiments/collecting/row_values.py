@@ -42,9 +42,9 @@ class Difference:
     allowed: float = 0.0
 
     def __str__(self) -> str:
-        where = ", ".join(filter(None, (f"sample {self.sample_id!r}", self.name, self.place)))
+        location = ", ".join(filter(None, (f"sample {self.sample_id!r}", self.name, self.place)))
         limit = f" (allowed: {self.allowed:.2g} apart)" if self.allowed else ""
-        return f"{where}: stored {self.stored}, recomputed {self.recomputed}{limit}"
+        return f"{location}: stored {self.stored}, recomputed {self.recomputed}{limit}"
 
 
 def stored_row(store: Store, row: int) -> RowValues:
@@ -124,7 +124,7 @@ def worst_share(
 
 def scales(values: Array, field: Field | None, typical: float) -> Array:
     """The magnitude that rounding errors of each value go by: of a state vector its largest entry, of other numbers
-    their own size, though not less than `typical`."""
+    their own size, but `typical` at least."""
     finite = np.where(np.isfinite(values), np.abs(values), 0.0)
     if field is not None and field.dtype in ("float16", "bfloat16") and finite.size:
         return np.broadcast_to(finite.max(-1, keepdims=True), values.shape)
@@ -133,10 +133,10 @@ def scales(values: Array, field: Field | None, typical: float) -> Array:
 
 def apart(left: Array, right: Array) -> Array:
     """|left - right|; 0 where both are the same, NaN and infinity included, infinity where only one is finite."""
-    same = (left == right) | ((left != left) & (right != right))
+    identical = (left == right) | ((left != left) & (right != right))
     with np.errstate(invalid="ignore", over="ignore"):
         distance = np.abs(np.asarray(left, np.float64) - np.asarray(right, np.float64))
-    return np.where(same, 0.0, np.where(np.isfinite(distance), distance, np.inf))
+    return np.where(identical, 0.0, np.where(np.isfinite(distance), distance, np.inf))
 
 
 def numbers_in(cell: Any) -> list[float]:
@@ -171,8 +171,8 @@ def _allowed(field: Field, stored: RowValues, floor: Array, typical: float) -> A
 def _place(field: Field, schema: Schema, index: Sequence[Any], shape: Sequence[int]) -> str:
     places = zip(field.dims, map(int, index), shape, strict=True)
     return ", ".join(
-        f"{dim} {at} of {size}" if dim == field.stacking else schema.label(dim, at)
-        for dim, at, size in places
+        f"{dim} {position} of {size}" if dim == field.stacking else schema.label(dim, position)
+        for dim, position, size in places
         if dim != "sample"
     )
 

@@ -83,6 +83,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_the_rows_are_the_same(spec: Mod
     assert short.halvings == 6
     one, other = content(tmp_path / "short"), content(tmp_path / "long")
     assert_close(one.pop("resid"), other.pop("resid"), stored=True)
+    del one["certificate"], other["certificate"]  # of every bit
     assert_same(one, other)
 
 

@@ -53,7 +53,8 @@ def test_nan_is_null_and_an_estimate_without_interval_has_null_bounds(tmp_path: 
     write_result(tmp_path, RESULT)
     content = json.loads((tmp_path / "result.json").read_text())
     assert content["layers"][1]["p"] is None
-    assert content["layers"][1]["score"] == {"value": 0.5, "low": None, "high": None, "n": 3, "level": 0.95}
+    expected = {"value": 0.5, "low": None, "high": None, "n": 3, "level": 0.95, "method": ""}
+    assert content["layers"][1]["score"] == expected
     assert content["by_name"] == {"x": [1.0, None]}
 
 

@@ -46,6 +46,7 @@ def test_batches_of_another_size_differ_by_rounding_alone(
         assert_close(other.pop(name), two.pop(name), stored=True)
     scores = (np.concatenate(table.pop("response_log_probs")) for table in (other, two))
     assert_close(*scores, scale=30.0)
+    del two["certificate"], other["certificate"]  # of every bit
     assert_same(two, other)
 
 
