@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from lit_experiments.plain import plain
 from lit_experiments.probes.evaluate import Predictions
 from lit_experiments.probes.solve import Solution
-from lit_experiments.statistics import Estimate
-from lit_experiments.statistics.intervals import CORRELATION, EXPLAINED
+from lit_experiments.statistics import Estimate, GroupBootstrap
+from lit_experiments.statistics.intervals import CORRELATION, EXPLAINED, intraclass
 from lit_experiments.statistics.permutation import permutation_p
 from lit_experiments.statistics.scores import RankCorrelation, error_terms, mae_from_sums, mse_from_sums, r2_from_sums
-from lit_experiments.statistics.variance import class_terms, share_from_sums
+from lit_experiments.statistics.variance import class_terms, share_from_sums, typical_size
 
 Floats = NDArray[np.float64]
 
@@ -142,19 +142,32 @@ def _by_layer(solution: Solution, predictions: Predictions, t: int) -> list[Laye
 
 
 def _ceiling(predictions: Predictions, t: int) -> tuple[Estimate, Estimate]:
-    """The between-row share of variance in the test part, and R2 over it, on the same resamples."""
+    """The between-row share of variance in the test part, and R2 over it."""
     true, predicted, boot = predictions.part("test")
-    about = true[..., t] - predictions.center[t]
+    return ceiling_estimates(true[..., t], predicted[:, t], float(predictions.center[t]), boot)
+
+
+def ceiling_estimates(
+    true: Floats, predicted: Floats, center: float, boot: GroupBootstrap
+) -> tuple[Estimate, Estimate]:
+    """The share of variance between rows of true [row, repetition], and the R2 of predicted [row] over that share.
+
+    Absent repetitions are NaN. center: any number near the mean of `true`. The share is the moment estimate, below 0
+    where chance sets rows apart less than their repetitions; R2 over it is then undefined.
+    """
+    about = true - center
     size, total, squares = (~np.isnan(about)).sum(1), np.nansum(about, 1), np.nansum(about**2, 1)
-    errors = _row_terms(true[..., t], predicted[:, t], predictions.center[t])
+    errors = _row_terms(true, predicted, center)
     sums = boot.sums(np.concatenate([errors, class_terms(size, total, squares)], axis=-1))
     split = errors.shape[-1]
+    by_class = sums[..., split:]
 
     def of_ceiling(s: Floats) -> Floats:
         share = share_from_sums(s[..., split:])
         return r2_from_sums(s[..., :split]) / np.where(share > 0, share, np.nan)
 
-    return boot.from_sums(sums[..., split:], share_from_sums).item(), boot.from_sums(sums, of_ceiling).item()
+    scale = intraclass(float(typical_size(by_class.sum(0))))
+    return boot.from_sums(by_class, share_from_sums, scale).item(), boot.from_sums(sums, of_ceiling).item()
 
 
 def _control(predictions: Predictions, t: int, real: float) -> Control:

@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 Bounds = tuple[Floats, Floats]
 Transform = Callable[[Floats], Floats]
 
-JACKKNIFE, BOOTSTRAP, AGREEMENT, VARIANCE_RATIO = "jackknife t", "percentile bootstrap", "Clopper-Pearson", "F"
+JACKKNIFE, BOOTSTRAP, AGREEMENT = "jackknife t", "percentile bootstrap", "Clopper-Pearson"
 """Methods, as an Estimate names them."""
 
 _ROUNDING = 1e-13  # of the value: a standard error below this is none
@@ -58,6 +58,23 @@ EXPLAINED = Scale(
     "log(1 - R2)", -np.inf, 1, lambda r: -np.log(1 - r), lambda z: 1 - np.exp(-z), lambda r: 1 / (1 - r), True
 )
 """Scales of any number, of a share or an AUROC, of a difference of two of these, of a correlation, of R2."""
+
+
+def intraclass(size: float) -> Scale:
+    """The scale of a share of variance between classes of this many values on average: the logarithm of the F ratio.
+
+    Symmetric there whatever the share, and without normal values (Arvesen and Schmitz 1970, Biometrics 26:677). The
+    share of a sample may be as low as -1 / (size - 1), where classes differ less than chance lets them.
+    """
+    return Scale(
+        "log F",
+        -1 / (size - 1) if size > 1 else -np.inf,
+        1,
+        lambda share: np.log1p(size * share / (1 - share)),
+        lambda z: np.expm1(z) / (np.expm1(z) + size),
+        lambda share: size / ((1 - share) * (1 + (size - 1) * share)),
+        False,
+    )
 
 
 def method_name(method: str, scale: Scale) -> str:
@@ -122,8 +139,8 @@ def agreeing(value: float, groups: int, level: float, scale: Scale) -> tuple[flo
 
 
 def bounded(scale: Scale) -> bool:
-    """Whether agreement of all groups says something: both ends of the range are numbers, and a mean can lie there."""
-    return bool(np.isfinite(scale.low) and np.isfinite(scale.high)) and scale is not CORRELATION
+    """Whether agreement of all groups says something: it is a mean of numbers between two ends, or a difference of two."""
+    return scale is SHARE or scale is GAP
 
 
 def _lengthened(critical: Floats, skewness: Floats, counts: Floats) -> Bounds:
