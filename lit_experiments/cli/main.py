@@ -144,6 +144,10 @@ def _other_verb(verb: str) -> Callable[[list[str]], int]:
         from lit_experiments.cli import report_verb
 
         return report_verb.report
+    if verb == "selftest":
+        from lit_experiments.cli import selftest_verb
+
+        return selftest_verb.selftest
     return partial(_store_verb, verb)
 
 

@@ -110,7 +110,14 @@ SIMULATIONS = (
         large=False,
     ),
     Simulation(
-        {"accuracy": _RIGHT, "log loss": _LOSS, "macro F1": _RIGHT, "precision": _RIGHT, "recall": _RIGHT, "F1": _RIGHT},
+        {
+            "accuracy": _RIGHT,
+            "log loss": _LOSS,
+            "macro F1": _RIGHT,
+            "precision": _RIGHT,
+            "recall": _RIGHT,
+            "F1": _RIGHT,
+        },
         _classifier,
     ),
     Simulation({"calibration error of 0": 0.0}, partial(_calibration, overconfidence=0.0)),

@@ -9,6 +9,7 @@ import numpy as np
 from lit_experiments.selftest.data import Floats, Ints, grouped, normal, skewed
 from lit_experiments.selftest.simulation import Simulation, resampler
 from lit_experiments.statistics import Estimate, GroupBootstrap, correlation
+from lit_experiments.statistics.ceiling import ceiling_estimates
 from lit_experiments.statistics.estimate import LEVEL
 from lit_experiments.statistics.intervals import EXPLAINED
 from lit_experiments.statistics.scores import error_terms, mae_from_sums, mse_from_sums, r2_from_sums
@@ -75,8 +76,6 @@ def _repeated(group: Ints, rng: np.random.Generator) -> tuple[Ints, Floats]:
 
 
 def _ceilings(groups: int, rng: np.random.Generator, share: float, lopsided: bool = False) -> list[Estimate]:
-    from lit_experiments.probes.result import ceiling_estimates
-
     row_group, there = _repeated(np.arange(groups), rng)
     single = np.arange(len(row_group))
     foreseen, unforeseen = ((skewed if lopsided else normal)(single, rng) for _ in range(2))
@@ -100,8 +99,6 @@ SIMULATIONS = (
         {"noise ceiling of 0.6, skewed": 0.6, "R2 over ceiling, skewed": 0.5},
         partial(_ceilings, share=0.6, lopsided=True),
     ),
-    Simulation(
-        {"noise ceiling of 0.95": 0.95, "R2 over ceiling, little noise": 0.5}, partial(_ceilings, share=0.95)
-    ),
+    Simulation({"noise ceiling of 0.95": 0.95, "R2 over ceiling, little noise": 0.5}, partial(_ceilings, share=0.95)),
     Simulation({"noise ceiling of 0": 0.0}, partial(_ceilings, share=0.0)),
 )

@@ -139,7 +139,7 @@ def agreeing(value: float, groups: int, level: float, scale: Scale) -> tuple[flo
 
 
 def bounded(scale: Scale) -> bool:
-    """Whether agreement of all groups says something: it is a mean of numbers between two ends, or a difference of two."""
+    """Whether agreement of all groups says something: of means of numbers between two ends, or their differences."""
     return scale is SHARE or scale is GAP
 
 

@@ -53,7 +53,7 @@ def class_terms(size: ArrayLike, total: ArrayLike, squares: ArrayLike) -> Floats
 
 def components_from_sums(sums: Floats) -> tuple[Floats, Floats]:
     """Between (may be negative) and within variance from totals of `class_terms` [..., 6]."""
-    k, n, n2, s, s2n, ss = np.moveaxis(np.asarray(sums, np.float64), -1, 0)
+    k, n, _, s, s2n, ss = np.moveaxis(np.asarray(sums, np.float64), -1, 0)
     with np.errstate(invalid="ignore", divide="ignore"):
         within = np.where(n > k, (ss - s2n) / (n - k), np.nan)
         mean_square_between = np.where(k > 1, (s2n - s**2 / n) / (k - 1), np.nan)
