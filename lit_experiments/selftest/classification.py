@@ -16,7 +16,7 @@ from lit_experiments.statistics.intervals import GAP, SHARE
 from lit_experiments.statistics.ranking import Ranking
 
 _RIGHT, _BINS = 0.8, 10
-_NEGATIVES = 3  # groups of the other class for each of the rarer one
+_NEGATIVES = 2  # groups of the other class for each of the rarer one
 _MOST_ROWS = 3  # of a group, where rows are compared with rows: many replicates of many rows take long
 _FALSE_POSITIVES = 0.1
 
@@ -59,8 +59,13 @@ def _ranking(groups: int, rng: np.random.Generator) -> list[Estimate]:
     group, outcome = _two_classes(groups, rng)
     ranking = Ranking.of(normal(group, rng) + _distance(0.85) * outcome, outcome)
     boot = resampler(group)
-    scores = (ranking.average_precision, partial(ranking.recall_at, _FALSE_POSITIVES))
-    return [boot.from_weights(score, SHARE, groups).item() for score in scores]
+    recall = ranking.recall_at(_FALSE_POSITIVES)[0]
+    if ranking.sets_threshold(_FALSE_POSITIVES):
+        draws = boot.resampled_draws(partial(ranking.recall_at, _FALSE_POSITIVES))
+        at_rate = boot.from_resamples(recall, draws, SHARE, groups).item()
+    else:
+        at_rate = Estimate(float(recall), np.nan, np.nan, boot.n, boot.level)
+    return [boot.from_weights(ranking.average_precision, SHARE, groups).item(), at_rate]
 
 
 def _average_precision(area: float, share: float) -> float:
@@ -95,7 +100,7 @@ _LOSS = float(-_RIGHT * np.log(_RIGHT) - (1 - _RIGHT) * np.log(1 - _RIGHT))
 
 SIMULATIONS = (
     Simulation(
-        {"AUROC of 0.5": 0.5, "AUROC of 0.75": 0.75, "AUROC of 0.75, 1 in 4": 0.75, "AUROC of 0.95, 1 in 4": 0.95},
+        {"AUROC of 0.5": 0.5, "AUROC of 0.75": 0.75, "AUROC of 0.75, 1 in 3": 0.75, "AUROC of 0.95, 1 in 3": 0.95},
         _areas,
         large=False,
     ),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy.special import stdtrit
 
 Floats = NDArray[np.float64]
 Bounds = tuple[Floats, Floats]
@@ -101,7 +101,7 @@ def jackknife(
         squares = (influence**2).sum(0)
         error = np.sqrt((counts - 1) / counts * squares)
         skewness = (influence**3).sum(0) / counts / (squares / counts) ** 1.5
-    critical = stats.t.ppf((1 + level) / 2, degrees)
+    critical = stdtrit(degrees, (1 + level) / 2)
     below = above = critical
     if scale.skewed:
         below, above = _lengthened(critical, np.nan_to_num(skewness), counts)
@@ -120,7 +120,7 @@ def percentile(value: ArrayLike, draws: ArrayLike, smaller: ArrayLike, level: fl
     drop = ~np.isfinite(center) | (undefined.mean(0) > 2 * tail)
     safe = np.where(drop, 0.0, np.where(undefined, np.nan, drawn))
     if scale.name and not scale.skewed:
-        critical = stats.t.ppf(1 - tail, np.maximum(2 * np.asarray(smaller, np.float64) - 1, 1))
+        critical = stdtrit(np.maximum(2 * np.asarray(smaller, np.float64) - 1, 1), 1 - tail)
         low, high = _on_scale(np.where(drop, 0.0, center), np.nanstd(safe, 0, ddof=1), critical, critical, scale)
     else:
         low, high = np.nanquantile(safe, [tail, 1 - tail], axis=0)
