@@ -25,6 +25,7 @@ VERB_HELP = {
     "certificate": "one hash over a run's content, whatever devices, interruptions and backend it came by",
     "export": "write a store or probe in a format that other tools read",
     "audit": "every claim of a run's trained tasks, judged by one rule",
+    "selftest": "what the package's intervals and tests hold, measured on simulated data",
     "report": "an index page of all runs in a folder, with their states and results",
 }
 _COMMON = [

@@ -148,6 +148,10 @@ def _other_verb(verb: str) -> Callable[[list[str]], int]:
         from lit_experiments.cli import audit_verb
 
         return audit_verb.audit
+    if verb == "selftest":
+        from lit_experiments.cli import selftest_verb
+
+        return selftest_verb.selftest
     return partial(_store_verb, verb)
 
 

@@ -49,3 +49,13 @@ def local_folder(option: str, text: str) -> Path:
         if part.exists() and not part.is_dir():
             raise UserError(f"{option} {text}: {part} is a file, no folder.\nNext: choose a folder with {option} DIR.")
     return path
+
+
+def new_file(option: str, text: str) -> Path:
+    """The file that an option names, which a command will make. Raises UserError where it exists or cannot lie."""
+    path: Path = local_path(option, text)
+    local_folder(option, str(path.parent))
+    if path.exists() or not path.absolute().parent.is_dir():
+        fault = "exists already" if path.exists() else "lies in a folder that there is not"
+        raise UserError(f"{option} {text} {fault}.\nNext: name a new file in a folder that exists.")
+    return path

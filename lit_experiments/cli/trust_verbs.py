@@ -8,7 +8,7 @@ from argparse import Namespace
 from pathlib import Path
 
 import stores
-from lit_experiments.cli.places import local_folder, local_path
+from lit_experiments.cli.places import local_path, new_file
 from lit_experiments.cli.store_verbs import store_path
 from lit_experiments.cli.verbs import say
 from lit_experiments.collecting.ended import not_ended
@@ -25,7 +25,7 @@ _COUNT = re.compile(r"([0-9]+)|([0-9]+(?:\.[0-9]+)?)%")
 def certificate(args: Namespace) -> int:
     """Reads a whole store and prints its certificate; remembers it in the run's folder."""
     path = store_path(args.run)
-    out = None if args.json is None else _new_file(args.json)
+    out = None if args.json is None else new_file("--json", args.json)
     store = stores.open_store(path)
     reason = "" if "://" in path else not_ended(_run_of(path), store)
     if reason:
@@ -128,15 +128,6 @@ def _expected(text: str) -> str | Certificate:
         raise UserError(f"--certificate {path} cannot be read: {error}.") from error
     except stores.StoreError as error:
         raise UserError(f"--certificate {path}: {error}") from error
-
-
-def _new_file(text: str) -> Path:
-    path = local_path("--json", text)
-    local_folder("--json", str(path.parent))
-    if path.exists() or not path.absolute().parent.is_dir():
-        fault = "exists already" if path.exists() else "lies in a folder that there is not"
-        raise UserError(f"--json {text} {fault}.\nNext: name a new file in a folder that exists.")
-    return path
 
 
 def _run_of(path: str) -> Path:

@@ -21,7 +21,7 @@ from lit_experiments.statistics import Estimate, GroupBootstrap
 from lit_experiments.statistics.calibration_error import calibration_error
 from lit_experiments.statistics.intervals import CORRELATION, EXPLAINED, GAP, PLAIN, SHARE, Scale
 from lit_experiments.statistics.permutation import permutation_p
-from lit_experiments.statistics.ranking import Ranking
+from lit_experiments.statistics.ranking import LEAST_FALSE_POSITIVES, Ranking
 from lit_experiments.statistics.scores import RankCorrelation, error_terms, mae_from_sums, r2_from_sums
 
 R2, AUROC = "r2", "auroc"
@@ -156,9 +156,9 @@ def of_classes(scorer: Scorer, probability: Floats, bins: int) -> dict[str, Esti
     ranking = {
         "auroc": Ranking.auroc,
         "aupr": Ranking.average_precision,
-        "recall_at_1_percent": lambda order, weights: order.recall_at(0.01, weights),
     }
     scores = {name: _ranked(scorer, ranked, score) for name, score in ranking.items()}
+    scores["recall_at_1_percent"] = _recall(scorer, ranked, 0.01)
     right = (probability.argmax(1) == codes).astype(np.float64)
     losses = -np.log(np.maximum(probability[np.arange(len(codes)), codes], 1e-300))
     scores["accuracy"] = scorer.boot.mean(right, SHARE).item()
@@ -179,6 +179,23 @@ def _ranked(scorer: Scorer, columns: Floats, score: Callable[[Ranking, ArrayLike
     value = mean_over_classes(columns, scorer.outcomes, ones, score)
     draws = mean_over_classes(columns, scorer.outcomes, scorer.weights, score)
     return scorer.boot.from_draws(value[0], draws, SHARE, scorer.fewest).item()
+
+
+def _recall(scorer: Scorer, columns: Floats, rate: float) -> Estimate:
+    """At this false-positive rate; on resamples, since the jackknife misjudges a quantile. No interval where fewer than
+    LEAST_FALSE_POSITIVES rows set a threshold."""
+
+    def recall(order: Ranking, weights: ArrayLike) -> Floats:
+        return order.recall_at(rate, weights)
+
+    value = mean_over_classes(columns, scorer.outcomes, np.ones((1, len(scorer.true))), recall)[0]
+    rankings = [Ranking.of(columns[:, c], outcome) for c, outcome in enumerate(scorer.outcomes)]
+    if not all(ranking.sets_threshold(rate) for ranking in rankings):
+        reason = f"a threshold set by fewer than {LEAST_FALSE_POSITIVES} false positives"
+        return Estimate(float(value), np.nan, np.nan, scorer.boot.n, scorer.boot.level, reason)
+    weights = scorer.boot.resampled[:, scorer.boot.unit_of_row]
+    draws = mean_over_classes(columns, scorer.outcomes, weights, recall)
+    return scorer.boot.from_resamples(value, draws, SHARE, scorer.fewest).item()
 
 
 def _balanced(scorer: Scorer, right: Floats, codes: Ints) -> Estimate:

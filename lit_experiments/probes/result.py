@@ -15,10 +15,10 @@ from lit_experiments.plain import plain
 from lit_experiments.probes.evaluate import Predictions
 from lit_experiments.probes.solve import Solution
 from lit_experiments.statistics import Estimate
+from lit_experiments.statistics.ceiling import ceiling_estimates, repeated_error_terms
 from lit_experiments.statistics.intervals import CORRELATION, EXPLAINED
 from lit_experiments.statistics.permutation import permutation_p
-from lit_experiments.statistics.scores import RankCorrelation, error_terms, mae_from_sums, mse_from_sums, r2_from_sums
-from lit_experiments.statistics.variance import class_terms, share_from_sums
+from lit_experiments.statistics.scores import RankCorrelation, mae_from_sums, mse_from_sums, r2_from_sums
 
 Floats = NDArray[np.float64]
 
@@ -94,7 +94,7 @@ def score_part(predictions: Predictions, name: str, target: int) -> Scores:
     """R2, MSE, MAE and Spearman of a target on the "train" or "test" part, over individual repetitions."""
     true, predicted, boot = predictions.part(name)
     y, p = true[..., target], predicted[:, target]
-    sums = boot.sums(_row_terms(y, p, predictions.center[target]))
+    sums = boot.sums(repeated_error_terms(y, p, predictions.center[target]))
     r2 = boot.from_sums(sums, r2_from_sums, EXPLAINED).item()
     mse, mae = (boot.from_sums(sums, f).item() for f in (mse_from_sums, mae_from_sums))
     row, _ = present = np.nonzero(~np.isnan(y))
@@ -108,7 +108,7 @@ def _target(solution: Solution, predictions: Predictions, t: int) -> TargetResul
     by_layer = _by_layer(solution, predictions, t)
     cv = solution.cv_mse[layer, :, :, t].mean(0).tolist() if solution.cv_mse.shape[1] else []
     true, _, boot = predictions.part("test")
-    baseline = _row_terms(true[..., t], np.full(len(true), predictions.center[t]), predictions.center[t])
+    baseline = repeated_error_terms(true[..., t], np.full(len(true), predictions.center[t]), predictions.center[t])
     train, test = score_part(predictions, "train", t), score_part(predictions, "test", t)
     return TargetResult(
         predictions.targets[t],
@@ -128,7 +128,7 @@ def _target(solution: Solution, predictions: Predictions, t: int) -> TargetResul
 def _by_layer(solution: Solution, predictions: Predictions, t: int) -> list[LayerResult]:
     true, _, boot = predictions.part("test")
     center = predictions.center[t]
-    common = boot.sums(_row_terms(true[..., t], np.full(len(true), center), center))
+    common = boot.sums(repeated_error_terms(true[..., t], np.full(len(true), center), center))
     terms = np.repeat(common[:, None, :], len(predictions.layers), axis=1)
     terms[..., 2] = predictions.layer_squared_error[..., t]
     r2 = boot.from_sums(terms, r2_from_sums, EXPLAINED)
@@ -144,26 +144,10 @@ def _by_layer(solution: Solution, predictions: Predictions, t: int) -> list[Laye
 def _ceiling(predictions: Predictions, t: int) -> tuple[Estimate, Estimate]:
     """The between-row share of variance in the test part, and R2 over it, on the same replicates."""
     true, predicted, boot = predictions.part("test")
-    about = true[..., t] - predictions.center[t]
-    size, total, squares = (~np.isnan(about)).sum(1), np.nansum(about, 1), np.nansum(about**2, 1)
-    errors = _row_terms(true[..., t], predicted[:, t], predictions.center[t])
-    sums = boot.sums(np.concatenate([errors, class_terms(size, total, squares)], axis=-1))
-    split = errors.shape[-1]
-
-    def of_ceiling(s: Floats) -> Floats:
-        share = share_from_sums(s[..., split:])
-        return r2_from_sums(s[..., :split]) / np.where(share > 0, share, np.nan)
-
-    return boot.from_sums(sums[..., split:], share_from_sums).item(), boot.from_sums(sums, of_ceiling).item()
+    return ceiling_estimates(true[..., t], predicted[:, t], float(predictions.center[t]), boot)
 
 
 def _control(predictions: Predictions, t: int, real: float) -> Control:
     n, error, s, ss = predictions.shuffled[t :: len(predictions.targets)].T
     r2 = r2_from_sums(np.stack([n, np.zeros_like(n), error, s, ss], axis=-1))
     return Control(r2.tolist(), float(permutation_p(real, r2)))
-
-
-def _row_terms(y: Floats, p: Floats, center: float) -> Floats:
-    """[row, 5] error terms of y [row, repetition] against p [row], absent repetitions adding nothing."""
-    terms = error_terms(y, p[:, None], center)
-    return np.where(np.isnan(y)[..., None], 0.0, terms).sum(1)

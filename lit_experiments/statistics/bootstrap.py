@@ -177,11 +177,18 @@ class GroupBootstrap:
         smaller = np.asarray(self.n if used is None else used)
         return self._estimates(value, draws, within, np.where(smaller < LEAST_GROUPS, smaller, self.n), smaller)
 
-    def from_resamples(self, value: ArrayLike, draws: ArrayLike) -> NDArray[np.object_]:
-        """Estimates [*batch] with percentile intervals from resamples [resample, *batch] of `resampled`."""
+    def from_resamples(
+        self, value: ArrayLike, draws: ArrayLike, within: Scale = PLAIN, used: ArrayLike | None = None
+    ) -> NDArray[np.object_]:
+        """Estimates [*batch] from resamples [resample, *batch] of `resampled`, for what the jackknife misjudges.
+
+        within, used: as in `from_draws`.
+        """
         center = np.asarray(value, np.float64)
-        n = np.full(center.shape, self.n, np.int64)
-        return self._made(center, percentile(center, draws, n, self.level, PLAIN), n, n, (BOOTSTRAP, PLAIN))
+        smaller = np.broadcast_to(np.asarray(self.n if used is None else used, np.int64), center.shape)
+        groups = np.where(smaller < LEAST_GROUPS, smaller, self.n)
+        ends = percentile(center, draws, smaller, self.level, within)
+        return self._made(center, ends, groups, smaller, (BOOTSTRAP, within))
 
     def from_rows(
         self, statistic: Callable[[Floats], float], within: Scale | None = None, used: int | None = None

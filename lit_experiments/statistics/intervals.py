@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy.special import stdtrit
 
 Floats = NDArray[np.float64]
 Bounds = tuple[Floats, Floats]
 Transform = Callable[[Floats], Floats]
 
-JACKKNIFE, BOOTSTRAP, AGREEMENT, VARIANCE_RATIO = "jackknife t", "percentile bootstrap", "Clopper-Pearson", "F"
+JACKKNIFE, BOOTSTRAP, AGREEMENT = "jackknife t", "percentile bootstrap", "Clopper-Pearson"
 """Methods, as an Estimate names them."""
 
 _ROUNDING = 1e-13  # of the value: a standard error below this is none
@@ -60,6 +60,23 @@ EXPLAINED = Scale(
 """Scales of any number, of a share or an AUROC, of a difference of two of these, of a correlation, of R2."""
 
 
+def intraclass(size: float) -> Scale:
+    """The scale of a share of variance between classes of this many values on average: the logarithm of the F ratio.
+
+    Symmetric there whatever the share, and without normal values (Arvesen and Schmitz 1970, Biometrics 26:677). The
+    share of a sample may be as low as -1 / (size - 1), where classes differ less than chance lets them.
+    """
+    return Scale(
+        "log F",
+        -1 / (size - 1) if size > 1 else -np.inf,
+        1,
+        lambda share: np.log1p(size * share / (1 - share)),
+        lambda z: np.expm1(z) / (np.expm1(z) + size),
+        lambda share: size / ((1 - share) * (1 + (size - 1) * share)),
+        False,
+    )
+
+
 def method_name(method: str, scale: Scale) -> str:
     """How an Estimate names the method on this scale."""
     return f"{method}, {scale.name}" if scale.name else method
@@ -84,7 +101,7 @@ def jackknife(
         squares = (influence**2).sum(0)
         error = np.sqrt((counts - 1) / counts * squares)
         skewness = (influence**3).sum(0) / counts / (squares / counts) ** 1.5
-    critical = stats.t.ppf((1 + level) / 2, degrees)
+    critical = stdtrit(degrees, (1 + level) / 2)
     below = above = critical
     if scale.skewed:
         below, above = _lengthened(critical, np.nan_to_num(skewness), counts)
@@ -103,7 +120,7 @@ def percentile(value: ArrayLike, draws: ArrayLike, smaller: ArrayLike, level: fl
     drop = ~np.isfinite(center) | (undefined.mean(0) > 2 * tail)
     safe = np.where(drop, 0.0, np.where(undefined, np.nan, drawn))
     if scale.name and not scale.skewed:
-        critical = stats.t.ppf(1 - tail, np.maximum(2 * np.asarray(smaller, np.float64) - 1, 1))
+        critical = stdtrit(np.maximum(2 * np.asarray(smaller, np.float64) - 1, 1), 1 - tail)
         low, high = _on_scale(np.where(drop, 0.0, center), np.nanstd(safe, 0, ddof=1), critical, critical, scale)
     else:
         low, high = np.nanquantile(safe, [tail, 1 - tail], axis=0)
@@ -122,8 +139,8 @@ def agreeing(value: float, groups: int, level: float, scale: Scale) -> tuple[flo
 
 
 def bounded(scale: Scale) -> bool:
-    """Whether agreement of all groups says something: both ends of the range are numbers, and a mean can lie there."""
-    return bool(np.isfinite(scale.low) and np.isfinite(scale.high)) and scale is not CORRELATION
+    """Whether agreement of all groups says something: of means of numbers between two ends, or their differences."""
+    return scale is SHARE or scale is GAP
 
 
 def _lengthened(critical: Floats, skewness: Floats, counts: Floats) -> Bounds:

@@ -19,6 +19,10 @@ _CELLS = 1 << 24
 """Numbers of cumulative sums that are held at a time."""
 
 
+LEAST_FALSE_POSITIVES = 5
+"""A threshold that fewer rows set is one of the highest scores there are, which no resample tells the spread of."""
+
+
 @dataclass(frozen=True, eq=False)
 class Ranking:
     """Rows sorted by falling score.
@@ -54,6 +58,10 @@ class Ranking:
     def recall_at(self, false_positive_rate: float, weights: ArrayLike | None = None) -> Floats:
         """[B] the largest recall of a threshold whose false-positive rate is at most this."""
         return self._scored(weights, lambda right, wrong: _recall_at(right, wrong, false_positive_rate))
+
+    def sets_threshold(self, false_positive_rate: float) -> bool:
+        """Whether there are enough rows of outcome 0 for an interval of the recall at this false-positive rate."""
+        return false_positive_rate * float((self.outcome == 0).sum()) >= LEAST_FALSE_POSITIVES
 
     def _scored(self, weights: ArrayLike | None, statistic: Callable[[Floats, Floats], Floats]) -> Floats:
         """statistic([B, level] cumulative weight of outcome 1, the same of outcome 0) for weights [B, n]."""

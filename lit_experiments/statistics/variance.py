@@ -53,18 +53,27 @@ def class_terms(size: ArrayLike, total: ArrayLike, squares: ArrayLike) -> Floats
 
 def components_from_sums(sums: Floats) -> tuple[Floats, Floats]:
     """Between (may be negative) and within variance from totals of `class_terms` [..., 6]."""
-    k, n, n2, s, s2n, ss = np.moveaxis(np.asarray(sums, np.float64), -1, 0)
+    k, n, _, s, s2n, ss = np.moveaxis(np.asarray(sums, np.float64), -1, 0)
     with np.errstate(invalid="ignore", divide="ignore"):
         within = np.where(n > k, (ss - s2n) / (n - k), np.nan)
         mean_square_between = np.where(k > 1, (s2n - s**2 / n) / (k - 1), np.nan)
-        typical_size = (n - n2 / n) / (k - 1)
-        return (mean_square_between - within) / typical_size, within
+        return (mean_square_between - within) / typical_size(sums), within
+
+
+def typical_size(sums: Floats) -> Floats:
+    """Values of a class on average, as they weigh in the between component, from totals of `class_terms` [..., 6]."""
+    k, n, n2 = np.moveaxis(np.asarray(sums, np.float64)[..., :3], -1, 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray((n - n2 / n) / (k - 1))
 
 
 def share_from_sums(sums: Floats) -> Floats:
-    """The between share of variance from totals of `class_terms` [..., 6], the between component clipped at 0."""
-    between, within = components_from_sums(sums)
-    return _share(np.maximum(between, 0.0), within)
+    """The between share of variance from totals of `class_terms` [..., 6].
+
+    Not clipped at 0, where an interval would claim that there is something; below 0 classes differ less than chance
+    lets them.
+    """
+    return _share(*components_from_sums(sums))
 
 
 def _share(between: Floats, within: Floats) -> Floats:
