@@ -12,8 +12,8 @@ LEVEL = 0.95
 """Nominal coverage of every interval that the project reports."""
 
 LEAST_GROUPS = 5
-"""From fewer independent groups no interval is claimed: their standard error is too uncertain to say much. From 5
-on the intervals hold at least 90 % of what they say, from 20 on 93 to 97 % (docs/selftest.md)."""
+"""From fewer independent groups no interval is claimed: their standard error is too uncertain to say much. What the
+intervals hold with 5 groups and with more, docs/selftest.md says for every estimator."""
 
 _NO_WIDTH = 1e-12
 """Bounds that differ by less than this part of their size differ by rounding."""
