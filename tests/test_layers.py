@@ -26,7 +26,8 @@ ALLOWED = {
     "tasks": FIRST | COMMON | {"probes", "reports", "collecting", "claims"},
     "controls": FIRST | COMMON | {"probes", "claims", "tasks"},
     "experiments": FIRST | COMMON | {"probes", "reports", "collecting", "claims", "tasks", "controls"},
-    "cli": FIRST | COMMON | {"probes", "reports", "collecting", "claims", "tasks"},
+    "selftest": {"statistics", "probes"},
+    "cli": FIRST | COMMON | {"probes", "reports", "collecting", "claims", "tasks", "selftest"},
 }
 
 

@@ -9,6 +9,7 @@ import statsmodels.api as sm
 from scipy import stats
 
 from lit_experiments.statistics import GroupBootstrap, one_way
+from lit_experiments.statistics.ceiling import ceiling_estimates
 from lit_experiments.statistics.variance import class_terms, share_from_sums
 
 VALUES = np.array([9.0, 8, 7, 6, 6, 5, 3, 2, 1, 2])
@@ -62,3 +63,39 @@ def test_share_from_sums_over_classes_equals_the_direct_one_and_bootstraps():
     boot = GroupBootstrap(np.arange(6), resamples=100, level=0.5, seed=0)
     estimate = boot.from_sums(boot.sums(terms), share_from_sums).item()
     assert estimate.low <= estimate.value <= estimate.high
+
+
+def test_a_share_below_what_chance_gives_is_shown_as_it_is():
+    terms = class_terms(np.full(2, 2), np.zeros(2), np.full(2, 50.0))
+    assert share_from_sums(terms.sum(0)) == pytest.approx(-1.0), "two values of a class: -1 / (2 - 1) is the lowest"
+
+
+def test_a_ceiling_has_the_interval_of_the_jackknifed_log_f_ratio():
+    """Balanced: F = MSB / MSW of scipy, without one row after the other; the share is (F - 1) / (F - 1 + m)."""
+    rng = np.random.default_rng(3)
+    values = rng.normal(size=(12, 1)) + rng.normal(size=(12, 4))
+    ceiling, of_ceiling = ceiling_estimates(
+        values, values.mean(1), 0.0, GroupBootstrap(np.arange(12), resamples=1, level=0.95, seed=0)
+    )
+    f = stats.f_oneway(*values).statistic
+    share = (f - 1) / (f - 1 + 4)
+    assert ceiling.value == pytest.approx(share)
+    without = []
+    for row in range(12):
+        ratio = stats.f_oneway(*np.delete(values, row, 0)).statistic
+        without.append((ratio - 1) / (ratio - 1 + 4))
+    error = np.sqrt(11 / 12 * ((np.array(without) - share) ** 2).sum()) * 4 / ((1 - share) * (1 + 3 * share))
+    ends = np.exp(np.log(f) + np.array([-1, 1]) * stats.t.ppf(0.975, 11) * error) - 1
+    assert (ceiling.low, ceiling.high) == pytest.approx(tuple(ends / (ends + 4)))
+    assert ceiling.method == "jackknife t, log F"
+    assert of_ceiling.value > 1, "the rows' means are seen, with their noise"
+
+
+def test_a_ceiling_of_noise_holds_0():
+    ceiling, _ = ceiling_estimates(
+        np.random.default_rng(5).normal(size=(40, 3)),
+        np.zeros(40),
+        0.0,
+        GroupBootstrap(np.arange(40), resamples=1, level=0.95, seed=0),
+    )
+    assert ceiling.low < 0 < ceiling.high
