@@ -146,24 +146,6 @@ def surface_features(rows: pd.DataFrame) -> tuple[list[str], Floats]:
     return _varying(columns, len(rows))
 
 
-def confidence_features(rows: pd.DataFrame, kind: str, target: str) -> tuple[list[str], Floats]:
-    """What the pass itself puts out, [question, F]: the confidence that anyone who sees the output has in it.
-
-    The top letter's probability, the gap between the two most probable letters (nats), the entropy over letters, and
-    in a confidence pass the expected confidence; without whichever of these is the target itself.
-    """
-    probs = [np.sort(np.asarray(p, np.float64)) for p in rows["probs"]]
-    columns: dict[str, Floats] = {
-        "top probability": np.array([p[-1] for p in probs]),
-        "gap": np.array([np.log(max(p[-1], 1e-300)) - np.log(max(p[-2], 1e-300)) for p in probs]),
-    }
-    if target != f"{kind}.entropy":
-        columns["entropy"] = rows["entropy"].to_numpy(np.float64)
-    if kind in CONFIDENCE_PASSES and target != f"{kind}.{kind}":
-        columns["expected confidence"] = rows[kind].to_numpy(np.float64)
-    return _varying(columns, len(rows))
-
-
 def _varying(columns: dict[str, Floats], rows: int) -> tuple[list[str], Floats]:
     used = {name: v for name, v in columns.items() if np.isfinite(v).all() and np.ptp(v) > 0}
     return list(used), np.stack([*used.values()], 1) if used else np.zeros((rows, 0))
