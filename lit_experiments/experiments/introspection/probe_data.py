@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lit_experiments.controls.split import SplitOptions, least_groups
+from lit_experiments.controls.split import SplitOptions
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.introspection.passes import passes
 from lit_experiments.experiments.introspection.probe_split import QuestionSplit, split_questions
@@ -73,7 +73,7 @@ def read_questions_of(store: Store, options: SplitOptions, left_out: int = 0) ->
     common = first.index
     for other in others:
         common = common.intersection(other.index, sort=False)
-    least = least_groups(options)
+    least = 4 * (options.folds + 1)  # so that no part rests on a question or two
     if len(common) < least:
         raise UserError(
             f"{store.path} holds {len(common)} questions that all of its passes share ({', '.join(rows)}); "
@@ -166,8 +166,14 @@ class States:
     random_kind: str
 
 
-def columns_of(targets: list[Target], controls: dict[tuple[str, str], Control], shuffles: int, seed: int) -> Columns:
-    """What the ridge on one pass's states is asked for."""
+def columns_of(
+    targets: list[Target],
+    controls: dict[tuple[str, str], Control],
+    shuffles: int,
+    seed: int,
+    group: NDArray[np.str_],
+) -> Columns:
+    """What the ridge on one pass's states is asked for. group [question]: between which shuffles permute."""
     out = Columns()
     for target in targets:
         out.add(target.key, "hidden", target.columns)
@@ -175,13 +181,14 @@ def columns_of(targets: list[Target], controls: dict[tuple[str, str], Control], 
             if (target.key, name) in controls:
                 out.add(target.key, name, target.columns - controls[target.key, name].predicted)
         for k in range(shuffles):
-            out.add(target.key, f"shuffle{k}", shuffled(target, seed, k).columns)
+            out.add(target.key, f"shuffle{k}", shuffled(target, seed, k, group).columns)
     return out
 
 
-def shuffled(target: Target, seed: int, shuffle: int) -> Target:
-    """The target with its values permuted between the questions that have one."""
+def shuffled(target: Target, seed: int, shuffle: int, group: NDArray[np.str_]) -> Target:
+    """The target with its values permuted between the groups of the questions that have one."""
     known = np.flatnonzero(~np.isnan(target.values))
     values = target.values.copy()
-    values[known] = values[known][shuffled_donors(np.arange(len(known)), seed, shuffle)]
+    codes = np.unique(group[known], return_inverse=True)[1].astype(np.int64)
+    values[known] = values[known][shuffled_donors(codes, seed, shuffle)]
     return replace(target, values=values)

@@ -71,13 +71,13 @@ def split_questions(store: Store, ids: NDArray[np.str_], options: SplitOptions) 
 def question_texts(store: Store, ids: Sequence[str] | NDArray[np.str_]) -> Texts | None:
     """The question's text, without options and prompt, which all questions share; else the ids that the model read; a
     question without either is on its own. None where no question has a text."""
-    for name in ("question_text", "input_ids"):
-        if name not in store.column_names:
+    for column in ("question_text", "input_ids"):
+        if column not in store.column_names:
             continue
-        values = store.table([name]).column(0).to_pylist()
+        values = store.table([column]).column(0).to_pylist()
         shown = [text if isinstance(text, str) else " ".join(map(str, text or ())) for text in values]
         if any(shown):
-            return Texts([text or str(own) for text, own in zip(shown, ids, strict=True)], name)
+            return Texts([text or str(name) for text, name in zip(shown, ids, strict=True)], column)
     return None
 
 
@@ -89,8 +89,6 @@ def _groups(
     names: list[str] = []
     if options.group_by in ("auto", "content") and texts is not None:
         parts, names = [content], [f"content of {texts.origin}"]
-    if options.group_by == "column" and column is None:
-        raise UserError("--group_by column takes a column: name it with --group_column.")
     if column is not None and options.group_by != "id":
         parts.append(_column(store, column))
         names.append(f"column {column}")

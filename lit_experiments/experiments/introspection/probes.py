@@ -146,6 +146,8 @@ class IntrospectionProbes(TrainTask[ProbesResult]):
         at_least(1, twins=self.twins, surface_rows=self.surface_rows)
         at_least(0, shuffles=self.shuffles)
         share(near_copies=self.near_copies, templates=self.templates)
+        if self.group_by == "column" and self.group_column is None:
+            raise UserError("group_by column takes a column: name it with --group_column.")
         penalty_grid(penalties=self.penalties, class_penalties=self.class_penalties)
         between(0, 1, test_fraction=self.test_fraction, tolerance=self.tolerance)
         above(0, memory_mb=self.memory_mb, block_mb=self.block_mb)
@@ -232,11 +234,11 @@ class IntrospectionProbes(TrainTask[ProbesResult]):
         fits = []
         for kind in kinds:
             controls = controls_by_kind[kind]
-            columns = columns_of(targets, controls, self.shuffles, self.seed)
+            columns = columns_of(targets, controls, self.shuffles, self.seed, questions.split.group)
             fitted = self._fit(self._stored(data.store, questions, kind), targets, columns, trainer, kind)
             twin = None
             if kind in random.first:
-                plain = columns_of([t for t in targets if not t.classes], {}, 0, self.seed)
+                plain = columns_of([t for t in targets if not t.classes], {}, 0, self.seed, questions.split.group)
                 make = self._twin(random.first[kind], data.store, questions)
                 twin = self._fit(make, targets, plain, trainer, f"{kind}-twin")
             further = random.predictions(kind, targets, questions, self.penalties) if is_rank_zero() else {}

@@ -157,3 +157,8 @@ class ProbesResult:
     folds: int
     split: SplitSummary
     claims: list[Judged]
+
+
+def verdict_words(result: ProbesResult) -> dict[tuple[str, str], str]:
+    """(states, target) -> the verdict on the claim that these states tell this target."""
+    return {(item.claim.states, item.claim.target): item.verdict.word for item in result.claims}
