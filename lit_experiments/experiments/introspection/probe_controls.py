@@ -64,6 +64,8 @@ def definition_of(target: Target, rows: pd.DataFrame, kind: str) -> str:
     """
     if kind != target.kind:
         return ""
+    if any(p is None for p in rows["probs"]):
+        return ""
     known = ~np.isnan(target.values)
     probs = [np.asarray(p, np.float64) for p in rows["probs"]]
     if len({len(p) for p in probs}) != 1:

@@ -116,7 +116,7 @@ def _classes(key: str, rows: pd.DataFrame, part: Ints, fewest: int) -> tuple[Tar
         classes = ["wrong", "right"]
     else:
         named = [None if pd.isna(v) else str(v) for v in rows["parsed_answer"]]
-        classes = sorted({letter for letters in rows["letters"] for letter in letters})
+        classes = sorted({letter for letters in rows["letters"] if letters is not None for letter in letters})
     labels = np.array([name or "" for name in named])
     train, test = labels[part != TEST], labels[part == TEST]
     enough = [name for name in classes if (train == name).sum() >= fewest and (test == name).any()]

@@ -90,6 +90,8 @@ def random_states(
     """
     seeds = range(settings.seed, settings.seed + settings.count)
     try:
+        if any(table[name].isna().any() for table in rows.values() for name in ("input_ids", "positions")):
+            raise UserError(f"{store.path} does not hold the token ids that the model read.")
         read = [
             twin_states(store, rows, settings.back, seed, settings.batch_tokens, settings.accelerator, folder)
             for seed in seeds
