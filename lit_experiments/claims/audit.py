@@ -15,12 +15,11 @@ from lit_experiments.claims.rule import (
     OF_CONTROL,
     QUESTIONS,
     READABLE,
-    SUPPORTED,
-    UNDERPOWERED,
     WORDS,
     YES,
     Judged,
     judged,
+    tone_of,
 )
 from lit_experiments.errors import UserError
 from lit_experiments.reports import blocks
@@ -152,13 +151,13 @@ def _audited(claim: Claim, evidence: Evidence, stale: bool) -> AuditedClaim:
     )
 
 
-def _no_match(claim: Claim, known: Sequence[Claim], fitting: int, where: str) -> str:
-    if fitting:
+def _no_match(claim: Claim, trained: Sequence[Claim], matches: int, where: str) -> str:
+    if matches:
         return (
-            f"{where}: claim {claim.id} fits {fitting} results: {', '.join(item.id for item in known)}.\n"
+            f"{where}: claim {claim.id} fits {matches} results: {', '.join(item.id for item in trained)}.\n"
             "Next: name its states, field or layer."
         )
-    words = {f"{item.task}/{item.target}": item.id for item in known}
+    words = {f"{item.task}/{item.target}": item.id for item in trained}
     near = closest(f"{claim.task}/{claim.target}", [*words])
     return (
         f"{where}: nothing of this run was trained that claim {claim.id} is about (task {claim.task}, target "
@@ -177,8 +176,7 @@ def _registration(audit: Audit) -> str:
 
 
 def _verdict(claim: AuditedClaim) -> blocks.Verdict:
-    tones: dict[str, blocks.Tone] = {SUPPORTED: "for", UNDERPOWERED: "open"}
-    return blocks.Verdict(claim.verdict, tones.get(claim.verdict, "against"), claim.numbers.score)
+    return blocks.Verdict(claim.verdict, tone_of(claim.verdict), claim.numbers.score)
 
 
 def _part(claim: AuditedClaim, name: str) -> blocks.Verdict | None:

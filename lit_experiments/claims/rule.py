@@ -23,6 +23,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Literal
 
 from lit_experiments.claims.claim import BEYOND, EMBEDDING, OUTPUT, RANDOM, SURFACE, Claim
 from lit_experiments.claims.evidence import Control, Evidence, Twins
@@ -218,6 +219,11 @@ def _with_gain(question: str, evidence: Evidence) -> str:
     if question == NO_COPIES and evidence.apart is not None:
         return f"{question} ({number(evidence.apart)})"
     return question
+
+
+def tone_of(word: str) -> Literal["for", "open", "against"]:
+    """How pages colour a verdict."""
+    return "for" if word == SUPPORTED else "open" if word == UNDERPOWERED else "against"
 
 
 def number(estimate: Estimate) -> str:

@@ -7,14 +7,15 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lit_experiments.cli import configs, strict_yaml
-from lit_experiments.cli.places import local_folder, local_path
+from lit_experiments.cli import configs
+from lit_experiments.cli.claims_file import read_claims
+from lit_experiments.cli.places import local_folder
 from lit_experiments.cli.verb_parser import VerbParser
 from lit_experiments.cli.verbs import say
 from lit_experiments.errors import EXIT_DONE, UserError
 
 if TYPE_CHECKING:
-    from lit_experiments.claims import Claim, Judged
+    from lit_experiments.claims import Judged
 
 FOLDER, FILE = "audit", "audit.json"
 _TEXT = "Judges every claim of a run's trained tasks by one rule; writes RUN/audit/audit.json and a page."
@@ -56,19 +57,6 @@ def audit(argv: list[str]) -> int:
     path = write_page(page, out, source_of(run, out, store, "audit"))
     say(f"{terminal_text(page)}\n\nAudit:   {out / FILE}\nReport:  {path}")
     return EXIT_DONE
-
-
-def read_claims(name: str) -> list[Claim]:
-    """The claims of a YAML file. Raises UserError for one that cannot be read, or holds none."""
-    from lit_experiments.claims.claim import claims_from
-
-    path = local_path("--claims", name)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
-        raise UserError(f"--claims {name} cannot be read: {reason}.\nNext: name a YAML file of claims.") from error
-    return claims_from(strict_yaml.load(text, name), name)
 
 
 def judged_claims(run: Path, store: Any) -> list[tuple[Judged, bool]]:

@@ -75,6 +75,13 @@ _COLLECT = [
         "Run a few samples into a temporary store, print sizes and times, keep nothing.",
         "Run",
     ),
+    Option(
+        "claims",
+        str | None,
+        "YAML list of claims to be judged later (audit --claims): a new store records their hash, so that an audit "
+        "says whether they were written before.",
+        "Run",
+    ),
     Option("backend", Literal["zarr", "hdf5"], "Storage format of the arrays.", "Store"),
     Option("batch_tokens", int, "Most tokens in one batch, padding and draws counted: it sets the memory.", "Run"),
     Option("batch_size", int | None, "Most samples in one batch.", "Run"),

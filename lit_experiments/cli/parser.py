@@ -48,7 +48,7 @@ class Resolved:
     def to_yaml(self) -> str:
         """The YAML that `--config` reads to repeat this run."""
         head = {"exp": self.exp, "preset": self.preset, "class_path": self.class_path, "init_args": self.init_args}
-        kept = {k: v for k, v in self.options.items() if k not in ("restart", "dry_run", "ckpt_path")}
+        kept = {k: v for k, v in self.options.items() if k not in ("restart", "dry_run", "ckpt_path", "claims")}
         return yaml.safe_dump({**head, **kept}, sort_keys=False, allow_unicode=True)
 
 

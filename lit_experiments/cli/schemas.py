@@ -1,4 +1,4 @@
-"""Writes the JSON Schema of every shipped task's result: python -m lit_experiments.cli.schemas docs/schemas"""
+"""Writes the JSON Schema of every task's result, and of audits: python -m lit_experiments.cli.schemas docs/schemas"""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from lit_experiments.cli.class_values import import_class
 
 
 def schemas() -> dict[str, dict[str, Any]]:
-    """The name of each train and analyze experiment -> the JSON Schema of its result.json."""
+    """The name of each train and analyze experiment -> the JSON Schema of its result.json; audit -> of audit.json."""
+    from lit_experiments.claims.audit import Audit
     from lit_experiments.tasks.result_files import schema
 
     paths = {name: path for verb in ("train", "analyze") for name, path in configs.available(verb).items()}
     tasks = {name: import_class(str(configs.read_yaml(path)["class_path"])) for name, path in paths.items()}
-    return {name: schema(task.result_type) for name, task in tasks.items()}
+    return {**{name: schema(task.result_type) for name, task in tasks.items()}, "audit": schema(Audit)}
 
 
 def write_schemas(folder: Path) -> None:

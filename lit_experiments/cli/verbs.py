@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from lit_experiments.cli.claims_file import registered
 from lit_experiments.cli.class_values import import_class
 from lit_experiments.cli.devices import trainer_arguments
 from lit_experiments.cli.parser import Resolved
@@ -26,9 +27,9 @@ def collect(resolved: Resolved, argv: list[str]) -> int:
     from lit_experiments.collecting.dry_run import dry_run, hand_over
     from lit_experiments.collecting.run import collect as run_collection
 
-    settings = run_settings(resolved)
+    settings, claims = run_settings(resolved), registered(resolved.options["claims"])
     collector = _collector(resolved)
-    provenance = {**settings.provenance, "started": collector.info.tokens.clock.moment}
+    provenance = {**settings.provenance, "started": collector.info.tokens.clock.moment, **claims}
     settings = replace(settings, provenance=provenance)
     if is_main():
         _announce(resolved, collector)

@@ -143,7 +143,7 @@ def make_split(
     Raises:
         UserError: too few groups, a group or split column that is not there or empty, values that name no part.
     """
-    content = _content(store, texts, options)
+    content = content_of(texts, len(store), options)
     group, origin = _groups(store, table, texts, content, options)
     if options.split_column is None:
         left_out, notes = np.zeros(len(store), bool), list(content.notes)
@@ -169,22 +169,22 @@ def make_split(
         copies=content.copies,
         near_copies=content.near,
         templates=content.templates,
-        twins_by_row=_twins_by_row(content.group, options),
+        twins_by_row=twins_by_row(content.group, options),
         neighbours=int(neighbour.sum()),
         notes=notes,
     )
     return Split(group, part, left_out, neighbour, content.group, summary)
 
 
-def _content(store: Store, texts: Texts | None, options: SplitOptions) -> Content:
+def content_of(texts: Texts | None, rows: int, options: SplitOptions) -> Content:
     """Groups of alike texts. Templates that would leave too few groups to split are not used, and the report says so:
     scores then hold within these templates only."""
     if texts is None:
         note = "The store holds no text and no token ids, so copies of a text cannot be seen: every row is on its own."
-        return Content(np.arange(len(store)), 0, 0, 0, (note,))
+        return Content(np.arange(rows), 0, 0, 0, (note,))
     alike = content_groups(texts.values, options.likeness)
     families = len(set(alike.group.tolist()))
-    if alike.templates and families < _least_groups(options):
+    if alike.templates and families < least_groups(options):
         alike = content_groups(texts.values, replace(options.likeness, template=None))
         note = (
             f"The texts are of {families} templates, too few to hold some out; they are split by copies and near "
@@ -230,13 +230,13 @@ def _column(store: Store, table: LabelTable, column: str) -> NDArray[np.str_]:
     return np.array([str(value) for value in values], str)
 
 
-def _least_groups(options: SplitOptions) -> int:
+def least_groups(options: SplitOptions) -> int:
     """So many leave a group for the test part and one for every fold."""
     return max(options.folds + 1, math.ceil((options.folds + 0.5) / (1 - options.test_fraction)))
 
 
 def _dealt(store: Store, group: NDArray[np.str_], options: SplitOptions, origin: str) -> Ints:
-    groups, least = len(set(group.tolist())), _least_groups(options)
+    groups, least = len(set(group.tolist())), least_groups(options)
     if groups < least:
         raise UserError(
             f"{store.path} holds {len(store)} rows of {groups} groups (by {origin}); {options.folds} folds and a test "
@@ -279,7 +279,7 @@ def _declared(
     return part, left_out, notes
 
 
-def _twins_by_row(content: Ints, options: SplitOptions) -> int:
+def twins_by_row(content: Ints, options: SplitOptions) -> int:
     """Test rows that would have a text like theirs in training if rows were split one by one."""
     part = group_split(np.arange(len(content)), options.test_fraction, options.folds, options.seed)
     return int(np.isin(content[part == TEST], content[part != TEST]).sum())

@@ -42,7 +42,7 @@ def model_of(store: Store) -> ModelSpec:
         model = read_info(spec).fingerprint()["model"]
     except ModelError as error:
         raise UserError(f"The random twin needs the configuration of {spec.model!r}: {error}\n{WITHOUT}") from error
-    if model != known["model"]:
+    if model != known.get("model"):
         raise UserError(f"What {spec.model!r} names now is not the model that filled {store.path}.\n{WITHOUT}")
     return spec
 

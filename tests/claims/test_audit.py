@@ -6,8 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
+import stores
+from lit_experiments.claims.claim import claims_hash
 from lit_experiments.cli import main
+from lit_experiments.cli.claims_file import read_claims
 from lit_experiments.errors import EXIT_DONE, EXIT_USER
 from tests.experiments.linear_probes.written import planted, random_texts, train, write_store
 
@@ -57,6 +61,16 @@ def test_a_file_of_claims_is_judged_beyond_what_it_names(run: Path, tmp_path: Pa
     assert set(claim["claims"]) == {"readable", "beyond the surface"}
     assert len(content["claims_file"]) == 64
     assert content["registered"] is None
+
+
+def test_claims_that_were_written_before_the_collection_are_known_again(tmp_path: Path) -> None:
+    path, run = tmp_path / "claims.yaml", tmp_path / "run"
+    path.write_text("- {task: linear_probes, target: characters, beyond: [surface]}\n")
+    argv = ["collect", "--exp", "activations", "--run", str(run), "--limit", "60", "--claims", str(path)]
+    assert main(argv) == EXIT_DONE
+    digest = claims_hash(read_claims(str(path)))
+    assert stores.open_store(run / "store").provenance["claims"] == digest
+    assert "claims" not in yaml.safe_load((run / "config.yaml").read_text())
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ class HeldOut:
         scores, chosen = np.zeros((len(roles), self.ridge.shape[1])), []
         for k, role in enumerate(roles):
             columns = places[target.key, role]
-            true = shuffled(target, seed, k).values[questions.test][known]
+            true = shuffled(target, seed, k, questions.split.group).values[questions.test][known]
             scores[k] = Scorer(target.score, true, boot).value(self.ridge[known][:, :, columns])
             chosen.append(float(scores[k, self._layer_of(columns)]))
         return scores, chosen

@@ -30,7 +30,7 @@ SIGNIFICANT = 0.05
 _COLUMNS = ["sample_id", "question_id", "question_text", "options", "correct_answer_letter", "prompt_type", "letters"]
 _COLUMNS += ["probs", "entropy", "outside_mass", "output_text", "parsed_answer", "answer_source", "is_correct"]
 _COLUMNS += [SELF, OTHER, "positions", "answer_position"]
-_NEEDED = {"question_id", "prompt_type", SELF, OTHER}
+_NEEDED = {"question_id", "prompt_type"}
 PASS_NAMES = {"mcq": "mcq", SELF: "self", OTHER: "other"}
 """Short names of the passes, for tables and figures."""
 
@@ -93,8 +93,12 @@ def _questions(store: Store) -> set[str]:
 
 
 def passes(store: Store, columns: Sequence[str] = _COLUMNS) -> dict[str, pd.DataFrame]:
-    """These columns of the rows of each pass there is, by question id; column `row` is the place in the store."""
-    table = store.to_pandas(list(columns))
+    """These columns of the rows of each pass there is, by question id; column `row` is the place in the store. A column
+    that the store lacks holds no value."""
+    table = store.to_pandas([name for name in columns if name in store.column_names])
+    for name in columns:
+        if name not in table:
+            table[name] = None
     table["row"] = np.arange(len(table))
     by_pass = {kind: table[table.prompt_type == kind].set_index("question_id") for kind in PASSES}
     return {kind: rows for kind, rows in by_pass.items() if len(rows)}

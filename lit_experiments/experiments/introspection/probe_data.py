@@ -12,22 +12,34 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lit_experiments.controls.split import SplitOptions
 from lit_experiments.errors import UserError
-from lit_experiments.experiments.introspection.passes import NothingToCompare, passes
-from lit_experiments.experiments.introspection.probe_targets import Target, confidence_features, surface_features
+from lit_experiments.experiments.introspection.passes import passes
+from lit_experiments.experiments.introspection.probe_split import QuestionSplit, split_questions
+from lit_experiments.experiments.introspection.probe_targets import Target
 from lit_experiments.probes.blocks import TEST
 from lit_experiments.probes.class_solution import ClassSolution
 from lit_experiments.probes.data import BlockDataModule
 from lit_experiments.probes.row_ridge import choose_ridge
 from lit_experiments.probes.solve import Solution
-from lit_experiments.probes.splits import group_split, shuffled_donors
+from lit_experiments.probes.splits import shuffled_donors
 from stores import Store
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 SURFACE, CONFIDENCE = "surface", "confidence"
 CONTROLS = (SURFACE, CONFIDENCE)
-_COLUMNS = ["question_id", "prompt_type", "input_ids", "positions", "letters", "probs", "entropy", "logit_margin"]
+_COLUMNS = [
+    "question_id",
+    "question_text",
+    "prompt_type",
+    "input_ids",
+    "positions",
+    "letters",
+    "probs",
+    "entropy",
+    "logit_margin",
+]
 _COLUMNS += ["parsed_answer", "is_correct", "self_confidence", "other_confidence", "question_type", "char_length"]
 _COLUMNS += ["token_length", "has_negation", "has_ambiguity", "token_rarity_mean", "token_rarity_max"]
 _COLUMNS += ["token_surprisal_mean", "token_surprisal_max"]
@@ -36,20 +48,22 @@ _COLUMNS += ["token_surprisal_mean", "token_surprisal_max"]
 @dataclass(frozen=True)
 class Questions:
     """The questions that every pass holds, in one order. ids: [Q]; part: [Q] TEST or the training fold; rows: pass ->
-    metadata by question, column `row` the place in the store; left_out: questions that some pass lacks."""
+    metadata by question, column `row` the place in the store; left_out: questions that some pass lacks; split: by which
+    groups."""
 
     ids: NDArray[np.str_]
     part: Ints
     rows: dict[str, pd.DataFrame]
     left_out: int
+    split: QuestionSplit
 
     @property
     def test(self) -> NDArray[np.bool_]:
         return np.asarray(self.part == TEST)
 
 
-def read_questions_of(store: Store, test_fraction: float, folds: int, seed: int, left_out: int = 0) -> Questions:
-    """The questions of a store, split by question. left_out: those that are not whole, and so are not in `store`.
+def read_questions_of(store: Store, options: SplitOptions, left_out: int = 0) -> Questions:
+    """The questions of a store, split by groups of them. left_out: those that are not whole, and so are not in `store`.
 
     Raises:
         UserError: too few for the split.
@@ -59,40 +73,45 @@ def read_questions_of(store: Store, test_fraction: float, folds: int, seed: int,
     common = first.index
     for other in others:
         common = common.intersection(other.index, sort=False)
-    least = 4 * (folds + 1)
+    least = 4 * (options.folds + 1)  # so that no part rests on a question or two
     if len(common) < least:
         raise UserError(
-            f"{store.path} holds {len(common)} questions that all of its passes share ({', '.join(rows)}); {folds} "
-            f"folds and a test part need at least {least}.\nNext: collect more questions, or lower --folds."
+            f"{store.path} holds {len(common)} questions that all of its passes share ({', '.join(rows)}); "
+            f"{options.folds} folds and a test part need at least {least}.\nNext: collect more questions, or lower "
+            "--folds."
         )
     ids = common.to_numpy().astype(str)
-    part = group_split(ids, test_fraction, folds, seed)
-    return Questions(ids, part, {kind: table.loc[common] for kind, table in rows.items()}, left_out)
+    first = first.loc[common]
+    split = split_questions(store.select(first["row"].to_numpy()), ids, options)
+    return Questions(ids, split.part, {kind: table.loc[common] for kind, table in rows.items()}, left_out, split)
 
 
 @dataclass(frozen=True)
 class Control:
-    """A few features' own prediction of a target, by ridge with its penalty chosen in the training part.
+    """What a target is told by without the states: training questions by models that have not seen their fold.
 
-    predicted: [question, C]. weights: per feature, for inputs of unit spread in the training part, by column [F, C].
+    features: by name; weights [F, C]: of a ridge on them, for inputs of unit spread in the training part (empty where
+    it is not asked which carry most). predicted [question, C]. model: the one that was chosen. definition: the readout
+    of the output that the target is; empty otherwise.
     """
 
     features: list[str]
     predicted: Floats
     weights: Floats
+    model: str
+    definition: str = ""
 
 
-def control(features: tuple[list[str], Floats], target: Target, part: Ints, penalties: list[float]) -> Control:
-    """Raises NothingToCompare if no feature varies over the questions."""
+def importance(
+    features: tuple[list[str], Floats], target: Target, part: Ints, penalties: list[float]
+) -> tuple[list[str], Floats]:
+    """Names and weights [F, C] of a ridge on features; none where no feature varies."""
     names, x = features
     if not names:
-        raise NothingToCompare("none of its features varies over the questions.")
+        return [], np.zeros((0, target.columns.shape[1]))
     train = part != TEST
     fits = [choose_ridge(x[train], y[train], part[train], penalties) for y in target.columns.T]
-    scale = x[train].std(0)
-    return Control(
-        names, np.stack([fit.predict(x) for fit in fits], 1), np.stack([fit.weights * scale for fit in fits], 1)
-    )
+    return names, np.stack([fit.weights * x[train].std(0) for fit in fits], 1)
 
 
 @dataclass
@@ -135,32 +154,26 @@ class Fitted:
 
 @dataclass(frozen=True)
 class States:
-    """Everything fitted on the states of pass `kind`; twin: the same on the random twin's, None without one."""
+    """Everything fitted on the states of pass `kind`; twin: the same on the random twin's, None without one. random:
+    target key -> [test question with a value, twin, C] predictions from further states that no training shaped, and of
+    what kind these are."""
 
     kind: str
     controls: dict[tuple[str, str], Control]
     fitted: Fitted
     twin: Fitted | None
+    random: dict[str, Floats]
+    random_kind: str
 
 
-def controls_of(
-    targets: list[Target], questions: Questions, kind: str, penalties: list[float]
-) -> tuple[dict[tuple[str, str], Control], list[str]]:
-    """(target key, control name) -> Control for the states of pass `kind`, and statements on what there is not."""
-    controls, statements = {}, []
-    rows = questions.rows[kind]
-    for target in targets:
-        features = {SURFACE: surface_features(rows), CONFIDENCE: confidence_features(rows, kind, target.key)}
-        for name, named_columns in features.items():
-            try:
-                controls[target.key, name] = control(named_columns, target, questions.part, penalties)
-            except NothingToCompare as reason:
-                statements.append(f"{name} of {kind} as a control of {target.key}: {reason}")
-    return controls, statements
-
-
-def columns_of(targets: list[Target], controls: dict[tuple[str, str], Control], shuffles: int, seed: int) -> Columns:
-    """What the ridge on one pass's states is asked for."""
+def columns_of(
+    targets: list[Target],
+    controls: dict[tuple[str, str], Control],
+    shuffles: int,
+    seed: int,
+    group: NDArray[np.str_],
+) -> Columns:
+    """What the ridge on one pass's states is asked for. group [question]: between which shuffles permute."""
     out = Columns()
     for target in targets:
         out.add(target.key, "hidden", target.columns)
@@ -168,13 +181,14 @@ def columns_of(targets: list[Target], controls: dict[tuple[str, str], Control], 
             if (target.key, name) in controls:
                 out.add(target.key, name, target.columns - controls[target.key, name].predicted)
         for k in range(shuffles):
-            out.add(target.key, f"shuffle{k}", shuffled(target, seed, k).columns)
+            out.add(target.key, f"shuffle{k}", shuffled(target, seed, k, group).columns)
     return out
 
 
-def shuffled(target: Target, seed: int, shuffle: int) -> Target:
-    """The target with its values permuted between the questions that have one."""
+def shuffled(target: Target, seed: int, shuffle: int, group: NDArray[np.str_]) -> Target:
+    """The target with its values permuted between the groups of the questions that have one."""
     known = np.flatnonzero(~np.isnan(target.values))
     values = target.values.copy()
-    values[known] = values[known][shuffled_donors(np.arange(len(known)), seed, shuffle)]
+    codes = np.unique(group[known], return_inverse=True)[1].astype(np.int64)
+    values[known] = values[known][shuffled_donors(codes, seed, shuffle)]
     return replace(target, values=values)

@@ -13,6 +13,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lit_experiments.claims import Twins
 from lit_experiments.experiments.introspection.held_out import HeldOut
 from lit_experiments.experiments.introspection.passes import SIGNIFICANT
 from lit_experiments.experiments.introspection.probe_data import CONTROLS, Control, Questions, States
@@ -28,7 +29,7 @@ from lit_experiments.experiments.introspection.probes_result import (
     TwinScore,
 )
 from lit_experiments.experiments.introspection.scoring import Scorer, threshold
-from lit_experiments.statistics import GroupBootstrap, holm
+from lit_experiments.statistics import Estimate, GroupBootstrap, holm
 from lit_experiments.statistics.intervals import CORRELATION, SHARE
 from lit_experiments.statistics.permutation import permutation_p
 from lit_experiments.statistics.scores import mean_absolute_error, spearman
@@ -71,7 +72,8 @@ class _Pair:
 
     arrays: by role, held-out predictions [test question with a value, layer, column]; `true` values; and `known` [test
     question], which have one. chosen: role -> layer, by cross-validation in the training part. penalty: of each layer.
-    shuffled: [shuffle, layer] scores; shuffled_chosen: each shuffle's at the layer it chose.
+    shuffled: [shuffle, layer] scores; shuffled_chosen: each shuffle's at the layer it chose. random, random_kind: see
+    `States`. alone [test question with a value]: has no like text in training.
     """
 
     kind: str
@@ -84,6 +86,9 @@ class _Pair:
     shuffled_chosen: list[float]
     controls: dict[str, Control]
     layers: list[str]
+    random: Floats | None
+    random_kind: str
+    alone: NDArray[np.bool_]
 
     @classmethod
     def of(
@@ -97,7 +102,7 @@ class _Pair:
     ) -> _Pair:
         known = ~np.isnan(target.values[questions.test])
         true = target.values[questions.test][known]
-        boot = chance.resampler(questions.ids[questions.test][known])
+        boot = chance.resampler(questions.split.group[questions.test][known])
         scorer = Scorer(target.score, true, boot)
         controls = {n: states.controls[target.key, n] for n in CONTROLS if (target.key, n) in states.controls}
         arrays, chosen = held.linear(target, controls, questions)
@@ -109,8 +114,21 @@ class _Pair:
             arrays["twin"], chosen["twin"] = other.predicted, other.layer
         arrays = {name: np.ascontiguousarray(values[known]) for name, values in arrays.items()}
         arrays |= {"true": true, "known": known.astype(np.uint8)}
-        layers = states.fitted.layers
-        return cls(states.kind, target, scorer, arrays, chosen, probe.penalty, by_shuffle, at_chosen, controls, layers)
+        return cls(
+            kind=states.kind,
+            target=target,
+            scorer=scorer,
+            arrays=arrays,
+            chosen=chosen,
+            penalty=probe.penalty,
+            shuffled=by_shuffle,
+            shuffled_chosen=at_chosen,
+            controls=controls,
+            layers=states.fitted.layers,
+            random=states.random.get(target.key),
+            random_kind=states.random_kind,
+            alone=~questions.split.neighbour[questions.test][known],
+        )
 
     def metrics(self, chance: Chance) -> ProbedPair:
         """Everything about the pair; its p-value is not yet corrected over the pairs."""
@@ -124,6 +142,8 @@ class _Pair:
             test_questions=len(self.scorer.true),
             layers=layers,
             linear_layer=self.layers[self.chosen["linear"]],
+            linear=float(self.scorer.value(self.arrays["linear"][:, [self.chosen["linear"]]])[0]),
+            apart=self._apart(),
             chosen=self._chosen(layers),
             controls=self._controls(),
         )
@@ -171,7 +191,7 @@ class _Pair:
         """Scores of the controls alone, with the hidden states, and paired gains; the twin; retrained shuffles."""
         shuffles = ShuffledScores(**vars(Spread.of(self.shuffled_chosen)), scores=self.shuffled_chosen)
         scores = {name: self._control(name, control) for name, control in self.controls.items()}
-        return Controls(shuffles, scores.get("surface"), scores.get("confidence"), self._twin())
+        return Controls(shuffles, scores.get("surface"), scores.get("confidence"), self._twin(), self._twins())
 
     def _control(self, name: str, control: Control) -> ControlScore:
         place = self.chosen[f"{name}_hidden"]
@@ -183,7 +203,31 @@ class _Pair:
             with_hidden=self.scorer.estimates(joint)[0],
             gain=self.scorer.gains(joint, alone)[0],
             layer=self.layers[place],
+            model=control.model,
+            definition=control.definition,
         )
+
+    def _apart(self) -> Estimate | None:
+        """The score on test questions without a like text in training."""
+        if self.alone.all() or len(np.unique(self.scorer.true[self.alone])) < 2:
+            return None
+        boot = self.scorer.boot
+        of_rest = boot.over(boot.unit_of_row[self.alone], 0)
+        rest = Scorer(self.scorer.kind, self.scorer.true[self.alone], of_rest)
+        return rest.estimates(self.arrays["hidden"][self.alone][:, [self.chosen["hidden"]]])[0]
+
+    def _twins(self) -> Twins | None:
+        """All probes of states that no training shaped."""
+        predicted = [] if self.random is None else [self.random[:, [k]] for k in range(self.random.shape[1])]
+        if "twin" in self.arrays:
+            predicted = [self.arrays["twin"][:, [self.chosen["twin"]]], *predicted]
+        if not predicted:
+            return None
+        scores = [self.scorer.estimates(values)[0] for values in predicted]
+        best = int(np.argmax([score.value for score in scores]))
+        model = self.arrays["hidden"][:, [self.chosen["hidden"]]]
+        difference = self.scorer.gains(model, predicted[best])[0]
+        return Twins(self.random_kind, [score.value for score in scores], scores[best], difference)
 
     def _twin(self) -> TwinScore | None:
         if "twin" not in self.arrays:

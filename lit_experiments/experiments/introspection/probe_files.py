@@ -49,6 +49,7 @@ def save_predictions(out: Path, questions: Questions, arrays: dict[str, Floats])
     """Writes the split and the held-out predictions into `out`."""
     parts = {"train": questions.ids[~questions.test], "test": questions.ids[questions.test]}
     parts |= {f"fold{f}": questions.ids[questions.part == f] for f in np.unique(questions.part[~questions.test])}
+    parts["test_groups"] = questions.split.group[questions.test]
     write_json(out / SPLIT, {name: ids.tolist() for name, ids in parts.items()})
     draft = out / f"{PREDICTIONS}.tmp"
     draft.write_bytes(save(arrays))
@@ -58,11 +59,12 @@ def save_predictions(out: Path, questions: Questions, arrays: dict[str, Floats])
 @dataclass(frozen=True)
 class ProbeFiles:
     """result: as training wrote it. arrays: held-out predictions by name. test: the ids of the test questions, in the
-    arrays' order."""
+    arrays' order; groups: those of alike questions that they are of."""
 
     result: ProbesResult
     arrays: dict[str, Floats]
     test: NDArray[np.str_]
+    groups: NDArray[np.str_]
 
     @property
     def layers(self) -> list[str]:
@@ -93,7 +95,7 @@ class ProbeAnalysis(AnalyzeTask[R]):
 
     def scorer(self, files: ProbeFiles, pair: Pair) -> Scorer:
         """Of a pair; all pairs that score every test question share their resamples."""
-        return Scorer(pair.score, files.true(pair), self.resampler(files.test[files.known(pair)]))
+        return Scorer(pair.score, files.true(pair), self.resampler(files.groups[files.known(pair)]))
 
 
 def read_probe_files(run: Path, store: Store) -> ProbeFiles:
@@ -103,9 +105,10 @@ def read_probe_files(run: Path, store: Store) -> ProbeFiles:
         UserError: there are none, they are unfinished, or the store has changed since.
     """
     folder = finished(run, "train", TASK, [METRICS, SPLIT, PREDICTIONS], store)
-    test = np.array(_json(folder / SPLIT)["test"])
+    split = _json(folder / SPLIT)
+    test, groups = (np.array(split[name]) for name in ("test", "test_groups"))
     result = structured(_json(folder / METRICS), ProbesResult)
-    return ProbeFiles(result, load_file(folder / PREDICTIONS), test)
+    return ProbeFiles(result, load_file(folder / PREDICTIONS), test, groups)
 
 
 def probes_identity(run: Path, store: Store) -> dict[str, Any]:

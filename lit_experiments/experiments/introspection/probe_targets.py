@@ -116,7 +116,7 @@ def _classes(key: str, rows: pd.DataFrame, part: Ints, fewest: int) -> tuple[Tar
         classes = ["wrong", "right"]
     else:
         named = [None if pd.isna(v) else str(v) for v in rows["parsed_answer"]]
-        classes = sorted({letter for letters in rows["letters"] for letter in letters})
+        classes = sorted({letter for letters in rows["letters"] if letters is not None for letter in letters})
     labels = np.array([name or "" for name in named])
     train, test = labels[part != TEST], labels[part == TEST]
     enough = [name for name in classes if (train == name).sum() >= fewest and (test == name).any()]
@@ -143,24 +143,6 @@ def surface_features(rows: pd.DataFrame) -> tuple[list[str], Floats]:
     columns |= {name: rows[name].to_numpy(np.float64) for name in _IF_COUNTED}
     kinds = rows["question_type"].to_numpy()
     columns |= {f"question_type={word}": (kinds == word).astype(np.float64) for word in (*QUESTION_WORDS, "other")}
-    return _varying(columns, len(rows))
-
-
-def confidence_features(rows: pd.DataFrame, kind: str, target: str) -> tuple[list[str], Floats]:
-    """What the pass itself puts out, [question, F]: the confidence that anyone who sees the output has in it.
-
-    The top letter's probability, the gap between the two most probable letters (nats), the entropy over letters, and
-    in a confidence pass the expected confidence; without whichever of these is the target itself.
-    """
-    probs = [np.sort(np.asarray(p, np.float64)) for p in rows["probs"]]
-    columns: dict[str, Floats] = {
-        "top probability": np.array([p[-1] for p in probs]),
-        "gap": np.array([np.log(max(p[-1], 1e-300)) - np.log(max(p[-2], 1e-300)) for p in probs]),
-    }
-    if target != f"{kind}.entropy":
-        columns["entropy"] = rows["entropy"].to_numpy(np.float64)
-    if kind in CONFIDENCE_PASSES and target != f"{kind}.{kind}":
-        columns["expected confidence"] = rows[kind].to_numpy(np.float64)
     return _varying(columns, len(rows))
 
 

@@ -16,25 +16,28 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lit_experiments.controls.split import SplitOptions
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.introspection.passes import (
     SIGNIFICANT,
     WHOLE_QUESTIONS,
+    content,
     layer_names,
     questions_left_out,
 )
+from lit_experiments.experiments.introspection.probe_claims import ClaimOptions, judged_pairs
+from lit_experiments.experiments.introspection.probe_controls import ControlOptions, controls_of
 from lit_experiments.experiments.introspection.probe_data import (
     Columns,
     Fitted,
     Questions,
     States,
     columns_of,
-    controls_of,
     read_questions_of,
 )
 from lit_experiments.experiments.introspection.probe_evaluation import Chance, evaluate
@@ -43,7 +46,7 @@ from lit_experiments.experiments.introspection.probe_targets import Target, chec
 from lit_experiments.experiments.introspection.probes_page import probes_page
 from lit_experiments.experiments.introspection.probes_result import ProbesResult, QuestionCounts
 from lit_experiments.experiments.introspection.prompts import PASSES, pass_name
-from lit_experiments.experiments.introspection.twin import forget_states, twin_states
+from lit_experiments.experiments.introspection.twin import RandomStates, TwinSettings, forget_states, random_states
 from lit_experiments.launch import is_rank_zero
 from lit_experiments.plain import write_json
 from lit_experiments.probes.array_data import ArrayDataModule
@@ -52,15 +55,15 @@ from lit_experiments.probes.examples import last_entries
 from lit_experiments.probes.logistic import LogisticProbe
 from lit_experiments.probes.ridge import RidgeProbe
 from lit_experiments.probes.store_data import StoreDataModule
-from lit_experiments.ranges import above, at_least, between, penalty_grid
+from lit_experiments.ranges import above, at_least, between, penalty_grid, share
 from lit_experiments.reports.blocks import Page
+from lit_experiments.sources.content_groups import Likeness
 from lit_experiments.statistics import LEVEL
-from lit_experiments.tasks.random_twin import model_of
 from lit_experiments.tasks.reads import Reads
 from lit_experiments.tasks.source import is_demonstration
 from lit_experiments.tasks.task import Opened, TrainTask
 from lit_experiments.tasks.training import Trainer
-from stores import Store
+from stores import Store, fingerprint_hash
 
 Make = Callable[[NDArray[np.float64], list[str]], BlockDataModule]
 
@@ -82,7 +85,14 @@ class IntrospectionProbes(TrainTask[ProbesResult]):
         fewest: Fewest training questions of a class; those of rarer classes are left out.
         shuffles: Ridges retrained on targets permuted between questions, as a control.
         permutations: Permutations of the test questions behind each p-value.
-        twin: Probe a random-weights twin of the model too.
+        group_by: What no split may part: content (alike questions, with the group column if there is one; auto does
+            this), id (every question on its own), column (the group column alone).
+        group_column: Column whose equal values belong together, such as subject.
+        near_copies: Jaccard similarity of word 3-grams from which questions are near copies.
+        templates: Share of words in common, in order, from which questions are of one template; null looks for none.
+        surface_rows: Training questions that models of surface and output are fitted to at most.
+        twin: Probe random-weights twins of the model too; random features of the tokens where it cannot be loaded.
+        twins: How many of them; the score must be above all of theirs.
         twin_tokens: Tokens that the twin reads at a time, with padding.
         tolerance: Relative distance to the minimum at which a logistic fit has converged.
         max_iterations: Steps of a logistic fit.
@@ -101,7 +111,13 @@ class IntrospectionProbes(TrainTask[ProbesResult]):
     fewest: int
     shuffles: int
     permutations: int
+    group_by: Literal["auto", "content", "id", "column"]
+    group_column: str | None
+    near_copies: float
+    templates: float | None
+    surface_rows: int
     twin: bool
+    twins: int
     twin_tokens: int
     tolerance: float
     max_iterations: int
@@ -127,17 +143,19 @@ class IntrospectionProbes(TrainTask[ProbesResult]):
         at_least(2, folds=self.folds)
         at_least(1, permutations=self.permutations, fewest=self.fewest)
         at_least(1, max_iterations=self.max_iterations, twin_tokens=self.twin_tokens)
+        at_least(1, twins=self.twins, surface_rows=self.surface_rows)
         at_least(0, shuffles=self.shuffles)
+        share(near_copies=self.near_copies, templates=self.templates)
+        if self.group_by == "column" and self.group_column is None:
+            raise UserError("group_by column takes a column: name it with --group_column.")
         penalty_grid(penalties=self.penalties, class_penalties=self.class_penalties)
         between(0, 1, test_fraction=self.test_fraction, tolerance=self.tolerance)
         above(0, memory_mb=self.memory_mb, block_mb=self.block_mb)
         _back(self.position)
 
     def check_data(self, data: Opened) -> None:
-        """Whether there are enough questions, and the store says which model to make a twin of."""
-        read_questions_of(data.store, self.test_fraction, self.folds, self.seed)
-        if self.twin:
-            model_of(data.store)
+        """Whether there are enough questions, in enough groups."""
+        read_questions_of(data.store, self.split_options())
 
     def also_reads(self, data: Opened) -> dict[str, Any]:
         """The version of what the files hold."""
@@ -146,7 +164,7 @@ class IntrospectionProbes(TrainTask[ProbesResult]):
     def result(self, data: Opened, trainer: Trainer) -> ProbesResult | None:
         """Trains and evaluates; writes probes, split and held-out predictions."""
         left_out = questions_left_out(data.run)
-        questions = read_questions_of(data.store, self.test_fraction, self.folds, self.seed, left_out)
+        questions = read_questions_of(data.store, self.split_options(), left_out)
         targets, statements = read_targets(questions.rows, self.targets, questions.part, self.fewest)
         if left_out:
             statements.append(f"{left_out} questions are left out: some pass of the store lacks them.")
@@ -161,6 +179,15 @@ class IntrospectionProbes(TrainTask[ProbesResult]):
         save_fits(data.out, data.store, fits, pairs)
         save_predictions(data.out, questions, arrays)
         forget_states(data.out)
+        options = ClaimOptions(
+            position=self._position,
+            back=_back(self.position),
+            data=fingerprint_hash(content(data.store)),
+            alpha=SIGNIFICANT,
+            split=self.split_options(),
+            penalties=self.penalties,
+            resampler=self.resampler,
+        )
         return ProbesResult(
             questions=QuestionCounts(len(questions.ids), int(questions.test.sum()), left_out),
             layers=fits[0].fitted.layers,
@@ -169,11 +196,23 @@ class IntrospectionProbes(TrainTask[ProbesResult]):
             alpha=SIGNIFICANT,
             twin=self.twin,
             statements=statements + without,
-            position="answer" if _back(self.position) == 1 else self.position,
+            position=self._position,
             shuffles=self.shuffles,
             permutations=self.permutations,
             folds=self.folds,
+            split=questions.split.summary,
+            claims=judged_pairs(pairs, targets, questions, data.store, options),
         )
+
+    @property
+    def _position(self) -> str:
+        return "answer" if _back(self.position) == 1 else self.position
+
+    def split_options(self) -> SplitOptions:
+        """How questions are split."""
+        likeness = Likeness(self.near_copies, self.templates, seed=self.seed)
+        parts = (self.test_fraction, self.folds, self.seed)
+        return SplitOptions(self.group_by, self.group_column, None, likeness, *parts)
 
     def write(self, result: ProbesResult, data: Opened) -> None:
         """metrics.json, which the analyses of the probes read."""
@@ -187,24 +226,32 @@ class IntrospectionProbes(TrainTask[ProbesResult]):
         self, data: Opened, questions: Questions, targets: list[Target], kinds: list[str], trainer: Trainer
     ) -> tuple[list[States], list[str]]:
         """Every process takes part in every fit. Also says which controls there are not, and why."""
-        store, twins = data.store, {}
-        if self.twin:
-            accelerator = str(trainer.flags.get("accelerator", "auto"))
-            rows = {kind: questions.rows[kind] for kind in kinds}
-            twins = twin_states(store, rows, _back(self.position), self.seed, self.twin_tokens, accelerator, data.out)
-        fits, statements = [], []
+        random = self._random(data, questions, kinds, trainer)
+        controls_by_kind, statements = controls_of(
+            data.store, targets, questions, kinds, ControlOptions(self.penalties, self.surface_rows, self.seed)
+        )
+        statements += [f"random-weights twin: {random.reason}"] if random.reason else []
+        fits = []
         for kind in kinds:
-            controls, without = controls_of(targets, questions, kind, self.penalties)
-            statements += without
-            columns = columns_of(targets, controls, self.shuffles, self.seed)
-            fitted = self._fit(self._stored(store, questions, kind), targets, columns, trainer, kind)
+            controls = controls_by_kind[kind]
+            columns = columns_of(targets, controls, self.shuffles, self.seed, questions.split.group)
+            fitted = self._fit(self._stored(data.store, questions, kind), targets, columns, trainer, kind)
             twin = None
-            if kind in twins:
-                plain = columns_of([t for t in targets if not t.classes], {}, 0, self.seed)
-                make = self._twin(twins[kind], store, questions)
+            if kind in random.first:
+                plain = columns_of([t for t in targets if not t.classes], {}, 0, self.seed, questions.split.group)
+                make = self._twin(random.first[kind], data.store, questions)
                 twin = self._fit(make, targets, plain, trainer, f"{kind}-twin")
-            fits.append(States(kind, controls, fitted, twin))
+            further = random.predictions(kind, targets, questions, self.penalties) if is_rank_zero() else {}
+            fits.append(States(kind, controls, fitted, twin, further, random.kind))
         return fits, statements
+
+    def _random(self, data: Opened, questions: Questions, kinds: list[str], trainer: Trainer) -> RandomStates:
+        if not self.twin:
+            return RandomStates({}, [], "", "")
+        accelerator = str(trainer.flags.get("accelerator", "auto"))
+        rows = {kind: questions.rows[kind] for kind in kinds}
+        settings = TwinSettings(_back(self.position), self.seed, self.twins, self.twin_tokens, accelerator)
+        return random_states(data.store, rows, settings, self.layers, data.out)
 
     def _fit(self, make: Make, targets: list[Target], columns: Columns, trainer: Trainer, name: str) -> Fitted:
         """name: of the folder of checkpoints."""
@@ -238,7 +285,7 @@ class IntrospectionProbes(TrainTask[ProbesResult]):
 
         def make(y: NDArray[np.float64], names: list[str]) -> BlockDataModule:
             settings: dict[str, Any] = {"examples": examples, "layers": self.layers, **self._split()}
-            data = StoreDataModule(rows, "resid_post", y, names, questions.ids, **settings)
+            data = StoreDataModule(rows, "resid_post", y, names, questions.split.group, **settings)
             data.setup()
             data.fingerprint |= {"pass": kind, "model": store.fingerprint.get("model")}
             return data
@@ -253,7 +300,7 @@ class IntrospectionProbes(TrainTask[ProbesResult]):
 
         def make(y: NDArray[np.float64], columns: list[str]) -> BlockDataModule:
             settings: dict[str, Any] = {"layers": wanted, "targets": columns, **self._split()}
-            return ArrayDataModule(x, y, questions.ids, **settings)
+            return ArrayDataModule(x, y, questions.split.group, **settings)
 
         return make
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
+from lit_experiments.claims.rule import SUPPORTED, WORDS, tone_of
 from lit_experiments.experiments.introspection.pair_blocks import (
     PAIR,
     by_target,
@@ -14,7 +17,7 @@ from lit_experiments.experiments.introspection.pair_blocks import (
     target_panels,
 )
 from lit_experiments.experiments.introspection.passes import PASS_NAMES
-from lit_experiments.experiments.introspection.probes_result import ProbedPair, ProbesResult
+from lit_experiments.experiments.introspection.probes_result import ProbedPair, ProbesResult, verdict_words
 from lit_experiments.reports import blocks
 from lit_experiments.reports.blocks import Column
 from lit_experiments.reports.document import DEMONSTRATION
@@ -34,14 +37,14 @@ _PROBES = (
 )
 _GAINED = (
     *PAIR,
-    Column("over surface", "estimate", 2, "what the states add to a ridge on what the question looks like, paired"),
-    Column("over confidence", "estimate", 2, "what the states add to a ridge on what the pass puts out, paired"),
+    Column("over surface", "estimate", 2, "what the states add to the surface of the question, paired"),
+    Column("over confidence", "estimate", 2, "what the states add to what the pass puts out, paired"),
     Column("over twin", "estimate", 2, "the model's score minus that of the random-weights twin, paired"),
 )
 _CONTROLS = (
     *PAIR,
-    Column("surface", "estimate", 2, "ridge on what the question looks like, alone", "controls.surface.score"),
-    Column("confidence", "estimate", 2, "ridge on what the pass puts out, alone", "controls.confidence.score"),
+    Column("surface", "estimate", 2, "text and shape of the question, alone", "controls.surface.score"),
+    Column("confidence", "estimate", 2, "what the pass puts out, alone", "controls.confidence.score"),
     Column(
         "random twin", "estimate", 2, "the same architecture with fresh weights, probed alike", "controls.twin.score"
     ),
@@ -55,8 +58,11 @@ _MORE = (
     Column("log loss", "estimate", 3, "of classes, nats", "chosen.log_loss"),
 )
 _MATRIX = (
-    "Held-out score at the chosen layer. Readable: its p-value, corrected over the layers and over all pairs, is at "
-    "most {alpha:g} in both corrections, and its interval lies above chance; open: only one of the two."
+    "The verdict on each claim, that the states of a pass tell a target, with the held-out score at the chosen layer. "
+    "Supported: told from held-out groups of questions (p corrected over all pairs at most {alpha:g}, interval above "
+    "chance), beyond surface, output and random states. Surface- and output-explained: told, and nothing added to "
+    "these. Leaked: told where copies are in training alone. Underpowered: too few groups, or tests that disagree. Not "
+    "supported: it would have been seen, and is not, or random states tell as much."
 )
 _CURVES = (
     "Held-out score of every layer with its interval, one panel per target, one line per pass whose states are read; "
@@ -68,28 +74,40 @@ _GAINS = (
     "pass's own output confidence, and to what a random-weights twin of the model tells. Left of 0: nothing added."
 )
 _METHODS = (
-    "Held out: score on the test questions at the chosen layer, with a {level:.0%} interval over "
+    "Held out: score on the test questions at the chosen layer, with a {level:.0%} interval over groups of "
     "questions: R2 for numbers (ridge), AUROC for two classes and accuracy for more (logistic); chance is the "
     "score of a prediction that knows nothing of the question. Penalty and layer are chosen by {folds} folds of the "
     "training part. p: one-sided, from {permutations} permutations of the test questions; (layers): of that layer, "
     "corrected over the layers of its curve (Holm); (targets): of the chosen layer, corrected over all {pairs} pairs "
     "of states and target here (Holm). Shuffled: mean and range of the held-out score of {shuffles} ridges retrained, "
     "layer choice and all, on targets permuted between questions (for classes, on their 0 and 1).",
-    "Controls: surface is a ridge on what the question looks like (lengths, type, negation, ambiguity, token "
-    "rarity); confidence one on what the pass whose states are read puts out (the top letter's probability, the "
-    "gap to the second, the entropy over letters, in a confidence pass the expected confidence), without whichever of "
-    "these is the target itself. Over a control: the gain in score when a ridge on the states adds what it tells of "
-    "the rest, at its own chosen layer, paired by question; what states and control share counts for the "
-    "control. Classes enter these ridges as 0 and 1. Random twin: the same architecture with fresh weights, which "
-    "read the same prompts, probed alike; over twin: the model's score minus the twin's. A dash: no value.",
+    "Controls, by the model that folds of the training part choose (linear or trees): surface is text, options, key, "
+    "lengths and place of the question; confidence what the pass whose states are read puts out (letter probabilities "
+    "and what is computed from them), without the target itself. Over a control: the gain in score when a ridge on the "
+    "states adds what it tells of the rest, at its own chosen layer, paired by group; what states and control "
+    "share counts for the control. Classes enter these as 0 and 1. Random twin: the same architecture with fresh "
+    "weights, which read the same prompts, probed alike; over twin: the model's score minus the twin's. A dash: no "
+    "value.",
+    "Split by {by}: {groups} groups, the largest of {largest} questions; {twins} test questions would have a like one "
+    "in training were questions split one by one, {neighbours} have one.",
 )
+_SENTENCES = 4
+"""Claims put in words at the top of the page."""
 
 
 def probes_page(result: ProbesResult, demonstration: bool) -> blocks.Page:
     """The page; demonstration: the data are the embedded model's."""
     counts = result.questions
     place = "the answer position" if result.position == "answer" else f"stored token {result.position}"
-    counted = {"folds": result.folds, "permutations": result.permutations, "shuffles": result.shuffles}
+    words = verdict_words(result)
+    split = result.split
+    counted = {"by": split.by, "groups": split.groups, "largest": split.largest_group, "twins": split.twins_by_row}
+    counted |= {
+        "neighbours": split.neighbours,
+        "folds": result.folds,
+        "permutations": result.permutations,
+        "shuffles": result.shuffles,
+    }
     return blocks.Page(
         title="Introspection: layerwise probes",
         question="What do the states of each pass tell about the answer, the uncertainty and the confidence of this "
@@ -98,13 +116,13 @@ def probes_page(result: ProbesResult, demonstration: bool) -> blocks.Page:
         f"{counts.all} questions {counts.test} were held out (one split by question for everything); penalty and layer "
         f"were chosen by {result.folds} folds of the training part.",
         outcome=_outcome(result),
-        certainty=f"Intervals are {result.interval_level:.0%}, over the {counts.test} held-out "
-        "questions with the probes held fixed; p-values are corrected for layers and for targets, gains are not.",
+        certainty=f"Intervals are {result.interval_level:.0%}, over the {result.split.test_groups} groups of "
+        "held-out questions, with the probes held fixed; p-values are corrected for layers and targets, gains are not.",
         sections=[
             blocks.Section(
                 "What is readable",
                 [
-                    pair_matrix("verdicts", result.pairs, lambda p: _verdict(p, result.alpha), "held-out score"),
+                    pair_matrix("verdicts", result.pairs, lambda p: _verdict(p, words), "held-out score"),
                     blocks.Note(_MATRIX.format(alpha=result.alpha)),
                     blocks.Table.of("probes", "", _PROBES, named(result.pairs), most=40),
                 ],
@@ -131,30 +149,16 @@ def probes_page(result: ProbesResult, demonstration: bool) -> blocks.Page:
 
 
 def _outcome(result: ProbesResult) -> list[str]:
-    pairs = [pair for pair in result.pairs if _verdict(pair, result.alpha).tone == "for"]
-    readable = f"{len(pairs)} of {len(result.pairs)} pairs of states and target are readable from held-out states."
-    parts = []
-    for name in _gains_of(pairs[0]) if pairs else ():
-        gains = [gain for gain in (_gains_of(pair)[name] for pair in pairs) if gain is not None]
-        if gains:
-            parts.append(f"{name} in {sum(gain.side_of(0) > 0 for gain in gains)} of {len(gains)}")
-    seen = f"Of these, a gain in score is seen {', '.join(parts)} (intervals above 0)."
-    return [readable, seen] if parts else [readable]
+    times = Counter(item.verdict.word for item in result.claims)
+    counted = ", ".join(f"{word} {times[word]}" for word in WORDS if times[word])
+    first = f"Verdicts on {len(result.claims)} claims, that states of a pass tell a target: {counted}."
+    wanted = [item for item in result.claims if item.verdict.word == SUPPORTED] or result.claims
+    return [first, *(f"{PASS_NAMES[item.claim.states]}: {item.verdict.sentence}" for item in wanted[:_SENTENCES])]
 
 
-def _verdict(pair: ProbedPair, alpha: float) -> blocks.Verdict:
-    chosen = pair.chosen
-    if not chosen.score.has_interval:
-        return blocks.Verdict("no interval", "void", chosen.score)
-    small = max(chosen.p_holm, chosen.p_holm_targets) <= alpha
-    above = chosen.score.side_of(pair.chance) > 0
-    if small and above:
-        return blocks.Verdict("readable", "for", chosen.score)
-    return (
-        blocks.Verdict("open", "open", chosen.score)
-        if small or above
-        else blocks.Verdict("not seen", "against", chosen.score)
-    )
+def _verdict(pair: ProbedPair, words: dict[tuple[str, str], str]) -> blocks.Verdict:
+    word = words[pair.states, pair.target]
+    return blocks.Verdict(word, tone_of(word), pair.chosen.score)
 
 
 def _gains(result: ProbesResult) -> blocks.Table:

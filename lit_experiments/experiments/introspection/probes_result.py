@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from lit_experiments.claims import Judged, Twins
+from lit_experiments.controls.split import SplitSummary
 from lit_experiments.experiments.introspection.passes import MeanRange
 from lit_experiments.statistics import Estimate
 
@@ -82,9 +84,11 @@ class ChosenScore(LayerScore):
 
 @dataclass(frozen=True)
 class ControlScore:
-    """A ridge on a few features alone; with what the hidden states tell of the rest at `layer`; and the gain, paired.
+    """What is told without the states; with what these tell of the rest at `layer`; and the gain, paired.
 
-    weights: [feature, column of the target], for inputs of unit spread.
+    model: which was chosen in the training part. weights: [feature, column of the target] of a ridge on the features,
+    for inputs of unit spread; empty where there is none. definition: the readout of the pass's output that the target
+    is, so that nothing can be beyond it; empty otherwise.
     """
 
     features: list[str]
@@ -93,6 +97,8 @@ class ControlScore:
     with_hidden: Estimate
     gain: Estimate
     layer: str
+    model: str
+    definition: str
 
 
 @dataclass(frozen=True)
@@ -113,17 +119,21 @@ class Controls:
     surface: ControlScore | None = None
     confidence: ControlScore | None = None
     twin: TwinScore | None = None
+    twins: Twins | None = None
 
 
 @dataclass(frozen=True)
 class ProbedPair(Pair):
     """classes: empty for numbers. test_questions: with a value of the target. linear_layer: chosen for the ridge on the
-    states (of classes: on their 0 and 1)."""
+    states (of classes: on their 0 and 1); linear: its score. apart: the score on test questions without a like text in
+    training, None where all of them have none."""
 
     classes: list[str]
     test_questions: int
     layers: list[LayerScore]
     linear_layer: str
+    linear: float
+    apart: Estimate | None
     chosen: ChosenScore
     controls: Controls
 
@@ -131,7 +141,8 @@ class ProbedPair(Pair):
 @dataclass(frozen=True)
 class ProbesResult:
     """alpha: family-wise error of `LayerScore.threshold`. position: answer, or -k for the k-th stored token from the
-    end. statements: what could not be probed, and why."""
+    end. statements: what could not be probed, and why. split: the groups of questions that no part shares. claims: one
+    per pair."""
 
     questions: QuestionCounts
     layers: list[str]
@@ -144,3 +155,10 @@ class ProbesResult:
     shuffles: int
     permutations: int
     folds: int
+    split: SplitSummary
+    claims: list[Judged]
+
+
+def verdict_words(result: ProbesResult) -> dict[tuple[str, str], str]:
+    """(states, target) -> the verdict on the claim that these states tell this target."""
+    return {(item.claim.states, item.claim.target): item.verdict.word for item in result.claims}

@@ -12,6 +12,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from lit_experiments.probes.splits import shuffled_donors
 from lit_experiments.statistics import Estimate, GroupBootstrap
 from lit_experiments.statistics.calibration import aurocs
 from lit_experiments.statistics.intervals import EXPLAINED, GAP, SHARE
@@ -29,7 +30,7 @@ class Scorer:
     """Scores of predictions of one target on the test questions.
 
     kind: r2, auroc (of the second of two classes) or accuracy. true: [Q] values or class codes. boot: resamples of the
-    test questions, one row each.
+    groups of the test questions, one row each.
     """
 
     kind: str
@@ -61,13 +62,15 @@ class Scorer:
 
     @property
     def rests_on(self) -> int:
-        """Questions of the rarer class, where the score compares two classes; else all."""
+        """Groups of the rarer class, where the score compares two classes; else all."""
+        units = self.boot.unit_of_row
         if self.kind != AUROC:
-            return len(self.true)
-        return int(min((self.true == 0).sum(), (self.true == 1).sum()))
+            return len(np.unique(units))
+        return min(len(np.unique(units[self.true == code])) for code in (0, 1))
 
     def null(self, predicted: Floats, permutations: int, seed: int) -> Floats:
-        """[N, M] scores after permuting the targets between the test questions: predictions that know nothing of them.
+        """[N, M] scores after permuting the targets between the groups of test questions, as predictions that know
+        nothing of them have.
 
         The predictions were made without the test targets, so under the null hypothesis that they are unrelated every
         pairing is as likely as the real one.
@@ -76,8 +79,16 @@ class Scorer:
         scores = []
         for start in range(0, permutations, chunk):
             count = min(chunk, permutations - start)
-            scores.append(self._permuted(predicted, permuted(self.true, count, rng)))
+            scores.append(self._permuted(predicted, self._shuffled(seed, start, count, rng)))
         return np.concatenate(scores)
+
+    def _shuffled(self, seed: int, start: int, count: int, rng: np.random.Generator) -> Floats:
+        """[count, Q] targets that were swapped between groups; any two questions swap where each is its own group."""
+        units = self.boot.unit_of_row
+        if len(np.unique(units)) == len(units):
+            return permuted(self.true, count, rng)
+        codes = units.astype(np.int64)
+        return self.true[np.stack([shuffled_donors(codes, seed, start + number) for number in range(count)])]
 
     def _on(self, predicted: Floats, weights: Floats) -> Floats:
         """[B, M] scores of rows counted weights [B, Q] times."""

@@ -11,14 +11,14 @@ from lit_experiments.cli import main
 from lit_experiments.errors import EXIT_DONE
 from lit_experiments.experiments.introspection.probes_result import ControlScore
 from lit_experiments.experiments.introspection.surface_control.result import SurfaceResult
-from lit_experiments.experiments.introspection.surface_control.task import feature_weights, verdict
+from lit_experiments.experiments.introspection.surface_control.task import feature_weights
 from lit_experiments.statistics import Estimate
 from lit_experiments.tasks.result_files import read_result
 from tests.experiments.introspection.planted import LAYERS, MCQ, SELF, noise, plant, write_store
 
 
 def run_both(run: Path) -> None:
-    argv = ["train", "--exp", "introspection_probes", "--run", str(run), "--bootstraps", "50", "--permutations", "99"]
+    argv = ["train", "--exp", "introspection_probes", "--run", str(run), "--bootstraps", "50", "--permutations", "499"]
     assert main([*argv, "--shuffles", "2", "--accelerator", "cpu", "--twin", "false"]) == EXIT_DONE
     assert main(["analyze", "--exp", "introspection_surface", "--run", str(run), "--bootstraps", "300"]) == EXIT_DONE
 
@@ -53,16 +53,26 @@ def test_every_output_is_there(planted: Path) -> None:
 @pytest.mark.parametrize(
     ("states", "target", "said"),
     [
-        (MCQ, "mcq.entropy", "internal repeats surface"),
-        (SELF, "mcq.entropy", "surface only"),
-        (SELF, "self_confidence.self_confidence", "internal only"),
-        (SELF, "mcq.logit_margin", "internal only"),
-        (MCQ, "mcq.logit_margin", "nothing"),
-        (MCQ, "mcq.correctness", "internal only"),
+        (MCQ, "mcq.entropy", "surface-explained"),
+        (SELF, "mcq.entropy", "not supported"),
+        (SELF, "self_confidence.self_confidence", "supported"),
+        (SELF, "mcq.logit_margin", "supported"),
+        (MCQ, "mcq.logit_margin", "not supported"),
+        (MCQ, "mcq.correctness", "output-explained"),
     ],
 )
 def test_verdicts_on_what_is_planted(planted: Path, states: str, target: str, said: str) -> None:
     assert pair(planted, states, target)["verdict"] == said
+
+
+def test_every_page_shows_the_verdict_of_the_claim(planted: Path) -> None:
+    claims = json.loads((planted / "introspection_probes" / "result.json").read_text())["claims"]
+    words = {(item["claim"]["states"], item["claim"]["target"]): item["verdict"]["word"] for item in claims}
+    assert {(p["states"], p["target"]): p["verdict"] for p in result(planted)["pairs"]} == words
+    for name in ("introspection_probes", "introspection_surface"):
+        page = (planted / name / "RESULTS.md").read_text()
+        for word in set(words.values()):
+            assert f"{word} {list(words.values()).count(word)}" in page
 
 
 def test_differences_are_those_of_the_scores_and_paired(planted: Path) -> None:
@@ -86,7 +96,7 @@ def test_the_surface_feature_that_carries_it_is_named(planted: Path) -> None:
 
 def test_weights_of_several_classes_are_root_mean_squares_and_ordered() -> None:
     def control(weights: list[list[float]]) -> ControlScore:
-        return ControlScore(["a", "b"], weights, *[Estimate.undefined(50, 0.95)] * 3, "resid_post.0")
+        return ControlScore(["a", "b"], weights, *[Estimate.undefined(50, 0.95)] * 3, "resid_post.0", "numbers", "")
 
     one = feature_weights(control([[0.1], [-0.5]]))
     assert one == {"b": -0.5, "a": 0.1}
@@ -94,26 +104,8 @@ def test_weights_of_several_classes_are_root_mean_squares_and_ordered() -> None:
     assert feature_weights(control([[3.0, 4.0, 0.0], [0.0, 1.0, 0.0]]))["a"] == pytest.approx(5 / np.sqrt(3))
 
 
-@pytest.mark.parametrize(
-    ("surface", "hidden", "gain", "said"),
-    [
-        (0.2, 0.3, 0.1, "internal beyond surface"),
-        (0.2, 0.3, -0.1, "internal repeats surface"),
-        (0.2, -0.1, -0.1, "surface only"),
-        (-0.1, 0.3, 0.1, "internal only"),
-        (-0.1, -0.1, -0.1, "nothing"),
-        (-0.1, -0.1, 0.1, "unclear"),
-        (-0.1, 0.3, -0.1, "unclear"),
-        (float("nan"), 0.3, 0.1, "too little data"),
-    ],
-)
-def test_verdicts_follow_from_where_intervals_lie(surface: float, hidden: float, gain: float, said: str) -> None:
-    parts = [Estimate(low + 0.05, low, low + 0.1, 50, 0.95) for low in (surface, hidden, gain)]
-    assert verdict(*parts, chance=0.0) == said
-
-
-def test_without_surface_features_there_is_nothing_to_compare(tmp_path: Path) -> None:
+def test_without_surface_features_no_weights_are_shown(tmp_path: Path) -> None:
     write_store(tmp_path, {SELF: noise(60, 1)}, {SELF: np.random.default_rng(0).uniform(5, 95, 60)})
     run_both(tmp_path)
-    assert result(tmp_path)["pairs"] == []
+    assert result(tmp_path)["weights"] == {}
     assert "No surface feature varies" in (tmp_path / "introspection_surface" / "RESULTS.md").read_text()

@@ -126,8 +126,8 @@ def test_the_target_itself_is_never_its_own_control(planted: Path) -> None:
     }
     assert "entropy" not in features[MCQ, "mcq.entropy"]
     assert "entropy" in features[MCQ, "mcq.correctness"]
-    assert "expected confidence" not in features[SELF, "self_confidence.self_confidence"]
-    assert "expected confidence" in features[SELF, "mcq.entropy"]
+    assert "self_confidence" not in features[SELF, "self_confidence.self_confidence"]
+    assert "self_confidence" in features[SELF, "mcq.entropy"]
 
 
 def test_what_cannot_be_asked_is_stated_and_left_out(planted: Path) -> None:
@@ -184,6 +184,15 @@ def test_other_positions_on_request(tmp_path: Path) -> None:
     assert metrics(tmp_path)["position"] == "-2"
 
 
+def test_random_features_stand_in_for_a_model_that_cannot_be_loaded(tmp_path: Path) -> None:
+    plant(tmp_path)
+    assert train(tmp_path, "--twin", "true", "--targets", "[self_confidence.self_confidence]") == EXIT_DONE
+    twins = pair(tmp_path, SELF, "self_confidence.self_confidence")["controls"]["twins"]
+    assert (twins["kind"], len(twins["scores"])) == ("random features", 5)
+    assert max(twins["scores"]) < 0.2 < 0.7 < twins["difference"]["low"]
+    assert "does not say which model filled it" in " ".join(metrics(tmp_path)["statements"])
+
+
 def test_two_devices_and_a_second_start_give_the_same_numbers(planted: Path, tmp_path: Path) -> None:
     plant(tmp_path)
     some = ["--targets", "[self_confidence.self_confidence, mcq.correctness]"]
@@ -209,9 +218,8 @@ def test_two_devices_and_a_second_start_give_the_same_numbers(planted: Path, tmp
         (["--position=-3"], ["no entry 3 from the end", "Ask for one that every row has"]),
         (["--passes", "[other]"], ["passes must be some of mcq"]),
         (["--layers", "[resid_post.9]"], ["no layer resid_post.9; it has resid_post.0"]),
-        (["--twin", "true"], ["does not say which model filled it", "--twin false"]),
         (["--targets", "[mcq.parsed_answer]"], ["There is nothing to probe", "fewer than two classes"]),
-        (["--folds", "60"], ["60 folds and a test part need at least 244", "lower --folds"]),
+        (["--folds", "60"], ["60 folds and a test part need at least", "lower --folds"]),
     ],
 )
 def test_a_mistake_is_answered_with_one_message(

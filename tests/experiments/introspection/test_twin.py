@@ -8,12 +8,14 @@ import pytest
 from safetensors.numpy import save_file
 
 from lit_experiments.cli import main
+from lit_experiments.controls.split import SplitOptions
 from lit_experiments.errors import EXIT_DONE, UserError
 from lit_experiments.experiments.introspection.passes import open_introspection
 from lit_experiments.experiments.introspection.probe_data import read_questions_of
 from lit_experiments.experiments.introspection.twin import forget_states, twin_states
 from lit_experiments.lm.capture import capture
 from lit_experiments.lm.load import load_untrained
+from lit_experiments.sources.content_groups import Likeness
 from lit_experiments.tasks.random_twin import model_of
 from tests.tolerance import EMBEDDED, assert_close
 
@@ -30,7 +32,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_states_are_those_of_fresh_weights_at_the_answer_position(run: Path, tmp_path: Path) -> None:
     store = open_introspection(run)
-    questions = read_questions_of(store, 0.3, 5, 0)
+    questions = read_questions_of(store, SplitOptions("auto", None, None, Likeness(0.5, 0.7), 0.3, 5, 0))
     found = twin_states(store, questions.rows, 1, 0, 4096, "cpu", tmp_path)
     before = twin_states(store, questions.rows, 3, 0, 4096, "cpu", tmp_path)
     lm = load_untrained(model_of(store), "cpu", 0)

@@ -54,7 +54,7 @@ class _Change:
         known = [files.known(probed) for files, probed in zip(self.files, self.pairs, strict=True)]
         shared = known[0] & known[1]
         self.rows = [shared[mask] for mask in known]  # of the arrays, which hold known questions only
-        self.boot = resampler(base.test[shared])
+        self.boot = resampler(base.groups[shared])
         self.scorers = [
             Scorer(probed.score, files.true(probed)[rows], self.boot)
             for files, probed, rows in zip(self.files, self.pairs, self.rows, strict=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from lit_experiments.claims.rule import WORDS, tone_of
 from lit_experiments.experiments.introspection.pair_blocks import (
     PAIR,
     left_out,
@@ -15,13 +16,6 @@ from lit_experiments.experiments.introspection.pair_blocks import (
 )
 from lit_experiments.experiments.introspection.passes import PASS_NAMES
 from lit_experiments.experiments.introspection.surface_control.result import (
-    BEYOND,
-    INTERNAL_ONLY,
-    NOTHING,
-    REPEATS,
-    SURFACE_ONLY,
-    UNCLEAR,
-    UNDECIDED,
     SurfacePair,
     SurfaceResult,
 )
@@ -30,21 +24,12 @@ from lit_experiments.reports.blocks import Column
 from lit_experiments.reports.document import DEMONSTRATION
 
 _NAMED = 3  # features named per target
-_SENTENCES = {
-    BEYOND: "both tell it, and the states add to the surface",
-    INTERNAL_ONLY: "the states tell it, the surface is not seen to",
-    REPEATS: "both tell it, and the states are not seen to add to the surface",
-    SURFACE_ONLY: "the surface tells it, the states are not seen to",
-    NOTHING: "neither the surface nor the states are seen to tell it",
-    UNCLEAR: "the intervals leave it open",
-    UNDECIDED: "too few questions for intervals, so nothing can be said",
-}
-_TONES: dict[str, blocks.Tone] = {BEYOND: "for", INTERNAL_ONLY: "for", UNCLEAR: "open", UNDECIDED: "void"}
-_NOT_VARYING = "No surface feature varies over these questions, so there is nothing to compare."
+_NOTHING = "There is no surface to compare with."
+_NOT_VARYING = "No surface feature varies over these questions; surface is their text and place alone."
 _SCORES = (
     *PAIR,
     Column("score", of=score_name),
-    Column("surface", "estimate", 2, "ridge on surface features alone", "surface"),
+    Column("surface", "estimate", 2, "the model of the surface alone", "surface"),
     Column("hidden", "estimate", 2, "ridge on hidden states alone", "chosen.hidden"),
     Column("layer", meaning="of the states alone, chosen in the training part", of="chosen.hidden_layer"),
     Column("both", "estimate", 2, "surface prediction with a ridge on the states for what it leaves", "chosen.both"),
@@ -63,11 +48,12 @@ _LAYERS = (
     *_GAINS,
 )
 _METHODS = (
-    "Held-out scores with {level:.0%} intervals over questions; differences are paired by question. Surface: ridge on "
-    "lengths, question type, negation, ambiguity and token rarity. Hidden: ridge on the states, at the layer chosen in "
-    "the training part. Both: the surface prediction and a ridge on the states for what it leaves, at a layer chosen "
-    "in the same way. Verdicts: a score tells something if its interval lies above chance, one adds if the interval of "
-    "both - surface lies above 0; they are not corrected for the number of targets."
+    "Held-out scores with {level:.0%} intervals over groups of questions; differences paired by group. Surface: "
+    "the model of text, options, key, lengths and place that folds of the training part chose (linear or trees). "
+    "Hidden: ridge on the states, at the layer chosen in the training part. Both: the surface prediction and a ridge "
+    "on the states for what it leaves, at a layer chosen in the same way. Verdicts are those of the claims that the "
+    "probes' page and `lit-experiments audit` show: they also ask for p-values corrected over targets, for a score "
+    "above random states and the output, and for held-out content."
 )
 _WEIGHTS = (
     "Weights of the ridge on surface features for inputs of unit spread, in units of the target (of a class: of its 0 "
@@ -87,11 +73,11 @@ def surface_page(result: SurfaceResult, demonstration: bool) -> blocks.Page:
         title="Introspection: internal against surface",
         question="Do hidden states tell more about the model's answer and confidence than what the question looks like "
         "already gives away?",
-        done=f"{counts.test} held-out questions of {counts.all} were predicted from surface features, from the hidden "
-        f"states of {len(result.layers)} layers, and from both, all three by ridge.",
+        done=f"{counts.test} held-out questions of {counts.all} were predicted from their surface, from the hidden "
+        f"states of {len(result.layers)} layers, and from both.",
         outcome=_outcome(result),
-        certainty=f"Intervals are {result.interval_level:.0%}, over the {counts.test} held-out "
-        "questions with the fits held fixed; verdicts are not corrected for the number of targets.",
+        certainty=f"Intervals are {result.interval_level:.0%}, from a bootstrap over the {counts.test} held-out "
+        "questions with the fits held fixed.",
         sections=[*(_evidence(result) if result.pairs else []), *left_out(result.statements)],
         methods=[_METHODS.format(level=result.interval_level)],
         cautions=[DEMONSTRATION] if demonstration else [],
@@ -99,26 +85,21 @@ def surface_page(result: SurfaceResult, demonstration: bool) -> blocks.Page:
 
 
 def _outcome(result: SurfaceResult) -> list[str]:
-    """How many pairs have which verdict, in the order of `_SENTENCES`."""
+    """How many pairs have which verdict."""
     if not result.pairs:
-        return [_NOT_VARYING]
+        return [_NOTHING]
     times = Counter(pair.verdict for pair in result.pairs)
-    if set(times) == {UNDECIDED}:
-        return [f"{_SENTENCES[UNDECIDED][0].upper()}{_SENTENCES[UNDECIDED][1:]}."]
-    beyond = f"{times[BEYOND] + times[INTERNAL_ONLY]} of {len(result.pairs)} pairs of states and target"
-    parts = [f"{word} {times[word]}" for word in _SENTENCES if times[word]]
-    return [f"The states tell more than the surface in {beyond}.", f"Verdicts: {', '.join(parts)}."]
+    counted = ", ".join(f"{word} {times[word]}" for word in WORDS if times[word])
+    return [f"Verdicts on {len(result.pairs)} claims, that states tell a target: {counted}."]
 
 
 def _evidence(result: SurfaceResult) -> list[blocks.Section]:
-    used = {pair.verdict for pair in result.pairs}
-    words = [f"{word}: {sentence}." for word, sentence in _SENTENCES.items() if word in used]
     number = "The number is what the states add to the score of the surface (both - surface), with its interval."
     matrix = pair_matrix("verdicts", result.pairs, _verdict, "both - surface")
     chosen = ((target, states, pair.chosen) for target, states, pair in named(result.pairs))
     by_layer = ((p.target, PASS_NAMES[p.states], scores) for p in result.pairs for scores in p.by_layer)
     return [
-        blocks.Section("Verdicts", [matrix, blocks.Note(" ".join([number, *words]))]),
+        blocks.Section("Verdicts", [matrix, blocks.Note(number)]),
         blocks.Section(
             "At the chosen layer",
             [
@@ -131,13 +112,15 @@ def _evidence(result: SurfaceResult) -> list[blocks.Section]:
         ),
         blocks.Section(
             "Which surface features carry the most",
-            [_strongest(result), _shares(result), blocks.Note(_WEIGHTS), _all(result)],
+            [_strongest(result), _shares(result), blocks.Note(_WEIGHTS), _all(result)]
+            if any(result.weights.values())
+            else [blocks.Note(_NOT_VARYING)],
         ),
     ]
 
 
 def _verdict(pair: SurfacePair) -> blocks.Verdict:
-    return blocks.Verdict(pair.verdict, _TONES.get(pair.verdict, "against"), pair.chosen.both_less_surface)
+    return blocks.Verdict(pair.verdict, tone_of(pair.verdict), pair.chosen.both_less_surface)
 
 
 def _curves(result: SurfaceResult) -> blocks.Curves:

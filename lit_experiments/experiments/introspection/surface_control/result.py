@@ -7,16 +7,6 @@ from dataclasses import dataclass
 from lit_experiments.experiments.introspection.probes_result import Pair, QuestionCounts
 from lit_experiments.statistics import Estimate
 
-NOTHING, SURFACE_ONLY, INTERNAL_ONLY, REPEATS, BEYOND, UNCLEAR, UNDECIDED = (
-    "nothing",
-    "surface only",
-    "internal only",
-    "internal repeats surface",
-    "internal beyond surface",
-    "unclear",
-    "too little data",
-)
-
 
 @dataclass(frozen=True)
 class Scores:
@@ -46,7 +36,8 @@ class ChosenScores(Scores):
 
 @dataclass(frozen=True)
 class SurfacePair(Pair):
-    """surface: score of the surface features alone. verdict: one of the words above."""
+    """surface: score of the surface features alone. verdict: of the claim that these states
+    tell this target, as the training of the probes judged it."""
 
     surface: Estimate
     chosen: ChosenScores

@@ -1,9 +1,9 @@
 """Internal against surface: do hidden states tell more of a question than what it looks like?
 
-For every target, pass and layer, on the same held-out questions: a ridge on surface features alone, one on the hidden
-states alone, and the surface one with what the states tell of the rest; differences with paired intervals, the surface
-features that carry most, and a verdict. Works from what `train --exp introspection_probes` left; fits nothing. Classes
-enter all three as 0 and 1, so that they differ in their inputs alone.
+For every target, pass and layer, on the same held-out questions: the model of the surface alone, a ridge on the hidden
+states alone, and the surface with what the states tell of the rest; differences with paired intervals, the surface
+features that carry most, and the verdict on the claim, as the training judged it. Works from what `train --exp
+introspection_probes` left; fits nothing. Classes enter all three as 0 and 1, so that they differ in their inputs alone.
 
     lit-experiments analyze --exp introspection_surface --run runs/introspection
 """
@@ -17,23 +17,16 @@ import numpy as np
 
 from lit_experiments.experiments.introspection.probe_data import SURFACE
 from lit_experiments.experiments.introspection.probe_files import ProbeAnalysis, ProbeFiles, read_probe_files
-from lit_experiments.experiments.introspection.probes_result import ControlScore, ProbedPair
+from lit_experiments.experiments.introspection.probes_result import ControlScore, ProbedPair, verdict_words
 from lit_experiments.experiments.introspection.surface_control.page import surface_page
 from lit_experiments.experiments.introspection.surface_control.result import (
-    BEYOND,
-    INTERNAL_ONLY,
-    NOTHING,
-    REPEATS,
-    SURFACE_ONLY,
-    UNCLEAR,
-    UNDECIDED,
     ChosenScores,
     LayerScores,
     SurfacePair,
     SurfaceResult,
 )
 from lit_experiments.reports.blocks import Page
-from lit_experiments.statistics import LEVEL, Estimate
+from lit_experiments.statistics import LEVEL
 from lit_experiments.tasks.source import is_demonstration
 from lit_experiments.tasks.task import Opened
 
@@ -55,7 +48,7 @@ class IntrospectionSurface(ProbeAnalysis[SurfaceResult]):
             interval_level=LEVEL,
             statements=probed.statements,
             pairs=[self._pair(files, pair, control) for pair, control in compared],
-            weights={pair.target: feature_weights(control) for pair, control in compared},
+            weights={pair.target: feature_weights(control) for pair, control in compared if control.weights},
         )
 
     def page(self, result: SurfaceResult, data: Opened) -> Page:
@@ -87,23 +80,8 @@ class IntrospectionSurface(ProbeAnalysis[SurfaceResult]):
             both_less_surface=by_layer[b].both_less_surface,
             both_less_hidden=scorer.gains(both[:, [b]], hidden[:, [h]])[0],
         )
-        word = verdict(of_surface, chosen.hidden, chosen.both_less_surface, pair.chance)
+        word = verdict_words(files.result)[pair.states, pair.target]
         return SurfacePair(pair.states, pair.target, pair.score, pair.chance, of_surface, chosen, by_layer, word)
-
-
-def verdict(surface: Estimate, hidden: Estimate, gain: Estimate, chance: float) -> str:
-    """Which of the two tells what, by whether intervals lie above chance, and the gain's above 0; UNDECIDED without.
-
-    surface, hidden: scores alone; gain: of both over surface alone, paired.
-    """
-    if not all(estimate.has_interval for estimate in (surface, hidden, gain)):
-        return UNDECIDED
-    by_surface, by_hidden, adds = surface.side_of(chance) > 0, hidden.side_of(chance) > 0, gain.side_of(0) > 0
-    if by_surface:
-        return BEYOND if adds else REPEATS if by_hidden else SURFACE_ONLY
-    if by_hidden:
-        return INTERNAL_ONLY if adds else UNCLEAR
-    return UNCLEAR if adds else NOTHING
 
 
 def feature_weights(control: ControlScore) -> dict[str, float]:
