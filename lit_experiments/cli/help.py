@@ -38,7 +38,7 @@ _COMMON = [
 
 def overview() -> str:
     """The help of `lit-experiments` itself."""
-    verbs = "\n".join(f"  {verb:<11} {text}" for verb, text in VERB_HELP.items())
+    verbs = "\n".join(f"  {verb:<12} {text}" for verb, text in VERB_HELP.items())
     return (
         "Collect what a language model computes, and learn from it.\n\n"
         f"Usage: lit-experiments VERB ...\n\n{verbs}\n\n"
