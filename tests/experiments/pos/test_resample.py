@@ -243,5 +243,6 @@ def test_killed_and_resumed_on_two_devices_the_completions_are_the_same(
     wanted = exported(toy.resampled, tmp_path / "wanted.jsonl")
     assert exported(tmp_path / "run", tmp_path / "found.jsonl") == wanted
     one, other = content(toy.resampled), content(tmp_path / "run")
+    del one["certificate"], other["certificate"]  # of bits, and batches of another size round otherwise
     assert_close(one.pop("log_probs"), other.pop("log_probs"))
     assert_same(one, other)

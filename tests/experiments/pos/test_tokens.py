@@ -100,6 +100,7 @@ def test_batch_size_and_backend_change_nothing(llama: Path, tmp_path: Path) -> N
     assert run("collect", "pos_tokens", tmp_path / "one", **options) == EXIT_DONE
     assert run("collect", "pos_tokens", tmp_path / "two", **options, batch_size=3, backend="hdf5") == EXIT_DONE
     one, other = content(tmp_path / "one"), content(tmp_path / "two")
+    del one["certificate"], other["certificate"]  # of bits, and batches of another size round otherwise
     assert_close(one.pop("resid_post"), other.pop("resid_post"), stored=True)
     assert_same(one, other)
 
