@@ -44,9 +44,9 @@ def from_bins(gaps: Floats, rows: Floats, boot: GroupBootstrap) -> Estimate:
     square: Estimate = boot.from_sums(terms, mean_square_gap).item()
     if square.high < 0:  # chance: the groups agree more than calibration lets them; the interval is moved up to 0
         square = replace(square, low=square.low - square.high, high=square.high - square.low)
-    elif square.low > 0:  # the standard error grows with the error itself, so that the root is what is symmetric
+    else:  # the standard error grows with the error itself: above, the interval is symmetric for the root
         above = square.high - square.value
-        square = replace(square, high=square.high + above**2 / (4 * square.value))
+        square = replace(square, high=square.high + above**2 / (4 * max(square.value, above / 4)))
     return square.mapped(root)
 
 
