@@ -32,11 +32,9 @@ Statistics that are shown without an interval, on data of which the answer is kn
 def markdown(result: SelftestResult) -> str:
     """The whole page."""
     faults = result.faults
-    verdict = (
-        "Nothing is lower than chance explains."
-        if not faults
-        else "\n".join(["Not as promised:", *(f"* {line}" for line in faults)])
-    )
+    verdict = "Nothing is lower than chance explains."
+    if faults:
+        verdict = "\n".join(["Not as promised:", *(f"* {line}" for line in faults)])
     parts = [
         _HEAD,
         f"{result.seeds} repeats of each simulation. {verdict}\n",
