@@ -16,8 +16,8 @@ _COVERAGE = f"""## Coverage of intervals of 95 %
 
 By number of groups (of the rarer class, where two are compared): the share of intervals that hold the truth. In
 brackets: the share of repeats that gave an interval, where not all did; "-": none. Promised: {LEAST_COVERAGE:.0%} or
-more from {MANY} groups on, {LEAST_COVERAGE_OF_FEW:.0%} or more with fewer. {LARGE:,} groups are more than the jackknife
-leaves out, and are resampled.
+more from {MANY} groups on, {LEAST_COVERAGE_OF_FEW:.0%} or more with fewer; not as promised is what chance leaves so low
+once in 10,000 times. {LARGE:,} groups are more than the jackknife leaves out, and are resampled.
 """
 _NOISE = """## Statements made of pure noise
 
@@ -32,7 +32,9 @@ Statistics that are shown without an interval, on data of which the answer is kn
 def markdown(result: SelftestResult) -> str:
     """The whole page."""
     faults = result.faults
-    verdict = "Everything holds." if not faults else "\n".join(["Not as promised:", *(f"* {line}" for line in faults)])
+    verdict = "Nothing is lower than chance explains."
+    if faults:
+        verdict = "\n".join(["Not as promised:", *(f"* {line}" for line in faults)])
     parts = [
         _HEAD,
         f"{result.seeds} repeats of each simulation. {verdict}\n",
