@@ -227,7 +227,8 @@ def tone_of(word: str) -> Literal["for", "open", "against"]:
 
 
 def number(estimate: Estimate) -> str:
-    """0.52 [0.41, 0.63], or the value alone where there is no interval."""
+    """0.52 [0.41, 0.63], or the value alone where there is no interval; more digits where bounds would look alike."""
     if not estimate.has_interval:
         return f"{estimate.value:.2f}"
-    return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"
+    digits = next((n for n in range(2, 8) if f"{estimate.low:.{n}f}" != f"{estimate.high:.{n}f}"), 8)
+    return f"{estimate.value:.{digits}f} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"

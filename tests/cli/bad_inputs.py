@@ -339,7 +339,6 @@ BAD: list[tuple[str, ...]] = [
     # --- claims
     ("audit", "RUN"),
     ("audit nowhere", "nowhere", "holds no store"),
-    ("audit run", "no finished training with claims", "train --exp linear_probes"),
     ("audit run --claims nowhere.yaml", "--claims nowhere.yaml", "No such file"),
     ("audit run --claims empty", "--claims empty", "directory"),
     ("audit run --claims word.yaml", "word.yaml", "list of claims", "str"),

@@ -113,8 +113,8 @@ def probes_page(result: ProbesResult, demonstration: bool) -> blocks.Page:
         question="What do the states of each pass tell about the answer, the uncertainty and the confidence of this "
         "pass and of the others, beyond what the question and the output give away?",
         done=f"Linear probes were trained on the states at {place} of {len(result.layers)} layers. Of "
-        f"{counts.all} questions {counts.test} were held out (one split by question for everything); penalty and layer "
-        f"were chosen by {result.folds} folds of the training part.",
+        f"{counts.all} questions {counts.test} were held out (one split for everything, by alike questions); penalty "
+        f"and layer were chosen by {result.folds} folds of the training part.",
         outcome=_outcome(result),
         certainty=f"Intervals are {result.interval_level:.0%}, over the {result.split.test_groups} groups of "
         "held-out questions, with the probes held fixed; p-values are corrected for layers and targets, gains are not.",
