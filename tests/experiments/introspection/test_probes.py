@@ -184,13 +184,13 @@ def test_other_positions_on_request(tmp_path: Path) -> None:
     assert metrics(tmp_path)["position"] == "-2"
 
 
-def test_random_features_stand_in_for_a_model_that_cannot_be_loaded(tmp_path: Path) -> None:
+def test_random_features_stand_in_where_a_store_holds_no_token_ids(tmp_path: Path) -> None:
     plant(tmp_path)
     assert train(tmp_path, "--twin", "true", "--targets", "[self_confidence.self_confidence]") == EXIT_DONE
     twins = pair(tmp_path, SELF, "self_confidence.self_confidence")["controls"]["twins"]
     assert (twins["kind"], len(twins["scores"])) == ("random features", 5)
     assert max(twins["scores"]) < 0.2 < 0.7 < twins["difference"]["low"]
-    assert "does not say which model filled it" in " ".join(metrics(tmp_path)["statements"])
+    assert "does not hold the token ids" in " ".join(metrics(tmp_path)["statements"])
 
 
 def test_two_devices_and_a_second_start_give_the_same_numbers(planted: Path, tmp_path: Path) -> None:
