@@ -46,10 +46,10 @@ def from_bins(gaps: Floats, rows: Floats, boot: GroupBootstrap) -> Estimate:
 
 def from_square(square: Estimate) -> Estimate:
     """The error, of its mean square."""
+    above = square.high - square.value  # NaN without an interval
     if square.high < 0:  # chance: the groups agree more than calibration lets them; the interval is moved up to 0
         square = replace(square, low=square.low - square.high, high=square.high - square.low)
-    else:  # the standard error grows with the error itself: above, the interval is symmetric for the root
-        above = square.high - square.value
+    elif above > 0:  # the standard error grows with the error itself: above, the interval is symmetric for the root
         square = replace(square, high=square.high + above**2 / (4 * max(square.value, above / 4)))
     return square.mapped(root)
 

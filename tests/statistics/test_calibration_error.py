@@ -41,3 +41,10 @@ def test_a_miscalibrated_model_has_not() -> None:
     found = calibration_error(confidence, outcome, 10, _boot(np.arange(200)))
     assert found.low > 0.1
     assert found.low < 0.3 < found.high
+
+
+def test_groups_that_agree_exactly_have_no_interval() -> None:
+    boot = GroupBootstrap(np.arange(12), resamples=100, level=0.95, seed=0)
+    error = calibration_error(np.ones(12), np.ones(12), 5, boot)
+    assert error.value == 0
+    assert not error.has_interval
