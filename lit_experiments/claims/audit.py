@@ -18,6 +18,7 @@ from lit_experiments.claims.rule import (
     WORDS,
     YES,
     Judged,
+    in_words,
     judged,
     tone_of,
 )
@@ -96,7 +97,7 @@ def audit_page(audit: Audit) -> blocks.Page:
         title="Audit: which claims hold?",
         question="Does each claim of this run hold beyond surface, output, random weights and copies?",
         done=f"{len(audit.claims)} claims of {', '.join(audit.tasks) or 'no task'} were judged by one rule.",
-        outcome=[f"{counted}.", *(claim.sentence for claim in audit.claims)],
+        outcome=[f"{counted}.", *in_words([claim.sentence for claim in audit.claims])],
         certainty="Every number is of held-out groups, with its interval; p-values are corrected over the targets of "
         "a training. A claim is supported if all of its parts hold.",
         sections=[

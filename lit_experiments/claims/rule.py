@@ -21,7 +21,7 @@ is compared with them like any other label.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -57,6 +57,8 @@ _NOTHING = {"r2": 0.02, "auroc": 0.03, "accuracy": 0.03}
 """A control no farther above chance than this, and not seen to be above it, tells nothing that could explain."""
 _COPIED = 0.05
 """Least share of test rows with a copy in training, under a row-by-row split, that can carry a score."""
+MOST_SENTENCES = 8
+"""Claims that a page puts in words at its head; of more it shows the verdicts' matrix alone."""
 NAMES = {"r2": "R2", "auroc": "AUROC", "accuracy": "accuracy"}
 
 
@@ -99,6 +101,8 @@ def verdict_of(target: str, evidence: Evidence, beyond: Collection[str] = BEYOND
     if evidence.apart is not None:
         answers[NO_COPIES] = _side(evidence.apart, evidence.chance)
     word = _word(evidence, answers)
+    if answers[READABLE] != YES:  # what is not told cannot be told beyond anything
+        answers = dict.fromkeys(answers, OPEN) | {READABLE: answers[READABLE]}
     return Verdict(word, answers, _sentence(target, evidence, answers, word))
 
 
@@ -132,15 +136,23 @@ def _beyond_twins(twins: Twins, evidence: Evidence) -> str:
     """The score must be above that of every twin; where the best of them tells something, by more than chance."""
     if not twins.difference.has_interval:
         return OPEN
-    if any(score >= evidence.score.value for score in twins.scores if math.isfinite(score)):
+    scores = [score for score in twins.scores if math.isfinite(score)]
+    if any(score >= evidence.score.value for score in scores):
         return NO
-    if _tells_nothing(twins.best, evidence):
+    seen = twins.best.side_of(evidence.chance) > 0
+    # The best of several that tell nothing lies above chance by chance: their mean does not.
+    if not seen and sum(scores) / max(1, len(scores)) - evidence.chance <= _NOTHING[evidence.score_name]:
         return YES
     return _side(twins.difference, 0.0)
 
 
 def _tells_nothing(score: Estimate, evidence: Evidence) -> bool:
     return score.side_of(evidence.chance) <= 0 and score.value - evidence.chance <= _NOTHING[evidence.score_name]
+
+
+def in_words(sentences: Sequence[str]) -> list[str]:
+    """The sentences of a page's head: none where they are too many to be read there, as the matrix says the same."""
+    return [*sentences] if len(sentences) <= MOST_SENTENCES else []
 
 
 def _side(estimate: Estimate, reference: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lit_experiments.claims.rule import NO, QUESTIONS, SUPPORTED, UNDERPOWERED, YES
+from lit_experiments.claims.rule import NO, QUESTIONS, SUPPORTED, UNDERPOWERED, YES, in_words
 from lit_experiments.experiments.linear_probes.result import (
     ControlScore,
     LinearProbesResult,
@@ -129,7 +129,7 @@ def probes_page(result: LinearProbesResult, demonstration: bool) -> Page:
         question="Which layer and position tell each label, and is it more than surface, output and architecture tell?",
         done=f"One linear probe per target and layer, of {split.rows} rows in {split.groups} groups "
         f"({split.test_rows} rows of {split.test_groups} groups held out), split by {split.by}.",
-        outcome=[lead, *(target.verdict.sentence for target in result.targets)],
+        outcome=[lead, *in_words([target.verdict.sentence for target in result.targets])],
         certainty=f"Intervals are {result.interval_level:.0%} over held-out groups; field, layer and penalty were "
         f"chosen without them; p-values are corrected over {len(result.targets)} targets.",
         sections=[*_sections(result)],
