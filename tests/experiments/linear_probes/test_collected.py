@@ -22,7 +22,7 @@ from lit_experiments.tasks.random_twin import model_of
 from stores import open_store
 from tests.experiments.linear_probes.written import result_of, target_of, train
 
-OPTIONS = TwinOptions(seed=0, batch_tokens=4096, accelerator="cpu", memory_bytes=10**9)
+OPTIONS = TwinOptions(seed=0, count=1, batch_tokens=4096, accelerator="cpu", memory_bytes=10**9)
 
 
 @pytest.fixture(scope="module")
