@@ -175,9 +175,9 @@ class _Table:
 
 
 def _ridge(name: str, inputs: object, y: Floats, most_rows: int) -> _Model:
-    def fit(rows: Ints, wanted: Ints) -> Floats:
+    def fit(rows: Ints, held_out: Ints) -> Floats:
         rows = _thinned(rows, min(most_rows, _MOST_DUAL_ROWS))
-        return ridge_path(inputs[rows], y[rows], inputs[wanted])  # type: ignore[index]
+        return ridge_path(inputs[rows], y[rows], inputs[held_out])  # type: ignore[index]
 
     return _Model((name,) * len(PENALTIES), fit)
 
@@ -188,16 +188,16 @@ def _selection(
     """Forward selection, and trees of what it selects and of the numbers as they are."""
     selects, grows = wants
 
-    def fit(rows: Ints, wanted: Ints) -> Floats:
+    def fit(rows: Ints, held_out: Ints) -> Floats:
         rows = _thinned(rows, most_rows)
-        inside, outside = with_pairs(table.values[rows], y[rows], table.values[wanted], table.pairable)
+        inside, outside = with_pairs(table.values[rows], y[rows], table.values[held_out], table.pairable)
         path, order = selection_path(inside, y[rows], outside)
         parts = [path] if selects else []
         if grows:
             columns = tree_columns(inside, y[rows], order)
             whole = numbers[:, :_TREE_NUMBERS]
             a = np.concatenate([whole[rows], inside[:, columns]], 1)
-            b = np.concatenate([whole[wanted], outside[:, columns]], 1)
+            b = np.concatenate([whole[held_out], outside[:, columns]], 1)
             parts.append(grown_trees(a, y[rows], b, seed)[None])
         return np.concatenate(parts)
 

@@ -25,12 +25,12 @@ _SCREENED = 400
 _TREE_FEATURES = 16
 
 
-def ridge_path(train: Any, y: Floats, wanted: Any) -> Floats:
-    """[penalty, wanted row, C] predictions of ridges on `train` [n, F], dense or sparse, by the dual where F > n."""
+def ridge_path(train: Any, y: Floats, held_out: Any) -> Floats:
+    """[penalty, held_out row, C] predictions of ridges on `train` [n, F], dense or sparse, by the dual where F > n."""
     mean = np.asarray(train.mean(0)).reshape(1, -1)
     offset = y.mean(0)
     gram = _products(train, train, mean)
-    cross = _products(wanted, train, mean)
+    cross = _products(held_out, train, mean)
     values, vectors = np.linalg.eigh(gram)
     scale = max(float(np.trace(gram)) / len(gram), 1e-12)
     inside, outside = vectors.T @ (y - offset), cross @ vectors
@@ -45,14 +45,14 @@ def _products(a: Any, b: Any, mean: Floats) -> Floats:
     return np.asarray(dense - left[:, None] - right[None, :] + float((mean @ mean.T).item()))
 
 
-def with_pairs(train: Floats, y: Floats, wanted: Floats, pairable: Ints) -> tuple[Floats, Floats]:
-    """Standardised features of training and wanted rows, and products of the pairs that go with y most, by training;
+def with_pairs(train: Floats, y: Floats, held_out: Floats, pairable: Ints) -> tuple[Floats, Floats]:
+    """Standardised features of training and held_out rows, and products of the pairs that go with y most, by training;
     of all these the ones that go with y most.
 
     Two features may tell nothing alone and all together, as the two words of an exclusive or. pairable: columns that
     are multiplied, at most the first `_MOST_PAIRED`.
     """
-    a, b = _scaled(train, wanted)
+    a, b = _scaled(train, held_out)
     rest = y - y.mean(0)
     chosen = pairable[:_MOST_PAIRED]
     tables = [(a, b)]
@@ -70,21 +70,21 @@ def with_pairs(train: Floats, y: Floats, wanted: Floats, pairable: Ints) -> tupl
     return inside[:, screened], outside[:, screened]
 
 
-def _scaled(train: Floats, wanted: Floats) -> tuple[Floats, Floats]:
-    """Training and wanted rows with the training rows' mean 0 and deviation 1; 0 where nothing varies."""
+def _scaled(train: Floats, held_out: Floats) -> tuple[Floats, Floats]:
+    """Training and held_out rows with the training rows' mean 0 and deviation 1; 0 where nothing varies."""
     mean, scale = train.mean(0), train.std(0)
     scale = np.where(scale > 1e-9, scale, np.inf)
-    return (train - mean) / scale, (wanted - mean) / scale
+    return (train - mean) / scale, (held_out - mean) / scale
 
 
-def selection_path(train: Floats, y: Floats, wanted: Floats) -> tuple[Floats, list[int]]:
-    """([setting, wanted row, C] predictions of forward selections of as many features as `STEPS` says, the features).
+def selection_path(train: Floats, y: Floats, held_out: Floats) -> tuple[Floats, list[int]]:
+    """([setting, held_out row, C] predictions of forward selections of as many features as `STEPS` says, the features).
 
     Orthogonal least squares (Chen, Billings and Luo 1989): the feature that takes most off the squared error, given
-    those before it, is next. train, wanted: standardised by the training rows.
+    those before it, is next. train, held_out: standardised by the training rows.
     """
-    inside, outside = train.copy(), wanted.copy()
-    rest, predicted = y - y.mean(0), np.repeat(y.mean(0)[None], len(wanted), 0)
+    inside, outside = train.copy(), held_out.copy()
+    rest, predicted = y - y.mean(0), np.repeat(y.mean(0)[None], len(held_out), 0)
     start = (inside**2).sum(0)
     path, order = [], []
     for step in range(1, max(STEPS) + 1):
@@ -104,17 +104,17 @@ def selection_path(train: Floats, y: Floats, wanted: Floats) -> tuple[Floats, li
     return np.stack(path), order
 
 
-def grown_trees(train: Floats, y: Floats, wanted: Floats, seed: int) -> Floats:
-    """[wanted row, C] predictions of histogram gradient boosting, one regression per column."""
+def grown_trees(train: Floats, y: Floats, held_out: Floats, seed: int) -> Floats:
+    """[held_out row, C] predictions of histogram gradient boosting, one regression per column."""
     from sklearn.ensemble import HistGradientBoostingRegressor
 
     least = int(np.clip(len(train) // 40, 3, 20))
-    out = np.empty((len(wanted), y.shape[1]))
+    out = np.empty((len(held_out), y.shape[1]))
     for column in range(y.shape[1]):
         trees = HistGradientBoostingRegressor(
             max_iter=50, max_leaf_nodes=8, min_samples_leaf=least, early_stopping=False, random_state=seed
         )
-        out[:, column] = trees.fit(train, y[:, column]).predict(wanted)
+        out[:, column] = trees.fit(train, y[:, column]).predict(held_out)
     return out
 
 
