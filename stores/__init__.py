@@ -18,6 +18,7 @@ from .errors import (
     FingerprintError,
     FingerprintMismatch,
     LockedError,
+    MergeConflict,
     MissingLibrary,
     NewerFormat,
     NonFiniteError,
@@ -36,6 +37,7 @@ from .export import export
 from .field_view import FieldView
 from .fingerprint import fingerprint_difference, fingerprint_hash
 from .inspection import inspect
+from .merge import Merged, merge
 from .reader import Store, create_store, open_store
 from .records import Records
 from .schema import Column, Field, Schema
@@ -53,6 +55,8 @@ __all__ = [
     "FingerprintError",
     "FingerprintMismatch",
     "LockedError",
+    "MergeConflict",
+    "Merged",
     "MissingLibrary",
     "NewerFormat",
     "NonFiniteError",
@@ -78,6 +82,7 @@ __all__ = [
     "fingerprint_hash",
     "inspect",
     "lock",
+    "merge",
     "new_launch_name",
     "open_store",
     "verify",

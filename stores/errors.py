@@ -48,6 +48,10 @@ class BackendMismatch(StoreError):
     """The store was created with the other backend, or a backend is unknown or can't be used there."""
 
 
+class MergeConflict(StoreError):
+    """Two stores that are to be merged hold different values for one sample."""
+
+
 class SchemaError(StoreError, ValueError):
     """A field, column or coordinate is declared in a way that can't be stored."""
 
