@@ -163,6 +163,10 @@ def _store_verb(verb: str, rest: list[str]) -> int:
         from lit_experiments.cli import trust_verbs
 
         return (trust_verbs.verify if verb == "verify" else trust_verbs.certificate)(args)
+    if verb == "merge":
+        from lit_experiments.cli import merge_verb
+
+        return merge_verb.merge(args)
     from lit_experiments.cli import store_verbs
 
     return (store_verbs.inspect if verb == "inspect" else store_verbs.export)(args)

@@ -68,6 +68,13 @@ _COLLECT = [
         "Only the first N samples (questions, with all their passes). Raising it later continues the same store.",
         "Run",
     ),
+    Option(
+        "shard",
+        str | None,
+        "3/8: only the third of eight parts, into a run of its own; `lit-experiments merge` makes one of them. All "
+        "else must be equal in the commands of the parts.",
+        "Run",
+    ),
     Option("restart", bool, "Set the existing store aside (never delete it) and begin a new one.", "Run"),
     Option(
         "dry_run",

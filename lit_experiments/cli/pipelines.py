@@ -88,6 +88,11 @@ def run_pipeline(argv: list[str]) -> int:
     config = value_of(typed.pop("config")) if "config" in typed else None
     steps_given = " ".join(values_of(typed.pop("steps"))) if "steps" in typed else None
     dry_run = typed.pop("dry_run", None) is not None
+    if "shard" in typed:
+        raise UserError(
+            "--shard divides a collection, not a pipeline.\nNext: lit-experiments collect --exp NAME --shard 1/2, the "
+            "other shards elsewhere, and lit-experiments merge RUN RUN --out RUN"
+        )
     pipeline = read_pipeline(name, config)
     given = given_to(pipeline, typed)
     planned = plan(pipeline, given)

@@ -1,4 +1,4 @@
-"""The options of `inspect`, `verify`, `certificate` and `export`. Loads no store code, so that their help is quick."""
+"""The options of the verbs that take stores as data. Loads no store code, so that their help is quick."""
 
 from __future__ import annotations
 
@@ -54,11 +54,23 @@ def _export(argv: list[str]) -> Namespace:
     return parser.parse_args(argv)
 
 
+def _merge(argv: list[str]) -> Namespace:
+    text = (
+        "Runs of one collection that were collected apart (by --shard, or with other --limit), made one. Arrays are "
+        "linked where they can be; samples that several runs have must be equal in them. The runs stay as they are."
+    )
+    parser = VerbParser("merge", text)
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="folders or URLs of runs")
+    parser.add_argument("--out", required=True, metavar="RUN", help="folder of the merged run; no store may be there")
+    return parser.parse_args(argv)
+
+
 PARSERS: dict[str, Callable[[list[str]], Namespace]] = {
     "inspect": _inspect,
     "verify": _verify,
     "certificate": _certificate,
     "export": _export,
+    "merge": _merge,
 }
 
 

@@ -65,6 +65,7 @@ def check_options(resolved: Resolved) -> None:
 def run_settings(resolved: Resolved) -> Any:
     """The RunSettings of a collection. Raises UserError for options that no run can have."""
     from lit_experiments.collecting.run import RunSettings
+    from lit_experiments.collecting.shards import parse_shard
     from lit_experiments.ranges import above
 
     options, run = resolved.options, run_folder(resolved)
@@ -77,6 +78,7 @@ def run_settings(resolved: Resolved) -> Any:
         flush_bytes=max(1, int(options["flush_mb"] * 1e6)),
         flush_seconds=options["flush_seconds"],
         limit=options["limit"],
+        shard=parse_shard(options["shard"]),
         trainer=trainer_of(resolved, run),
         provenance=_provenance(resolved),
         restart=options["restart"],
@@ -94,7 +96,9 @@ def _findings(collector: Any, store: Path, rows: int) -> list[str]:
     """What the study has to say after a collection."""
     import stores
 
-    return collector.summary(stores.open_store(store)) if rows else [collector.nothing_found()]
+    if rows:
+        return collector.summary(stores.open_store(store))
+    return [collector.nothing_found() or "No sample falls to this shard: there are fewer batches than shards."]
 
 
 def _unasked(store: Path, rows: int) -> list[str]:
@@ -106,12 +110,16 @@ def _unasked(store: Path, rows: int) -> list[str]:
 
 
 def run_folder(resolved: Resolved) -> Path:
-    """--run, or runs/<exp>, or runs/<exp>-<preset>.
+    """--run, or runs/<exp>, or runs/<exp>-<preset>; of a shard, runs/<exp>-3of8.
 
     Raises:
         UserError: it can be no folder.
     """
     name = resolved.exp if resolved.preset is None else f"{resolved.exp}-{resolved.preset}"
+    if resolved.options.get("shard") is not None:
+        from lit_experiments.collecting.shards import parse_shard
+
+        name = f"{name}-{str(parse_shard(resolved.options['shard'])).replace('/', 'of')}"
     run = resolved.options["run"]
     return local_folder("--run", f"runs/{name}" if run is None else run)
 

@@ -70,7 +70,7 @@ def dry_run(collector: Collector, settings: RunSettings) -> Forecast:
         started = time.monotonic()
         _run_trainer(collector, again, small)
         seconds = time.monotonic() - started
-    everything, tried = totals(plan.samples), totals(few)
+    everything, tried = totals(plan.samples, plan.wanted), totals(few)
     payload = payload_bytes(schema, everything)
     return Forecast(
         samples=everything.samples,

@@ -14,9 +14,15 @@ from stores import Store, commits_key, lock
 NAME = "ended.json"
 
 
-def mark_ended(run: Path, store: Store) -> None:
-    """Notes in a run's folder that its store, as it is now, holds everything that was asked for."""
-    write_json(run / NAME, {"rows": len(store), "commits": commits_key(store)})
+def mark_ended(run: Path, store: Store, shard: str | None = None) -> None:
+    """Notes in a run's folder that its store, as it is now, holds everything that was asked for; of a shard, which."""
+    write_json(run / NAME, {"rows": len(store), "commits": commits_key(store), "shard": shard})
+
+
+def shard_of(run: Path) -> str | None:
+    """The shard that an ended collection was of, as 3/8; None for a whole one. Raises OSError and ValueError."""
+    shard = json.loads((run / NAME).read_text(encoding="utf-8")).get("shard")
+    return shard if isinstance(shard, str) else None
 
 
 def not_ended(run: Path, store: Store) -> str:

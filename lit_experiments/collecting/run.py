@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.pytorch import Callback, Trainer
+from numpy.typing import NDArray
 
 import stores
 from lit_experiments.collecting.aside import set_aside
@@ -27,6 +29,7 @@ from lit_experiments.collecting.plan import Batches, first_groups, plan_batches
 from lit_experiments.collecting.processes import LAUNCH_VARIABLE, supervise
 from lit_experiments.collecting.progress import PipeSink, ProgressBar, Reporter, Sink
 from lit_experiments.collecting.samples import Sample, totals
+from lit_experiments.collecting.shards import Shard
 from lit_experiments.collecting.writer import StoreWriter
 from lit_experiments.errors import RunFailed, UserError
 from lit_experiments.launch import PIPE_VARIABLE, current, is_main, is_worker
@@ -50,6 +53,7 @@ class RunSettings:
         flush_bytes: commit when this much waits in memory.
         flush_seconds: commit at least this often.
         limit: only the first samples, or groups of samples.
+        shard: only this part of what is then left; None is everything.
         trainer: arguments of the Trainer: devices, accelerator, strategy, logger, ...
         provenance: recorded with a new store.
         restart: set the store that is there aside and begin a new one.
@@ -67,6 +71,7 @@ class RunSettings:
     provenance: dict[str, Any] = field(default_factory=dict)
     restart: bool = False
     config: str | None = None
+    shard: Shard | None = None
 
     def __post_init__(self) -> None:
         at_least(1, batch_tokens=self.batch_tokens, batch_size=self.batch_size, limit=self.limit)
@@ -80,20 +85,27 @@ class RunSettings:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run consists of: all its samples, and all its batches whether done or not."""
+    """What a run consists of: all samples of the collection, and this run's batches of them, whether done or not."""
 
     samples: Sequence[Sample]
     batches: Batches
 
+    @property
+    def wanted(self) -> NDArray[np.bool_]:
+        """[sample] whether this run is to write its row: all but those of other shards."""
+        return self.batches.wanted[: len(self.samples)]
+
 
 def make_plan(collector: Collector, settings: RunSettings) -> Plan:
-    """The samples up to the limit, packed into batches; none only where the study calls that a finding."""
+    """The samples up to the limit, packed into batches; none only where the study calls that a finding, or for a shard
+    of fewer batches than shards."""
     everyone = collector.samples()
     samples = first_groups(everyone, settings.limit)
     if not samples and collector.nothing_found() is None:
         raise UserError("There is nothing to collect: no sample is left. Look at --limit and at the lines above.")
     others = itertools.chain(everyone, collector.companions())
-    return Plan(samples, plan_batches(samples, settings.batch_tokens, settings.batch_size, others))
+    batches = plan_batches(samples, settings.batch_tokens, settings.batch_size, others)
+    return Plan(samples, batches if settings.shard is None else settings.shard.of(batches))
 
 
 def open_or_create(collector: Collector, settings: RunSettings) -> stores.Store:
@@ -138,17 +150,17 @@ def collect(collector: Collector, settings: RunSettings, worker_command: Sequenc
         store = open_or_create(collector, settings)
         refuse_other_inputs(store, plan.samples, collector.model_input)
         collector.write_beside(settings.run)
-        left = totals(plan.samples, ~committed(store, plan.samples))
+        left = totals(plan.samples, plan.wanted & ~committed(store, plan.samples))
         if left.samples or current().is_external:  # the others wait for this process even where nothing is left to do
             require_room(settings.run, store.schema, left)
-            with ProgressBar(totals(plan.samples), left) as bar:
+            with ProgressBar(totals(plan.samples, plan.wanted), left) as bar:
                 _run(collector, settings, plan, worker_command, held.descriptors, bar)
-    planned = len(plan.samples)
+    planned = int(plan.wanted.sum())
     store = stores.open_store(settings.store)
-    rows = int(committed(store, plan.samples).sum())
+    rows = int((plan.wanted & committed(store, plan.samples)).sum())
     if rows < planned:
         raise RunFailed(f"{planned - rows} of {planned} samples have no row although every process ended well.")
-    mark_ended(settings.run, store)
+    mark_ended(settings.run, store, None if settings.shard is None else str(settings.shard))
     return rows
 
 
@@ -161,8 +173,8 @@ def _prove(collector: Collector, settings: RunSettings, plan: Plan) -> None:
     """
     device = quiet_trainer([], unlogged(settings.trainer)).strategy.root_device
     collector.fingerprint()
-    require_room(settings.run, collector.store_schema(), totals(plan.samples))
-    if not plan.samples:
+    require_room(settings.run, collector.store_schema(), totals(plan.samples, plan.wanted))
+    if not plan.wanted.any():
         return
     if settings.trainer["devices"] == 1 and not is_worker():
         collector.load_model(device)
