@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from lit_experiments.errors import UserError
 
+_ROUNDING = 1e-9
 LARGEST_SEED = 2**32 - 1  # numpy, scikit-learn and torch all take a seed up to here
 
 
@@ -40,6 +41,23 @@ def share(**options: float | None) -> None:
     for name, value in options.items():
         if value is not None and not 0 < value <= 1:
             _refuse(name, value, "above 0 and at most 1")
+
+
+def reaching(level: float, **options: int | None) -> None:
+    """Refuses numbers of permutations of which no result has a p-value of `level`, which is at least 1 / (1 + number).
+
+    None stands for an option that is not used.
+
+    Raises:
+        UserError: the first option that is too small.
+    """
+    least = math.ceil(1 / level - 1 - _ROUNDING)
+    for name, value in options.items():
+        if value is not None and value < least:
+            raise UserError(
+                f"{name} must be at least {least}, found {value}: fewer permutations cannot give a p-value of "
+                f"{level:g}.\nNext: --{name} {least}"
+            )
 
 
 def seeds(**options: int) -> None:

@@ -16,17 +16,14 @@ from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
 from lit_experiments.controls.labels import Floats, Ints
-from lit_experiments.probes.splits import shuffled_donors
+from lit_experiments.probes.permutations import Permutations
 from lit_experiments.statistics import Estimate, GroupBootstrap
 from lit_experiments.statistics.calibration_error import calibration_error
 from lit_experiments.statistics.intervals import CORRELATION, EXPLAINED, GAP, PLAIN, SHARE, Scale
-from lit_experiments.statistics.permutation import permutation_p
 from lit_experiments.statistics.ranking import LEAST_FALSE_POSITIVES, Ranking
 from lit_experiments.statistics.scores import RankCorrelation, error_terms, mae_from_sums, r2_from_sums
 
 R2, AUROC = "r2", "auroc"
-_CHUNK = 1 << 23
-"""Numbers of permuted labels held at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,16 +82,9 @@ class Scorer:
         value, draws = self.value(pair), self._on(pair, self.weights)
         return self._estimates(value[:1] - value[1:], draws[:, :1] - draws[:, 1:], GAP if self.classes else PLAIN)[0]
 
-    def null(self, predicted: Floats, permutations: int, seed: int) -> Floats:
-        """[P, M] scores after the labels were shuffled between the groups of the test rows."""
-        units = self.boot.unit_of_row
-        size = max(1, _CHUNK // max(1, len(self.true)))
-        scores = []
-        for start in range(0, permutations, size):
-            numbers = range(start, min(start + size, permutations))
-            donors = np.stack([shuffled_donors(units, seed, number) for number in numbers])
-            scores.append(self._permuted(predicted, donors))
-        return np.concatenate(scores)
+    def null(self, predicted: Floats, permutations: Permutations) -> Floats:
+        """[P, M] scores after the labels were permuted between the groups of the test rows."""
+        return np.concatenate([self._permuted(predicted, donors) for donors in permutations.blocks()])
 
     def _estimates(self, value: Floats, draws: Floats, within: Scale) -> list[Estimate]:
         return list(self.boot.from_draws(value, draws, within, self.fewest))
@@ -214,9 +204,3 @@ def _brier(probability: Floats, codes: Ints) -> Floats:
     if probability.shape[1] == 2:
         return (probability[:, 1] - codes) ** 2
     return ((probability - np.eye(probability.shape[1])[codes]) ** 2).sum(1)
-
-
-def over_layers_p(value: Floats, null: Floats) -> Floats:
-    """[M] one-sided p-values corrected over M by the largest score of every permutation (Westfall and Young 1993)."""
-    largest = null.max(1)
-    return permutation_p(value, largest[:, None])

@@ -124,15 +124,16 @@ def _fewest(groups: NDArray, strata: NDArray[np.bool_], rows: NDArray[np.bool_])
     return min((len(np.unique(groups[member & rows])) for member in strata.T), default=0)
 
 
-def shuffled_donors(codes: NDArray[np.int64], seed: int, shuffle: int) -> NDArray[np.int64]:
+def shuffled_donors(codes: NDArray[np.int64], seed: int, shuffle: int, groups: int | None = None) -> NDArray[np.int64]:
     """[row] whose targets each row gets when targets are permuted between groups.
 
     Rows are listed group by group, once in the groups' own order and once with the groups permuted, and paired: with
     groups of one size whole groups swap targets; otherwise runs of neighbours do, which keeps dependence within
-    groups nearly as it is.
+    groups nearly as it is. groups: how many there are beside those of the codes too; None: none beside these.
     """
     rng = np.random.default_rng([seed, shuffle])
-    rank = rng.permutation(int(codes.max()) + 1 if len(codes) else 0)
+    most = int(codes.max()) + 1 if len(codes) else 0
+    rank = rng.permutation(most if groups is None else groups)
     donors = np.empty(len(codes), np.int64)
     donors[np.argsort(codes, kind="stable")] = np.argsort(rank[codes], kind="stable")
     return donors

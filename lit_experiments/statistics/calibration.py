@@ -68,6 +68,8 @@ def aurocs(
     """
     s, y = np.asarray(score, np.float64), np.asarray(outcome, np.float64)
     w = np.ones(s.shape[-1:]) if weights is None else np.asarray(weights, np.float64)
+    if s.ndim == y.ndim == 1 and stratum is None and not np.isnan(s).any() and np.isin(y, (0, 1)).all():
+        return _one_ranking(s, y == 1, w)
     strata = np.broadcast_to(np.zeros(s.shape[-1:]) if stratum is None else np.asarray(stratum, np.float64), s.shape)
     order = np.lexsort((s, strata), axis=-1)
     in_stratum = _runs(_along(strata, order))
@@ -79,6 +81,24 @@ def aurocs(
     wins, pairs = (right * ((below + through) / 2 - first)).sum(-1), (right * (last - first)).sum(-1)
     defined = (pairs > 0) & ~np.isnan(s).any(-1)
     return np.divide(wins, pairs, out=np.full(np.shape(wins), np.nan), where=defined)
+
+
+def _one_ranking(score: Floats, right: NDArray[np.bool_], weights: Floats) -> Floats:
+    """[*batch] of one ranking on many weightings [*batch, row]: the two outcomes are gathered once, and only the wrong
+    rows are summed up along the ranking."""
+    wrong = np.flatnonzero(~right)
+    wrong = wrong[np.argsort(score[wrong], kind="stable")]
+    ahead = np.zeros((*weights.shape[:-1], len(wrong) + 1))  # weight of wrong rows below each place among them
+    np.cumsum(weights[..., wrong], -1, out=ahead[..., 1:])
+    below, through = (np.searchsorted(score[wrong], score[right], side) for side in ("left", "right"))
+    of_right = weights[..., right]
+    wins = np.einsum("...r,...r->...", of_right, ahead[..., below])
+    tied = below != through
+    if tied.any():
+        half = (ahead[..., through[tied]] - ahead[..., below[tied]]) / 2
+        wins = wins + np.einsum("...r,...r->...", of_right[..., tied], half)
+    pairs = of_right.sum(-1) * ahead[..., -1]
+    return np.divide(wins, pairs, out=np.full(np.shape(wins), np.nan), where=pairs > 0)
 
 
 def _runs(ordered: Floats, starts: NDArray[np.int64] | None = None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -18,7 +18,6 @@ from lit_experiments.controls.scoring import (
     Scorer,
     of_classes,
     of_numbers,
-    over_layers_p,
     ranking_columns,
 )
 from lit_experiments.experiments.linear_probes.fitting import FieldFit, LayerMaps, shuffled_columns
@@ -34,8 +33,8 @@ from lit_experiments.experiments.linear_probes.result import (
 )
 from lit_experiments.probes.class_probe import log_softmax
 from lit_experiments.probes.data import BlockDataModule
+from lit_experiments.probes.permutations import Permutations
 from lit_experiments.statistics import Estimate
-from lit_experiments.statistics.permutation import permutation_p
 
 DETERMINED = 0.99
 """A control that scores above this determines the target: nothing can be beyond it."""
@@ -83,7 +82,7 @@ def read_field(fits: dict[str, FieldFit]) -> dict[str, FieldReading]:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """One target on all of its fields. scorer: on the test rows; permutations, seed: of the null.
+    """One target on all of its fields. scorer: on the test rows; permutations: of these; seed: of the shuffled probes.
 
     bins: of confidence, for the calibration error.
     """
@@ -91,7 +90,7 @@ class Evaluation:
     problem: Problem
     readings: Sequence[FieldReading]
     scorer: Scorer
-    permutations: int
+    permutations: Permutations
     seed: int
     bins: int
 
@@ -119,7 +118,7 @@ class Evaluation:
     @cached_property
     def nulls(self) -> list[Floats]:
         """[field][permutation, layer] scores of permuted labels."""
-        return [self.scorer.null(self._layers(reading), self.permutations, self.seed) for reading in self.readings]
+        return [self.scorer.null(self._layers(reading), self.permutations) for reading in self.readings]
 
     @cached_property
     def score(self) -> Estimate:
@@ -127,14 +126,19 @@ class Evaluation:
         return self.scorer.estimates(self.held[:, None])[0]
 
     @property
-    def p(self) -> float:
-        """One-sided, of that score; layer and field were chosen without the test rows."""
+    def null(self) -> Floats:
+        """[permutation] scores of the chosen layer of the chosen field; both were chosen without the test rows."""
         place = [reading is self.chosen for reading in self.readings].index(True)
-        return float(permutation_p(self.score.value, self.nulls[place][:, self.maps.layer]))
+        return self.nulls[place][:, self.maps.layer]
 
-    def curves(self) -> list[FieldCurve]:
-        """Every layer of every field."""
-        return [self._curve(reading, null) for reading, null in zip(self.readings, self.nulls, strict=True)]
+    @cached_property
+    def values(self) -> list[Floats]:
+        """[field][layer] scores."""
+        return [self.scorer.value(self._layers(reading)) for reading in self.readings]
+
+    def curves(self, p: Sequence[Floats]) -> list[FieldCurve]:
+        """Every layer of every field. p: [field][layer], corrected."""
+        return [self._curve(*part) for part in zip(self.readings, self.nulls, p, strict=True)]
 
     def numbers(self) -> NumberScores | None:
         """Further scores of a number."""
@@ -211,10 +215,9 @@ class Evaluation:
         boot = self.scorer.boot.over(self.problem.group[self.problem.test][alone], self.seed)
         return Scorer(self.scorer.classes, self.scorer.true[alone], boot).estimates(self.held[alone][:, None])[0]
 
-    def _curve(self, reading: FieldReading, null: Floats) -> FieldCurve:
+    def _curve(self, reading: FieldReading, null: Floats, p: Floats) -> FieldCurve:
         layers, maps = self._layers(reading), reading.fit.main
         scores = self.scorer.estimates(layers)
-        p = over_layers_p(np.array([score.value for score in scores]), null)
         low, high = np.quantile(null, _TAILS, axis=0)
         names = reading.fit.field.layers
         shown = [

@@ -13,7 +13,7 @@ from lit_experiments.experiments.linear_probes.run import Settings
 from lit_experiments.experiments.linear_probes.states import Passes
 from lit_experiments.experiments.linear_probes.study import StudyOptions
 from lit_experiments.experiments.linear_probes.twin import TwinOptions
-from lit_experiments.ranges import above, at_least, between, penalty_grid, share
+from lit_experiments.ranges import above, at_least, between, penalty_grid, reaching, share
 from lit_experiments.sources.content_groups import Likeness
 from lit_experiments.tasks.task import TrainTask
 
@@ -55,7 +55,7 @@ class LinearProbesOptions(TrainTask[LinearProbesResult]):
         shrinkages: Shrinkages of lda to choose from, between 0 and 1, in the same way.
         test_fraction: Share of the groups held out for the test part.
         folds: Folds of the cross-validation, by group.
-        shuffles: Linear probes retrained on shuffled labels, as a control.
+        shuffles: Linear probes retrained on shuffled labels, as a control; 0 for none.
         permutations: Permutations of test labels behind each p-value.
         bins: Bins of confidence for the calibration error.
         surface_model: Control from text, lengths and place: auto (the best of all, chosen in the training part),
@@ -119,17 +119,11 @@ class LinearProbesOptions(TrainTask[LinearProbesResult]):
         at_least(2, folds=self.folds, bins=self.bins, most_classes=self.most_classes)
         at_least(1, twins=self.twins)
         at_least(1, max_iterations=self.max_iterations, twin_tokens=self.twin_tokens, surface_rows=self.surface_rows)
-        at_least(0, shuffles=self.shuffles)
+        reaching(SIGNIFICANT, permutations=self.permutations, shuffles=self.shuffles or None)
         between(0, 1, test_fraction=self.test_fraction, tolerance=self.tolerance)
         share(near_copies=self.near_copies, templates=self.templates)
         above(0, memory_mb=self.memory_mb, block_mb=self.block_mb)
         penalty_grid(penalties=self.penalties, class_penalties=self.class_penalties)
-        least = round(1 / SIGNIFICANT) - 1
-        if self.permutations < least:
-            raise UserError(
-                f"permutations must be at least {least}, found {self.permutations}: fewer cannot give a p-value of "
-                f"{SIGNIFICANT:g}."
-            )
         nested = self.live if isinstance(self.live, dict) else {}
         refused = sorted(_NOT_LIVE & set(nested))
         if refused:

@@ -42,7 +42,7 @@ _SCORES = (
     Column("held out", "estimate", 3, "score on test rows, at the chosen layer", of="score"),
     Column("field", meaning="chosen in the training part", of="field"),
     Column("layer", meaning="chosen in the training part", of="layer"),
-    Column("p", "p", meaning="from permuted test labels, corrected over the targets (Holm)", of="p_targets"),
+    Column("p", "p", meaning="from permuted test labels, corrected over the targets (max-T)", of="p_targets"),
     Column("surface", "estimate", 3, "text, lengths and place alone", of=lambda r: _alone(r, "surface")),
     Column("over surface", "estimate", 3, "what the states add to it, paired", of=lambda r: _gain(r, "surface")),
     Column("over output", "estimate", 3, "what the states add to the model's output", of=lambda r: _gain(r, "output")),
@@ -114,8 +114,9 @@ _METHODS = (
     "leaves, minus that of its prediction, paired by group; over the output alike. Best twin: of several of the same "
     "architecture with random weights that read the same tokens, or of random features of the tokens where the model "
     "cannot be loaded. Shuffled: linear probes of labels shuffled between groups. p: one-"
-    "sided, from {permutations} permutations of test labels between groups; of curves "
-    "corrected over layers by the maximum.",
+    "sided, from {permutations} permutations of test labels between groups; corrected "
+    "by the largest statistic of every permutation (max-T, Westfall and Young), which all targets, fields and layers "
+    "share: of chosen layers over targets, of curves over all layers, fields and targets.",
 )
 
 

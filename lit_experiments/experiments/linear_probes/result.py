@@ -12,8 +12,8 @@ from lit_experiments.statistics import Estimate
 @dataclass(frozen=True)
 class LayerScore:
     """One layer of one field at its own penalty. loss: cross-validated inside the training part (mean squared error, or
-    log-loss in nats), by which it is chosen. p: one-sided, from permuted test labels, corrected over the layers of its
-    field (maximum statistic); null_low, null_high: the middle 95 % of these scores at this layer."""
+    log-loss in nats), by which it is chosen. p: one-sided, from permuted test labels, corrected over all layers, fields
+    and targets (max-T); null_low, null_high: the middle 95 % of these scores at this layer."""
 
     layer: str
     penalty: float
@@ -110,7 +110,7 @@ class Transfer:
 class TargetResult:
     """One target. kind: number or class. score_name: r2 or auroc, which layers and controls are compared by; chance:
     that of a prediction that knows nothing of the row. majority: accuracy of the commonest training class, or NaN.
-    p: of the chosen layer, from permuted test labels; p_targets: corrected over targets (Holm). apart: score on test
+    p: of the chosen layer, from permuted test labels; p_targets: corrected over targets (max-T). apart: score on test
     rows without a like text in training; by_row: score of the same states where rows are split one by one, None where
     no rows were joined. twins: all of them, or random features where no model can be loaded. detectable: distance from
     chance that would have been seen with 80 % power. Chosen field and layer were chosen inside the training part."""

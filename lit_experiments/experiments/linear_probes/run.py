@@ -44,11 +44,13 @@ from lit_experiments.experiments.linear_probes.fitting import (
     method_of,
 )
 from lit_experiments.experiments.linear_probes.result import TargetResult, Transfer
+from lit_experiments.experiments.linear_probes.significance import Corrected
 from lit_experiments.experiments.linear_probes.states import Passes, in_memory, stored
 from lit_experiments.experiments.linear_probes.study import Study
 from lit_experiments.experiments.linear_probes.transfer import OtherRun, transfer
 from lit_experiments.experiments.linear_probes.twin import TwinOptions, entries_before, twin_plan, twin_states
 from lit_experiments.probes.data import BlockDataModule
+from lit_experiments.probes.permutations import shared
 from lit_experiments.statistics import GroupBootstrap
 from lit_experiments.tasks.training import Trainer
 from stores import Store
@@ -195,17 +197,19 @@ def evaluated(
 ) -> list[Evaluation]:
     """One evaluation per target; reads the states once per field."""
     readings = [read_field(fit) for fit in fits.fits]
+    tested = [problem.group[problem.test] for problem in study.problems]
     evaluations = []
-    for problem in study.problems:
+    for problem, moved in zip(study.problems, shared(tested, permutations, seed), strict=True):
         of_problem = [reading[problem.name] for reading in readings if problem.name in reading]
         test = problem.test
         scorer = Scorer(len(problem.classes), problem.y[test], resampler(problem.group[test]))
-        evaluations.append(Evaluation(problem, of_problem, scorer, permutations, seed, bins))
+        evaluations.append(Evaluation(problem, of_problem, scorer, moved, seed, bins))
     return evaluations
 
 
 def target_result(
     evaluation: Evaluation,
+    corrected: Corrected,
     study: Study,
     fits: Fitted,
     others: Sequence[OtherRun],
@@ -239,14 +243,14 @@ def target_result(
         layer=evaluation.chosen.fit.field.layers[maps.layer],
         penalty=float(maps.penalty[maps.layer]),
         score=evaluation.score,
-        p=evaluation.p,
-        p_targets=float("nan"),
+        p=corrected.alone,
+        p_targets=corrected.chosen,
         apart=evaluation.apart(),
         by_row=score_by_row(evaluation, study, resampler, settings.split, options.penalties),
         detectable=detectable_of(evaluation),
         numbers=evaluation.numbers(),
         probabilities=evaluation.probabilities(),
-        curves=evaluation.curves(),
+        curves=evaluation.curves(corrected.layers),
         controls={name: evaluation.control(name, baseline) for name, baseline in controls.items()},
         shuffled=evaluation.shuffled(),
         twin=None if twin is None or layers is None else evaluation.twin(twin[0], layers),

@@ -22,6 +22,7 @@ from lit_experiments.experiments.linear_probes.probe_files import (
 )
 from lit_experiments.experiments.linear_probes.result import LinearProbesResult
 from lit_experiments.experiments.linear_probes.run import evaluated, fitted, target_result
+from lit_experiments.experiments.linear_probes.significance import corrected
 from lit_experiments.experiments.linear_probes.study import Study, read_study, resolved
 from lit_experiments.experiments.linear_probes.transfer import OtherRun, open_other, other_store
 from lit_experiments.experiments.linear_probes.verdicts import with_verdicts
@@ -99,8 +100,8 @@ class LinearProbes(LinearProbesOptions):
         evaluations = evaluated(study, fits, self.resampler, self.permutations, self.bins, self.seed)
         others = self._others(study)
         results = [
-            target_result(evaluation, study, fits, others, self.resampler, settings, data.out)
-            for evaluation in evaluations
+            target_result(evaluation, tests, study, fits, others, self.resampler, settings, data.out)
+            for evaluation, tests in zip(evaluations, corrected(evaluations), strict=True)
         ]
         rows = fingerprint_hash({"store": study.store.fingerprint, "ids": study.store.sample_ids})
         targets, claims = with_verdicts(results, study.split.summary, rows, SIGNIFICANT)

@@ -8,7 +8,6 @@ from lit_experiments.claims import Claim, Control, Evidence, Grouping, Judged, j
 from lit_experiments.claims.claim import BEYOND, RANDOM
 from lit_experiments.controls.split import SplitSummary
 from lit_experiments.experiments.linear_probes.result import TargetResult
-from lit_experiments.statistics import holm
 
 TASK = "linear_probes"
 
@@ -16,15 +15,13 @@ TASK = "linear_probes"
 def with_verdicts(
     results: list[TargetResult], split: SplitSummary, data: str, alpha: float
 ) -> tuple[list[TargetResult], list[Judged]]:
-    """The results with p-values corrected over targets (Holm) and their verdicts, and the judged claims.
+    """The results with their verdicts, and the judged claims.
 
     Args:
         data: what the rows are, by a hash.
     """
-    corrected = holm([result.p for result in results])
-    fixed = [replace(result, p_targets=float(p)) for result, p in zip(results, corrected, strict=True)]
-    claims = [judged(claim_of(result, data), evidence_of(result, split, alpha)) for result in fixed]
-    return [replace(r, verdict=claim.verdict) for r, claim in zip(fixed, claims, strict=True)], claims
+    claims = [judged(claim_of(result, data), evidence_of(result, split, alpha)) for result in results]
+    return [replace(r, verdict=claim.verdict) for r, claim in zip(results, claims, strict=True)], claims
 
 
 def claim_of(result: TargetResult, data: str) -> Claim:

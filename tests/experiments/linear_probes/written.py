@@ -17,7 +17,7 @@ from stores import Column, Field, PartWriter, Records, Schema
 
 LAYERS = ["resid_post.0", "resid_post.1", "resid_post.2"]
 HIDDEN = 8
-QUICK = {"bootstraps": 200, "permutations": 99, "shuffles": 5, "folds": 3, "surface_model": "numbers"}
+QUICK = {"bootstraps": 200, "permutations": 99, "shuffles": 19, "folds": 3, "surface_model": "numbers"}
 _WORDS = np.array([f"{a}{b}{c}" for a in ("ba", "ke", "li", "mo", "nu") for b in ("ta", "ven", "sil") for c in "xyz"])
 
 
