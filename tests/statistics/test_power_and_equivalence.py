@@ -48,3 +48,12 @@ def test_margins_and_powers_are_checked() -> None:
         equivalent(_t_interval(9, 1.0), 0.0, 0.0)
     with pytest.raises(ValueError, match="power"):
         detectable(_t_interval(9, 1.0), 0.2)
+
+
+def test_one_of_many_tests_must_be_farther_away_to_be_seen() -> None:
+    """The detectable effect of one of five tests has the power at a fifth of the level."""
+    effect = detectable(_t_interval(40, 0.3), tests=5)
+    exact = stats.nct.sf(stats.t.ppf(1 - 0.025 / 5, 39), 39, effect / 0.3)
+    assert exact == pytest.approx(0.8, abs=0.015)
+    with pytest.raises(ValueError, match="at least one test"):
+        detectable(_t_interval(40, 0.3), tests=0)

@@ -17,7 +17,6 @@ from lit_experiments.experiments.geometry.judge_page import distinctness_sentenc
 from lit_experiments.experiments.geometry.judging import JudgeSettings
 from lit_experiments.experiments.geometry.statements import (
     certainty,
-    held_against,
     problem_statement,
     shortened,
     verdict_sentence,
@@ -37,6 +36,7 @@ from lit_experiments.reports.blocks import (
 )
 from lit_experiments.reports.cells import interval
 from lit_experiments.reports.document import DEMONSTRATION
+from lit_experiments.reports.findings import held_against
 from lit_experiments.statistics import LEVEL
 
 _PANELS = 6  # problems in the figure

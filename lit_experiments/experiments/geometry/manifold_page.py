@@ -9,7 +9,6 @@ from lit_experiments.experiments.geometry.answers import VERDICTS
 from lit_experiments.experiments.geometry.manifold_result import Drift, ManifoldResult, ShareDistances
 from lit_experiments.experiments.geometry.statements import (
     certainty,
-    held_against,
     problem_statement,
     verdict_sentence,
     without_answers,
@@ -31,6 +30,7 @@ from lit_experiments.reports.blocks import (
 )
 from lit_experiments.reports.cells import interval
 from lit_experiments.reports.document import DEMONSTRATION
+from lit_experiments.reports.findings import held_against
 from lit_experiments.statistics import Estimate
 
 _METHODS = (

@@ -6,7 +6,7 @@ import math
 
 from lit_experiments.experiments.geometry.path_points import Point
 from lit_experiments.experiments.geometry.path_result import PathResult
-from lit_experiments.experiments.geometry.statements import certainty, held_against, problem_statement, visible
+from lit_experiments.experiments.geometry.statements import certainty, problem_statement, visible
 from lit_experiments.reports.blocks import (
     Bar,
     Bars,
@@ -26,6 +26,7 @@ from lit_experiments.reports.blocks import (
 )
 from lit_experiments.reports.cells import interval
 from lit_experiments.reports.document import DEMONSTRATION
+from lit_experiments.reports.findings import held_against
 from lit_experiments.statistics import Estimate
 
 _METHODS = (

@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from typing import Literal
-
 from lit_experiments.experiments.geometry.answers import CORRECT, NO_ANSWER, VERDICTS
-from lit_experiments.reports.blocks import Verdict
-from lit_experiments.statistics import Estimate
-
-Tone = Literal["for", "against"]
 
 
 def problem_statement(number: int) -> str:
@@ -42,19 +35,6 @@ def without_answers(verdicts: dict[str, int]) -> list[str]:
             "prompt has to ask for it (--prompt)."
         )
     return sentences
-
-
-def held_against(
-    estimate: Estimate, reference: float, above: tuple[str, Tone], below: tuple[str, Tone], neither: str = "not shown"
-) -> Verdict:
-    """The verdict on which side of `reference` an interval lies: `above`, `below`, or `neither` where it holds it."""
-    if math.isnan(estimate.value):
-        return Verdict("no value", "void")
-    side = estimate.side_of(reference)
-    if not side:
-        return Verdict(neither if estimate.has_interval else "without interval", "open", estimate)
-    word, tone = above if side > 0 else below
-    return Verdict(word, tone, estimate)
 
 
 def visible(token: str) -> str:

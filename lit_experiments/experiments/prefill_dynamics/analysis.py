@@ -50,7 +50,7 @@ from lit_experiments.experiments.prefill_dynamics.surprise import (
 )
 from lit_experiments.experiments.prefill_dynamics.trajectories import READS, Trajectory, trajectories
 from lit_experiments.plain import write_json
-from lit_experiments.ranges import at_least
+from lit_experiments.ranges import at_least, between
 from lit_experiments.reports.blocks import Page
 from lit_experiments.statistics import LEVEL
 from lit_experiments.statistics.repetition import distinct, loops
@@ -71,6 +71,8 @@ class PrefillDynamics(AnalyzeTask[Findings]):
             '[[human, human@wiki-xl]]'. Null compares human with each other condition and greedy text with sampled.
         cut: Compare the two texts of a pair over the length of the shorter one, since length alone shifts means;
             false makes the full length the main result. Both are always computed.
+        margin: Share of the first condition's smoothness below which a difference counts as none; "no difference" is
+            said only where the whole interval lies inside.
         sink_factor: A token whose norm exceeds this many times its layer's median is a sink.
         top_tokens: How many of the tokens that move most are listed per condition.
         block_mb: States read at a time, in megabytes.
@@ -79,6 +81,7 @@ class PrefillDynamics(AnalyzeTask[Findings]):
     readers: list[str] | None
     pairs: list[list[str]] | None
     cut: bool
+    margin: float
     sink_factor: float
     top_tokens: int
     block_mb: float
@@ -90,6 +93,7 @@ class PrefillDynamics(AnalyzeTask[Findings]):
         """Raises UserError for settings below their least."""
         at_least(1, sink_factor=self.sink_factor, top_tokens=self.top_tokens)
         at_least(1e-3, block_mb=self.block_mb)
+        between(0, 1, margin=self.margin)
 
     def check_data(self, data: Opened) -> None:
         """Raises UserError for a reader that read other texts, and for a pair of conditions that are not there."""
@@ -125,7 +129,9 @@ class PrefillDynamics(AnalyzeTask[Findings]):
             correlations=related,
             tokens=token_correlations(texts, self._resampling),
             moving_tokens=moving_tokens(texts, layers, self.top_tokens),
-            interpretation=interpretation(main, related["smoothness"], layers, names["reader"], names["generator"]),
+            interpretation=interpretation(
+                main, related["smoothness"], layers, names["reader"], names["generator"], self.margin
+            ),
             readers=compare_readers([run, *others], self._main, self._resampling) if others else [],
             example=_example(headline(main), texts, layers),
             rows=[_row(text) for text in run.rows],

@@ -13,7 +13,8 @@ from lit_experiments.experiments.prefill_dynamics.readers import Reader
 from lit_experiments.experiments.prefill_dynamics.repetition import CONTROLLED, ORDERS
 from lit_experiments.reports.blocks import Cell, Column, Matrix, Table, Verdict
 from lit_experiments.reports.cells import model_name
-from lit_experiments.statistics import Estimate, Paired
+from lit_experiments.reports.findings import POWER
+from lit_experiments.statistics import Estimate, Paired, detectable
 
 _COMPARABLE = ("smoothness", "relative smoothness")
 _PAIR = Column("first - second", meaning="a difference is the first condition minus the second")
@@ -264,6 +265,7 @@ def _tests(digits: int | None = None) -> list[Column]:
         Column("t", "number", 2, "paired t-test", "t"),
         Column("p", "p", of="p"),
         Column("Wilcoxon p", "p", of="p_w"),
+        Column(POWER, "number", None, "smallest difference", of=lambda test: detectable(test.difference)),
     ]
 
 

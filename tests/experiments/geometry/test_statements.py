@@ -4,11 +4,11 @@ import pytest
 
 from lit_experiments.experiments.geometry.answers import CORRECT, INCORRECT, NO_ANSWER, UNDECIDED, VERDICTS
 from lit_experiments.experiments.geometry.statements import (
-    held_against,
     problem_statement,
     visible,
     without_answers,
 )
+from lit_experiments.reports.findings import held_against
 from lit_experiments.statistics import LEVEL, Estimate
 
 

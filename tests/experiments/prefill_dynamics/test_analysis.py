@@ -14,12 +14,15 @@ from statsmodels.stats.multitest import multipletests
 from lit_experiments.cli import main
 from lit_experiments.errors import EXIT_DONE, EXIT_USER
 from lit_experiments.experiments.prefill_dynamics.generations import texts_digest
-from lit_experiments.experiments.prefill_dynamics.interpretation import (
+from lit_experiments.experiments.prefill_dynamics.verdicts import (
     ROUGHER,
     SAME,
     SMOOTHER,
+    SMOOTHER_AGAINST,
     SMOOTHER_CORRELATED,
+    SMOOTHER_UNRELATED,
     UNKNOWN,
+    UNSEEN,
     verdict,
 )
 from lit_experiments.reports.cells import model_name
@@ -148,13 +151,22 @@ def test_the_planted_effect_is_told_in_words_that_agree_with_the_numbers(run: Pa
     assert "demonstration subject" not in page
 
 
-@pytest.mark.parametrize(("step", "case", "said"), [(60.0, ROUGHER, "more roughly"), (13.75, SAME, "neither more nor")])
-def test_other_effects_choose_other_words(step: float, case: str, said: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("step", "margin", "case", "said"),
+    [
+        (60.0, 0.02, ROUGHER, "more roughly"),
+        (13.75, 0.02, UNSEEN, "is not seen to move the residual stream of planted more smoothly or more roughly (a"),
+        (13.75, 0.5, SAME, "as smoothly (within 50.0%) as"),
+    ],
+)
+def test_other_effects_choose_other_words(step: float, margin: float, case: str, said: str, tmp_path: Path) -> None:
+    """Nothing is "no difference" without an equivalence test; what is not seen comes with what would have been."""
     write_store(tmp_path / "run", texts(model_step=step))
-    assert analyze(tmp_path / "run") == EXIT_DONE
-    found = results(tmp_path / "run")["activation_metrics"]["interpretation"]
-    assert found["verdict"] == case
-    assert said in found["sentences"][0]
+    assert analyze(tmp_path / "run", margin=margin) == EXIT_DONE
+    outcome = results(tmp_path / "run")["activation_metrics"]["interpretation"]
+    assert outcome["verdict"] == case
+    assert said in outcome["sentences"][0]
+    assert ("% would have been seen with 80 % power" in outcome["sentences"][0]) == (case == UNSEEN)
 
 
 def test_layers_that_disagree_are_named(tmp_path: Path) -> None:
@@ -174,8 +186,10 @@ def test_layers_that_disagree_are_named(tmp_path: Path) -> None:
     [
         ((1, 2), (0.1, 0.5), SMOOTHER_CORRELATED),
         ((1, 2), (-0.1, 0.5), SMOOTHER),
-        ((1, 2), (-0.5, -0.1), SMOOTHER),
-        ((-1, 2), (0.1, 0.5), SAME),
+        ((1, 2), (-0.1, 0.1), SMOOTHER_UNRELATED),
+        ((1, 2), (-0.5, -0.1), SMOOTHER_AGAINST),
+        ((-1, 2), (0.1, 0.5), UNSEEN),
+        ((-0.1, 0.2), (0.1, 0.5), SAME),
         ((-2, -1), (0.1, 0.5), ROUGHER),
         ((float("nan"), float("nan")), (0.1, 0.5), UNKNOWN),
         ((1, 2), (float("nan"), float("nan")), SMOOTHER),
@@ -184,8 +198,9 @@ def test_layers_that_disagree_are_named(tmp_path: Path) -> None:
 def test_the_case_follows_the_intervals(
     difference: tuple[float, float], correlated: tuple[float, float], case: str
 ) -> None:
-    made = [Estimate(sum(bounds) / 2, *bounds, 20, 0.95) for bounds in (difference, correlated)]
-    assert verdict(*made) == case
+    """Of a human value of 10, with a margin of 5 %."""
+    moved, r = (Estimate(sum(bounds) / 2, *bounds, 20, 0.95) for bounds in (difference, correlated))
+    assert verdict(moved, moved.mapped(lambda value: value / 10), r, 0.05) == case
 
 
 def test_perplexity_is_the_exponential_of_mean_cross_entropy(run: Path) -> None:

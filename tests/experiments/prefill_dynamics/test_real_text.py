@@ -68,9 +68,7 @@ def test_the_sentence_agrees_with_the_interval(run: Path) -> None:
     found = json.loads((run / "prefill_dynamics" / "activation_metrics.json").read_text())
     pair = next(c for c in found["contrasts"] if (c["a"], c["b"]) == ("human", "model"))
     gap = pair["over_layers"]["smoothness"]["difference"]
-    word = (
-        "more smoothly" if gap["low"] > 0 else "more roughly" if gap["high"] < 0 else "neither more nor less smoothly"
-    )
+    word = "more smoothly than" if gap["low"] > 0 else "more roughly than" if gap["high"] < 0 else "is not seen to move"
     assert word in found["interpretation"]["sentences"][0]
 
 
