@@ -11,7 +11,7 @@ Compared: exit codes; processes left over; the lock; rows lost or twice; states,
 and exports byte for byte (a pipeline's results to rounding); what `verify` says. Exit code 1 if anything differs.
 
 A start takes a few seconds of processor time, so 300 points take about an hour on two idle cores; --fork starts
-commands by forking a process that has imported everything (workers and a pipeline's steps are still started as ever).
+commands, and their workers, by forking a process that has imported everything.
 """
 
 from __future__ import annotations

@@ -83,6 +83,15 @@ class StopSignal:
             signal.signal(number, handler)  # type: ignore[arg-type]
         self._previous.clear()
 
+    def leave_to_parent(self) -> None:
+        """In a forked child: the pipe is closed, and handlers are what they were before the parent's."""
+        signal.set_wakeup_fd(-1)
+        sys.unraisablehook = self._hook_before
+        for descriptor in self._wake or ():
+            os.close(descriptor)
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
     def install(self) -> None:
         """Takes SIGINT and SIGTERM; again after a library has put its own handler there."""
         if threading.current_thread() is not threading.main_thread():
@@ -197,6 +206,14 @@ def stop_signal() -> Iterator[StopSignal]:
             yield _active
         finally:
             _active = None
+
+
+def begin_anew() -> None:
+    """In a forked child: no signal has come to it, and nobody has taken any."""
+    global _active
+    if _active is not None:
+        _active.leave_to_parent()
+        _active = None
 
 
 def take_again() -> None:

@@ -23,7 +23,7 @@ import sys
 from lit_experiments.cli import main as module
 import lit_experiments.cli.main
 command = sys.modules["lit_experiments.cli.main"]
-def dispatch(argv):
+def dispatch(argv, again):
     print("here", flush=True)
     {code}
 command._dispatch = dispatch

@@ -19,7 +19,7 @@ def console(argv: list[str] | None = None) -> None:
     """Entry point of the scripts: runs one command and ends the process. argv: its words; default: the process's."""
     with stop_signal() as stop:
         try:
-            code = main(sys.argv[1:] if argv is None else argv)
+            code = main(sys.argv[1:] if argv is None else argv, console)
         except StopNow:  # while an error was being worded
             code = EXIT_STOPPED
         stop.settle()
@@ -30,8 +30,12 @@ def console(argv: list[str] | None = None) -> None:
     sys.exit(code)
 
 
-def main(argv: list[str]) -> int:
+def main(argv: list[str], again: Callable[[list[str]], None] | None = None) -> int:
     """Runs one command.
+
+    Args:
+        argv: its words.
+        again: what forked children of this process run their commands with; None where it must not be forked.
 
     Returns:
         The exit code: 0 done, 1 failed, 2 the user's mistake, 75 stopped by a signal and resumable.
@@ -41,7 +45,7 @@ def main(argv: list[str]) -> int:
             stop.raise_at_once()
             stop.check()
             _find_studies_here()
-            return _dispatch(argv)
+            return _dispatch(argv, again)
         except StopNow:
             return _end(EXIT_STOPPED, stop.words)
         except BrokenPipeError:
@@ -96,7 +100,7 @@ def _find_studies_here() -> None:
         sys.path.append(here)
 
 
-def _dispatch(argv: list[str]) -> int:
+def _dispatch(argv: list[str], again: Callable[[list[str]], None] | None) -> int:
     from lit_experiments.cli import configs
     from lit_experiments.cli.help import VERB_HELP, overview
 
@@ -110,7 +114,7 @@ def _dispatch(argv: list[str]) -> int:
     if verb not in VERB_HELP:
         verbs, near = ", ".join(VERB_HELP), configs.nearest(verb, list(VERB_HELP))
         raise UserError(f'Unknown verb "{verb}".{near} Verbs: {verbs}.\nNext: lit-experiments --help')
-    return _experiment_verb(verb, rest) if verb in configs.VERBS else _other_verb(verb)(rest)
+    return _experiment_verb(verb, rest) if verb in configs.VERBS else _other_verb(verb, again)(rest)
 
 
 def _experiment_verb(verb: str, rest: list[str]) -> int:
@@ -131,11 +135,11 @@ def _experiment_verb(verb: str, rest: list[str]) -> int:
     return run(resolved, rest)
 
 
-def _other_verb(verb: str) -> Callable[[list[str]], int]:
+def _other_verb(verb: str, again: Callable[[list[str]], None] | None) -> Callable[[list[str]], int]:
     if verb in ("list", "run"):
         from lit_experiments.cli import pipelines
 
-        return pipelines.list_experiments if verb == "list" else pipelines.run_pipeline
+        return pipelines.list_experiments if verb == "list" else partial(pipelines.run_pipeline, again=again)
     if verb == "score":
         from lit_experiments.cli import score_verb
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lit_experiments.cli.pipeline_children import PipelineChildren
 from lit_experiments.cli.pipeline_commands import Planned
 from lit_experiments.cli.verbs import say
 from lit_experiments.errors import EXIT_DONE
@@ -22,7 +23,7 @@ _HEADERS = ["step", "samples", "tokens", "uncompressed", "on disk", "memory", "t
 _SUMMED = ("samples", "tokens", "payload", "on_disk", "seconds")
 
 
-def preview(planned: Sequence[Planned], chosen: Sequence[Planned]) -> int:
+def preview(planned: Sequence[Planned], chosen: Sequence[Planned], children: PipelineChildren) -> int:
     """Tries the collections among the chosen steps, lists the others, and sums up.
 
     Returns:
@@ -37,7 +38,7 @@ def preview(planned: Sequence[Planned], chosen: Sequence[Planned]) -> int:
             listed = True
             say(_reason(each, missing))
             continue
-        code, forecast = _try(each.command)
+        code, forecast = _try(each.command, children)
         if code != EXIT_DONE:
             return code
         if forecast is not None:
@@ -56,16 +57,15 @@ def _reason(each: Planned, missing: Sequence[Any]) -> str:
     return f"Not estimated: it reads {each.folder} and writes {each.output.parent}."
 
 
-def _try(command: Sequence[str]) -> tuple[int, dict[str, Any] | None]:
+def _try(command: Sequence[str], children: PipelineChildren) -> tuple[int, dict[str, Any] | None]:
     """Exit code and forecast of one collection's own dry run; no forecast where it found nothing to do."""
-    from lit_experiments.collecting.crew import run_child, worker_command
     from lit_experiments.collecting.dry_run import FORECAST_VARIABLE
 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "forecast.json"
         os.environ[FORECAST_VARIABLE] = str(file)
         try:
-            code = run_child(worker_command([*command, "--dry_run"]))
+            code = children.run([*command, "--dry_run"])
         finally:
             del os.environ[FORECAST_VARIABLE]
         return code, json.loads(file.read_text(encoding="utf-8")) if file.exists() else None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lit_experiments.cli import configs
+from lit_experiments.cli.pipeline_children import PipelineChildren
 from lit_experiments.cli.pipeline_commands import (
     Given,
     Planned,
@@ -70,8 +71,12 @@ def list_experiments(argv: list[str]) -> int:
     return EXIT_DONE
 
 
-def run_pipeline(argv: list[str]) -> int:
+def run_pipeline(argv: list[str], again: Callable[[list[str]], None] | None = None) -> int:
     """Runs a pipeline's steps in order; stops at the first that does not end well.
+
+    Args:
+        argv: the words after "run".
+        again: see `cli.main`.
 
     Raises:
         UserError: unknown pipeline, step or option, or a value of the wrong type for any of the steps.
@@ -99,26 +104,25 @@ def run_pipeline(argv: list[str]) -> int:
     steps = choose(pipeline, steps_given)
     chosen = [each for each in planned if each.step in steps]
     _check_alone(pipeline.name)
+    children = PipelineChildren(again)
     _check_options(chosen)
     if dry_run:
         from lit_experiments.cli.pipeline_preview import preview
 
-        return preview(planned, chosen)
-    code = _run(pipeline, planned, chosen)
+        return preview(planned, chosen, children)
+    code = _run(pipeline, planned, chosen, children)
     if code != EXIT_STOPPED:
         _gather_figures(pipeline, given, planned)
     return code
 
 
-def _run(pipeline: Pipeline, planned: Sequence[Planned], chosen: Sequence[Planned]) -> int:
-    from lit_experiments.collecting.crew import run_child, worker_command
-
+def _run(pipeline: Pipeline, planned: Sequence[Planned], chosen: Sequence[Planned], children: PipelineChildren) -> int:
     for place, each in enumerate(chosen, start=1):
         say(f"[{place}/{len(chosen)}] step {each.step}")
         if each.command is None:
             say(each.left_out)
             continue
-        code = run_child(worker_command(each.command))
+        code = children.run(each.command)
         if code != EXIT_DONE:
             if code == EXIT_USER:
                 _point_to_inputs(pipeline, planned, each)

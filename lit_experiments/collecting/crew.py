@@ -10,9 +10,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from typing import Protocol
 
+from lit_experiments.collecting.forked import ForkedChild
 from lit_experiments.errors import EXIT_DONE, EXIT_STOPPED
 from lit_experiments.signals import LIFELINE, StopSignal, held_back, stop_signal
 
@@ -31,15 +33,36 @@ def run_child(command: Sequence[str]) -> int:
     Returns:
         Its exit code; 75 if a signal came, however the command ended.
     """
+    return _run_one(lambda crew: crew.start(command, dict(os.environ), ()))
+
+
+def run_forked(action: Callable[[], object]) -> int:
+    """The same for what a forked child of this process does, see `ForkedChild`."""
+    return _run_one(lambda crew: crew.fork(action, dict(os.environ)))
+
+
+def _run_one(start: Callable[[Crew], None]) -> int:
     crew = Crew()
     crew.take_signals()
     try:
         with held_back():
-            crew.start(command, dict(os.environ), ())
+            start(crew)
         code = crew.wait()
         return EXIT_STOPPED if crew.stop.name is not None else code
     finally:
         crew.give_back_signals()
+
+
+class Child(Protocol):
+    """A started process; `subprocess.Popen` is one."""
+
+    returncode: int | None
+
+    def poll(self) -> int | None: ...
+
+    def wait(self) -> int: ...
+
+    def send_signal(self, number: int) -> None: ...
 
 
 class Crew:
@@ -55,7 +78,7 @@ class Crew:
     """
 
     def __init__(self) -> None:
-        self.workers: list[subprocess.Popen[bytes]] = []
+        self.workers: list[Child] = []
         self.stop = StopSignal()
         self.killed = False
         self._signals = ExitStack()
@@ -76,6 +99,11 @@ class Crew:
         kept = (self._lifeline, *keep_open)
         env = {**env, LIFELINE: str(self._lifeline)}
         self.workers.append(subprocess.Popen(command, env=env, pass_fds=kept, start_new_session=True))
+
+    def fork(self, action: Callable[[], object], env: dict[str, str]) -> None:
+        """Adds a child that goes on from where this process is; otherwise like one that was started."""
+        os.set_inheritable(self._lifeline, True)  # should it go on as another program
+        self.workers.append(ForkedChild(action, {**env, LIFELINE: str(self._lifeline)}, [self._held_end]))
 
     def wait(self) -> int:
         """Waits for all; returns 0, 75 after a signal, or the code of the first child that failed."""
@@ -112,7 +140,7 @@ class Crew:
         return True
 
     @staticmethod
-    def _send(number: int, workers: Sequence[subprocess.Popen[bytes]]) -> None:
+    def _send(number: int, workers: Sequence[Child]) -> None:
         for worker in workers:
             if worker.poll() is None:
                 worker.send_signal(number)
