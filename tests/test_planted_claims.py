@@ -1,5 +1,6 @@
 """Synthetic claims are what they say: targets lie along states, copies are copies, surfaces give their targets."""
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -7,9 +8,11 @@ import numpy as np
 import pytest
 from scipy.stats import entropy
 
-from benchmarks.claims import LINEAR, Judged, Tally, confusion
+from benchmarks.claims import finished
 from benchmarks.planted_claims.claim import MIDPOINTS, SUPPORTED, VERDICTS, Planted
+from benchmarks.planted_claims.judging import INTROSPECTION, LINEAR, Case, Judged, add_line, cases_of, read_lines
 from benchmarks.planted_claims.kinds import KINDS, make_claim
+from benchmarks.planted_claims.tally import Tally, confusion
 from benchmarks.planted_claims.written import TARGET, write_for_introspection, write_for_linear_probes
 from lit_experiments.experiments.introspection.schema import COLUMNS
 from lit_experiments.sources.content_groups import Likeness, content_groups
@@ -35,7 +38,7 @@ def _correlation(first: np.ndarray, second: np.ndarray) -> float:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_claim_is_whole_and_the_same_seed_makes_it_again(kind: str) -> None:
-    planted, again, other = (make_claim(kind, seed).planted for seed in (3, 3, 4))
+    planted, again = (make_claim(kind, 3).planted for _ in range(2))
     rows = len(planted.texts)
     assert planted.states.shape[1] == len(planted.target) == len(planted.options) == len(planted.key) == rows
     assert planted.probs.shape == (rows, len(MIDPOINTS))
@@ -43,24 +46,30 @@ def test_a_claim_is_whole_and_the_same_seed_makes_it_again(kind: str) -> None:
     assert np.isfinite(planted.states).all()
     assert list(planted.texts) == list(again.texts)
     np.testing.assert_array_equal(planted.states, again.states)
-    assert list(planted.texts) != list(other.texts)
     assert set(KINDS[kind].right) <= set(VERDICTS)
+
+
+def test_another_seed_makes_another_claim() -> None:
+    assert list(_planted("surface commas", 3).texts) != list(_planted("surface commas", 4).texts)
 
 
 @pytest.mark.parametrize("kind", [kind for kind, of in KINDS.items() if of.right == (SUPPORTED,)])
 def test_states_of_true_claims_hold_the_target_and_lengths_do_not(kind: str) -> None:
     planted = _planted(kind)
+    known = ~np.isnan(planted.target)
+    target = planted.target[known]
     # half of the rows teach, the other half is told: a least-squares fit of one layer alone
-    odd = np.arange(len(planted.target)) % 2 == 1
+    odd = np.arange(len(target)) % 2 == 1
     scores = []
-    for x in planted.states.astype(np.float64):
-        x = (x - x.mean(0)) / x.std(0)
+    for x in planted.states[:, known].astype(np.float64):
+        x = (x - x.mean(0)) / np.maximum(x.std(0), 1e-9)
         gram = x[~odd].T @ x[~odd] + 30 * np.eye(x.shape[1])
-        weights = np.linalg.solve(gram, x[~odd].T @ (planted.target[~odd] - planted.target[~odd].mean()))
-        scores.append(_correlation(x[odd] @ weights, planted.target[odd]))
-    assert max(scores) > 0.3
-    if kind != "true beside surface":
-        assert abs(_correlation(np.array([len(text) for text in planted.texts]), planted.target)) < 0.25
+        weights = np.linalg.solve(gram, x[~odd].T @ (target[~odd] - target[~odd].mean()))
+        told = x[odd] @ weights
+        scores.append(_correlation(told, target[odd]) if np.ptp(told) else 0.0)
+    assert max(scores) > 0.2
+    if "beside" not in kind:
+        assert abs(_correlation(np.array([len(planted.texts[i]) for i in np.flatnonzero(known)]), target)) < 0.25
 
 
 def test_surfaces_give_the_target() -> None:
@@ -75,6 +84,23 @@ def test_surfaces_give_the_target() -> None:
     assert abs(_correlation(first, either.target)) < 0.2
     named = _planted("surface key")
     assert _fit(np.stack([np.array(named.key) == letter for letter in "ABC"], 1), named.target) > 0.9
+
+
+def test_numbers_and_places_in_texts_give_the_target() -> None:
+    written = _planted("surface number sum")
+    numbers = np.array([[float(n) for n in re.findall(r"\d+", text)] for text in written.texts])
+    assert (
+        max(abs(_correlation(numbers.sum(1), written.target)), abs(_correlation(numbers @ [1, -1], written.target)))
+        > 0.98
+    )
+    placed = _planted("surface place of word")
+    places = np.array([text.lower().split().index("zumba") for text in placed.texts])
+    assert _correlation(places, placed.target) > 0.98
+    ordered = _planted("surface order of words")
+    first = np.array([text.lower().index("zumba") < text.lower().index("quorix") for text in ordered.texts])
+    np.testing.assert_array_equal(first, ordered.target)
+    walk = _planted("order walk").target
+    assert _correlation(walk[1:], walk[:-1]) > 0.9
 
 
 def test_outputs_give_the_target() -> None:
@@ -125,3 +151,21 @@ def test_what_is_right_and_what_is_falsely_supported_is_counted() -> None:
     table = confusion(claims)
     assert "| noise | 1/2 | 1 |" in table
     assert table.splitlines()[2].startswith("| true strong | 1/2 | **1** |")
+
+
+def test_a_stopped_benchmark_goes_on_where_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "claims.jsonl"
+    cases = cases_of(["noise"], [0, 1], "both", [])
+    assert [(case.seed, case.task) for case in cases] == [(s, t) for s in (0, 1) for t in (LINEAR, INTROSPECTION)]
+    known = [Judged("noise", case.seed, case.task, "not supported", KINDS["noise"].right, {}, 1.0) for case in cases]
+    for claim in known:
+        add_line(file, claim)
+    whole = file.read_text()
+    file.write_text(whole[:-20])  # killed within the last line
+    assert [*read_lines(file)] == known[:-1]
+    add_line(file, known[-1])
+    assert file.read_text() == whole
+    assert finished(cases, file, 1) == known
+    assert capsys.readouterr().out == "", "nothing is judged again"
+    assert [*read_lines(tmp_path / "none")] == []
+    assert known[0].case == Case("noise", 0, LINEAR)

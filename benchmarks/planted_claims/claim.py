@@ -6,8 +6,9 @@ Owns: what a claim holds. Does not know: kinds, stores, verdicts' rule.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -42,8 +43,9 @@ class Planted:
     """What a kind makes: n rows and the truth about them.
 
     texts, options: [n]. key: [n] the right option's letter. probs: [n, 8] of the pass's letters. states: [layer, n,
-    hidden]. target: [n] numbers, or codes 0 and 1 where `classes`. group: [n] names of speakers or documents, None
-    where there are none.
+    hidden]. target: [n] numbers, or codes from 0 on where `classes`; NaN is no label. group: [n] names of speakers or
+    documents, None where there are none. columns: further columns of a store of texts, name -> (type, [n] values);
+    without: columns that it lacks; dtype: of its states. A store of study 3 always has the same columns.
     """
 
     texts: Sequence[str]
@@ -54,6 +56,9 @@ class Planted:
     target: Floats
     classes: bool = False
     group: Sequence[str] | None = None
+    columns: Mapping[str, tuple[str, Sequence[Any]]] = field(default_factory=dict)
+    without: Sequence[str] = ()
+    dtype: str = "float32"
 
 
 @dataclass(frozen=True, eq=False)

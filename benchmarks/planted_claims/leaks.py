@@ -35,7 +35,7 @@ def near_copies(shop: Workshop) -> Planted:
         for _ in range(int(shop.rng.integers(1, 3))):
             text = with_word(text, str(shop.rng.choice(others)), shop.rng)
         texts.append(joined([text])[0])
-    return _by_content(shop, content, texts)
+    return by_content(shop, content, texts)
 
 
 def templates_20(shop: Workshop) -> Planted:
@@ -43,7 +43,7 @@ def templates_20(shop: Workshop) -> Planted:
     size = shop.size(200, 400)
     content = shop.rng.integers(0, 20, size.rows)
     forms, words = templates(shop.rng, 20), vocabulary(shop.rng, 300)
-    return _by_content(shop, content, [filled(forms[i], shop.rng, words) for i in content])
+    return by_content(shop, content, [filled(forms[i], shop.rng, words) for i in content])
 
 
 def contexts_12(shop: Workshop) -> Planted:
@@ -51,7 +51,7 @@ def contexts_12(shop: Workshop) -> Planted:
     content = np.repeat(np.arange(12), 5)
     contexts, lines = sentences(shop.rng, 12, 40, 60), sentences(shop.rng, len(content), 6, 10)
     texts = [" ".join(joined([contexts[i], line])) for i, line in zip(content, lines, strict=True)]
-    return _by_content(shop, content, texts)
+    return by_content(shop, content, texts)
 
 
 def speakers(shop: Workshop) -> Planted:
@@ -59,19 +59,22 @@ def speakers(shop: Workshop) -> Planted:
     size = shop.size(200, 400)
     content = shop.rng.integers(0, int(shop.rng.integers(12, 21)), size.rows)
     texts = plain_texts(shop.rng, size.rows, "sentences")
-    return _by_content(shop, content, texts, [f"speaker {i}" for i in content])
+    return by_content(shop, content, texts, [f"speaker {i}" for i in content])
 
 
 def _copies(shop: Workshop, times: int) -> Planted:
     count = int(shop.rng.integers(180, 400)) // times
     content = np.repeat(np.arange(count), times)
     texts = plain_texts(shop.rng, count)
-    return _by_content(shop, content, [texts[i] for i in content])
+    return by_content(shop, content, [texts[i] for i in content])
 
 
-def _by_content(
-    shop: Workshop, content: NDArray[np.int64], texts: list[str], group: list[str] | None = None
-) -> Planted:
+def by_content(shop: Workshop, content: NDArray[np.int64], texts: list[str], group: list[str] | None = None) -> Planted:
+    """Rows in random order, with labels of their content, whose fingerprint the states are.
+
+    Args:
+        content: [n] the number of a row's content; group: [n] declared names.
+    """
     order = shop.rng.permutation(len(content))
     content = content[order]
     size = Size(len(content), int(shop.rng.integers(4, 9)), int(shop.rng.choice([64, 96, 128])))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from benchmarks.planted_claims.claim import Floats, Planted, Size, Workshop
 from benchmarks.planted_claims.texts import joined, plain_key, plain_options, sentences, vocabulary, with_word
@@ -15,7 +17,7 @@ _STRENGTH = 2.5
 
 def length(shop: Workshop) -> Planted:
     """The number of words, or of characters, and a little noise."""
-    size, words = _words(shop)
+    size, words = words_of(shop)
     texts = joined(words)
     counts = [len(text) for text in (texts if shop.rng.random() < 0.5 else words)]
     target = np.array(counts) + shop.rng.normal(0, 0.1 * np.std(counts), size.rows)
@@ -24,7 +26,7 @@ def length(shop: Workshop) -> Planted:
 
 def curved(shop: Workshop) -> Planted:
     """How far the length is from a middle one: its square, or its absolute value."""
-    size, words = _words(shop)
+    size, words = words_of(shop)
     texts = joined(words)
     counts = np.array([len(text) for text in texts], np.float64)
     gap = (counts - np.median(counts)) / counts.std()
@@ -34,7 +36,7 @@ def curved(shop: Workshop) -> Planted:
 
 def one_word(shop: Workshop) -> Planted:
     """Whether a word is in the text, as classes."""
-    size, words = _words(shop)
+    size, words = words_of(shop)
     code = shop.rng.integers(0, 2, size.rows)
     texts = joined([with_word(text, "zumba", shop.rng) if c else text for text, c in zip(words, code, strict=True)])
     return planted(shop, size, code, shop.states(size, code, _STRENGTH), texts=texts, classes=True)
@@ -42,7 +44,7 @@ def one_word(shop: Workshop) -> Planted:
 
 def word_number(shop: Workshop) -> Planted:
     """How often a word is in the text, as a number with noise."""
-    size, words = _words(shop)
+    size, words = words_of(shop)
     counts = shop.rng.integers(0, 4, size.rows)
     for _ in range(3):
         words = [
@@ -55,8 +57,8 @@ def word_number(shop: Workshop) -> Planted:
 
 def either_word(shop: Workshop) -> Planted:
     """Whether one of two words is in the text, and not both: neither tells anything alone."""
-    size, words = _words(shop)
-    first, second = _two_words(shop, size)
+    size, words = words_of(shop)
+    first, second = two_words(shop, size)
     code = first ^ second
     texts = joined(_marked(shop, words, first, second))
     return planted(shop, size, code, shop.states(size, code, _STRENGTH), texts=texts, classes=True)
@@ -64,8 +66,8 @@ def either_word(shop: Workshop) -> Planted:
 
 def product(shop: Workshop) -> Planted:
     """Two words that mean something together, with noise."""
-    size, words = _words(shop)
-    first, second = _two_words(shop, size)
+    size, words = words_of(shop)
+    first, second = two_words(shop, size)
     target = 2.0 * first * second + 0.3 * first + 0.2 * shop.rng.normal(size=size.rows)
     texts = joined(_marked(shop, words, first, second))
     return planted(shop, size, target, shop.states(size, target, _STRENGTH), texts=texts)
@@ -88,7 +90,7 @@ def weighted_words(shop: Workshop) -> Planted:
 
 def characters(shop: Workshop) -> Planted:
     """The share of words with an ending, or how often a letter comes."""
-    size, words = _words(shop)
+    size, words = words_of(shop)
     if shop.rng.random() < 0.5:
         share = shop.rng.uniform(0, 0.7, size.rows)
         words = [
@@ -104,7 +106,7 @@ def characters(shop: Workshop) -> Planted:
 
 def first_word(shop: Workshop) -> Planted:
     """Which word comes first; the same words come elsewhere too."""
-    size, words = _words(shop)
+    size, words = words_of(shop)
     heads = vocabulary(shop.rng, 6)
     first = shop.rng.integers(0, len(heads), size.rows)
     words = [
@@ -148,7 +150,7 @@ def place(shop: Workshop) -> Planted:
 
 def random_weights(shop: Workshop) -> Planted:
     """States are a random function of the words, as those of random weights; the target is a sum of some words'."""
-    size, words = _words(shop)
+    size, words = words_of(shop)
     known = sorted({word for text in words for word in text})
     counts = np.array([[text.count(word) for word in known] for text in words], np.float64)
     common = np.argsort(-counts.sum(0))[:15]
@@ -159,12 +161,31 @@ def random_weights(shop: Workshop) -> Planted:
     return planted(shop, size, target, states.astype(np.float32), texts=joined(words))
 
 
-def _words(shop: Workshop) -> tuple[Size, list[list[str]]]:
+def words_of(shop: Workshop) -> tuple[Size, list[list[str]]]:
+    """A size, and the words of as many texts."""
     size = shop.size()
     return size, sentences(shop.rng, size.rows)
 
 
-def _two_words(shop: Workshop, size: Size) -> tuple[np.ndarray, np.ndarray]:
+def written(
+    shop: Workshop,
+    size: Size,
+    target: ArrayLike,
+    texts: Sequence[str] | None = None,
+    *,
+    noise: float = 0.0,
+    classes: bool = False,
+    **parts: Any,
+) -> Planted:
+    """A claim whose states hold the target. noise: of the target, in its own standard deviations."""
+    values = np.asarray(target, np.float64)
+    values = values + noise * values.std() * shop.rng.normal(size=size.rows)
+    parts = parts if texts is None else parts | {"texts": texts}
+    return planted(shop, size, values, shop.states(size, values, _STRENGTH), classes=classes, **parts)
+
+
+def two_words(shop: Workshop, size: Size) -> tuple[np.ndarray, np.ndarray]:
+    """Whether each of two words is in a text: independent coins."""
     first, second = shop.rng.integers(0, 2, (2, size.rows))
     return first, second
 

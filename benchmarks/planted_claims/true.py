@@ -33,7 +33,7 @@ def planted(shop: Workshop, size: Size, target: Floats, states: Any, **parts: An
 
 def strong(shop: Workshop) -> Planted:
     """A number that explains most of a direction."""
-    size, cause = _drawn(shop)
+    size, cause = drawn(shop)
     return planted(shop, size, cause + 0.2 * shop.rng.normal(size=size.rows), shop.states(size, cause, 2.5))
 
 
@@ -46,35 +46,35 @@ def weak(shop: Workshop) -> Planted:
 
 def class_label(shop: Workshop) -> Planted:
     """Two classes of like size."""
-    size, cause = _drawn(shop)
+    size, cause = drawn(shop)
     code = (cause + 0.2 * shop.rng.normal(size=size.rows) > 0).astype(np.float64)
     return planted(shop, size, code, shop.states(size, cause, 2.5), classes=True)
 
 
 def unequal_classes(shop: Workshop) -> Planted:
     """The second class has 5 to 10 % of 500 to 600 rows."""
-    size, cause = _drawn(shop, 500)
+    size, cause = drawn(shop, 500)
     code = (cause > np.quantile(cause, 1 - shop.rng.uniform(0.05, 0.1))).astype(np.float64)
     return planted(shop, size, code, shop.states(size, cause, 3.0), classes=True)
 
 
 def heavy_tails(shop: Workshop) -> Planted:
     """Student's t with three degrees of freedom."""
-    size, _ = _drawn(shop, 300)
+    size, _ = drawn(shop, 300)
     cause = shop.rng.standard_t(3, size.rows)
     return planted(shop, size, cause + 0.1 * shop.rng.normal(size=size.rows), shop.states(size, cause, 3.0))
 
 
 def one_layer(shop: Workshop) -> Planted:
     """In the states of one layer alone."""
-    size, cause = _drawn(shop)
+    size, cause = drawn(shop)
     layer = int(shop.rng.integers(size.layers))
     return planted(shop, size, cause, shop.states(size, cause, 2.5, [layer]))
 
 
 def beside_surface(shop: Workshop) -> Planted:
     """Half of it is the text's length, half a hidden cause."""
-    size, cause = _drawn(shop, 300)
+    size, cause = drawn(shop, 300)
     texts = joined(sentences(shop.rng, size.rows))
     length = _standard(np.array([len(text) for text in texts]))
     states = shop.states(size, np.stack([cause, length], 1), 2.5)
@@ -83,7 +83,7 @@ def beside_surface(shop: Workshop) -> Planted:
 
 def beside_output(shop: Workshop) -> Planted:
     """Half of it is the output's entropy, half a hidden cause."""
-    size, cause = _drawn(shop, 300)
+    size, cause = drawn(shop, 300)
     probs = shop.probs(size.rows)
     entropy = _standard(-(probs * np.log(probs)).sum(1))
     states = shop.states(size, np.stack([cause, entropy], 1), 2.5)
@@ -92,14 +92,15 @@ def beside_output(shop: Workshop) -> Planted:
 
 def in_templates(shop: Workshop) -> Planted:
     """Texts of 40 templates, which have nothing to do with it."""
-    size, cause = _drawn(shop, 300)
+    size, cause = drawn(shop, 300)
     forms, words = templates(shop.rng, 40), vocabulary(shop.rng, 300)
     texts = [filled(forms[i], shop.rng, words) for i in shop.rng.integers(0, len(forms), size.rows)]
     return planted(shop, size, cause, shop.states(size, cause, 2.5), texts=texts)
 
 
-def _drawn(shop: Workshop, least: int = 200) -> tuple[Size, Floats]:
-    size = shop.size(least)
+def drawn(shop: Workshop, least: int = 200, most: int = 600) -> tuple[Size, Floats]:
+    """A size, and a normal number for every row."""
+    size = shop.size(least, most)
     return size, shop.rng.normal(size=size.rows)
 
 

@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 import stores
-from benchmarks.planted_claims.claim import LETTERS, Floats, PlantedClaim
+from benchmarks.planted_claims.claim import LETTERS, MIDPOINTS, Floats, Planted, PlantedClaim
 from lit_experiments.experiments.introspection.schema import COLUMNS, make_schema
 from stores import Column, Field, PartWriter, Records, Schema
 
 TARGET = "label"
 CONFIDENCE = "self_confidence"
+_TWO_LEVELS = np.array([40.0, 77.5])
+"""Percent that two classes become in study 3; more are the midpoints in their order."""
 _FIRST_ID = 5
 _MOST_IDS = 2000
 
@@ -35,21 +37,23 @@ def write_for_linear_probes(run: Path, claim: PlantedClaim) -> None:
         "correct_answer_letter": ("string", list(planted.key)),
         "probs": ("list<float64>", planted.probs.tolist()),
         "input_ids": ("list<int64>", ids),
-        TARGET: ("string", [f"c{code:g}" for code in planted.target])
-        if planted.classes
-        else ("float64", planted.target.tolist()),
+        TARGET: _labels(planted),
+        **planted.columns,
     }
     if planted.group is not None:
         columns["doc_id"] = ("string", list(planted.group))
+    columns = {name: values for name, values in columns.items() if name not in planted.without}
     dims, dim = ("layer", "token" if by_token else "sample", "hidden"), "token" if by_token else None
-    fields = (Field("hidden_states", dims, (layers, None, hidden), "float32", "", "states"),)
+    fields = (Field("hidden_states", dims, (layers, None, hidden), planted.dtype, "", "states"),)
     schema = Schema(
         fields, tuple(Column(name, kind, "") for name, (kind, _) in columns.items()), {"layer": _sites(layers)}
     )
     states = _with_first_token(planted.states, claim.seed) if by_token else planted.states
     lengths = {} if dim is None else {dim: np.full(rows, 2)}
     table = [{name: values[i] for name, (_, values) in columns.items()} for i in range(rows)]
-    _write(run, schema, table, {"hidden_states": states}, lengths, {})
+    half = planted.dtype == "float16"
+    exponents = {"hidden_states": np.zeros(states.shape[:-1], np.int8)} if half else {}
+    _write(run, schema, table, {"hidden_states": states.astype(planted.dtype)}, lengths, exponents)
 
 
 def write_for_introspection(run: Path, claim: PlantedClaim) -> None:
@@ -66,11 +70,11 @@ def write_for_introspection(run: Path, claim: PlantedClaim) -> None:
     lengths = {"token": np.full(rows, 2), "choice": np.full(rows, probs.shape[1])}
     exponents = {"resid_post": np.zeros((layers, 2 * rows), np.int8)}
     confidence = _percent(planted.target, planted.classes)
-    table = [_question(claim, i, float(confidence[i])) for i in range(rows)]
+    table = [_question(claim, i, None if np.isnan(value) else value) for i, value in enumerate(confidence.tolist())]
     _write(run, make_schema(_sites(layers), hidden), table, arrays, lengths, exponents)
 
 
-def _question(claim: PlantedClaim, i: int, confidence: float) -> dict[str, Any]:
+def _question(claim: PlantedClaim, i: int, confidence: float | None) -> dict[str, Any]:
     planted = claim.planted
     text, four, probs = planted.texts[i], list(planted.options[i]), planted.probs[i]
     shown = "\n".join(f"{letter}) {option}" for letter, option in zip("ABCD", four, strict=True))
@@ -115,8 +119,16 @@ def _question(claim: PlantedClaim, i: int, confidence: float) -> dict[str, Any]:
 def _percent(target: Floats, classes: bool) -> Floats:
     """The target as a confidence: the shape stays, the units are percent."""
     if classes:
-        return np.where(target > 0, 77.5, 40.0)
-    return 50 + 15 * (target - target.mean()) / target.std()
+        return (_TWO_LEVELS if target.max() < 2 else MIDPOINTS)[target.astype(np.int64)]
+    return np.asarray(50 + 15 * (target - np.nanmean(target)) / np.nanstd(target))
+
+
+def _labels(planted: Planted) -> tuple[str, list[Any]]:
+    """The column of labels: its type and values, None for those that are missing."""
+    known = ~np.isnan(planted.target)
+    shown = [f"c{code:g}" for code in planted.target] if planted.classes else planted.target.tolist()
+    values = [value if there else None for value, there in zip(shown, known, strict=True)]
+    return "string" if planted.classes else "float64", values
 
 
 def _ids(text: str) -> list[int]:
