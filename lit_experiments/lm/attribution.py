@@ -93,12 +93,10 @@ class _ReadOut:
     """The rows of head and projection that two tokens read, in float64. direction: [N, hidden]; bias: [N]."""
 
     def __init__(self, lm: LanguageModel, pairs: Sequence[tuple[int, int]]) -> None:
-        config = lm.info.config.get_text_config(decoder=True)
-        scale = getattr(config, "logit_scale", None)
-        self.cap: float | None = getattr(config, "final_logit_softcapping", None)
+        scale, self.cap = lm.info.layout.logit_scale, lm.info.layout.logit_cap
         ids = torch.tensor(pairs, device=lm.device)
         rows, offsets = _rows_of(lm.model.get_output_embeddings(), ids, lm.dtype)  # [N, 2, width], [N, 2]
-        self.rows, self.offsets = (part.double() * (1.0 if scale is None else scale) for part in (rows, offsets))
+        self.rows, self.offsets = (part.double() * scale for part in (rows, offsets))
         for path in reversed(lm.info.layout.after_norm):
             linear = lm.model.get_submodule(path)
             if type(linear) is not nn.Linear:

@@ -73,7 +73,7 @@ def new_cache(config: object, keep_past: bool = False) -> DynamicCache:
     cache = DynamicCache(config=config)
     kinds = {type(layer) for layer in cache.layers} - {DynamicLayer, DynamicSlidingWindowLayer}
     if kinds:
-        raise ModelError(f"This model's cache cannot be forked: {', '.join(kind.__name__ for kind in kinds)}.")
+        raise ModelError(f"This model's cache cannot be forked: {', '.join(sorted(kind.__name__ for kind in kinds))}.")
     cache.layers = [GrowingLayer() if keep_past or type(layer) is DynamicLayer else layer for layer in cache.layers]
     return cache
 

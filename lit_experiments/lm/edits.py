@@ -66,7 +66,7 @@ def hook_edits(lm: LanguageModel, edits: Sequence[Edit], stack: ExitStack) -> No
     """Sets the hooks of these edits; `stack` removes them."""
 
     def hook(site: Site, act: Act) -> None:
-        stack.callback(attach(*locate_site(lm.model, lm.info.layout, site), act).remove)
+        stack.callback(attach(locate_site(lm.model, lm.info.layout, site), act).remove)
 
     carries: dict[int | None, _Carry] = {}
     for layer in {edit.site.layer for edit in edits if edit.site.kind == "resid_mid"}:

@@ -8,6 +8,7 @@ Knows nothing of padding, dtypes or stores.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -51,32 +52,51 @@ def tapped(model: nn.Module, layout: Layout, sites: Sequence[str], tap: Tap) -> 
     """Hooks `sites` for the duration of one forward pass, and checks afterwards that each fired exactly once."""
     with ExitStack() as stack:
         for k, name in enumerate(sites):
-            module, side = locate_site(model, layout, parse_site(name))
-            stack.callback(attach(module, side, partial(tap.receive, k, name)).remove)
+            located = locate_site(model, layout, parse_site(name))
+            stack.callback(attach(located, partial(tap.receive, k, name)).remove)
         yield
     wrong = {name: count for name, count in zip(sites, tap.fired, strict=True) if count != 1}
     if wrong:
         raise ModelError(f"Every site must fire once in a forward pass; these did not (site: times): {wrong}")
 
 
-def locate_site(model: nn.Module, layout: Layout, site: Site) -> tuple[nn.Module, str]:
-    """The module at which a site (one that this layout has) is read, and which side of it: `input` or `output`."""
+@dataclass(frozen=True)
+class SitePoint:
+    """Where a site is read: on one side, `input` or `output`, of a module. scale: the state is `scale` times that."""
+
+    module: nn.Module
+    side: str
+    scale: float = 1.0
+
+
+def locate_site(model: nn.Module, layout: Layout, site: Site) -> SitePoint:
+    """Where a site (one that this layout has) is read."""
     if site.kind == "final_norm":
         assert layout.norm is not None, "resolve_sites refuses final_norm where there is none"
-        return model.get_submodule(layout.norm), "output"
+        return SitePoint(model.get_submodule(layout.norm), "output")
     if site.kind == "embed":
-        return model.get_submodule(f"{layout.blocks}.0"), "input"
+        return SitePoint(model.get_submodule(f"{layout.blocks}.0"), "input")
     block = model.get_submodule(f"{layout.blocks}.{site.layer}")
     if site.kind in ("resid_pre", "resid_post"):
-        return block, "input" if site.kind == "resid_pre" else "output"
+        return SitePoint(block, "input" if site.kind == "resid_pre" else "output")
     point: Point | None = getattr(layout, site.kind)
     assert point is not None, "resolve_sites refuses a site that the layout lacks"
-    return block.get_submodule(point.module), point.side
+    return SitePoint(_one_of(block, point.module), point.side, point.scale)
 
 
-def attach(module: nn.Module, side: str, act: Act) -> torch.utils.hooks.RemovableHandle:
-    """A hook that calls `act` with the state on one side of `module` and, if it returns one, puts that in its place."""
-    if side == "output":
+def _one_of(block: nn.Module, paths: str) -> nn.Module:
+    """The module at the first of `paths` (with `|` between them) that this block has."""
+    modules = dict(block.named_modules())
+    for path in paths.split("|"):
+        if path in modules:
+            return modules[path]
+    raise ModelError(f"A block of {type(block).__name__} has no {paths.replace('|', ' or ')}.")
+
+
+def attach(point: SitePoint, act: Act) -> torch.utils.hooks.RemovableHandle:
+    """A hook that calls `act` with the state at `point` and, if it returns one, puts that in its place."""
+    module, act = point.module, act if point.scale == 1 else _scaled(act, point.scale)
+    if point.side == "output":
 
         def after(_module: nn.Module, _args: Any, output: Any) -> Any:
             if isinstance(output, Tensor):
@@ -93,3 +113,13 @@ def attach(module: nn.Module, side: str, act: Act) -> torch.utils.hooks.Removabl
         return ((changed, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": changed})
 
     return module.register_forward_pre_hook(before, with_kwargs=True)
+
+
+def _scaled(act: Act, scale: float) -> Act:
+    def scaled(output: Tensor) -> Tensor | None:
+        state = output * scale
+        changed = act(state)
+        # Back to the module's own units; what was not changed stays as it was, bit for bit.
+        return None if changed is None else torch.where(changed == state, output, changed / scale)
+
+    return scaled

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import transformers
-from transformers import AutoConfig
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
+from lit_experiments.lm.architectures import AROUND_TEXT, layout_of
 from lit_experiments.lm.errors import ModelError, model_error
 from lit_experiments.lm.folder import check_config, check_folder, unread
 from lit_experiments.lm.hashing import adapter_identity, model_identity
-from lit_experiments.lm.layouts import Layout, layout_of
+from lit_experiments.lm.layouts import Layout
 from lit_experiments.lm.locate import Located, has_tokenizer, locate_adapter, locate_model
 from lit_experiments.lm.rope import LengthRope, length_rope
 from lit_experiments.lm.sites import available_sites
@@ -151,13 +152,25 @@ def _read_config(folder: Path) -> tuple[Any, dict[str, Any]]:
         raise _unknown_type(raw["model_type"], path)
     check_config(raw, path)
     config = AutoConfig.from_pretrained(folder, local_files_only=True)
-    if type(config) not in transformers.MODEL_FOR_CAUSAL_LM_MAPPING:
+    if _model_class(config) is None:
         raise model_error(f"Architecture {config.model_type!r} is no causal language model.", where=str(path))
     for one in (config, config.get_text_config(decoder=True)):  # how outputs are handed over, not what they are
         one.return_dict, one.output_hidden_states, one.output_attentions = True, False, False
         if hasattr(one, "output_router_logits"):
             one.output_router_logits = False
     return config, raw
+
+
+def auto_class(config: Any) -> Any:
+    """What loads this kind of model: a causal language model, or a multimodal one around it."""
+    return AutoModelForImageTextToText if config.model_type in AROUND_TEXT else AutoModelForCausalLM
+
+
+def _model_class(config: Any) -> Any:
+    """The class that `auto_class` picks, None where it knows none."""
+    around = config.model_type in AROUND_TEXT
+    mapping = transformers.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING if around else transformers.MODEL_FOR_CAUSAL_LM_MAPPING
+    return mapping.get(type(config), None)
 
 
 def _unknown_type(model_type: str, path: Path) -> ModelError:
@@ -169,9 +182,8 @@ def _unknown_type(model_type: str, path: Path) -> ModelError:
 
 
 def _attention(spec: ModelSpec, config: Any) -> str:
-    model_class = transformers.MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
     soft_capped = getattr(config.get_text_config(decoder=True), "attn_logit_softcapping", None) is not None
-    has_sdpa = model_class._supports_sdpa and not soft_capped
+    has_sdpa = _model_class(config)._supports_sdpa and not soft_capped
     if spec.attn == "auto":
         return "sdpa" if has_sdpa else "eager"
     if spec.attn == "sdpa" and not has_sdpa:

@@ -1,7 +1,7 @@
 """From a `ModelSpec` to a `LanguageModel`: weights straight onto the device in their dtype, or fresh ones; self-check.
 
 Owns every way in which weights can fail to load from a found folder. Knows nothing of the Hub (`locate`) or of where
-sites are (`layouts`).
+sites are (`architectures`).
 """
 
 import logging
@@ -12,11 +12,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM
 
 from lit_experiments.lm.buffers import keep_freed_memory
 from lit_experiments.lm.errors import ModelError, first_line, model_error
-from lit_experiments.lm.info import ModelInfo, read_info
+from lit_experiments.lm.info import ModelInfo, auto_class, read_info
 from lit_experiments.lm.locate import locate_model
 from lit_experiments.lm.model import LanguageModel
 from lit_experiments.lm.rope import RotaryByRow
@@ -48,7 +47,7 @@ def load_untrained(spec: ModelSpec, device: str | torch.device, seed: int) -> La
     device = torch.device(device)
     with overheard() as warnings, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = AutoModelForCausalLM.from_config(
+        model = auto_class(info.config).from_config(
             info.config, dtype=getattr(torch, spec.dtype), attn_implementation=info.attn
         )
     _say(info, warnings)
@@ -68,7 +67,7 @@ def _ready(model: Any, info: ModelInfo, device: torch.device, peft: Any) -> Lang
 def _load_weights(info: ModelInfo, device: torch.device) -> Any:
     try:
         with overheard() as warnings:
-            model, report = AutoModelForCausalLM.from_pretrained(
+            model, report = auto_class(info.config).from_pretrained(
                 info.located.folder,
                 config=info.config,
                 dtype=getattr(torch, info.spec.dtype),

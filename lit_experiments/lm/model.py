@@ -3,9 +3,11 @@
 Owns `LanguageModel`: body and head apart, text to ids, adapter on and off, checks of what goes in. Knows no files.
 """
 
+import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -49,25 +51,37 @@ class LanguageModel:
         """The part that computes the last hidden state, without the output embedding."""
         return self.model.get_submodule(self.info.layout.body)
 
+    @cached_property
+    def _arguments(self) -> frozenset[str]:
+        """Those of the body's forward pass."""
+        return frozenset(inspect.signature(type(self.body).forward).parameters)
+
     def read(self, batch: Batch, cache: object = None) -> Tensor:
-        """The body's output [batch, token, hidden]. cache: what was read before, and takes in what is read now."""
+        """The body's output [batch, token, hidden]. cache: what was read before, and takes in what is read now.
+
+        Raises ModelError for a cache with an architecture that keeps none.
+        """
+        if cache is not None and "past_key_values" not in self._arguments:
+            raise model_error(f"Architecture {self.info.model_type!r} keeps no cache: it cannot continue texts here.")
         with nullcontext() if self.rope is None else self.rope.reading(batch.lengths):
             return self.body(
                 input_ids=batch.ids,
                 attention_mask=batch.mask,
-                position_ids=batch.positions,
-                past_key_values=cache,
                 use_cache=cache is not None,
                 return_dict=True,
+                **self.positions(batch.positions),
+                **({} if cache is None else {"past_key_values": cache}),
             ).last_hidden_state
+
+    def positions(self, positions: Tensor) -> dict[str, Tensor]:
+        """The argument that tells the body the tokens' positions; none for bodies that only know their order."""
+        return {"position_ids": positions} if "position_ids" in self._arguments else {}
 
     def head(self, hidden: Tensor) -> Tensor:
         """Logits [..., vocabulary] from the body's output [..., hidden], scaled and capped as the model does."""
         logits = self.model.get_output_embeddings()(hidden)
-        config = self.info.config.get_text_config(decoder=True)
-        scale = getattr(config, "logit_scale", None)
-        cap = getattr(config, "final_logit_softcapping", None)
-        if scale is not None:
+        scale, cap = self.info.layout.logit_scale, self.info.layout.logit_cap
+        if scale != 1:
             logits = logits * scale
         return logits if cap is None else torch.tanh(logits / cap) * cap
 

@@ -64,22 +64,25 @@ def _forward(lm: LanguageModel, first: int) -> tuple[dict[str, Tensor], Tensor]:
     ids, mask = column % lm.info.vocab_size, torch.ones_like(column, dtype=torch.bool)
     with tapped(lm.model, lm.info.layout, sites, tap):
         logits = lm.model(
-            input_ids=ids, attention_mask=mask, position_ids=column + first, use_cache=False, return_dict=True
+            input_ids=ids, attention_mask=mask, use_cache=False, return_dict=True, **lm.positions(column + first)
         ).logits
     return states, logits
 
 
 def _check_block(lm: LanguageModel, states: dict[str, Tensor], layer: int) -> None:
     pre, post = states[f"resid_pre.{layer}"], states[f"resid_post.{layer}"]
-    attn, mlp = states[f"attn_out.{layer}"], states[f"mlp_out.{layer}"]
+    attn, mlp = states.get(f"attn_out.{layer}"), states.get(f"mlp_out.{layer}")
     if f"resid_pre.{layer + 1}" in states:
         _equal(lm, f"resid_post.{layer} = resid_pre.{layer + 1}", post, states[f"resid_pre.{layer + 1}"])
-    if lm.info.layout.flow == "parallel":
+    middle = states.get(f"resid_mid.{layer}")
+    adds_up = lm.info.layout.flow in ("sequential", "parallel")
+    if adds_up and middle is None and attn is not None and mlp is not None:
         _equal(lm, f"resid_post.{layer} = resid_pre + attn_out + mlp_out", post, pre + attn + mlp)
-    if lm.info.layout.flow == "sequential":
-        middle = states[f"resid_mid.{layer}"]
-        _equal(lm, f"resid_mid.{layer} = resid_pre + attn_out", middle, pre + attn)
-        _equal(lm, f"resid_post.{layer} = resid_mid + mlp_out", post, middle + mlp)
+    if adds_up and middle is not None:
+        if attn is not None:
+            _equal(lm, f"resid_mid.{layer} = resid_pre + attn_out", middle, pre + attn)
+        if mlp is not None:
+            _equal(lm, f"resid_post.{layer} = resid_mid + mlp_out", post, middle + mlp)
 
 
 def _equal(lm: LanguageModel, claim: str, value: Tensor, expected: Tensor) -> None:
@@ -90,6 +93,6 @@ def _equal(lm: LanguageModel, claim: str, value: Tensor, expected: Tensor) -> No
     size = expected.float()[both].abs().max()
     if difference > TOLERANCE[lm.dtype] * (size + 1e-6):
         raise ModelError(
-            f"The sites of {lm.info.name!r} ({lm.info.model_type}) are not where lm/layouts.py says: {claim} is off by "
-            f"{float(difference):.3g} (largest value {float(size):.3g})."
+            f"The sites of {lm.info.name!r} ({lm.info.model_type}) are not where lm/architectures.py says: "
+            f"{claim} is off by {float(difference):.3g} (largest value {float(size):.3g})."
         )

@@ -21,8 +21,11 @@ from lit_experiments.lm.layouts import Layout
 
 LAYER_KINDS = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out")
 _NO_MID = {
+    "sequential": "blocks of different kinds have it at different places here",
     "parallel": "attention and MLP read the same stream here, so no state lies between them",
     "post_norm": "blocks normalise the stream after each addition here, so it is no running sum",
+    "rescaled": "blocks also scale the stream here, so it is no running sum",
+    "mixer": "blocks have one part each here",
 }
 
 
@@ -136,6 +139,8 @@ def _require(layout: Layout, kind: str) -> None:
 def _absence(layout: Layout, kind: str) -> str | None:
     if kind == "resid_mid" and layout.resid_mid is None:
         return _NO_MID[layout.flow]
+    if kind in ("attn_out", "mlp_out") and getattr(layout, kind) is None:
+        return _NO_MID["mixer"] if layout.flow == "mixer" else "blocks add up several modules' outputs here"
     if kind == "final_norm" and layout.norm is None:
         return "its last block's output is already normalised, there is no final norm"
     return None

@@ -43,7 +43,7 @@ def by_hand(lm, of_row, prompt_length):
     """Forward hooks that do the same to the whole text, in plain torch."""
     stack = ExitStack()
     for change in of_row:
-        module, _ = locate_site(lm.model, lm.info.layout, parse_site(change.site))
+        module = locate_site(lm.model, lm.info.layout, parse_site(change.site)).module
         unit = change.direction / change.direction.norm()
         start = 0 if change.positions == "all" else prompt_length - 1
 
