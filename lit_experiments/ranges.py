@@ -55,7 +55,7 @@ def reaching(level: float, **options: int | None) -> None:
     for name, value in options.items():
         if value is not None and value < least:
             raise UserError(
-                f"{name} must be at least {least}, found {value}: fewer permutations cannot give a p-value of "
+                f"{name} must be at least {least}, found {value}: fewer draws cannot give a p-value of "
                 f"{level:g}.\nNext: --{name} {least}"
             )
 

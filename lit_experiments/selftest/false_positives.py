@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binom
+from scipy.stats import binom, rankdata
 
+from lit_experiments.probes.permutations import Permutations
 from lit_experiments.selftest.data import Floats, grouped, happened, normal
 from lit_experiments.selftest.simulation import resampler
 from lit_experiments.statistics import equivalent, holm, paired
@@ -16,13 +17,15 @@ from lit_experiments.statistics.calibration import aurocs
 from lit_experiments.statistics.calibration_error import calibration_error
 from lit_experiments.statistics.ceiling import ceiling_estimates
 from lit_experiments.statistics.intervals import CORRELATION, EXPLAINED, SHARE
-from lit_experiments.statistics.permutation import permutation_p, permuted, sign_flip_p, spearman_p
+from lit_experiments.statistics.max_t import Family, max_t
+from lit_experiments.statistics.permutation import permutation_p, permuted, sign_flip_null, sign_flip_p, spearman_p
 from lit_experiments.statistics.scores import RankCorrelation, error_terms, r2_from_sums
 
 SIZES = (8, 24, 72)
 LEVEL = 0.05
 _PERMUTATIONS = 199
 _FAMILY = 30
+_TARGETS = 5
 _CHANCE = 1e-4  # that so many false positives come of a rate that is low enough
 Claim = Callable[[int, np.random.Generator], bool]
 
@@ -125,11 +128,47 @@ def _pairs_differ(groups: int, rng: np.random.Generator) -> bool:
 
 
 def _any_of_family(groups: int, rng: np.random.Generator) -> bool:
-    p = [
-        sign_flip_p(differences, 20 * _FAMILY, target)
-        for target, differences in enumerate(rng.normal(size=(_FAMILY, groups)))
-    ]
-    return bool(holm(p).min() <= LEVEL)
+    differences, seed = _layers(groups, _FAMILY, rng), _seed(rng)
+    tests = [sign_flip_null(of_layer, _PERMUTATIONS, seed) for of_layer in differences.T]
+    p = max_t([value for value, _ in tests], np.stack([null for _, null in tests], 1), two_sided=True)
+    return bool(p.min() <= LEVEL)
+
+
+def _any_of_layers_and_targets(groups: int, rng: np.random.Generator) -> bool:
+    """R2 and AUROC of the layers of several targets, groups of two rows, labels permuted between groups."""
+    group = np.repeat(np.arange(groups), 2)
+    donors = np.concatenate(list(Permutations.of(group, _PERMUTATIONS, _seed(rng)).blocks()))
+    values, nulls = [], []
+    for target in range(_TARGETS):
+        true, predicted = _layers(groups, 1, rng)[group, 0], _layers(groups, _FAMILY // _TARGETS, rng)[group]
+        predicted = 0.3 * (predicted + rng.normal(size=predicted.shape))
+        score = _r2 if target % 2 else _above_median
+        values.append(score(true[None], predicted)[0])
+        nulls.append(score(true[donors], predicted))
+    return bool(Family.joined(values, nulls).adjusted().min() <= LEVEL)
+
+
+def _seed(rng: np.random.Generator) -> int:
+    return int(rng.integers(2**31))
+
+
+def _layers(groups: int, count: int, rng: np.random.Generator) -> Floats:
+    """[group, layer] noise, most of which all layers share."""
+    return np.asarray(0.9 * rng.normal(size=(groups, 1)) + 0.44 * rng.normal(size=(groups, count)))
+
+
+def _r2(true: Floats, predicted: Floats) -> Floats:
+    """[order, layer] R2 of predicted [row, layer] for true [order, row], which differ in order alone."""
+    y = true[0] - true[0].mean()
+    errors = (true[0] ** 2).sum() - 2 * true @ predicted + (predicted**2).sum(0)
+    return np.asarray(1 - errors / (y @ y))
+
+
+def _above_median(true: Floats, predicted: Floats) -> Floats:
+    """[order, layer] AUROC of the larger half, from the sum of its ranks."""
+    outcome = (true > np.median(true[0])).astype(np.float64)
+    larger, smaller = outcome[0].sum(), (1 - outcome[0]).sum()
+    return np.asarray((outcome @ rankdata(predicted, axis=0) - larger * (larger + 1) / 2) / (larger * smaller))
 
 
 def _miscalibrated(groups: int, rng: np.random.Generator) -> bool:
@@ -160,7 +199,8 @@ STATEMENTS: dict[str, Claim] = {
     "a gain of R2 over a baseline: its interval": _gains,
     "a correlation: its interval leaves out 0": _correlates,
     "a positive correlation: permuted rows": _correlates_by_permutation,
-    f"any of {_FAMILY} differences, corrected (Holm)": _any_of_family,
+    f"any of {_FAMILY} differences at alike layers: sign flips, max-T": _any_of_family,
+    f"any of {_FAMILY} scores of layers and targets: permuted labels, max-T": _any_of_layers_and_targets,
     "a calibration error above 0": _miscalibrated,
     "a noise ceiling above 0": _repeatable,
     "equivalence, of a difference as large as the margin": _equivalent,

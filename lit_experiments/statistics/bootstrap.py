@@ -9,6 +9,7 @@ often the row's group counts), which is the same as computing it on the repeated
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from functools import cached_property
 
 import numpy as np
@@ -61,10 +62,18 @@ class GroupBootstrap:
         self.units = min(self.n, MAX_UNITS)
         self.unit_of_row = codes.reshape(-1) if self.n <= MAX_UNITS else (rng.permutation(self.n) % MAX_UNITS)[codes]
         self._rng = rng
+        self.together = False
 
     @cached_property
     def _counts(self) -> NDArray[np.uint16]:
         return _draw(self.units, self.resamples, self._rng)
+
+    def jointly(self) -> GroupBootstrap:
+        """The same groups and replicates; the intervals of all values of a batch hold together (`simultaneous`), and so
+        that of the largest of them."""
+        joint = copy(self)
+        joint.together = True
+        return joint
 
     def over(self, groups: ArrayLike, seed: int) -> GroupBootstrap:
         """As many resamples at the same level over other groups."""
@@ -187,7 +196,7 @@ class GroupBootstrap:
         center = np.asarray(value, np.float64)
         smaller = np.broadcast_to(np.asarray(self.n if used is None else used, np.int64), center.shape)
         groups = np.where(smaller < LEAST_GROUPS, smaller, self.n)
-        ends = percentile(center, draws, smaller, self.level, within)
+        ends = percentile(center, draws, smaller, self.level, within, self.together)
         return self._made(center, ends, groups, smaller, (BOOTSTRAP, within))
 
     def from_rows(
@@ -218,15 +227,15 @@ class GroupBootstrap:
         center, scale = np.asarray(value, np.float64), PLAIN if within is None else within
         n, least = (np.broadcast_to(np.asarray(count, np.int64), center.shape) for count in (groups, smaller))
         if self.leaves_out:
-            method, ends = JACKKNIFE, jackknife(center, replicates, n, least, self.level, scale)
+            method, ends = JACKKNIFE, jackknife(center, replicates, n, least, self.level, scale, self.together)
         else:
-            method, ends = BOOTSTRAP, percentile(center, replicates, least, self.level, scale)
+            method, ends = BOOTSTRAP, percentile(center, replicates, least, self.level, scale, self.together)
         return self._made(center, ends, n, least, (method, scale))
 
     def _made(self, center: Floats, ends: Bounds, n: Ints, least: Ints, how: tuple[str, Scale]) -> NDArray[np.object_]:
         """Estimates [*batch] of values, bounds and numbers of groups, all [*batch]."""
         (low, high), (method, scale) = ends, how
-        named, alike = method_name(method, scale), bounded(scale)
+        named, alike = method_name(method, scale, self.together), bounded(scale)
         out = np.empty(center.shape, object)
         for place in np.ndindex(center.shape):
             middle = float(center[place]) if np.isfinite(center[place]) else np.nan

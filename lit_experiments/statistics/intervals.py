@@ -13,11 +13,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
+from lit_experiments.statistics.simultaneous import joint_critical
+
 Floats = NDArray[np.float64]
 Bounds = tuple[Floats, Floats]
 Transform = Callable[[Floats], Floats]
 
 JACKKNIFE, BOOTSTRAP, AGREEMENT = "jackknife t", "percentile bootstrap", "Clopper-Pearson"
+SIMULTANEOUS = "simultaneous"
 """Methods, as an Estimate names them."""
 
 _ROUNDING = 1e-13  # of the value: a standard error below this is none
@@ -77,13 +80,19 @@ def intraclass(size: float) -> Scale:
     )
 
 
-def method_name(method: str, scale: Scale) -> str:
+def method_name(method: str, scale: Scale, together: bool = False) -> str:
     """How an Estimate names the method on this scale."""
-    return f"{method}, {scale.name}" if scale.name else method
+    return ", ".join(filter(None, [method, scale.name, SIMULTANEOUS if together else ""]))
 
 
 def jackknife(
-    value: ArrayLike, without: ArrayLike, groups: ArrayLike, smaller: ArrayLike, level: float, scale: Scale
+    value: ArrayLike,
+    without: ArrayLike,
+    groups: ArrayLike,
+    smaller: ArrayLike,
+    level: float,
+    scale: Scale,
+    together: bool = False,
 ) -> Bounds:
     """Student-t bounds with the jackknife's standard error (Tukey 1958; as CV3 of MacKinnon, Nielsen and Webb 2023).
 
@@ -91,7 +100,8 @@ def jackknife(
     smaller: [*batch] how many are on the smaller side of what is compared: twice as many at most give degrees of
     freedom. NaN where leaving out one group leaves nothing defined: the statistic rests on that group. On a skewed
     scale the side that Hall's transformation (1992, J. R. Statist. Soc. B 54:221) lengthens gets that length; no side
-    becomes shorter than that of t.
+    becomes shorter than that of t. together: the intervals of all values hold at once (see `simultaneous`), each at
+    least with the critical value of all of them.
     """
     center, removed = np.asarray(value, np.float64), np.asarray(without, np.float64)
     counts = np.maximum(np.broadcast_to(np.asarray(groups, np.float64), center.shape), 2)
@@ -102,14 +112,20 @@ def jackknife(
         error = np.sqrt((counts - 1) / counts * squares)
         skewness = (influence**3).sum(0) / counts / (squares / counts) ** 1.5
     critical = stdtrit(degrees, (1 + level) / 2)
+    if together and critical.size:
+        fewest = float(degrees.min())
+        critical = np.full(critical.shape, joint_critical(influence.reshape(len(influence), -1), fewest, level))
     below = above = critical
     if scale.skewed:
         below, above = _lengthened(critical, np.nan_to_num(skewness), counts)
     return _on_scale(center, error, below, above, scale)
 
 
-def percentile(value: ArrayLike, draws: ArrayLike, smaller: ArrayLike, level: float, scale: Scale) -> Bounds:
-    """From resamples [B, *batch]: percentiles (Efron and Tibshirani 1993, chapter 13), or t on a scale that has a name.
+def percentile(
+    value: ArrayLike, draws: ArrayLike, smaller: ArrayLike, level: float, scale: Scale, together: bool = False
+) -> Bounds:
+    """From resamples [B, *batch]: percentiles (Efron and Tibshirani 1993, chapter 13), or t on a scale that has a name,
+    and where the intervals of all values are to hold together.
 
     Resamples that leave the statistic undefined are set aside; if they are more than the interval's two tails together,
     or the value itself is undefined, the bounds are NaN.
@@ -119,8 +135,12 @@ def percentile(value: ArrayLike, draws: ArrayLike, smaller: ArrayLike, level: fl
     undefined = ~np.isfinite(drawn)
     drop = ~np.isfinite(center) | (undefined.mean(0) > 2 * tail)
     safe = np.where(drop, 0.0, np.where(undefined, np.nan, drawn))
-    if scale.name and not scale.skewed:
-        critical = stdtrit(np.maximum(2 * np.asarray(smaller, np.float64) - 1, 1), 1 - tail)
+    if together or (scale.name and not scale.skewed):
+        degrees = np.maximum(2 * np.asarray(smaller, np.float64) - 1, 1)
+        critical = stdtrit(degrees, 1 - tail)
+        if together and drawn.size:
+            moved = np.where(drop | undefined, 0.0, drawn - center).reshape(len(drawn), -1)
+            critical = np.asarray(joint_critical(moved, float(np.min(degrees)), level))
         low, high = _on_scale(np.where(drop, 0.0, center), np.nanstd(safe, 0, ddof=1), critical, critical, scale)
     else:
         low, high = np.nanquantile(safe, [tail, 1 - tail], axis=0)

@@ -1,10 +1,7 @@
-"""Corrections for several tests at once."""
+"""A correction for several tests of which only the p-values are known: t-tests, Wilcoxon's. Tests that share their
+permutations are corrected by `max_t`."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,21 +24,3 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     out = np.full(p.shape, np.nan)
     out[known] = adjusted
     return out
-
-
-class Tested(Protocol):
-    """A dataclass with a p-value, and a field `p_holm` for the corrected one."""
-
-    __dataclass_fields__: ClassVar[dict[str, Any]]
-
-    @property
-    def p(self) -> float: ...
-
-
-S = TypeVar("S", bound=Tested)
-
-
-def holm_corrected(scores: Sequence[S]) -> list[S]:
-    """The scores with their p-values corrected together, as `p_holm`."""
-    corrected = holm([score.p for score in scores])
-    return [replace(score, p_holm=float(p)) for score, p in zip(scores, corrected, strict=True)]

@@ -29,18 +29,29 @@ def permuted(values: ArrayLike, permutations: int, rng: np.random.Generator) -> 
     return rng.permuted(np.tile(np.asarray(values, np.float64), (permutations, 1)), axis=1)
 
 
-def spearman_p(a: ArrayLike, b: ArrayLike, permutations: int, seed: int) -> float:
-    """One-sided p of a positive rank correlation, by permuting the rows of a [row] against b [row]; NaN without spread
-    or for values that are not finite."""
+def spearman_null(a: ArrayLike, b: ArrayLike, permutations: int, seed: int) -> tuple[float, Floats]:
+    """Rank correlation of a [row] and b [row], and [permutation] those with the rows of a permuted, which are the same
+    permutations for as many rows and one seed; NaN without spread or for values that are not finite."""
     x, y = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if not (np.isfinite(x).all() and np.isfinite(y).all() and np.ptp(x) > 0 and np.ptp(y) > 0):
-        return float("nan")
+        return float("nan"), np.full(permutations, np.nan)
     ranks, others = (rankdata(v) - (len(x) + 1) / 2 for v in (x, y))
-    return float(permutation_p(ranks @ others, permuted(ranks, permutations, np.random.default_rng(seed)) @ others))
+    others = others / np.sqrt((ranks @ ranks) * (others @ others))
+    return float(ranks @ others), permuted(ranks, permutations, np.random.default_rng(seed)) @ others
+
+
+def spearman_p(a: ArrayLike, b: ArrayLike, permutations: int, seed: int) -> float:
+    """One-sided p of a positive rank correlation, as in `spearman_null`."""
+    return float(permutation_p(*spearman_null(a, b, permutations, seed)))
+
+
+def sign_flip_null(differences: ArrayLike, flips: int, seed: int) -> tuple[float, Floats]:
+    """Mean of the differences [row], and [flip] means with random signs, the same for as many rows and one seed."""
+    values = np.asarray(differences, np.float64)
+    signs = np.random.default_rng(seed).choice([-1.0, 1.0], (flips, len(values)))
+    return float(values.sum() / len(values)), signs @ values / len(values)
 
 
 def sign_flip_p(differences: ArrayLike, flips: int, seed: int) -> float:
-    """Two-sided p that the mean of the differences [row] is 0, were their signs exchangeable: by random sign flips."""
-    values = np.asarray(differences, np.float64)
-    signs = np.random.default_rng(seed).choice([-1.0, 1.0], (flips, len(values)))
-    return float(permutation_p(values.sum(), signs @ values, two_sided=True))
+    """Two-sided p that the mean of the differences [row] is 0, were their signs exchangeable."""
+    return float(permutation_p(*sign_flip_null(differences, flips, seed), two_sided=True))

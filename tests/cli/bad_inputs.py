@@ -302,7 +302,7 @@ BAD: list[tuple[str, ...]] = [
     # --- train and analyze
     (f"{T} --bootstraps 0", "bootstraps", "at least 1", "found 0"),
     (f"{T} --bootstraps many", "bootstraps", "int"),
-    (f"{T} --shuffles -1", "shuffles", "at least 0"),
+    (f"{T} --shuffles -1", "shuffles", "at least 19"),
     (f"{T} --folds 1", "folds", "at least 2"),
     (f"{T} --folds 500", "folds", "500"),
     (f"{T} --test_fraction 1", "test_fraction", "between 0 and 1"),

@@ -54,12 +54,12 @@ class Golden:
 
 
 _FEW = {"bootstraps": 60}
-_INTROSPECTION = {**_FEW, "permutations": 240, "shuffles": 2, "positions": "answer", "twin": False}
+_INTROSPECTION = {**_FEW, "permutations": 240, "shuffles": 19, "positions": "answer", "twin": False}
 _TARGETS = ["mcq.entropy", "mcq.correctness", "self_confidence.self_confidence", "other_confidence.other_confidence"]
-_PATCHING = {"questions": 6, "pairs": 4, "multiples": [-2, 2], "random_directions": 6, "replacements": 1, "flips": 200}
+_PATCHING = {"questions": 6, "pairs": 4, "multiples": [-2, 2], "random_directions": 19, "replacements": 1, "flips": 200}
 _GEOMETRY = {**_FEW, "num_problems": 3, "completions": 3, "max_new_tokens": 40}
 GOLDEN = [
-    Golden("tempnorm", options={**_FEW, "limit": 60, "gen_number": 4, "shuffles": 2}),
+    Golden("tempnorm", options={**_FEW, "limit": 60, "gen_number": 4, "shuffles": 19}),
     Golden("prefill_dynamics", options={**_FEW, "limit": 8}),
     Golden("geometry", options=_GEOMETRY),
     Golden(
@@ -76,7 +76,7 @@ GOLDEN = [
         of_step={"introspection_probes": {"targets": _TARGETS}, "introspection_patching": _PATCHING},
         steps="1-9,15",
     ),
-    Golden("tempnorm", str(STORIES), {**_FEW, "limit": 40, "gen_number": 4, "shuffles": 2}),
+    Golden("tempnorm", str(STORIES), {**_FEW, "limit": 40, "gen_number": 4, "shuffles": 19}),
     Golden("geometry", str(STORIES), {**_GEOMETRY, "num_problems": 2}),
     Golden(
         "prefill_dynamics",

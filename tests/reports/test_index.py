@@ -21,7 +21,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     small = ["--gen_length", "2", "--eval_lengths", "[1, 2]", "--gen_number", "2", "--initial_wander", "2"]
     collect = ["collect", "--exp", "tempnorm", "--model", str(model), "--accelerator", "cpu", *small]
     assert main([*collect, "--run", str(folder / "one"), "--limit", "30"]) == EXIT_DONE
-    fit = ["train", "--exp", "tempnorm_ridge", "--folds", "2", "--bootstraps", "20", "--shuffles", "1"]
+    fit = ["train", "--exp", "tempnorm_ridge", "--folds", "2", "--bootstraps", "20", "--shuffles", "19"]
     assert main([*fit, "--accelerator", "cpu", "--run", str(folder / "one")]) == EXIT_DONE
     return folder
 

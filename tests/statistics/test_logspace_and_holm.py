@@ -1,7 +1,6 @@
 """Log-space means and variances; Holm's correction."""
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -9,7 +8,6 @@ from scipy.special import logsumexp
 from statsmodels.stats.multitest import multipletests
 
 from lit_experiments.statistics import holm, log_mean_exp, log_variance_exp
-from lit_experiments.statistics.multiple import holm_corrected
 
 LOGS = np.array([-3.0, -1.0, 0.5, -2.2, 0.1, -0.7, 1.1, -5.0, -0.2, 0.9])
 
@@ -44,14 +42,3 @@ def test_holm_leaves_missing_tests_out_of_the_count():
     assert holm([0.01, math.nan, 0.04]) == pytest.approx([0.02, math.nan, 0.04], nan_ok=True)
     with pytest.raises(ValueError, match=r"1\.5"):
         holm([1.5])
-
-
-def test_typed_scores_get_their_corrected_p() -> None:
-    @dataclass(frozen=True)
-    class Score:
-        p: float
-        p_holm: float = math.nan
-
-    corrected = holm_corrected([Score(0.01), Score(0.04), Score(0.03)])
-    assert [score.p_holm for score in corrected] == pytest.approx([0.03, 0.06, 0.06])
-    assert [score.p for score in corrected] == [0.01, 0.04, 0.03]

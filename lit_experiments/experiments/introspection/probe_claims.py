@@ -74,7 +74,7 @@ def _judged(pair: ProbedPair, target: Target, questions: Questions, store: Store
         chance=pair.chance,
         score=pair.chosen.score,
         p=pair.chosen.p,
-        p_corrected=pair.chosen.p_holm_targets,
+        p_corrected=pair.chosen.p_targets,
         shuffled_p=_shuffled_p(pair),
         alpha=options.alpha,
         controls=[_control(name, score) for name, score in scores.items() if score is not None],

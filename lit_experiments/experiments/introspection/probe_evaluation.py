@@ -5,7 +5,6 @@ Owns: the metrics of `introspection_probes`. Does not know: how anything was fit
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -28,9 +27,11 @@ from lit_experiments.experiments.introspection.probes_result import (
     Spread,
     TwinScore,
 )
-from lit_experiments.experiments.introspection.scoring import Scorer, threshold
-from lit_experiments.statistics import Estimate, GroupBootstrap, holm
+from lit_experiments.experiments.introspection.scoring import Scorer
+from lit_experiments.probes.permutations import Permutations, shared
+from lit_experiments.statistics import Estimate, GroupBootstrap
 from lit_experiments.statistics.intervals import CORRELATION, SHARE
+from lit_experiments.statistics.max_t import Family
 from lit_experiments.statistics.permutation import permutation_p
 from lit_experiments.statistics.scores import mean_absolute_error, spearman
 
@@ -51,19 +52,47 @@ def evaluate(
     fits: Sequence[States], targets: list[Target], questions: Questions, chance: Chance
 ) -> tuple[list[ProbedPair], dict[str, Floats]]:
     """Metrics of every pair (states of a pass, target), and the held-out predictions behind them by name."""
-    pairs: list[ProbedPair] = []
+    pairs: list[_Pair] = []
     arrays: dict[str, Floats] = {}
     for states in fits:
         held = HeldOut.of(states.fitted), None if states.twin is None else HeldOut.of(states.twin)
         for target in targets:
-            pair = _Pair.of(states, *held, target, questions, chance)
-            pairs.append(pair.metrics(chance))
-            arrays |= {f"{states.kind}>{target.key}.{name}": values for name, values in pair.arrays.items()}
-    corrected = holm([pair.chosen.p for pair in pairs])
+            pairs.append(_Pair.of(states, *held, target, questions, chance))
+            arrays |= {f"{states.kind}>{target.key}.{name}": values for name, values in pairs[-1].arrays.items()}
+    tests = _tests(pairs, shared([pair.group for pair in pairs], chance.permutations, chance.seed))
+    return [pair.metrics(test) for pair, test in zip(pairs, tests, strict=True)], arrays
+
+
+@dataclass(frozen=True)
+class _Tests:
+    """Of one pair. p, corrected, bound [layer]: by itself; over all layers and pairs; what a score must exceed for the
+    latter to be significant. targets: p of the chosen layer over all pairs."""
+
+    p: Floats
+    corrected: Floats
+    bound: Floats
+    targets: float
+
+
+def _tests(pairs: Sequence[_Pair], permutations: Sequence[Permutations]) -> list[_Tests]:
+    """Of every pair, which are one family; the chosen layers, which were chosen without test questions, are another."""
+    if not pairs:
+        return []
+    values = [pair.scorer.value(pair.arrays["hidden"]) for pair in pairs]
+    nulls = [pair.scorer.null(pair.arrays["hidden"], moved) for pair, moved in zip(pairs, permutations, strict=True)]
+    chosen = [[pair.chosen["hidden"]] for pair in pairs]
+    over_pairs = Family.joined(
+        [value[at] for value, at in zip(values, chosen, strict=True)],
+        [null[:, at] for null, at in zip(nulls, chosen, strict=True)],
+    ).adjusted()
+    family = Family.joined(values, nulls)
+    corrected, bounds = family.adjusted().reshape(len(pairs), -1), family.bounds(SIGNIFICANT).reshape(len(pairs), -1)
     return [
-        replace(pair, chosen=replace(pair.chosen, p_holm_targets=float(p)))
-        for pair, p in zip(pairs, corrected, strict=True)
-    ], arrays
+        _Tests(permutation_p(value, null), p, np.maximum(bound, pair.target.chance), float(of_targets))
+        for pair, value, null, p, bound, of_targets in zip(
+            pairs, values, nulls, corrected, bounds, over_pairs, strict=True
+        )
+    ]
 
 
 @dataclass(frozen=True)
@@ -73,7 +102,7 @@ class _Pair:
     arrays: by role, held-out predictions [test question with a value, layer, column]; `true` values; and `known` [test
     question], which have one. chosen: role -> layer, by cross-validation in the training part. penalty: of each layer.
     shuffled: [shuffle, layer] scores; shuffled_chosen: each shuffle's at the layer it chose. random, random_kind: see
-    `States`. alone [test question with a value]: has no like text in training.
+    `States`. alone, group [test question with a value]: has no like text in training; of which group it is.
     """
 
     kind: str
@@ -89,6 +118,7 @@ class _Pair:
     random: Floats | None
     random_kind: str
     alone: NDArray[np.bool_]
+    group: NDArray[np.str_]
 
     @classmethod
     def of(
@@ -128,11 +158,12 @@ class _Pair:
             random=states.random.get(target.key),
             random_kind=states.random_kind,
             alone=~questions.split.neighbour[questions.test][known],
+            group=questions.split.group[questions.test][known],
         )
 
-    def metrics(self, chance: Chance) -> ProbedPair:
-        """Everything about the pair; its p-value is not yet corrected over the pairs."""
-        target, layers = self.target, self._layers(chance)
+    def metrics(self, tests: _Tests) -> ProbedPair:
+        """Everything about the pair."""
+        target, layers = self.target, self._layers(tests)
         return ProbedPair(
             states=self.kind,
             target=target.key,
@@ -144,33 +175,29 @@ class _Pair:
             linear_layer=self.layers[self.chosen["linear"]],
             linear=float(self.scorer.value(self.arrays["linear"][:, [self.chosen["linear"]]])[0]),
             apart=self._apart(),
-            chosen=self._chosen(layers),
+            chosen=self._chosen(layers, tests),
             controls=self._controls(),
         )
 
-    def _layers(self, chance: Chance) -> list[LayerScore]:
-        predicted = self.arrays["hidden"]
-        value, null = self.scorer.value(predicted), self.scorer.null(predicted, chance.permutations, chance.seed)
-        p = permutation_p(value, null)
-        bound, corrected = threshold(null, self.target.chance, SIGNIFICANT), holm(p)
-        scores = self.scorer.estimates(predicted)
+    def _layers(self, tests: _Tests) -> list[LayerScore]:
+        scores = self.scorer.estimates(self.arrays["hidden"])
         return [
             LayerScore(
                 layer=name,
                 penalty=self.penalty[place],
                 score=scores[place],
-                p=float(p[place]),
-                p_holm=float(corrected[place]),
-                threshold=float(bound[place]),
+                p=float(tests.p[place]),
+                p_corrected=float(tests.corrected[place]),
+                threshold=float(tests.bound[place]),
                 shuffled=Spread.of(self.shuffled[:, place]),
             )
             for place, name in enumerate(self.layers)
         ]
 
-    def _chosen(self, layers: list[LayerScore]) -> ChosenScore:
+    def _chosen(self, layers: list[LayerScore], tests: _Tests) -> ChosenScore:
         """The chosen layer with its further scores."""
         place, true, boot = self.chosen["hidden"], self.scorer.true, self.scorer.boot
-        chosen = ChosenScore(**vars(layers[place]), index=place, p_holm_targets=math.nan)
+        chosen = ChosenScore(**vars(layers[place]), index=place, p_targets=tests.targets)
         predicted = self.arrays["hidden"][:, place]
         if not self.target.classes:
             y, p = true, predicted[:, 0]

@@ -55,7 +55,7 @@ from lit_experiments.probes.examples import last_entries
 from lit_experiments.probes.logistic import LogisticProbe
 from lit_experiments.probes.ridge import RidgeProbe
 from lit_experiments.probes.store_data import StoreDataModule
-from lit_experiments.ranges import above, at_least, between, penalty_grid, share
+from lit_experiments.ranges import above, at_least, between, penalty_grid, reaching, share
 from lit_experiments.reports.blocks import Page
 from lit_experiments.sources.content_groups import Likeness
 from lit_experiments.statistics import LEVEL
@@ -141,10 +141,10 @@ class IntrospectionProbes(TrainTask[ProbesResult]):
         if unknown or not self.passes:
             raise UserError(f"passes must be some of {', '.join(PASSES)}; found {', '.join(unknown) or 'none'}.")
         at_least(2, folds=self.folds)
-        at_least(1, permutations=self.permutations, fewest=self.fewest)
+        at_least(1, fewest=self.fewest)
+        reaching(SIGNIFICANT, permutations=self.permutations, shuffles=self.shuffles or None)
         at_least(1, max_iterations=self.max_iterations, twin_tokens=self.twin_tokens)
         at_least(1, twins=self.twins, surface_rows=self.surface_rows)
-        at_least(0, shuffles=self.shuffles)
         share(near_copies=self.near_copies, templates=self.templates)
         if self.group_by == "column" and self.group_column is None:
             raise UserError("group_by column takes a column: name it with --group_column.")

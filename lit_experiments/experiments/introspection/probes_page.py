@@ -29,8 +29,8 @@ _PROBES = (
     Column("chance", "number", 2, "score of a prediction that knows nothing of the question", "chance"),
     Column("held out", "estimate", 3, "score on the test questions, at the chosen layer", "chosen.score"),
     Column("layer", meaning="chosen in the training part", of="chosen.layer"),
-    Column("p (layers)", "p", 3, "corrected over the layers of its curve (Holm)", "chosen.p_holm"),
-    Column("p (targets)", "p", 3, "corrected over all pairs of states and target (Holm)", "chosen.p_holm_targets"),
+    Column("p (layers)", "p", 3, "corrected over all layers and pairs (max-T)", "chosen.p_corrected"),
+    Column("p (targets)", "p", 3, "corrected over all pairs of states and target (max-T)", "chosen.p_targets"),
     Column(
         "shuffled", "estimate", 2, "mean and range of probes retrained on shuffled targets", "controls.shuffled.shown"
     ),
@@ -77,9 +77,10 @@ _METHODS = (
     "Held out: score on the test questions at the chosen layer, with a {level:.0%} interval over groups of "
     "questions: R2 for numbers (ridge), AUROC for two classes and accuracy for more (logistic); chance is the "
     "score of a prediction that knows nothing of the question. Penalty and layer are chosen by {folds} folds of the "
-    "training part. p: one-sided, from {permutations} permutations of the test questions; (layers): of that layer, "
-    "corrected over the layers of its curve (Holm); (targets): of the chosen layer, corrected over all {pairs} pairs "
-    "of states and target here (Holm). Shuffled: mean and range of the held-out score of {shuffles} ridges retrained, "
+    "training part. p: one-sided, from {permutations} permutations of the test questions; corrected by the largest "
+    "statistic of each permutation, which all layers and pairs share (max-T, Westfall and Young); (targets): of the "
+    "layer that training chose, over all {pairs} pairs of states and target here; (layers): of that layer, over all "
+    "layers of all pairs. Shuffled: mean and range of the held-out score of {shuffles} ridges retrained, "
     "layer choice and all, on targets permuted between questions (for classes, on their 0 and 1).",
     "Controls, by the model that folds of the training part choose (linear or trees): surface is text, options, key, "
     "lengths and place of the question; confidence what the pass whose states are read puts out (letter probabilities "

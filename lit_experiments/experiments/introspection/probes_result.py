@@ -57,25 +57,25 @@ class ShuffledScores(Spread):
 
 @dataclass(frozen=True)
 class LayerScore:
-    """One layer's probe. penalty: chosen in the training part. p: one-sided, from permuted test questions; p_holm:
-    corrected over the layers. threshold: what a score must exceed to lie above the permuted ones."""
+    """One layer's probe. penalty: chosen in the training part. p: one-sided, from permuted test questions; p_corrected:
+    corrected over all layers and pairs (max-T). threshold: what a score must exceed for that to be significant."""
 
     layer: str
     penalty: float
     score: Estimate
     p: float
-    p_holm: float
+    p_corrected: float
     threshold: float
     shuffled: Spread
 
 
 @dataclass(frozen=True)
 class ChosenScore(LayerScore):
-    """The layer that was chosen in the training part. p_holm_targets: its p corrected over all pairs. Further scores:
-    spearman and mae (in units of the target) of numbers; accuracy and log_loss (nats) of classes."""
+    """The layer that was chosen in the training part. p_targets: its p corrected over all pairs (max-T). Further
+    scores: spearman and mae (in units of the target) of numbers; accuracy and log_loss (nats) of classes."""
 
     index: int
-    p_holm_targets: float
+    p_targets: float
     spearman: Estimate | None = None
     mae: Estimate | None = None
     accuracy: Estimate | None = None
@@ -140,9 +140,9 @@ class ProbedPair(Pair):
 
 @dataclass(frozen=True)
 class ProbesResult:
-    """alpha: family-wise error of `LayerScore.threshold`. position: answer, or -k for the k-th stored token from the
-    end. statements: what could not be probed, and why. split: the groups of questions that no part shares. claims: one
-    per pair."""
+    """alpha: family-wise error of `LayerScore.threshold`, over all layers and pairs. position: answer, or -k for the
+    k-th stored token from the end. statements: what could not be probed, and why. split: the groups of questions
+    that no part shares. claims: one per pair."""
 
     questions: QuestionCounts
     layers: list[str]

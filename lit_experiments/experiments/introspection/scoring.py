@@ -12,17 +12,15 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from lit_experiments.probes.splits import shuffled_donors
+from lit_experiments.probes.permutations import Permutations
 from lit_experiments.statistics import Estimate, GroupBootstrap
 from lit_experiments.statistics.calibration import aurocs
 from lit_experiments.statistics.intervals import EXPLAINED, GAP, SHARE
-from lit_experiments.statistics.permutation import permuted
 from lit_experiments.statistics.scores import error_terms, r2_from_sums
 
 Floats = NDArray[np.float64]
 R2, AUROC, ACCURACY = "r2", "auroc", "accuracy"
 NAMES = {R2: "R2", AUROC: "AUROC", ACCURACY: "accuracy"}
-_CELLS = 1 << 24  # numbers of permuted targets held at a time
 
 
 @dataclass(frozen=True)
@@ -68,27 +66,14 @@ class Scorer:
             return len(np.unique(units))
         return min(len(np.unique(units[self.true == code])) for code in (0, 1))
 
-    def null(self, predicted: Floats, permutations: int, seed: int) -> Floats:
+    def null(self, predicted: Floats, permutations: Permutations) -> Floats:
         """[N, M] scores after permuting the targets between the groups of test questions, as predictions that know
         nothing of them have.
 
         The predictions were made without the test targets, so under the null hypothesis that they are unrelated every
         pairing is as likely as the real one.
         """
-        rng, chunk = np.random.default_rng(seed), max(1, _CELLS // max(1, len(self.true) * predicted.shape[1]))
-        scores = []
-        for start in range(0, permutations, chunk):
-            count = min(chunk, permutations - start)
-            scores.append(self._permuted(predicted, self._shuffled(seed, start, count, rng)))
-        return np.concatenate(scores)
-
-    def _shuffled(self, seed: int, start: int, count: int, rng: np.random.Generator) -> Floats:
-        """[count, Q] targets that were swapped between groups; any two questions swap where each is its own group."""
-        units = self.boot.unit_of_row
-        if len(np.unique(units)) == len(units):
-            return permuted(self.true, count, rng)
-        codes = units.astype(np.int64)
-        return self.true[np.stack([shuffled_donors(codes, seed, start + number) for number in range(count)])]
+        return np.concatenate([self._permuted(predicted, self.true[donors]) for donors in permutations.blocks()])
 
     def _on(self, predicted: Floats, weights: Floats) -> Floats:
         """[B, M] scores of rows counted weights [B, Q] times."""
@@ -116,11 +101,3 @@ class Scorer:
 def score_column(predicted: Floats) -> Floats:
     """[Q, M] what ranks questions: the number itself, or the second of two classes against the first."""
     return predicted[..., 0] if predicted.shape[-1] == 1 else predicted[..., 1] - predicted[..., 0]
-
-
-def threshold(null: Floats, chance: float, alpha: float) -> Floats:
-    """[M] what a layer's score must exceed: the 1 - alpha / M quantile of its null scores, or chance if that is higher.
-
-    Bonferroni over the M layers: with no signal in any, one of them exceeds its own with probability alpha at most.
-    """
-    return np.maximum(np.quantile(null, 1 - alpha / null.shape[1], axis=0), chance)

@@ -25,11 +25,12 @@ from lit_experiments.controls.split import Split, SplitSummary
 from lit_experiments.experiments.tempnorm.context_split import context_texts
 from lit_experiments.probes.baselines import held_out_r2, r2_gains
 from lit_experiments.probes.evaluate import Predictions
+from lit_experiments.probes.permutations import Permutations
 from lit_experiments.probes.result import TargetResult
-from lit_experiments.probes.splits import group_codes, shuffled_donors
-from lit_experiments.statistics import Estimate, GroupBootstrap, holm
+from lit_experiments.statistics import Estimate, GroupBootstrap
+from lit_experiments.statistics.max_t import max_t
 from lit_experiments.statistics.permutation import permutation_p
-from lit_experiments.statistics.scores import r_squared
+from lit_experiments.statistics.scores import error_terms, r2_from_sums
 from stores import Store, fingerprint_hash
 
 Floats = NDArray[np.float64]
@@ -96,8 +97,8 @@ def judge(
     states, lengths = fitted.states, [int(length) for length in store.schema.coords["eval_length"]]
     scores = {control.name: held_out_r2(states, control.predicted) for control in controls}
     gains = {c.name: r2_gains(states, fitted.with_states[c.name], c.predicted) for c in controls}
-    p = [_p(states, t, permutations, seed) for t in range(len(lengths))]
-    corrected, shuffles = holm(p), [result.shuffled for result in fitted.results]
+    value, null = _tested(states, len(lengths), permutations, seed)
+    p, corrected, shuffles = permutation_p(value, null), max_t(value, null), [r.shuffled for r in fitted.results]
     out = []
     for t, length in enumerate(lengths):
         against = [
@@ -108,7 +109,7 @@ def judge(
             score_name="r2",
             chance=0.0,
             score=fitted.results[t].test.r2,
-            p=p[t],
+            p=float(p[t]),
             p_corrected=float(corrected[t]),
             shuffled_p=shuffles[t].p_value,
             alpha=1 - fitted.results[t].test.r2.level,
@@ -164,10 +165,15 @@ def _problem(split: Split, mean: Floats) -> Problem:
     )
 
 
-def _p(states: Predictions, target: int, permutations: int, seed: int) -> float:
-    """One-sided, from starting points' mean log-tempnorms permuted between the groups of the test part."""
-    mean = np.nanmean(states.true[states.test, :, target], axis=1)
-    predicted = states.predicted[states.test, target]
-    _, codes = group_codes(states.group[states.test])
-    null = [r_squared(mean[shuffled_donors(codes, seed, k)], predicted) for k in range(permutations)]
-    return float(permutation_p(r_squared(mean, predicted), null))
+def _tested(states: Predictions, lengths: int, permutations: int, seed: int) -> tuple[Floats, Floats]:
+    """R2 [length], and [permutation, length] R2 with starting points' mean log-tempnorms permuted between the groups of
+    the test part, the same permutations for all lengths."""
+    mean = np.nanmean(states.true[states.test, :, :lengths], axis=1)
+    predicted = states.predicted[states.test, :lengths]
+    orders = Permutations.of(states.group[states.test], permutations, seed).blocks()
+    center = mean.mean(0)
+
+    def r2(true: Floats) -> Floats:
+        return r2_from_sums(error_terms(true, predicted, center).sum(0))
+
+    return r2(mean), np.concatenate([np.stack([r2(mean[donors]) for donors in block]) for block in orders])

@@ -29,7 +29,7 @@ from lit_experiments.probes.result import report
 from lit_experiments.probes.ridge import RidgeProbe
 from lit_experiments.probes.solve import Solution
 from lit_experiments.probes.store_data import StoreDataModule
-from lit_experiments.ranges import above, at_least, between, penalty_grid
+from lit_experiments.ranges import above, at_least, between, penalty_grid, reaching
 from lit_experiments.reports.blocks import Page
 from lit_experiments.sources.content_groups import Likeness
 from lit_experiments.statistics import LEAST_GROUPS, LEVEL, Estimate, GroupBootstrap
@@ -86,8 +86,8 @@ class TempnormRidge(TrainTask[TempnormResult]):
         """Raises UserError for options that no data could go with."""
         between(0, 1, test_fraction=self.test_fraction)
         at_least(2, folds=self.folds)
-        at_least(0, shuffles=self.shuffles, repeats=self.repeats)
-        at_least(1, permutations=self.permutations)
+        at_least(0, repeats=self.repeats)
+        reaching(1 - LEVEL, permutations=self.permutations, shuffles=self.shuffles or None)
         between(0, 1, near_copies=self.near_copies)
         if self.templates is not None:
             between(0, 1, templates=self.templates)

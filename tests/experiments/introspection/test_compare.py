@@ -58,7 +58,7 @@ def probed(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, An
     for name in ("run", "run-finetuned"):
         shutil.copytree(runs / name / "store", folder / name / "store")
         train = ["train", "--exp", "introspection_probes", "--run", str(folder / name), "--twin", "false"]
-        few = ["--shuffles", "1", "--bootstraps", "20", "--permutations", "20", "--accelerator", "cpu"]
+        few = ["--shuffles", "19", "--bootstraps", "20", "--permutations", "20", "--accelerator", "cpu"]
         assert main([*train, *few]) == EXIT_DONE
     assert main([*COMPARE, "--run", str(folder / "run")]) == EXIT_DONE
     return json.loads((folder / "run" / "introspection_compare" / "result.json").read_text())

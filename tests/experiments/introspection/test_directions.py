@@ -78,14 +78,14 @@ def test_separation_is_near_perfect_where_planted_and_at_chance_where_not(plante
         assert layers[layer]["auroc"]["value"] > 0.99
         assert layers[layer]["auroc"]["low"] > 0.95  # all pairs right: as many as 80 questions can show
         assert layers[layer]["cohens_d"]["low"] > 2
-        assert layers[layer]["p_holm"] == pytest.approx(3 / 101)
+        assert layers[layer]["p_corrected"] == pytest.approx(1 / 101)
         assert layers[layer]["ridge"]["auroc"]["value"] > 0.99
         assert layers[layer]["ridge"]["cosine"] > 0.8
         assert layers[layer]["signal_share"] > 0.98
         assert abs(layers[layer]["shuffled"]["mean"] - 0.5) < 0.05
     assert layers[0]["auroc"]["low"] < 0.5 < layers[0]["auroc"]["high"]
     assert layers[0]["cohens_d"]["low"] < 0 < layers[0]["cohens_d"]["high"]
-    assert layers[0]["p_holm"] > 0.05
+    assert layers[0]["p_corrected"] > 0.05
 
 
 def test_self_and_other_sharing_a_direction_or_not_is_told_apart(planted: Path) -> None:
@@ -122,7 +122,7 @@ def test_a_layer_whose_states_are_all_the_same_has_no_value(tmp_path: Path) -> N
     layer = result(tmp_path)["passes"][SELF]["layers"][0]
     for name in ("auroc", "cohens_d"):
         assert layer[name]["value"] is None
-    assert layer["spread"] is layer["p_holm"] is layer["signal_share"] is layer["ridge"]["cosine"] is None
+    assert layer["spread"] is layer["p_corrected"] is layer["signal_share"] is layer["ridge"]["cosine"] is None
     assert result(tmp_path)["self_other"][0] == {
         "cosine": {"value": None, "low": None, "high": None, "n": layer_n(tmp_path), "level": 0.95, "method": ""},
         "plain_cosine": None,

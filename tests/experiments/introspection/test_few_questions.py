@@ -57,7 +57,7 @@ def test_pages_of_few_held_out_questions(held_out: int, tmp_path: Path) -> None:
     share = ["--test_fraction", str(held_out / questions), "--bootstraps", "100"]
     train = ["train", "--exp", "introspection_probes", "--run", str(run), "--accelerator", "cpu", "--twin", "false"]
     targets = ["--targets", "[mcq.entropy, self_confidence.self_confidence]", "--passes", "[mcq, self_confidence]"]
-    assert main([*train, *share, *targets, "--shuffles", "1", "--permutations", "100", "--fewest", "1"]) == EXIT_DONE
+    assert main([*train, *share, *targets, "--shuffles", "19", "--permutations", "100", "--fewest", "1"]) == EXIT_DONE
     check(run / "introspection_probes", held_out)
     for exp, options in {"introspection_probing": ["--permutations", "200"], "introspection_surface": []}.items():
         assert main(["analyze", "--exp", exp, "--run", str(run), "--bootstraps", "100", *options]) == EXIT_DONE
@@ -91,9 +91,9 @@ def test_directions_rest_on_the_fewer_of_high_and_low_questions(tmp_path: Path) 
 def intervention(n: int) -> LayerEffects:
     effect, none = Estimate(3.0, 2.0, 4.0, n, 0.95), Estimate.undefined(n, 0.95)
     random = CentralRange(0.0, -0.1, 0.1)
-    steer = Steering([effect], [random], effect, random, p=0.001, p_holm=0.001)
-    ablate = Ablation(effect, random, p=0.001, p_holm=0.001)
-    patch = Patching(effect, none, effect, gap=none, share=none, p=0.001, p_holm=0.001)
+    steer = Steering([effect], [random], effect, random, p=0.001, p_corrected=0.001)
+    ablate = Ablation(effect, random, p=0.001, p_corrected=0.001)
+    patch = Patching(effect, none, effect, gap=none, share=none, p=0.001, p_corrected=0.001)
     return LayerEffects(1.0, {}, {"confidence": steer}, {"confidence": ablate}, {"confidence": patch})
 
 

@@ -157,7 +157,7 @@ def test_analyses_take_whole_questions_and_are_redone_when_rows_were_added(
     llama: Path, questions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def directions() -> str:
-        words = ["--exp", "introspection_directions", "--run", str(tmp_path), "--shuffles=5", "--bootstraps=20"]
+        words = ["--exp", "introspection_directions", "--run", str(tmp_path), "--shuffles=19", "--bootstraps=20"]
         assert main(["analyze", *words]) == EXIT_DONE
         return capsys.readouterr().out
 

@@ -19,7 +19,7 @@ from tests.experiments.introspection.planted import LAYERS, MCQ, SELF, noise, pl
 
 def run_both(run: Path) -> None:
     argv = ["train", "--exp", "introspection_probes", "--run", str(run), "--bootstraps", "50", "--permutations", "499"]
-    assert main([*argv, "--shuffles", "2", "--accelerator", "cpu", "--twin", "false"]) == EXIT_DONE
+    assert main([*argv, "--shuffles", "19", "--accelerator", "cpu", "--twin", "false"]) == EXIT_DONE
     assert main(["analyze", "--exp", "introspection_surface", "--run", str(run), "--bootstraps", "300"]) == EXIT_DONE
 
 

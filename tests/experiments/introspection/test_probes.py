@@ -28,7 +28,7 @@ from tests.experiments.introspection.planted import (
     write_store,
 )
 
-QUICK = ["--bootstraps", "200", "--permutations", "499", "--shuffles", "5", "--accelerator", "cpu", "--twin", "false"]
+QUICK = ["--bootstraps", "200", "--permutations", "499", "--shuffles", "19", "--accelerator", "cpu", "--twin", "false"]
 
 
 def train(run: Path, *options: str) -> int:
@@ -69,9 +69,9 @@ def test_a_planted_direction_is_found_in_its_layer(planted: Path) -> None:
     found = pair(planted, SELF, "self_confidence.self_confidence")
     assert found["chosen"]["layer"] == "resid_post.1"
     assert found["chosen"]["score"]["low"] > 0.97
-    assert found["chosen"]["p_holm"] == pytest.approx(LAYERS / 500)
+    assert found["chosen"]["p_corrected"] == pytest.approx(1 / 500)
     assert found["layers"][0]["score"]["value"] < 0.05
-    assert found["layers"][0]["p_holm"] > 0.05
+    assert found["layers"][0]["p_corrected"] > 0.05
     assert found["controls"]["shuffled"]["high"] < 0.1
     probe = load_probe(planted / "introspection_probes" / "probes" / SELF / "self_confidence.self_confidence", None)
     direction = probe.weights[0] / probe.scale[0]
@@ -86,7 +86,7 @@ def test_states_of_one_pass_tell_of_another(planted: Path) -> None:
     assert found["chosen"]["score"]["low"] > 0.97
     absent = pair(planted, MCQ, "mcq.logit_margin")
     assert absent["chosen"]["score"]["value"] < 0.05
-    assert absent["chosen"]["p_holm_targets"] > 0.05
+    assert absent["chosen"]["p_targets"] > 0.05
 
 
 def test_what_the_surface_tells_is_credited_to_the_surface(planted: Path) -> None:
@@ -170,7 +170,7 @@ def test_pure_noise_gives_no_false_discovery(tmp_path: Path) -> None:
     assert len(pairs) == 10
     for found in pairs:
         assert found["chosen"]["score"]["low"] <= found["chance"], found["target"]
-        assert found["chosen"]["p_holm_targets"] > 0.05
+        assert found["chosen"]["p_targets"] > 0.05
         if found["score"] == "auroc":
             assert found["chosen"]["score"]["low"] < 0.5 < found["chosen"]["score"]["high"]
 

@@ -21,7 +21,7 @@ CONFIDENCE = f"{SELF}.{SELF}"
 
 def train(run: Path) -> None:
     argv = ["train", "--exp", "introspection_probes", "--run", str(run), "--bootstraps", "50", "--permutations", "99"]
-    assert main([*argv, "--shuffles", "2", "--accelerator", "cpu", "--twin", "false"]) == EXIT_DONE
+    assert main([*argv, "--shuffles", "19", "--accelerator", "cpu", "--twin", "false"]) == EXIT_DONE
 
 
 def analyze(run: Path, *options: str) -> int:
@@ -137,7 +137,8 @@ def test_the_lag_in_words(estimate: tuple[float, float, float], said: str) -> No
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--permutations", "10"], ["10 permutations cannot tell", "--permutations 120"]),
+        (["--permutations", "10"], ["permutations must be at least 19, found 10", "--permutations 19"]),
+        (["--permutations", "50", "--alpha", "0.01"], ["permutations must be at least 99", "--permutations 99"]),
         (["--alpha", "1.5"], ["alpha must lie between 0 and 1"]),
     ],
 )

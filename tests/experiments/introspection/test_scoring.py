@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, r2_score, roc_auc_score
 
-from lit_experiments.experiments.introspection.scoring import Scorer, threshold
+from lit_experiments.experiments.introspection.scoring import Scorer
+from lit_experiments.probes.permutations import Permutations
 from lit_experiments.statistics import GroupBootstrap
+from lit_experiments.statistics.max_t import Family
 from lit_experiments.statistics.permutation import permutation_p
 
 ROWS, COLUMNS = 40, 3
@@ -50,12 +52,14 @@ def test_values_and_resamples_are_those_of_repeated_rows(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["r2", "auroc", "accuracy"])
 def test_permutations_are_scores_of_permuted_targets(kind: str) -> None:
     scorer, predicted = case(kind)
-    null = scorer.null(predicted, 50, 3)
-    permuted = np.random.default_rng(3).permuted(np.tile(scorer.true, (50, 1)), axis=1)
+    moved = Permutations.of(np.arange(ROWS), 50, 3)
+    null = scorer.null(predicted, moved)
+    permuted = scorer.true[np.concatenate(list(moved.blocks()))]
+    assert len({order.tobytes() for order in permuted}) == 50
     for n in (0, 31):
         for m in range(COLUMNS):
             assert null[n, m] == pytest.approx(peer(kind, permuted[n], predicted[:, m]))
-    p = permutation_p(scorer.value(predicted), scorer.null(predicted, 999, 0))
+    p = permutation_p(scorer.value(predicted), scorer.null(predicted, Permutations.of(np.arange(ROWS), 999, 0)))
     assert p[0] == pytest.approx(0.001)
     assert p[2] > 0.05
 
@@ -68,15 +72,15 @@ def test_gains_are_paired() -> None:
     assert gain.value == pytest.approx(scorer.value(shifted)[0] - scorer.value(predicted)[0])
 
 
-def test_a_threshold_is_exceeded_by_chance_as_often_as_it_says() -> None:
-    """Of 400 curves of 5 layers without signal, one in twenty has a layer above its threshold."""
+def test_bounds_are_exceeded_by_chance_as_often_as_they_say() -> None:
+    """Of 400 curves of 5 layers without signal, one in twenty has a layer above its bound."""
     rng, above = np.random.default_rng(0), 0
     boot = GroupBootstrap(np.arange(50), resamples=1, level=0.9, seed=0)
     for seed in range(400):
         predicted = rng.normal(size=(50, 5, 2))
         scorer = Scorer("auroc", (rng.random(50) < 0.5).astype(float), boot)
-        bound = threshold(scorer.null(predicted, 400, seed), 0.5, 0.05)
-        above += bool((scorer.value(predicted) > bound).any())
+        null = scorer.null(predicted, Permutations.of(np.arange(50), 199, seed))
+        above += bool((scorer.value(predicted) > Family(scorer.value(predicted), null).bounds(0.05)).any())
     assert 8 <= above <= 34
 
 

@@ -73,10 +73,10 @@ def test_a_probe_carries_over_exactly_where_the_direction_is_shared(
     assert shared["r2"]["low"] > 0.95
     assert shared["spearman"]["low"] > 0.95
     assert abs(shared["gap_r2"]["value"]) < 0.03
-    assert shared["p_holm"] == pytest.approx(3 / 501)
+    assert shared["p_corrected"] == pytest.approx(1 / 501)
     assert apart["spearman"]["low"] < 0 < apart["spearman"]["high"]
     assert apart["gap_spearman"]["high"] < -0.5
-    assert apart["p_holm"] > 0.05
+    assert apart["p_corrected"] > 0.05
     assert scores(planted, 1, evaluated, evaluated)["r2"]["low"] > 0.9
 
 
@@ -117,7 +117,7 @@ def test_a_layer_whose_states_are_all_the_same_has_no_value(tmp_path: Path) -> N
     write_store(tmp_path, states, told)
     assert analyze(tmp_path) == EXIT_DONE
     for every in result(tmp_path)["transfer"]["layers"][0]:
-        assert every["r2"]["value"] is every["spearman"]["value"] is every["p_holm"] is None
+        assert every["r2"]["value"] is every["spearman"]["value"] is every["p_corrected"] is None
     layer = result(tmp_path)["pairs"][0]["layers"][0]
     assert layer["cosine"]["value"] == pytest.approx(1)
     assert layer["cka"] is layer["cosine_centered"]["value"] is layer["angle_within"] is None

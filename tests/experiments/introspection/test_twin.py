@@ -53,7 +53,7 @@ def test_states_are_those_of_fresh_weights_at_the_answer_position(run: Path, tmp
 
 def test_a_twin_knows_less_than_the_model(run: Path) -> None:
     targets = "[self_confidence.self_confidence, mcq.parsed_answer]"
-    quick = ["--bootstraps", "200", "--permutations", "99", "--shuffles", "2", "--fewest", "4"]
+    quick = ["--bootstraps", "200", "--permutations", "99", "--shuffles", "19", "--fewest", "4"]
     argv = ["train", "--exp", "introspection_probes", "--run", str(run), "--targets", targets, *quick]
     assert main([*argv, "--accelerator", "cpu"]) == EXIT_DONE
     out = run / "introspection_probes"

@@ -60,7 +60,7 @@ def planted(run: Path, contexts: int, copies: int = 1, signal: float = 1.0) -> N
 
 
 def train(run: Path, *options: str) -> int:
-    argv = ["train", "--exp", "tempnorm_ridge", "--run", str(run), "--bootstraps", "200", "--shuffles", "3"]
+    argv = ["train", "--exp", "tempnorm_ridge", "--run", str(run), "--bootstraps", "200", "--shuffles", "19"]
     return main([*argv, "--accelerator", "cpu", *options])
 
 

@@ -45,7 +45,7 @@ def planted(run: Path, signal: float, rows: int = ROWS) -> np.ndarray:
 
 
 def train(run: Path, *options: str) -> int:
-    argv = ["train", "--exp", "tempnorm_ridge", "--run", str(run), "--bootstraps", "200", "--shuffles", "9"]
+    argv = ["train", "--exp", "tempnorm_ridge", "--run", str(run), "--bootstraps", "200", "--shuffles", "19"]
     return main([*argv, "--accelerator", "cpu", *options])
 
 

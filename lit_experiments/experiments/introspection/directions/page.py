@@ -19,7 +19,7 @@ _LAYER = (
     Column("layer"),
     Column("AUROC", "estimate", 3, "of projections on the direction of the other folds, high versus low", "auroc"),
     Column("shuffled", "estimate", 3, "the same after permuting labels: mean and central range", "shuffled.shown"),
-    Column("p (Holm)", "p", 3, "from the shuffled labels, corrected over the layers of the pass", "p_holm"),
+    Column("p", "p", 3, "from the shuffled labels, corrected over the layers of the pass (max-T)", "p_corrected"),
     Column("Cohen's d", "estimate", 2, "of the same projections", "cohens_d"),
     Column("ridge AUROC", "estimate", 3, "held out, of a ridge of confidence on the same training rows", "ridge.auroc"),
     Column("cosine to ridge", "number", of="ridge.cosine", meaning="of its weights to the direction, mean over folds"),
@@ -52,8 +52,8 @@ _METHODS = (
     "Direction: mean answer-position state of the questions of high confidence minus that of those of low confidence, "
     "the outer {share:.0%} each by the pass's expected confidence, as a unit vector, per layer. Held out: {folds} "
     "folds by question; a question is projected on the direction of the other folds, and pairs are compared within a "
-    "fold. p: rank of the AUROC among {shuffles} labelings permuted within folds, corrected over the layers of a pass "
-    "(Holm).",
+    "fold. p: rank of the AUROC among {shuffles} labelings permuted within folds, corrected by the largest "
+    "statistic of each labeling over the layers of a pass (max-T).",
     "Ridge: of confidence on standardised states, the penalty (of {penalties}) chosen by folds inside each training "
     "part. Cosine without noise: from products of different questions only, as in a U-statistic.",
     "Intervals: {level:.0%}, over questions, of cosines from {bootstraps} resamples; seed {seed}. Directions over all "
@@ -131,7 +131,7 @@ def _verdict(scores: DirectionLayer) -> blocks.Verdict:
     """Whether a direction separates questions that it has not seen."""
     if np.isnan(scores.auroc.value):
         return blocks.Verdict("no value", "void")
-    clear = scores.p_holm < SIGNIFICANT and scores.auroc.side_of(0.5) > 0
+    clear = scores.p_corrected <= SIGNIFICANT and scores.auroc.side_of(0.5) > 0
     return blocks.Verdict("separates" if clear else "not shown", "for" if clear else "open", scores.auroc)
 
 
@@ -144,7 +144,7 @@ def _sections(result: Directions) -> list[blocks.Section]:
     names = [PASS_NAMES[kind] for kind in result.passes]
     title = "Does the direction separate unseen questions?"
     matrix = blocks.Matrix("separation_verdicts", title, result.layers, names, cells, value="AUROC", digits=3)
-    rule = f"Separates: p (Holm) below {SIGNIFICANT} and an interval of the held-out AUROC above 0.5."
+    rule = f"Separates: p at most {SIGNIFICANT} and an interval of the held-out AUROC above 0.5."
     tables = [_table(result, kind, numbers) for kind, numbers in result.passes.items()]
     note = blocks.Note(_NOTE.format(level=result.interval_level, shuffles=result.shuffles))
     sections = [

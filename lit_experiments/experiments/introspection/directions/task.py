@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -33,6 +33,7 @@ from lit_experiments.experiments.introspection.directions.result import (
 from lit_experiments.experiments.introspection.directions.separation import Bools, Floats
 from lit_experiments.experiments.introspection.passes import (
     CONFIDENCE_PASSES,
+    SIGNIFICANT,
     WHOLE_QUESTIONS,
     NothingToCompare,
     answer_states,
@@ -42,11 +43,11 @@ from lit_experiments.experiments.introspection.passes import (
     passes,
 )
 from lit_experiments.probes.row_ridge import choose_ridge
-from lit_experiments.ranges import at_least, between, penalty_grid
+from lit_experiments.ranges import at_least, between, penalty_grid, reaching
 from lit_experiments.reports.blocks import Page
 from lit_experiments.statistics import LEVEL, GroupBootstrap
 from lit_experiments.statistics.calibration import aurocs
-from lit_experiments.statistics.multiple import holm_corrected
+from lit_experiments.statistics.max_t import max_t
 from lit_experiments.statistics.permutation import permutation_p
 from lit_experiments.tasks.reads import Reads
 from lit_experiments.tasks.source import is_demonstration
@@ -75,7 +76,7 @@ class IntrospectionDirections(AnalyzeTask[Directions]):
         share: Share of the questions that counts as of high confidence, and as of low: 1/3 is the outer thirds.
         folds: Folds of the cross-validation, by question.
         penalties: Ridge penalties to choose from, by cross-validation inside each training part.
-        shuffles: Labelings permuted between questions, as a control.
+        shuffles: Labelings permuted between questions, behind p-values; the same for all layers.
     """
 
     share: float
@@ -89,7 +90,7 @@ class IntrospectionDirections(AnalyzeTask[Directions]):
     def check(self) -> None:
         """Raises UserError for options that no data could go with."""
         between(0, 0.5, share=self.share)
-        at_least(1, shuffles=self.shuffles)
+        reaching(SIGNIFICANT, shuffles=self.shuffles)
         at_least(2, folds=self.folds)
         penalty_grid(penalties=self.penalties)
 
@@ -148,17 +149,20 @@ class IntrospectionDirections(AnalyzeTask[Directions]):
         """Numbers of a pass, and its directions [layer][hidden]."""
         measured = [self._layer(_states(store, pass_.rows, layer), pass_) for layer in range(count)]
         chosen = pass_.chosen
+        layers = [layer for layer, _, _ in measured]
+        corrected = max_t([layer.auroc.value for layer in layers], np.stack([null for _, _, null in measured], 1))
         numbers = PassDirections(
             questions=len(pass_.rows),
             high=int(chosen.high.sum()),
             low=int((~chosen.high).sum()),
             thresholds=[chosen.lower, chosen.upper],
-            layers=holm_corrected([layer for layer, _ in measured]),
+            layers=[replace(layer, p_corrected=float(p)) for layer, p in zip(layers, corrected, strict=True)],
         )
-        return numbers, [unit.tolist() for _, unit in measured]
+        return numbers, [unit.tolist() for _, unit, _ in measured]
 
-    def _layer(self, states: Floats, pass_: Pass) -> tuple[DirectionLayer, Floats]:
-        """One pass and layer, and its direction [hidden]; states: [question, hidden]. p_holm is that of one layer."""
+    def _layer(self, states: Floats, pass_: Pass) -> tuple[DirectionLayer, Floats, Floats]:
+        """One pass and layer, its direction [hidden], and the AUROCs of shuffled labels [shuffle], which are the same
+        for all layers; states: [question, hidden]. p_corrected is that of one layer."""
         chosen = pass_.chosen
         x, high, fold = states[chosen.rows], chosen.high, chosen.fold
         unit = separation.direction(x, high)
@@ -174,13 +178,13 @@ class IntrospectionDirections(AnalyzeTask[Directions]):
             cohens_d=separation.cohens_d(scores, high, fold, pass_.boot),
             shuffled=central_range(control, LEVEL),
             p=p,
-            p_holm=p,
+            p_corrected=p,
             ridge=self._ridge(x, pass_),
             spread=float((states @ unit).std()),
             length=float(np.sqrt(square)) if square else float("nan"),
             signal_share=separation.squared_length(labelled) / square if square else float("nan"),
         )
-        return layer, unit
+        return layer, unit, control
 
     def _ridge(self, x: Floats, pass_: Pass) -> RidgeSeparation:
         """A ridge of confidence on the same training rows as each fold's direction."""

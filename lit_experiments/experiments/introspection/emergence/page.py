@@ -54,9 +54,10 @@ _CURVES = (
 _ONSETS = "The first layer above its control, by its number, with its interval over questions; {last}: no layer at all."
 _METHODS = (
     "Onset: the first layer whose held-out score exceeds its control and chance. The control of a layer is its own "
-    "predictions against targets permuted between the test questions ({permutations} times); the bound is its 1 - "
-    "{alpha:g} / {layers} quantile (Bonferroni over layers: a curve without signal has an onset with probability "
-    "{alpha:g} at most). Intervals: {level:.0%}, over resampled test questions with probes and bounds held fixed, so "
+    "predictions against targets permuted between the groups of test questions ({permutations} times, the same for "
+    "all); the bound is what the largest of all {layers} layers of all {pairs} curves exceeds, each in its own "
+    "spread, with probability {alpha:g} (max-T, Westfall and Young, stepping down). Intervals: {level:.0%}, over "
+    "resampled test questions with probes and bounds held fixed, so "
     "not over other training sets; they reach towards the front, where a resample can lift a score of about nothing "
     "over a bound of about nothing. No onset: share of the resamples without one, which count as after the last layer. "
     "Best layer: by its value here, for orientation; the layer that training chose is in the probes' own report."
@@ -74,9 +75,8 @@ def emergence_page(result: EmergenceResult, demonstration: bool) -> blocks.Page:
         done=f"The trained probes of {layers} layers were scored on {counts.test} held-out questions of {counts.all}, "
         "and compared with the same predictions against permuted targets.",
         outcome=[_outcome(result), lag_sentence(result.lag)],
-        certainty=f"A curve without signal has an onset with probability {result.alpha:g} at most, not corrected for "
-        f"the number of curves; intervals are {result.interval_level:.0%}, over the {counts.test} "
-        "held-out questions.",
+        certainty=f"With probability {result.alpha:g} at most any of the curves without signal has an onset; "
+        f"intervals are {result.interval_level:.0%}, over the {counts.test} held-out questions.",
         sections=[
             blocks.Section(
                 "Onsets",
@@ -91,7 +91,12 @@ def emergence_page(result: EmergenceResult, demonstration: bool) -> blocks.Page:
         ],
         methods=method_texts(
             [_METHODS],
-            {"permutations": result.permutations, "alpha": result.alpha, "layers": layers},
+            {
+                "permutations": result.permutations,
+                "alpha": result.alpha,
+                "layers": layers,
+                "pairs": len(result.pairs),
+            },
             result.interval_level,
         ),
         cautions=[DEMONSTRATION] if demonstration else [],

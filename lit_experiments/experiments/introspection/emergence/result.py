@@ -74,7 +74,7 @@ class Lag:
 
 @dataclass(frozen=True)
 class EmergenceResult:
-    """alpha: probability that a curve without any signal has an onset; permutations: behind each control."""
+    """alpha: probability that of all curves without any signal one has an onset; permutations: behind each control."""
 
     layers: list[str]
     questions: QuestionCounts

@@ -1,9 +1,9 @@
 """Where in the model does each quantity become readable? Emergence over layers, onsets, and the lag of confidence.
 
 Works from the held-out predictions that `train --exp introspection_probes` left; fits nothing. The control is the same
-predictions against targets permuted between the test questions. A layer is above it if its score exceeds the 1 - alpha
-/ layers quantile of its own control (Bonferroni over the layers of a curve) and chance; the onset is the first such
-layer.
+predictions against targets permuted between the groups of test questions, the same permutations for all layers and
+curves. A layer is above it if its score exceeds chance and what no layer of any curve without signal exceeds with
+probability 1 - alpha (max-T); the onset is the first such layer.
 
     lit-experiments analyze --exp introspection_probing --run runs/introspection
 """
@@ -16,7 +16,6 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lit_experiments.errors import UserError
 from lit_experiments.experiments.introspection.emergence.page import emergence_page
 from lit_experiments.experiments.introspection.emergence.result import (
     CurvePoint,
@@ -28,10 +27,11 @@ from lit_experiments.experiments.introspection.emergence.result import (
 from lit_experiments.experiments.introspection.passes import SELF
 from lit_experiments.experiments.introspection.probe_files import ProbeAnalysis, ProbeFiles, read_probe_files
 from lit_experiments.experiments.introspection.probes_result import ProbedPair
-from lit_experiments.experiments.introspection.scoring import threshold
-from lit_experiments.ranges import at_least, between
+from lit_experiments.probes.permutations import shared
+from lit_experiments.ranges import between, reaching
 from lit_experiments.reports.blocks import Page
 from lit_experiments.statistics import LEAST_GROUPS, LEVEL, Estimate
+from lit_experiments.statistics.max_t import Family
 from lit_experiments.tasks.source import is_demonstration
 from lit_experiments.tasks.task import Opened
 
@@ -42,13 +42,22 @@ LATER: Key = (SELF, f"{SELF}.{SELF}")
 _TAILS = ((1 - LEVEL) / 2, 1 - (1 - LEVEL) / 2)
 
 
+@dataclass(frozen=True)
+class Control:
+    """Of one pair [layer]: the middle of the scores of permuted targets, and what a score must exceed."""
+
+    low: Floats
+    high: Floats
+    bound: Floats
+
+
 @dataclass(frozen=True, kw_only=True)
 class IntrospectionProbing(ProbeAnalysis[EmergenceResult]):
     """Emergence over layers, from a run's probes; resampled over test questions.
 
     Args:
-        alpha: Probability that a curve without any signal has a layer that counts as above its control.
-        permutations: Permutations of the test questions that make the control.
+        alpha: Probability that of all curves without any signal one has a layer that counts as above its control.
+        permutations: Permutations of the test questions that make the control, shared by all layers and curves.
     """
 
     alpha: float
@@ -57,26 +66,16 @@ class IntrospectionProbing(ProbeAnalysis[EmergenceResult]):
     result_type: ClassVar[type] = EmergenceResult
 
     def check(self) -> None:
-        """Alpha and the number of permutations."""
+        """Alpha, and whether the permutations can reach it."""
         between(0, 1, alpha=self.alpha)
-        at_least(1, permutations=self.permutations)
-
-    def check_data(self, data: Opened) -> None:
-        """Whether the permutations suffice for the control's quantile."""
-        layers = len(read_probe_files(data.run, data.store).layers)
-        needed = layers / self.alpha
-        if self.permutations < needed:
-            raise UserError(
-                f"{self.permutations} permutations cannot tell the 1 - {self.alpha:g} / {layers} quantile.\n"
-                f"Next: --permutations {int(np.ceil(needed)) * 2}"
-            )
+        reaching(self.alpha, permutations=self.permutations)
 
     def result(self, data: Opened) -> EmergenceResult:
         """The curve of every pair with its onset, and the lag between two of them."""
         files = read_probe_files(data.run, data.store)
         pairs, onsets = [], {}
-        for probed in files.result.pairs:
-            pair, onsets[probed.states, probed.target] = self._pair(files, probed)
+        for probed, control in zip(files.result.pairs, self._controls(files), strict=True):
+            pair, onsets[probed.states, probed.target] = self._pair(files, probed, control)
             pairs.append(pair)
         return EmergenceResult(
             layers=files.layers,
@@ -93,14 +92,24 @@ class IntrospectionProbing(ProbeAnalysis[EmergenceResult]):
         """Onsets, the lag, and the curves behind them."""
         return emergence_page(result, is_demonstration(data.store))
 
-    def _pair(self, files: ProbeFiles, pair: ProbedPair) -> tuple[EmergencePair, Floats]:
+    def _controls(self, files: ProbeFiles) -> list[Control]:
+        """Of every pair, which together are one family."""
+        scorers = [(self.scorer(files, pair), files.of(pair, "hidden")) for pair in files.result.pairs]
+        groups = [files.groups[files.known(pair)] for pair in files.result.pairs]
+        moved = shared(groups, self.permutations, self.seed)
+        nulls = [scorer.null(x, permutations) for (scorer, x), permutations in zip(scorers, moved, strict=True)]
+        family = Family.joined([scorer.value(x) for scorer, x in scorers], nulls)
+        bounds = family.bounds(self.alpha).reshape(len(nulls), len(files.layers))
+        return [
+            Control(np.quantile(null, _TAILS[0], 0), np.quantile(null, _TAILS[1], 0), np.maximum(bound, pair.chance))
+            for null, bound, pair in zip(nulls, bounds, files.result.pairs, strict=True)
+        ]
+
+    def _pair(self, files: ProbeFiles, pair: ProbedPair, control: Control) -> tuple[EmergencePair, Floats]:
         """The curve of a pair with its control and onset; and the onset on each resample, NaN where there is none."""
-        scorer, predicted = self.scorer(files, pair), files.of(pair, "hidden")
-        null = scorer.null(predicted, self.permutations, self.seed)
-        bound = threshold(null, pair.chance, self.alpha)
+        scorer, predicted, bound = self.scorer(files, pair), files.of(pair, "hidden"), control.bound
         value, draws = scorer.value(predicted), scorer.draws(predicted)
-        low, high = np.quantile(null, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-        columns = (scorer.boot.from_draws(value, draws), *(v.tolist() for v in (low, high, bound)))
+        columns = (scorer.boot.from_draws(value, draws), *(v.tolist() for v in (control.low, control.high, bound)))
         curve = [CurvePoint(*point) for point in zip(files.layers, *columns, strict=True)]
         resampled = first_above(scorer.resampled(predicted), bound)
         onset = onset_of(first_above(value[None], bound)[0], resampled, files.layers, scorer.boot.n)

@@ -39,7 +39,7 @@ _READING = (
     "direction. Random: central {level:.0%} range of {randoms} random directions moved by the same lengths. Control: "
     "the state of another question of low confidence. Share of the gap: of the gap between recipient and donor that "
     "the patch closes; a dash where there is no clear gap; all of it at the last block, where the state decides the "
-    "answer alone. Clear: measures with a p (Holm) below {significant} and an interval without 0."
+    "answer alone. Clear: measures with a p of at most {significant} and an interval without 0."
 )
 _CAPTION = (
     "{kind}: change by layer. Steering: a line per multiple of the spread; grey: range of random directions at the "
@@ -53,8 +53,10 @@ _METHODS = (
     "the direction's rank among {random_directions} random ones, two-sided. Ablation: the part along the direction "
     "taken out; p likewise.",
     "Patching: the answer state of a question of high confidence put into one of low; control: that of another "
-    "question of low confidence; p of their difference by {flips:,} sign flips. p-values are corrected over the layers "
-    "of a pass (Holm). Accuracy: share of questions whose most probable letter is the (recipient's) key; key: its "
+    "question of low confidence; p of their difference by {flips:,} sign flips. p-values are corrected "
+    "over the layers of a pass by the largest statistic of every draw (max-T; sign flips are the same for all layers, "
+    "random directions others, which makes it cautious). Accuracy: share of questions whose most "
+    "probable letter is the (recipient's) key; key: its "
     "probability among the letters; outside: probability of all that is no letter. Directions come from all questions, "
     "these included.",
     "Intervals: {level:.0%}, over questions (pairs); seed {seed}.",
@@ -137,7 +139,7 @@ def _table(result: Interventions, name: str, kind: str, effects: PassEffects) ->
         columns += [Column("control", "estimate", DIGITS[UNITS[primary]]), Column("share of the gap", "estimate", 2)]
     else:
         columns.append(Column("random", "number", DIGITS[UNITS[primary]]))
-    columns += [Column("p (Holm)", "p"), Column("clear"), *map(_column, others)]
+    columns += [Column("p", "p", meaning="corrected over layers"), Column("clear"), *map(_column, others)]
     rows = [
         [site, *([None] * (len(columns) - 1) if layer is None else _cells(name, layer, primary, others))]
         for site, layer in zip(result.layers, effects.layers, strict=True)
@@ -156,7 +158,7 @@ def _cells(name: str, layer: LayerEffects, primary: str, others: Sequence[str]) 
     cells.append(scores.shown)
     cells += [scores.control, scores.share] if isinstance(scores, Patching) else [scores.random.shown]
     clear = [measure for measure, effect in by_measure.items() if is_clear(effect)]
-    return [*cells, scores.p_holm, ", ".join(clear) or "-", *(by_measure[measure].shown for measure in others)]
+    return [*cells, scores.p_corrected, ", ".join(clear) or "-", *(by_measure[measure].shown for measure in others)]
 
 
 def _curves(result: Interventions, kind: str, effects: PassEffects) -> blocks.Curves:

@@ -12,15 +12,15 @@ from lit_experiments.statistics import Estimate
 @dataclass(frozen=True)
 class Steering:
     """Of one measure. changes: [multiple]; random_changes: of random directions; slope: of least squares through no
-    change, per spread; random: slopes of random directions; p: two-sided, by rank among these; p_holm: corrected over
-    layers."""
+    change, per spread; random: slopes of random directions; p: two-sided, by rank among these; p_corrected: over
+    layers (max-T)."""
 
     changes: list[Estimate]
     random_changes: list[CentralRange]
     slope: Estimate
     random: CentralRange
     p: float
-    p_holm: float
+    p_corrected: float
 
     @property
     def effect(self) -> Estimate:
@@ -39,7 +39,7 @@ class Ablation:
     change: Estimate
     random: CentralRange
     p: float
-    p_holm: float
+    p_corrected: float
 
     @property
     def effect(self) -> Estimate:
@@ -55,7 +55,7 @@ class Ablation:
 class Patching:
     """Of one measure: the change by the state of a question of high confidence, by that of another one of low
     (control), their difference; gap: donor minus recipient; share: of the gap that the patch closes, without a value
-    where there is no clear gap; p: of the difference, by sign flips; p_holm: corrected over layers."""
+    where there is no clear gap; p: of the difference, by sign flips; p_corrected: over layers."""
 
     change: Estimate
     control: Estimate
@@ -63,7 +63,7 @@ class Patching:
     gap: Estimate
     share: Estimate
     p: float
-    p_holm: float
+    p_corrected: float
 
     @property
     def effect(self) -> Estimate:

@@ -16,8 +16,9 @@ from lit_experiments.experiments.introspection.passes import central_range
 from lit_experiments.experiments.introspection.patching.passes import MEASURES
 from lit_experiments.experiments.introspection.patching.result import Ablation, LayerEffects, Patching, Steering
 from lit_experiments.experiments.introspection.patching.run import LayerRun
-from lit_experiments.statistics import LEVEL, Estimate, GroupBootstrap, holm
-from lit_experiments.statistics.permutation import permutation_p, sign_flip_p
+from lit_experiments.statistics import LEVEL, Estimate, GroupBootstrap
+from lit_experiments.statistics.max_t import max_t
+from lit_experiments.statistics.permutation import permutation_p, sign_flip_null, sign_flip_p
 
 Floats = NDArray[np.float64]
 PRIMARY = {"mcq": "entropy", "self_confidence": "confidence", "other_confidence": "confidence"}
@@ -42,29 +43,65 @@ class Settings:
 
 
 def pass_statistics(layers: Sequence[LayerRun | None], settings: Settings) -> list[LayerEffects | None]:
-    """Per layer `layer_statistics`, with p-values corrected over the layers of the pass (Holm), per measure."""
+    """Per layer `layer_statistics`, with p-values corrected over the layers of the pass (max-T), per measure.
+
+    The sign flips of patching are the same for all layers. The random directions of steering and ablation are drawn
+    for each layer by itself: the largest of independent ones is at least as often as large as that of ones that go
+    together as the layers do (Sidak 1967), which makes the correction cautious at most.
+    """
     effects = [None if layer is None else layer_statistics(layer, settings) for layer in layers]
+    runs = [layer for layer in layers if layer is not None]
     held = [layer for layer in effects if layer is not None]
-    steer = _corrected([layer.steer for layer in held])
-    ablate = _corrected([layer.ablate for layer in held])
-    patch = _corrected([layer.patch for layer in held])
+    steer = _corrected([layer.steer for layer in held], [_slopes(run, settings) for run in runs])
+    ablate = _corrected([layer.ablate for layer in held], [_ablations(run) for run in runs])
+    patch = _corrected([layer.patch for layer in held], [_flips(run, settings) for run in runs])
     return [
         None if layer is None else replace(layer, steer=next(steer), ablate=next(ablate), patch=next(patch))
         for layer in effects
     ]
 
 
-def _corrected(layers: Sequence[dict[str, S]]) -> Iterator[dict[str, S]]:
-    """Layer by layer the scores of an intervention, with p_holm over the layers that have the measure."""
-    p_holm = {
-        measure: iter(holm([scores[measure].p for scores in layers if measure in scores])) for measure in MEASURES
-    }
+Test = tuple[float, Floats]
+"""A statistic, and what it becomes where nothing is there [draw]."""
+
+
+def _slopes(layer: LayerRun, settings: Settings) -> list[Test]:
+    """By measure the slope and those of random directions."""
+    weights = slope_weights(settings)
+    return [
+        (float((weights @ layer.steer[..., m]).mean()), layer.random_steer[..., m] @ weights)
+        for m in range(len(MEASURES))
+    ]
+
+
+def _ablations(layer: LayerRun) -> list[Test]:
+    """By measure the change without the direction and those without random ones."""
+    return [(float(layer.ablate[:, m].mean()), layer.random_ablate[:, m]) for m in range(len(MEASURES))]
+
+
+def _flips(layer: LayerRun, settings: Settings) -> list[Test]:
+    """By measure the difference of patch and control, and those with flipped signs."""
+    differences = layer.patch - layer.control
+    return [sign_flip_null(differences[:, m], settings.flips, settings.seed) for m in range(len(MEASURES))]
+
+
+def _corrected(layers: Sequence[dict[str, S]], tests: Sequence[list[Test]]) -> Iterator[dict[str, S]]:
+    """Layer by layer the scores of an intervention, with p_corrected over the layers that have the measure.
+
+    tests: [layer][measure].
+    """
+    corrected = {}
+    for m, measure in enumerate(MEASURES):
+        known = [of_layer[m] for of_layer, scores in zip(tests, layers, strict=True) if measure in scores]
+        if known:
+            null = np.stack([null for _, null in known], 1)
+            corrected[measure] = iter(max_t([value for value, _ in known], null, two_sided=True))
     for scores in layers:
-        yield {name: replace(score, p_holm=float(next(p_holm[name]))) for name, score in scores.items()}
+        yield {name: replace(score, p_corrected=float(next(corrected[name]))) for name, score in scores.items()}
 
 
 def layer_statistics(layer: LayerRun, settings: Settings) -> LayerEffects:
-    """Everything at one pass and layer, by measure; p_holm is that of a single layer, which is p."""
+    """Everything at one pass and layer, by measure; p_corrected is that of a single layer, which is p."""
     boots = settings.boot(len(layer.clean)), settings.boot(len(layer.patch))
     out = LayerEffects(layer.spread, {}, {}, {}, {})
     for m, name in enumerate(MEASURES):
@@ -84,8 +121,7 @@ def steering(changes: Floats, random: Floats, settings: Settings, boot: GroupBoo
     changes: [multiple, N]; random: [R, multiple], means over the same questions. The slope is that of least squares
     through the clean answer, where the change is 0 by definition; p: two-sided, by its rank among random slopes.
     """
-    m = settings.multiples
-    weights = m / (m @ m)
+    weights = slope_weights(settings)
     slope = boot.mean(weights @ changes).item()
     slopes = random @ weights
     p = float(permutation_p(slope.value, slopes, two_sided=True))
@@ -95,8 +131,14 @@ def steering(changes: Floats, random: Floats, settings: Settings, boot: GroupBoo
         slope=slope,
         random=central_range(slopes, LEVEL),
         p=p,
-        p_holm=p,
+        p_corrected=p,
     )
+
+
+def slope_weights(settings: Settings) -> Floats:
+    """[multiple] what a least-squares slope through no change weighs each change by."""
+    m = settings.multiples
+    return np.asarray(m / (m @ m))
 
 
 def ablation(changes: Floats, random: Floats, boot: GroupBootstrap) -> Ablation:
@@ -123,5 +165,5 @@ def patching(patch: Floats, control: Floats, gaps: Floats | None, settings: Sett
         gap=gap,
         share=share if gap.side_of(0) else none,
         p=p,
-        p_holm=p,
+        p_corrected=p,
     )

@@ -24,7 +24,7 @@ import numpy as np
 
 from lit_experiments.collecting.bars import Steps
 from lit_experiments.errors import Stopped, UserError
-from lit_experiments.experiments.introspection.passes import WHOLE_QUESTIONS
+from lit_experiments.experiments.introspection.passes import SIGNIFICANT, WHOLE_QUESTIONS
 from lit_experiments.experiments.introspection.patching.choice import (
     DIRECTION_OF,
     Choice,
@@ -40,7 +40,7 @@ from lit_experiments.experiments.introspection.patching.result import Checks, In
 from lit_experiments.experiments.introspection.patching.run import LayerRun, Parts, PassRunner, Plan, run_pass
 from lit_experiments.experiments.introspection.patching.statistics import Settings, pass_statistics
 from lit_experiments.lm.model import LanguageModel
-from lit_experiments.ranges import at_least
+from lit_experiments.ranges import at_least, reaching
 from lit_experiments.reports.blocks import Page
 from lit_experiments.statistics import LEVEL
 from lit_experiments.tasks.reads import Reads
@@ -58,7 +58,7 @@ class IntrospectionPatching(AnalyzeTask[Interventions]):
         pairs: How many of the least confident get the state of one of the most confident.
         layers: Sites to intervene at, e.g. [resid_post.3]; null takes every one stored.
         multiples: How far to steer, in standard deviations of all questions' projections on the direction.
-        random_directions: Directions to compare with; p is at least 1 over one more than these, before correction.
+        random_directions: Directions to compare with; p is at least 1 over one more than these.
         replacements: Pairs of prompts of equal length in which every position is replaced, as a check.
         flips: Random sign flips behind each p-value of patching.
         device: Where the model runs; auto takes the GPU if there is one.
@@ -87,7 +87,7 @@ class IntrospectionPatching(AnalyzeTask[Interventions]):
         """Raises UserError for options that no data could go with."""
         at_least(4, pairs=self.pairs)
         at_least(2, questions=self.questions)
-        at_least(1, random_directions=self.random_directions, flips=self.flips)
+        reaching(SIGNIFICANT, random_directions=self.random_directions, flips=self.flips)
         at_least(1, together=self.together, batch_tokens=self.batch_tokens)
         at_least(0, replacements=self.replacements)
         steps = self.multiples

@@ -39,7 +39,6 @@ def outcome(result: Interventions) -> list[str]:
         for measure in [PRIMARY[kind], *(["accuracy"] if kind == "mcq" else [])]:
             sentences = (_steered(layers, measure), _ablated(layers, measure), _patched(layers, measure))
             lines.append(" ".join([f"{kind}, {NAMES[measure]}:", *sentences]))
-        lines += _too_few(result, kind, len(layers))
     return lines
 
 
@@ -64,7 +63,7 @@ def checked(result: Interventions) -> list[str]:
 
 def is_clear(scores: Effect) -> bool:
     """Whether an effect stands out from the control (corrected p) and its own interval leaves 0 out."""
-    return bool(scores.p_holm < SIGNIFICANT and scores.effect.side_of(0))
+    return bool(scores.p_corrected <= SIGNIFICANT and scores.effect.side_of(0))
 
 
 def _difference(value: float) -> str:
@@ -120,13 +119,3 @@ def _where(moved: list[str], layers: _Layers) -> str:
 
 def _range(random: CentralRange, digits: int) -> str:
     return f"{number(random.low, digits)} to {number(random.high, digits)}"
-
-
-def _too_few(result: Interventions, kind: str, layers: int) -> list[str]:
-    least = layers / (1 + result.random_directions)
-    if least < SIGNIFICANT:
-        return []
-    return [
-        f"{kind}: {result.random_directions} random directions cannot give a p below {min(least, 1):.3f} after "
-        f"correction over {layers} layers; --random_directions {int(layers / SIGNIFICANT)} can."
-    ]

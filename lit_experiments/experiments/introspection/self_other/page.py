@@ -52,7 +52,7 @@ _TRANSFER = (
     Column("evaluated on", of=lambda score: PASS_NAMES[score.evaluated]),
     Column("R2", "estimate", 3, "asks for the right level too; below 0 when the passes' states are shifted", "r2"),
     Column("Spearman", "estimate", 3, "asks for the order alone", "spearman"),
-    Column("p (Holm)", "p", 3, "Spearman above 0, by permuting questions, corrected over layers", "p_holm"),
+    Column("p", "p", 3, "Spearman above 0, by permuting questions, corrected (max-T)", "p_corrected"),
     Column("gap in R2", "estimate", 3, _GAP, "gap_r2"),
     Column("gap in Spearman", "estimate", 3, _GAP, "gap_spearman"),
 )
@@ -80,7 +80,7 @@ _METHODS = (
     "states and confidence of the other, next to one trained on that pass itself. {test_fraction:.0%} of the questions "
     "are held out, the same in both passes; the penalty (of {penalties}) is chosen by {folds} folds of the other "
     "questions. p: Spearman above 0 against {permutations} permutations of the test questions, one-sided, corrected "
-    "over layers (Holm) for each pair of passes.",
+    "by the largest statistic of each permutation, which all layers and pairs of passes share (max-T).",
     "Intervals: {level:.0%}, over questions; seed {seed}.",
 )
 
@@ -93,8 +93,9 @@ def self_other_page(result: SelfOther, options: Mapping[str, Any], demonstration
         "that it ascribes to others?",
         done=_done(result),
         outcome=[*_outcome(result), *result.statements],
-        certainty=f"Intervals are {result.interval_level:.0%}, over questions; p-values are corrected "
-        "over layers. Likeness is no evidence of a common code by itself: the columns of unrelated questions say how "
+        certainty=f"Intervals are {result.interval_level:.0%}, over questions; p-values are corrected over layers "
+        "and pairs of passes. Likeness is no evidence of a common code by itself: the columns of "
+        "unrelated questions say how "
         "alike states are that have nothing in common but the prompt.",
         sections=[*_transfer_section(result), *_alike_section(result)],
         methods=method_texts(_METHODS, options, result.interval_level),
@@ -153,7 +154,7 @@ def _verdict(score: Carried) -> blocks.Verdict:
     """Whether a probe orders the confidence of a pass's unseen questions better than chance."""
     if np.isnan(score.spearman.value):
         return blocks.Verdict("no value", "void")
-    if score.p_holm < SIGNIFICANT and score.spearman.side_of(0) > 0:
+    if score.p_corrected <= SIGNIFICANT and score.spearman.side_of(0) > 0:
         return blocks.Verdict("reads it", "for", score.spearman)
     return blocks.Verdict("not shown", "open", score.spearman)
 
@@ -171,7 +172,7 @@ def _transfer_section(result: SelfOther) -> list[blocks.Section]:
         value="Spearman",
     )
     rule = blocks.Note(
-        f"Trained on the first pass, evaluated on the second. Reads it: p (Holm) below {SIGNIFICANT} and an interval "
+        f"Trained on the first pass, evaluated on the second. Reads it: p at most {SIGNIFICANT} and an interval "
         "of Spearman above 0."
     )
     note = _TRANSFER_NOTE.format(

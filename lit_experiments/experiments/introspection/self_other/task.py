@@ -9,7 +9,7 @@ on that pass itself.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import ClassVar
 
@@ -21,6 +21,7 @@ from lit_experiments.experiments.introspection.passes import (
     CONFIDENCE_PASSES,
     OTHER,
     SELF,
+    SIGNIFICANT,
     WHOLE_QUESTIONS,
     NothingToCompare,
     answer_states,
@@ -31,14 +32,14 @@ from lit_experiments.experiments.introspection.passes import (
 from lit_experiments.experiments.introspection.self_other.alikeness import alikeness
 from lit_experiments.experiments.introspection.self_other.page import self_other_page
 from lit_experiments.experiments.introspection.self_other.result import Carried, Parts, PassPair, SelfOther, Transfer
-from lit_experiments.experiments.introspection.self_other.transfer import Floats, Split, transfer
+from lit_experiments.experiments.introspection.self_other.transfer import Floats, Split, Tested, transfer
 from lit_experiments.probes.blocks import TEST
 from lit_experiments.probes.splits import group_split
-from lit_experiments.ranges import at_least, between, penalty_grid
+from lit_experiments.ranges import at_least, between, penalty_grid, reaching
 from lit_experiments.reports.blocks import Page
 from lit_experiments.statistics import LEVEL, Estimate, spearman
 from lit_experiments.statistics.intervals import CORRELATION
-from lit_experiments.statistics.multiple import holm_corrected
+from lit_experiments.statistics.max_t import max_t
 from lit_experiments.tasks.reads import Reads
 from lit_experiments.tasks.source import is_demonstration
 from lit_experiments.tasks.task import AnalyzeTask, Opened
@@ -59,7 +60,7 @@ class IntrospectionSelfOther(AnalyzeTask[SelfOther]):
         folds: Folds of the cross-validation that chooses penalties, by question, inside the training part.
         penalties: Ridge penalties to choose from.
         shuffles: Pairings of different questions, as a control of cosine and CKA.
-        permutations: Permutations of the test questions behind each p-value.
+        permutations: Permutations of the test questions behind p-values, the same for all layers and passes.
     """
 
     rank: int
@@ -75,7 +76,8 @@ class IntrospectionSelfOther(AnalyzeTask[SelfOther]):
     def check(self) -> None:
         """Raises UserError for options that no data could go with."""
         between(0, 1, test_fraction=self.test_fraction)
-        at_least(1, rank=self.rank, shuffles=self.shuffles, permutations=self.permutations)
+        at_least(1, rank=self.rank, shuffles=self.shuffles)
+        reaching(SIGNIFICANT, permutations=self.permutations)
         at_least(2, folds=self.folds)
         penalty_grid(penalties=self.penalties)
 
@@ -152,10 +154,14 @@ class IntrospectionSelfOther(AnalyzeTask[SelfOther]):
         return Split(part, self.resampler(ids[part == TEST]), self.permutations, self.seed)
 
 
-def _corrected(layers: list[list[Carried]]) -> list[list[Carried]]:
-    """With p-values corrected over layers (Holm), for each pair of passes."""
-    pairs = [holm_corrected(pair) for pair in zip(*layers, strict=True)]
-    return [list(layer) for layer in zip(*pairs, strict=True)]
+def _corrected(layers: list[list[Tested]]) -> list[list[Carried]]:
+    """With p-values corrected over all layers and pairs of passes, whose permutations are the same (max-T)."""
+    values = [[test.value for test in layer] for layer in layers]
+    nulls = np.moveaxis(np.array([[test.null for test in layer] for layer in layers]), -1, 0)
+    return [
+        [replace(test.score, p_corrected=float(p)) for test, p in zip(layer, of_layer, strict=True)]
+        for layer, of_layer in zip(layers, max_t(values, nulls), strict=True)
+    ]
 
 
 def _between_confidences(confidence: dict[str, Floats], split: Split) -> Estimate:

@@ -16,7 +16,7 @@ from lit_experiments.probes.blocks import TEST
 from lit_experiments.probes.row_ridge import Ridge, choose_ridge
 from lit_experiments.statistics import Estimate, GroupBootstrap
 from lit_experiments.statistics.intervals import CORRELATION, EXPLAINED
-from lit_experiments.statistics.permutation import spearman_p
+from lit_experiments.statistics.permutation import permutation_p, spearman_null
 from lit_experiments.statistics.scores import RankCorrelation, error_terms, r2_from_sums
 
 Floats = NDArray[np.float64]
@@ -37,13 +37,23 @@ class Split:
         return np.asarray(self.part == TEST)
 
 
+@dataclass(frozen=True)
+class Tested:
+    """A score whose p-value is not yet corrected, with what it is tested by: Spearman of the ranks, and on every
+    permutation of the test questions."""
+
+    score: Carried
+    value: float
+    null: Floats
+
+
 def transfer(
     states: dict[str, Floats], confidence: dict[str, Floats], split: Split, penalties: list[float]
-) -> list[Carried]:
+) -> list[Tested]:
     """Every pair (trained on, evaluated on) of passes, scored against the confidence stated in the pass evaluated on.
 
-    states: pass -> [Q, D] of one layer; confidence: pass -> [Q], percent. Gaps are on the same replicates. p_holm is
-    that of a single layer, which is p.
+    states: pass -> [Q, D] of one layer; confidence: pass -> [Q], percent. Gaps are on the same replicates. p_corrected
+    is that of a single test, which is p.
     """
     fits = {kind: fit_on_training(states[kind], confidence[kind], split, penalties) for kind in states}
     out = []
@@ -52,11 +62,13 @@ def transfer(
         predicted = {kind: fits[kind].predict(states[evaluated][split.test]) for kind in states}
         for trained in states:
             r2, spearman = _scores(y, predicted[trained], center, split)
-            p = spearman_p(y, _varying(predicted[trained]), split.permutations, split.seed)
+            value, null = spearman_null(y, _varying(predicted[trained]), split.permutations, split.seed)
+            p = float(permutation_p(value, null))
             gaps: tuple[Estimate | None, Estimate | None] = (None, None)
             if trained != evaluated:
                 gaps = _gaps(y, predicted[trained], predicted[evaluated], center, split)
-            out.append(Carried(trained, evaluated, fits[trained].penalty, r2, spearman, p, p, *gaps))
+            score = Carried(trained, evaluated, fits[trained].penalty, r2, spearman, p, p, *gaps)
+            out.append(Tested(score, value, null))
     return out
 
 

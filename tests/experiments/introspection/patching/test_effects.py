@@ -68,7 +68,7 @@ def test_the_read_direction_moves_confidence_from_the_layer_where_it_is_written(
     assert abs(before["slope"]["value"]) < 0.01
     for layer in after:
         assert layer["slope"]["low"] > 6
-        assert layer["p_holm"] == pytest.approx(3 / 62)
+        assert layer["p_corrected"] == pytest.approx(1 / 62)
         assert layer["random"]["low"] > -3
         assert layer["random"]["high"] < 3
         values = [change["value"] for change in layer["changes"]]
@@ -98,7 +98,7 @@ def test_patching_closes_the_gap_from_that_layer_on_and_the_control_does_not(pat
         assert layer["share"]["value"] == pytest.approx(1, abs=1e-4)
         assert layer["share"]["low"] is None  # the same in every question
         assert abs(layer["control"]["value"]) < 1
-        assert layer["p_holm"] < 0.05
+        assert layer["p_corrected"] < 0.05
     assert layers(patched, "mcq", "patch", "accuracy")[2]["share"]["value"] is None
 
 
@@ -113,7 +113,7 @@ def test_a_direction_that_is_not_read_moves_nothing(collected: Path, tmp_path: P
     for kind, measure in ((SELF, "confidence"), (SELF, "entropy"), ("mcq", "entropy"), ("mcq", "accuracy")):
         for layer in layers(run, kind, "steer", measure):
             assert abs(layer["slope"]["value"]) < 1e-5
-            assert layer["p_holm"] == 1
+            assert layer["p_corrected"] == 1
         for layer in layers(run, kind, "ablate", measure):
             assert abs(layer["change"]["value"]) < 1e-5
     steered = layers(run, SELF, "steer", "confidence")

@@ -34,10 +34,10 @@ def test_an_interruption_says_that_the_same_command_goes_on(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Parts, "write", interrupted)
-    assert analyze(run, randoms="5") == EXIT_STOPPED
+    assert analyze(run, randoms="19") == EXIT_STOPPED
     assert "the same command goes on" in capsys.readouterr().err
     monkeypatch.undo()
-    assert analyze(run, randoms="5") == EXIT_DONE
+    assert analyze(run, randoms="19") == EXIT_DONE
     assert "Going on: 1 of 9" in capsys.readouterr().err
 
 
@@ -56,7 +56,7 @@ def test_an_analysis_that_was_cut_short_goes_on_and_ends_the_same(
     assert (out / "result.json").read_bytes() == whole
     assert (out / "parts" / "mcq.resid_post.0.json").stat().st_mtime_ns == kept
     (out / "results.json").unlink()
-    assert analyze(run, "--seed", "1", "--layers", "[resid_post.1]", randoms="5") == EXIT_DONE
+    assert analyze(run, "--seed", "1", "--layers", "[resid_post.1]", randoms="19") == EXIT_DONE
     assert "Going on" not in capsys.readouterr().err
 
 
@@ -68,7 +68,7 @@ def test_results_are_kept_for_another_device_and_made_again_for_other_directions
     assert "is up to date" in capsys.readouterr().out
     file = run / "introspection_directions" / "directions.safetensors"
     save_file({name: -tensor if "direction" in name else tensor for name, tensor in load_file(file).items()}, file)
-    assert analyze(run, "--layers", "[resid_post.1]", randoms="5") == EXIT_DONE
+    assert analyze(run, "--layers", "[resid_post.1]", randoms="19") == EXIT_DONE
     assert "Set aside" in capsys.readouterr().out
     assert layers(run, SELF, "steer", "confidence")[0]["slope"]["high"] < -6
 
@@ -117,7 +117,7 @@ def test_a_model_that_has_changed_since_is_refused(
     collected: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = write_model(tmp_path / "other")
-    same = partial(analyze, collected, "--layers", "[resid_post.2]", "--model", str(other), randoms="5")
+    same = partial(analyze, collected, "--layers", "[resid_post.2]", "--model", str(other), randoms="19")
     weights = other / "model.safetensors"
     tensors = load_file(weights)
     save_file(tensors | {"lm_head.weight": tensors["lm_head.weight"] * 1.01}, weights, metadata={"format": "pt"})
