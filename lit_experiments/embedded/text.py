@@ -13,13 +13,17 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import json
 import re
+import sys
 import sysconfig
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from pydoc_data.topics import topics
+
+from lit_experiments.remembered import remembered
 
 HELD_OUT_PERCENT = 12
 SHARED_RUN = 12  # a held-out paragraph with this many consecutive words of a training paragraph is a copy
@@ -123,9 +127,9 @@ def _source_files() -> Iterator[tuple[str, Path]]:
             yield ".".join((*parts[:-1], path.stem)).removesuffix(".__init__"), path
 
 
-def _docstrings(path: Path) -> Iterator[str]:
+def _docstrings(source: bytes) -> Iterator[str]:
     """Every docstring of a source file, in the order of the file; files that are not UTF-8 declare their encoding."""
-    tree = ast.parse(path.read_bytes())
+    tree = ast.parse(source)
     nodes = [node for node in ast.walk(tree) if isinstance(node, _DOCUMENTED)]
     for node in sorted(nodes, key=lambda node: getattr(node, "lineno", 0)):
         docstring = ast.get_docstring(node)
@@ -135,16 +139,26 @@ def _docstrings(path: Path) -> Iterator[str]:
 
 def documents() -> list[Document]:
     """All documents of the running Python in a fixed order; a paragraph that occurred before is left out."""
+    sources = [(name, path.read_bytes()) for name, path in _source_files()]
+    rules = Path(__file__).read_bytes()
+    read = [sys.version.encode(), rules, repr(sorted(topics.items())).encode()]
+    read += [part for name, source in sources for part in (name.encode(), source)]
+    kept = remembered("documentation", read, lambda: json.dumps(_paragraphs_of(sources)))
+    return [Document(name, tuple(texts)) for name, texts in json.loads(kept)]
+
+
+def _paragraphs_of(sources: list[tuple[str, bytes]]) -> list[tuple[str, list[str]]]:
+    """Document name and its paragraphs, of topics and source files; without those that have none of their own."""
     seen: set[str] = set()
     raw = [(f"topics/{key}", [text]) for key, text in sorted(topics.items())]
-    raw += [(name, list(_docstrings(path))) for name, path in _source_files()]
-    found = []
+    raw += [(name, list(_docstrings(source))) for name, source in sources]
+    distinct = []
     for name, texts in raw:
         fresh = [p for p in dict.fromkeys(p for text in texts for p in paragraphs(text)) if p not in seen]
         seen.update(fresh)
         if fresh:
-            found.append(Document(name, tuple(fresh)))
-    return found
+            distinct.append((name, fresh))
+    return distinct
 
 
 def _runs(paragraph: str) -> set[tuple[str, ...]]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
+from lit_experiments.remembered import remembered
 from lit_experiments.reports.blocks import Figure
 from lit_experiments.reports.vegalite import Spec, specification
 
@@ -49,6 +51,10 @@ def write_pictures(figure: Figure, folder: Path) -> None:
 @cache
 def chart_library() -> str:
     """The JavaScript that draws charts, so that a page works from disk and without a network."""
-    import vl_convert
 
-    return str(vl_convert.javascript_bundle(vl_version=_VL_VERSION))  # type: ignore[call-arg]  # its stub asks for more
+    def make() -> str:
+        import vl_convert
+
+        return str(vl_convert.javascript_bundle(vl_version=_VL_VERSION))  # type: ignore[call-arg]  # its stub asks more
+
+    return remembered("charts", [version("vl-convert-python").encode(), _VL_VERSION.encode()], make)
