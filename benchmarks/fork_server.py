@@ -6,6 +6,8 @@ One thread only: forking a process with thread pools would hang its children.
 
 from __future__ import annotations
 
+import gc
+import importlib
 import os
 import runpy
 import socket
@@ -20,6 +22,19 @@ from typing import IO
 
 from benchmarks.forked_workers import ForkedProcess, Nursery, forked_nursery, serve, take_over
 from benchmarks.process_tree import MARK
+from lit_experiments.cli.pipeline_children import IMPORTED
+
+_IMPORTED = (
+    *IMPORTED,
+    "datasets",
+    "jsonargparse",
+    "lit_experiments.cli.pipelines",
+    "lit_experiments.experiments.prefill_dynamics.analysis",
+    "lit_experiments.experiments.prefill_dynamics.collect",
+    "lit_experiments.experiments.tempnorm.collect",
+    "lit_experiments.experiments.tempnorm.train",
+    "transformers.models.llama.modeling_llama",
+)
 
 
 class ForkServer:
@@ -127,19 +142,9 @@ def _run(argv: list[str]) -> None:
 
 def main(file: int) -> None:
     """Imports what commands need, then answers orders. file: number of the socket."""
-    import datasets  # noqa: F401
-    import sklearn.linear_model  # noqa: F401
-    import transformers.models.auto.modeling_auto
-    import transformers.models.llama.modeling_llama  # noqa: F401
-
-    import lit_experiments.cli.learning
-    import lit_experiments.cli.pipelines
-    import lit_experiments.collecting.run
-    import lit_experiments.experiments.prefill_dynamics.analysis
-    import lit_experiments.experiments.prefill_dynamics.collect
-    import lit_experiments.experiments.tempnorm.collect
-    import lit_experiments.experiments.tempnorm.train  # noqa: F401 - imported here so that the children need not
-
+    for name in _IMPORTED:
+        importlib.import_module(name)
+    gc.freeze()  # children need not look through what they got from here
     serve(socket.socket(fileno=file), _run)
 
 

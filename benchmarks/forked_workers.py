@@ -94,8 +94,10 @@ class ForkedProcess:
 
     def wait(self) -> int:
         """The exit code, when it has ended."""
+        pause = 0.002
         while (code := self.poll()) is None:
-            time.sleep(0.002)
+            time.sleep(pause)
+            pause = min(2 * pause, 0.02)  # each look takes the processor from what is waited for
         return code
 
     def send_signal(self, number: int) -> None:

@@ -18,13 +18,16 @@ from lit_experiments.collecting.forked import can_fork, native_threads
 Console = Callable[[list[str]], None]
 """Runs a command in this process and ends the process."""
 
-_IMPORTED = (
+IMPORTED = (
     "lightning.pytorch",
     "lit_experiments.cli.learning",
     "lit_experiments.collecting.run",
     "sklearn.linear_model",
+    "stores.zarr_backend",
+    "transformers.modeling_utils",
     "transformers.models.auto.modeling_auto",
 )
+"""What the steps of most pipelines import."""
 
 
 class PipelineChildren:
@@ -38,7 +41,7 @@ class PipelineChildren:
         self._console = console if can_fork() else None
         self._threads = 0
         if self._console is not None:
-            for name in _IMPORTED:
+            for name in IMPORTED:
                 importlib.import_module(name)
             self._threads = native_threads()
             gc.freeze()  # children need not look through what they got from here

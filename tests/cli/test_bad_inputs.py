@@ -5,17 +5,20 @@ import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from benchmarks.fork_server import ForkServer
 from lit_experiments.cli import main
 from lit_experiments.errors import EXIT_DONE, EXIT_USER
 from tests.cli.bad_inputs import BAD, FILES, SMALL
 
 ROOT = Path(__file__).resolve().parents[2]
 FIT = "--bootstraps 2 --shuffles 0 --folds 2 --penalties [1.0]"
-IN_A_PROCESS = range(0, len(BAD), len(BAD) // 5)  # these run as a user runs them, too
+SCRIPT = max(number for number, row in enumerate(BAD) if row[0].startswith("train.py "))
+IN_A_PROCESS = sorted({*range(0, len(BAD), len(BAD) // 5), SCRIPT})  # these run in a process of their own, too
 
 
 @pytest.fixture(scope="module")
@@ -86,9 +89,14 @@ def test_a_mistake_gets_one_message_and_leaves_no_trace(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", IN_A_PROCESS, ids=[BAD[n][0][:90] for n in IN_A_PROCESS])
-def test_the_same_in_a_process_of_its_own(number: int, folder: Path) -> None:
+def test_the_same_in_a_process_of_its_own(number: int, folder: Path, fork_server: Callable[[], ForkServer]) -> None:
+    """Forked, but for two that start as a user's command does: one of the script, one with `-m`."""
     before = _tree(folder)
-    done = subprocess.run(_command(shlex.split(BAD[number][0])), cwd=folder, capture_output=True, text=True)
+    words = shlex.split(BAD[number][0])
+    if number in (0, SCRIPT):
+        done = subprocess.run(_command(words), cwd=folder, capture_output=True, text=True)
+    else:
+        done = fork_server().run(_command(words)[1:] if words[0].endswith(".py") else words, folder)
     assert done.returncode == EXIT_USER
     _check_message(done.stderr, BAD[number][1:])
     assert _tree(folder) == before

@@ -21,7 +21,7 @@ from lit_experiments.cli.pipeline_children import PipelineChildren
 from lit_experiments.collecting.crew import run_forked
 from lit_experiments.signals import StopNow, stop_signal
 
-pipeline_children._IMPORTED = ()  # which takes seconds
+pipeline_children.IMPORTED = ()  # which takes seconds
 
 def work():  # as a command does: until it is told to stop
     try:

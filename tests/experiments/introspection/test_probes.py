@@ -1,8 +1,7 @@
 """Layerwise probes: what is planted is found and credited to what carries it; what is absent is not."""
 
 import json
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from benchmarks.fork_server import ForkServer
 from lit_experiments.cli import main
 from lit_experiments.errors import EXIT_DONE, EXIT_USER
 from lit_experiments.experiments.introspection.passes import answer_states, open_introspection, passes
@@ -193,12 +193,13 @@ def test_random_features_stand_in_where_a_store_holds_no_token_ids(tmp_path: Pat
     assert "does not hold the token ids" in " ".join(metrics(tmp_path)["statements"])
 
 
-def test_two_devices_and_a_second_start_give_the_same_numbers(planted: Path, tmp_path: Path) -> None:
+def test_two_devices_and_a_second_start_give_the_same_numbers(
+    planted: Path, tmp_path: Path, fork_server: Callable[[], ForkServer]
+) -> None:
     plant(tmp_path)
     some = ["--targets", "[self_confidence.self_confidence, mcq.correctness]"]
     argv = ["train", "--exp", "introspection_probes", "--run", str(tmp_path), *QUICK, *some, "--devices", "2"]
-    command = [sys.executable, "-m", "lit_experiments.cli", *argv, "--restart"]
-    subprocess.run(command, check=True, capture_output=True, timeout=240)
+    fork_server().run([*argv, "--restart"], tmp_path).check_returncode()
     assert not list(tmp_path.glob("*.old-*")), "the second process set the first one's work aside"
     for target in ("self_confidence.self_confidence", "mcq.correctness"):
         one, two = pair(planted, SELF, target), pair(tmp_path, SELF, target)
