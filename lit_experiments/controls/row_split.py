@@ -24,7 +24,7 @@ def by_row_predictions(x: Floats, columns: Floats, part: Ints, penalties: list[f
     """Reader -> [test row, C] predictions from x [row, hidden] and columns [row, C]: the ridge, and the value of the
     nearest training row, which is what a copy gives away."""
     return {
-        "ridge": ridge_predictions(x[:, None], columns, part, penalties),
+        "ridge": ridge_predictions([x], [columns], part, penalties)[0],
         "nearest": nearest_predictions(x, columns, part),
     }
 

@@ -9,12 +9,10 @@ Shapes: N row, D hidden, K class, A shrinkage.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-from lit_experiments.probes.row_ridge import StandardRows
+from lit_experiments.probes.row_products import RowProducts
 from lit_experiments.probes.solve import Standardised, penalised
 
 NEVER = -1e4
@@ -31,43 +29,15 @@ def from_moments(fit: Standardised, columns: slice, shrinkages: Tensor) -> tuple
     return _with_intercepts(_solved(within, means, shrinkages), means, share)
 
 
-def from_rows(
-    fit: StandardRows, marks: Tensor, shrinkages: Tensor, products: RowProducts | None
-) -> tuple[Tensor, Tensor]:
-    """The same of rows; marks: [N, K], 1 for the row's class (rows that are not trained on are not looked at);
-    products: of fewer rows than dims, else None."""
-    train = fit.training()
-    if products is not None:
-        return few_rows(products, fit.root[train], marks[train], shrinkages)
-    weight, z = fit.root[train] ** 2, fit.z[train]
-    share = (weight @ marks[train]) / fit.n
-    means = z.T @ (weight[:, None] * marks[train]) / (fit.n * share).clamp_min(_EPS) * (share > 0)
-    rows = (z - marks[train] @ means.T) * (fit.root[train] / fit.n.sqrt())[:, None]
-    return _with_intercepts(_solved(rows.T @ rows, means, shrinkages), means, share)
+def from_rows(products: RowProducts, marks: Tensor, shrinkages: Tensor) -> tuple[Tensor, Tensor]:
+    """The same of n < D training rows Z (times the roots of their weights), in which everything lies: m = Z'c, W =
+    (PZ)'PZ / n, P takes out the class means.
 
-
-@dataclass(frozen=True)
-class RowProducts:
-    """Of the training rows times the square roots of their weights: rows [n, D], gram [n, n] their products."""
-
-    rows: Tensor
-    gram: Tensor
-
-    @classmethod
-    def of(cls, fit: StandardRows) -> RowProducts:
-        """All targets of a fit share them."""
-        train = fit.training()
-        rows = fit.z[train] * fit.root[train, None]
-        return cls(rows, rows @ rows.T)
-
-
-def few_rows(products: RowProducts, root: Tensor, marks: Tensor, shrinkages: Tensor) -> tuple[Tensor, Tensor]:
-    """The same through n < D rows Z, in which everything lies: m = Z'c, W = (PZ)'PZ / n, P takes out the class means.
-
-    root: [n] square roots of the weights; marks: [n, K]. With R = PZ / sqrt(n) and t = s tr(W) / D,
+    marks: [n, K], 1 for a training row's class. With R = PZ / sqrt(n) and t = s tr(W) / D,
     S^-1 = (1 - R'(a + RR')^-1 R) / t.
     """
-    n, hidden = (root**2).sum(), products.rows.shape[1]
+    root = products.root[products.root > 0]
+    n, hidden, rows = products.n, products.x.shape[1], products.weighted()
     size = (root**2) @ marks
     inverse = torch.where(size > 0, 1 / size.where(size > 0, 1.0), 0.0)
     within = root[:, None] * marks * inverse.sqrt()  # orthonormal columns
@@ -75,9 +45,10 @@ def few_rows(products: RowProducts, root: Tensor, marks: Tensor, shrinkages: Ten
     def centred(columns: Tensor) -> Tensor:
         return columns - within @ (within.T @ columns)
 
-    gram = centred(centred(products.gram).T) / n
     of_means = root[:, None] * marks * inverse
-    projected = centred(products.gram @ of_means) / n.sqrt()
+    projected = centred(rows @ of_means) / n.sqrt()
+    gram = centred(centred(rows).T).div_(n)
+    del rows
     level = gram.trace() / hidden
     added, part = shrinkages * level, (1 - shrinkages).clamp_min(_EPS)
     dual = penalised(gram, projected, (added / part).where(shrinkages > 0, level)).transpose(1, 2)
@@ -89,7 +60,8 @@ def few_rows(products: RowProducts, root: Tensor, marks: Tensor, shrinkages: Ten
         twice = torch.where(real, values.where(real, 1.0) ** -2.0, 0.0)
         least = centred(vectors @ (twice[:, None] * (vectors.T @ projected))) / n.sqrt()
         solved = torch.where((shrinkages == 0)[:, None, None], least.T, solved)
-    return _with_intercepts(solved @ products.rows, products.rows.T @ of_means, size / n)
+    coef = products.combined(solved.flatten(0, 1)).unflatten(0, solved.shape[:2])
+    return _with_intercepts(coef, products.combined(of_means.T).T, size / n)
 
 
 def _with_intercepts(coef: Tensor, means: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:

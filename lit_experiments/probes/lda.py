@@ -12,10 +12,10 @@ from lit_experiments.probes.class_parts import ClassLabels, ClassWeight
 from lit_experiments.probes.class_solution import ClassSolution
 from lit_experiments.probes.closed_classes import ClosedFit, class_solution
 from lit_experiments.probes.data import BlockDataModule
-from lit_experiments.probes.discriminant import RowProducts, from_moments, from_rows
+from lit_experiments.probes.discriminant import from_moments, from_rows
 from lit_experiments.probes.errors import ProbeError
 from lit_experiments.probes.held_out import FoldFits, HeldOutSums
-from lit_experiments.probes.row_ridge import StandardRows
+from lit_experiments.probes.row_products import RowProducts
 from lit_experiments.probes.solve import check_choice, standardise
 from lit_experiments.probes.streamed import StreamedProbe
 from lit_experiments.probes.waves import (
@@ -136,9 +136,9 @@ class DiscriminantProbe(StreamedProbe):
         if isinstance(sums, RowSums):
             rows = sums.targets[i]
             inside = torch.isin(rows.fold, torch.tensor(folds, device=rows.fold.device))
-            fit = StandardRows.of(sums.x[place].to(torch.float64), torch.where(inside, rows.weight, 0.0))
-            products = RowProducts.of(fit) if len(fit.training()) < fit.z.shape[1] else None
-            solved = [from_rows(fit, rows.y[:, c], shrinkages, products) for c in self._columns(part)]
+            used = torch.nonzero(torch.where(inside, rows.weight, 0.0))[:, 0]
+            fit = RowProducts.of(sums.x[place, used], rows.weight[used])
+            solved = [from_rows(fit, rows.y[used][:, c], shrinkages) for c in self._columns(part)]
             mean, scale, inverse = fit.mean, fit.scale, fit.inverse
         else:
             assert isinstance(sums, MomentSums)

@@ -92,7 +92,7 @@ class Moments:
             self.x[f, layer] += w @ z
             self.xy[f, layer].addmm_(z.T, total)
             if self.xx.numel():
-                _add_gram(self.xx[f, layer], z, w)
+                add_gram(self.xx[f, layer], z, w)
 
     def recentred(self, shift: Tensor, y_shift: Tensor) -> Moments:
         """The same sums, copied, about other provisional means: sum (z + d)(u + e) = sum (zu + du + ze + de)."""
@@ -148,10 +148,12 @@ def _shapes(folds: int, layers: int, hidden: int, targets: int) -> dict[str, tup
     }
 
 
-def _add_gram(gram: Tensor, z: Tensor, w: Tensor) -> None:
-    """gram += z' diag(w) z, upper triangle. z: [row, D]; w: [row]."""
-    alike = bool((w == w[0]).all())
-    weighted, alpha = (z, float(w[0])) if alike else (z * w[:, None], 1.0)
+def add_gram(gram: Tensor, z: Tensor, w: Tensor | None = None) -> None:
+    """gram += z' diag(w) z, upper triangle. z: [row, D]; w: [row], None for ones."""
+    alike = w is None or bool((w == w[0]).all())
+    weighted, alpha = z, 1.0 if w is None else float(w[0])
+    if not alike and w is not None:
+        weighted, alpha = z * w[:, None], 1.0
     for start in range(0, z.shape[1], _PANEL):
         stop = start + _PANEL
         gram[:stop, start:stop].addmm_(z[:, :stop].T, weighted[:, start:stop], alpha=alpha)

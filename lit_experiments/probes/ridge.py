@@ -105,6 +105,6 @@ class RidgeProbe(StreamedProbe):
 
 def _fit(sums: Sums, part: int, place: int, penalties: torch.Tensor, folds: int) -> LayerFit:
     if isinstance(sums, RowSums):
-        return solve_rows(sums.x[place].to(torch.float64), sums.targets[part], penalties, list(range(folds)))
+        return solve_rows(sums.x[place], sums.targets[part], penalties, list(range(folds)))
     assert isinstance(sums, MomentSums)
     return solve_layer(sums.moments[part], place, penalties)

@@ -15,10 +15,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lit_experiments.probes.blocks import Block
-from lit_experiments.probes.solve import LayerFit, choice_of, penalised, scale_of
+from lit_experiments.probes.moments import Moments
+from lit_experiments.probes.row_products import RowProducts
+from lit_experiments.probes.solve import LayerFit, choice_of, penalised, solve_layer
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+_BLOCK = 4096
+"""Rows that are added to moments at a time."""
 
 
 @dataclass(frozen=True)
@@ -42,66 +46,56 @@ class RowTargets:
         return cls(count * weight, mean, within, torch.from_numpy(block.fold).to(device))
 
 
-@dataclass(frozen=True)
-class StandardRows:
-    """Rows standardised on the training rows among them. n []; mean, scale, inverse [D], inverse 0 for dims that do not
-    vary; z [N, D] all rows; root [N] square roots of the weights of training rows, 0 for the others."""
-
-    n: Tensor
-    mean: Tensor
-    scale: Tensor
-    inverse: Tensor
-    z: Tensor
-    root: Tensor
-
-    @classmethod
-    def of(cls, x: Tensor, weight: Tensor) -> StandardRows:
-        """x: [N, D] float64; weight: [N], 0 for rows that are not trained on."""
-        n = weight.sum()
-        mean = (weight @ x) / n
-        z = x - mean
-        scale, inverse = scale_of((weight @ z**2) / n, mean, n)
-        return cls(n, mean, scale, inverse, z.mul_(inverse), weight.sqrt())
-
-    def training(self) -> Tensor:
-        """Positions [n] of the training rows."""
-        return torch.nonzero(self.root)[:, 0]
-
-
 def solve_rows(x: Tensor, rows: RowTargets, penalties: Tensor, folds: list[int]) -> LayerFit:
     """One layer's fits, each target at the penalty of its smallest mean held-out error over the folds.
 
-    x: [N, D] float64; rows of weight 0 take no part. One fold means no cross-validation.
+    x: [N, D] of any floats; rows of weight 0 take no part. One fold means no cross-validation.
     """
+    used = torch.nonzero(rows.weight > 0)[:, 0]
+    if len(used) < len(x):
+        x, rows = x[used], RowTargets(rows.weight[used], rows.y[used], rows.within[used], rows.fold[used])
+    if len(x) >= x.shape[1]:
+        return _through_moments(x, rows, penalties, folds)
     errors = [_fold_errors(x, rows, penalties, fold) for fold in folds] if len(folds) > 1 else []
     cv_mse, index = choice_of(errors, penalties, rows.y.shape[1])
-    fit = StandardRows.of(x, rows.weight)
-    y_mean, train = (rows.weight @ rows.y) / fit.n, fit.training()
-    weighted = fit.z[train] * fit.root[train, None]
-    target = (rows.y[train] - y_mean) * fit.root[train, None]
-    columns = torch.arange(len(index), device=index.device)
-    if len(train) < x.shape[1]:
-        coef = penalised(weighted @ weighted.T, target, penalties)[index, columns] @ weighted
-    else:
-        coef = penalised(weighted.T @ weighted, weighted.T @ target, penalties)[index, columns]
-    return LayerFit(fit.n, fit.mean, fit.scale, y_mean, coef, cv_mse, index)
+    fit = RowProducts.of(x, rows.weight)
+    y_mean, target = _centred(fit, rows)
+    dual = penalised(fit.weighted(), target, penalties)[index, torch.arange(len(index), device=index.device)]
+    return LayerFit(fit.n, fit.mean, fit.scale, y_mean, fit.combined(dual), cv_mse, index)
 
 
 def _fold_errors(x: Tensor, rows: RowTargets, penalties: Tensor, fold: int) -> Tensor:
     """[A, T] mean squared errors on a fold of fits to the others."""
-    held = torch.nonzero((rows.fold == fold) & (rows.weight > 0))[:, 0]
-    fit = StandardRows.of(x, torch.where(rows.fold == fold, 0.0, rows.weight))
-    y_mean, train = ((fit.root**2) @ rows.y) / fit.n, fit.training()
-    weighted = fit.z[train] * fit.root[train, None]
-    target = (rows.y[train] - y_mean) * fit.root[train, None]
-    if len(train) < x.shape[1]:
-        dual = penalised(weighted @ weighted.T, target, penalties)
-        predicted = (fit.z[held] @ weighted.T) @ dual.transpose(1, 2)
-    else:
-        predicted = fit.z[held] @ penalised(weighted.T @ weighted, weighted.T @ target, penalties).transpose(1, 2)
+    held = torch.nonzero(rows.fold == fold)[:, 0]
+    fit = RowProducts.of(x, torch.where(rows.fold == fold, 0.0, rows.weight))
+    y_mean, target = _centred(fit, rows)
+    train = fit.training()
+    across = fit.gram[held][:, train] * fit.root[train]
+    predicted = across @ penalised(fit.weighted(), target, penalties).transpose(1, 2)
     weight = rows.weight[held]
     squares = rows.within[held] + weight[:, None] * (rows.y[held] - y_mean - predicted) ** 2
     return squares.sum(1) / weight.sum()
+
+
+def _centred(fit: RowProducts, rows: RowTargets) -> tuple[Tensor, Tensor]:
+    """y_mean [T] of the training rows, and [n, T] their distances from it, times the square roots of the weights."""
+    train = fit.training()
+    y_mean = ((fit.root**2) @ rows.y) / fit.n
+    return y_mean, (rows.y[train] - y_mean) * fit.root[train, None]
+
+
+def _through_moments(x: Tensor, rows: RowTargets, penalties: Tensor, folds: list[int]) -> LayerFit:
+    """The same of as many rows as dims, or more: their products are larger than those of the dims."""
+    moments = Moments.zeros(len(folds), 1, x.shape[1], rows.y.shape[1], x.device)
+    place = {fold: number for number, fold in enumerate(folds)}
+    for start in range(0, len(x), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        weight, y, within, fold = (t[part].cpu().numpy() for t in (rows.weight, rows.y, rows.within, rows.fold))
+        code = np.array([place[f] for f in fold.tolist()] if len(folds) > 1 else np.zeros(len(fold)), np.int64)
+        numbers = np.arange(len(code))
+        moments.add(Block(0, x[part, None].cpu().numpy(), y[:, None], numbers, code, numbers, weight))
+        moments.yy.index_add_(0, torch.from_numpy(code).to(x.device), torch.from_numpy(within).to(x.device))
+    return solve_layer(moments, 0, penalties)
 
 
 @dataclass(frozen=True)
@@ -123,6 +117,6 @@ def choose_ridge(x: Floats, y: Floats, fold: Ints, penalties: list[float]) -> Ri
     rows = RowTargets(torch.ones(len(y), dtype=torch.float64), values, torch.zeros_like(values), torch.from_numpy(fold))
     folds = np.unique(fold).tolist() if len(penalties) > 1 else [0]
     grid = torch.tensor(penalties, dtype=torch.float64)
-    fit = solve_rows(torch.from_numpy(np.ascontiguousarray(x, np.float64)), rows, grid, folds)
+    fit = solve_rows(torch.from_numpy(np.asarray(x, np.float64)), rows, grid, folds)
     weights = (fit.coef[0] / fit.scale).numpy()
     return Ridge(weights, float(fit.y_mean - fit.mean.numpy() @ weights), float(grid[fit.penalty_index[0]]))

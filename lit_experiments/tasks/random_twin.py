@@ -21,6 +21,8 @@ from lit_experiments.lm.spec import ModelSpec
 from stores import Store
 
 Floats32 = NDArray[np.float32]
+_BATCH_STATES = 1 << 25
+"""Numbers of states that a batch may give: 64 MB as the model gives them."""
 WITHOUT = "Next: --twin false leaves this control out."
 
 
@@ -61,21 +63,31 @@ class RandomTwin:
         self, ids: Sequence[Sequence[int]], places: Sequence[Sequence[int]], sites: Sequence[str]
     ) -> Iterator[tuple[int, Floats32]]:
         """(row, states [place, site, hidden]) in batches of rows of like length; places: tokens of every row."""
-        for batch in _batches([len(row) for row in ids], self._batch_tokens):
+        most = max(1, _BATCH_STATES // (len(sites) * self.hidden))
+        for batch in _batches([len(row) for row in ids], [len(row) for row in places], self._batch_tokens, most):
             states = capture(self._lm, [ids[i] for i in batch], list(sites), [places[i] for i in batch])
-            exponents = np.exp2(states.exponents.numpy()[..., None], dtype=np.float32)
-            values = (states.values.numpy().astype(np.float32) * exponents).swapaxes(0, 1)
-            ends = np.cumsum([len(places[i]) for i in batch])
-            yield from zip(batch, np.split(values, ends[:-1]), strict=True)
+            stop = 0
+            for row in batch:
+                part = slice(stop, stop + len(places[row]))
+                stop = part.stop
+                exponents = np.exp2(states.exponents.numpy()[:, part, None], dtype=np.float32)
+                yield row, (states.values.numpy()[:, part].astype(np.float32) * exponents).swapaxes(0, 1)
+
+    @property
+    def hidden(self) -> int:
+        """Dims of a state."""
+        return int(self._lm.info.d_model)
 
 
-def _batches(lengths: list[int], tokens: int) -> Iterator[list[int]]:
-    """Rows of like length together, at most `tokens` with padding, one row at least."""
+def _batches(lengths: list[int], places: list[int], tokens: int, most: int) -> Iterator[list[int]]:
+    """Rows of like length together, at most `tokens` with padding and `most` places that are read, one row at least."""
     batch: list[int] = []
+    read = 0
     for row in np.argsort(lengths, kind="stable").tolist():
-        if batch and (len(batch) + 1) * lengths[row] > tokens:
+        if batch and ((len(batch) + 1) * lengths[row] > tokens or read + places[row] > most):
             yield batch
-            batch = []
+            batch, read = [], 0
         batch.append(row)
+        read += places[row]
     if batch:
         yield batch

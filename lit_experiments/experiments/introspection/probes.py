@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -49,11 +49,11 @@ from lit_experiments.experiments.introspection.prompts import PASSES, pass_name
 from lit_experiments.experiments.introspection.twin import RandomStates, TwinSettings, forget_states, random_states
 from lit_experiments.launch import is_rank_zero
 from lit_experiments.plain import write_json
-from lit_experiments.probes.array_data import ArrayDataModule
 from lit_experiments.probes.data import BlockDataModule
 from lit_experiments.probes.examples import last_entries
 from lit_experiments.probes.logistic import LogisticProbe
 from lit_experiments.probes.ridge import RidgeProbe
+from lit_experiments.probes.scratch_states import ScratchDataModule, ScratchRows, ScratchStates
 from lit_experiments.probes.store_data import StoreDataModule
 from lit_experiments.ranges import above, at_least, between, penalty_grid, reaching, share
 from lit_experiments.reports.blocks import Page
@@ -230,24 +230,26 @@ class IntrospectionProbes(TrainTask[ProbesResult]):
         controls_by_kind, statements = controls_of(
             data.store, targets, questions, kinds, ControlOptions(self.penalties, self.surface_rows, self.seed)
         )
-        statements += [f"random-weights twin: {random.reason}"] if random.reason else []
+        statements += [f"random-weights twin: {random.reason}"] if random is not None and random.reason else []
         fits = []
         for kind in kinds:
             controls = controls_by_kind[kind]
             columns = columns_of(targets, controls, self.shuffles, self.seed, questions.split.group)
             fitted = self._fit(self._stored(data.store, questions, kind), targets, columns, trainer, kind)
             twin = None
-            if kind in random.first:
+            if random is not None and kind in random.first:
                 plain = columns_of([t for t in targets if not t.classes], {}, 0, self.seed, questions.split.group)
                 make = self._twin(random.first[kind], data.store, questions)
                 twin = self._fit(make, targets, plain, trainer, f"{kind}-twin")
-            further = random.predictions(kind, targets, questions, self.penalties) if is_rank_zero() else {}
-            fits.append(States(kind, controls, fitted, twin, further, random.kind))
+            fits.append(States(kind, controls, fitted, twin, {}, ""))
+        if random is not None and is_rank_zero():
+            further = random.predictions(targets, questions, self.penalties)
+            fits = [replace(states, random=further[states.kind], random_kind=random.kind) for states in fits]
         return fits, statements
 
-    def _random(self, data: Opened, questions: Questions, kinds: list[str], trainer: Trainer) -> RandomStates:
+    def _random(self, data: Opened, questions: Questions, kinds: list[str], trainer: Trainer) -> RandomStates | None:
         if not self.twin:
-            return RandomStates({}, [], "", "")
+            return None
         accelerator = str(trainer.flags.get("accelerator", "auto"))
         rows = {kind: questions.rows[kind] for kind in kinds}
         settings = TwinSettings(_back(self.position), self.seed, self.twins, self.twin_tokens, accelerator)
@@ -292,15 +294,13 @@ class IntrospectionProbes(TrainTask[ProbesResult]):
 
         return make
 
-    def _twin(self, states: NDArray[np.float32], store: Store, questions: Questions) -> Make:
+    def _twin(self, states: ScratchStates, store: Store, questions: Questions) -> Make:
         """Data modules on the twin's states, layers as chosen."""
-        names = layer_names(store)
-        wanted = names if self.layers is None else self.layers
-        x = states[:, [names.index(name) for name in wanted]]
+        wanted = layer_names(store) if self.layers is None else self.layers
+        rows = ScratchRows(states, np.arange(states.entries))
 
         def make(y: NDArray[np.float64], columns: list[str]) -> BlockDataModule:
-            settings: dict[str, Any] = {"layers": wanted, "targets": columns, **self._split()}
-            return ArrayDataModule(x, y, questions.split.group, **settings)
+            return ScratchDataModule(rows, y, questions.split.group, columns, layers=wanted, **self._split())
 
         return make
 

@@ -14,7 +14,7 @@ from lit_experiments.claims import Twins
 from lit_experiments.claims.power import detectable_auroc, detectable_r2
 from lit_experiments.controls.fields import StateField, layer_names
 from lit_experiments.controls.labels import Floats
-from lit_experiments.controls.random_states import random_features, ridge_predictions
+from lit_experiments.controls.random_states import random_features
 from lit_experiments.controls.row_split import by_row_predictions, nearest_predictions, row_part, thinned
 from lit_experiments.controls.scoring import Scorer
 from lit_experiments.controls.split import IDS, SplitOptions
@@ -25,32 +25,22 @@ from lit_experiments.statistics import Estimate, GroupBootstrap
 from stores import Store
 
 
-def twins_of(
-    evaluation: Evaluation,
-    states: Iterator[NDArray[np.float32]],
-    kind: str,
-    penalties: list[float],
-    first: Floats | None,
-) -> Twins:
-    """Probes of states that no training shaped, each a ridge at the layer that it chose.
+def twins_of(evaluation: Evaluation, predicted: Sequence[Floats], kind: str) -> Twins:
+    """Probes of states that no training shaped, by what each predicts, [test row, C].
 
     Args:
-        states: [example, layer, hidden] of each.
         kind: "random weights" or "random features".
-        first: [test row, C] predictions of a twin that was probed already.
     """
-    problem, scorer = evaluation.problem, evaluation.scorer
-    predicted = [] if first is None else [first]
-    predicted += [ridge_predictions(x, problem.columns, problem.part, penalties) for x in states]
-    scores = scorer.estimates(np.stack(predicted, 1))
+    scores = evaluation.scorer.estimates(np.stack(predicted, 1))
     best = int(np.argmax([score.value for score in scores]))
-    return Twins(kind, [score.value for score in scores], scores[best], scorer.gain(evaluation.held, predicted[best]))
+    gain = evaluation.scorer.gain(evaluation.held, predicted[best])
+    return Twins(kind, [score.value for score in scores], scores[best], gain)
 
 
 def random_features_of(
     study: Study, rows: NDArray[np.int64], width: int, seeds: Sequence[int]
 ) -> Iterator[NDArray[np.float32]]:
-    """[example, 1, hidden] random features of the rows' tokens, or of their words where the store holds no ids."""
+    """[example, hidden] random features of the rows' tokens, or of their words where the store holds no ids."""
     tokens = tokens_of(study)
     if tokens is not None:
         for seed in seeds:

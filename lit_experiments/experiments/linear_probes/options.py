@@ -69,7 +69,7 @@ class LinearProbesOptions(TrainTask[LinearProbesResult]):
         evaluate_on: Folders of other runs to evaluate the probes on.
         tolerance: Relative distance to the minimum at which a logistic fit has converged.
         max_iterations: Steps of a logistic fit.
-        memory_mb: Training rows of logistic probes, and a twin's states, stay in memory if they fit, in megabytes.
+        memory_mb: What a fit may hold, in megabytes; layers that do not fit together come one group after another.
         block_mb: States read at a time, in megabytes.
     """
 
@@ -189,7 +189,7 @@ class LinearProbesOptions(TrainTask[LinearProbesResult]):
             surface_rows=self.surface_rows,
             embedding_model=self.embedding_model,
             output_columns=self.output_columns,
-            twin=TwinOptions(self.seed, self.twins, self.twin_tokens, accelerator, memory) if self.twin else None,
+            twin=TwinOptions(self.seed, self.twins, self.twin_tokens, accelerator) if self.twin else None,
             split=self.split_options(),
             seed=self.seed,
         )

@@ -6,12 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from lit_experiments.claims import Twins, Verdict
+from lit_experiments.claims import Verdict
 from lit_experiments.controls.baselines import (
     MODELS,
     Baseline,
@@ -23,15 +22,11 @@ from lit_experiments.controls.features import Features, output_of, surface_of
 from lit_experiments.controls.fields import StateField
 from lit_experiments.controls.labels import Floats
 from lit_experiments.controls.problems import Problem
-from lit_experiments.controls.random_states import FEATURES, WEIGHTS
 from lit_experiments.controls.scoring import Scorer
 from lit_experiments.controls.split import SplitOptions
 from lit_experiments.experiments.linear_probes.checks import (
     detectable_of,
-    random_features_of,
     score_by_row,
-    tokens_of,
-    twins_of,
 )
 from lit_experiments.experiments.linear_probes.embedding import embedded_texts
 from lit_experiments.experiments.linear_probes.evaluation import Evaluation, read_field
@@ -45,15 +40,15 @@ from lit_experiments.experiments.linear_probes.fitting import (
 )
 from lit_experiments.experiments.linear_probes.result import TargetResult, Transfer
 from lit_experiments.experiments.linear_probes.significance import Corrected
-from lit_experiments.experiments.linear_probes.states import Passes, in_memory, stored
+from lit_experiments.experiments.linear_probes.states import Passes, from_scratch, stored
 from lit_experiments.experiments.linear_probes.study import Study
 from lit_experiments.experiments.linear_probes.transfer import OtherRun, transfer
-from lit_experiments.experiments.linear_probes.twin import TwinOptions, entries_before, twin_plan, twin_states
+from lit_experiments.experiments.linear_probes.twin import TwinOptions
+from lit_experiments.experiments.linear_probes.untrained import twin_rows, untrained
 from lit_experiments.probes.data import BlockDataModule
 from lit_experiments.probes.permutations import shared
 from lit_experiments.statistics import GroupBootstrap
 from lit_experiments.tasks.training import Trainer
-from stores import Store
 
 SURFACE, EMBEDDING, OUTPUT = "surface", "embedding", "output"
 
@@ -159,32 +154,14 @@ def _twins(
     for problem in study.problems:
         of_target = [fit[problem.name] for fit in fits if problem.name in fit]
         field = min(of_target, key=lambda fit: float(fit.main.loss.min())).field
-        states = _twin_of(study.store, field, problem, options, trainer.out)
+        states = twin_rows(study.store, field, problem, options, trainer.out)
         if isinstance(states, str):
             reasons.append(states)
             continue
-        make = in_memory(states, field, problem, settings.passes)
+        make = from_scratch(states, field, problem, settings.passes)
         fit_options = replace(settings.fit, shuffles=0)
         twins[problem.name] = fit_main(make, problem, fit_options, trainer, f"twin-{problem.name}")
     return twins, [*dict.fromkeys(reasons)]
-
-
-def _twin_of(
-    store: Store, field: StateField, problem: Problem, options: TwinOptions, out: Path
-) -> NDArray[np.float32] | str:
-    """[example, layer, hidden] of the twin, or why there are none."""
-    plan = twin_plan(store, field)
-    if isinstance(plan, str):
-        return plan
-    states = twin_states(store, field, plan, options, out)
-    if isinstance(states, str):
-        return states
-    entry: NDArray[np.int64] = np.zeros(len(problem), np.int64)
-    if problem.entry is not None:
-        entry = problem.entry
-    elif field.ragged:
-        entry = store.field(field.name).lengths()[problem.row] - 1
-    return states[entries_before(plan)[problem.row] + entry]
 
 
 def evaluated(
@@ -215,15 +192,16 @@ def target_result(
     others: Sequence[OtherRun],
     resampler: Callable[[ArrayLike], GroupBootstrap],
     settings: Settings,
-    out: Path,
+    further: list[Floats],
 ) -> TargetResult:
-    """Everything about one target, without its verdict. out: the folder in which twins leave their states."""
+    """Everything about one target, without its verdict. further: what the twins after the first predict of it."""
     options, block_bytes = settings.fit, settings.passes.block_bytes
     problem, maps = evaluation.problem, evaluation.maps
     controls = fits.baselines[problem.name]
     twin = fits.twins.get(problem.name)
     layers = None if twin is None else evaluation.twin_layers(*twin)
-    twin_layer = 0 if twin is None else twin[0].layer
+    of_twins = [] if twin is None or layers is None else [layers[:, twin[0].layer], *further]
+    random = None if settings.twin is None else untrained(evaluation, study, settings.twin, of_twins, options.penalties)
     transfers: list[Transfer] = [transfer(evaluation, other, resampler, block_bytes) for other in others]
     return TargetResult(
         target=problem.name,
@@ -254,29 +232,7 @@ def target_result(
         controls={name: evaluation.control(name, baseline) for name, baseline in controls.items()},
         shuffled=evaluation.shuffled(),
         twin=None if twin is None or layers is None else evaluation.twin(twin[0], layers),
-        twins=_random_states(evaluation, study, settings, None if layers is None else layers[:, twin_layer], out),
+        twins=random,
         transfer=transfers,
         verdict=Verdict("", {}, ""),
     )
-
-
-def _random_states(
-    evaluation: Evaluation, study: Study, settings: Settings, first: Floats | None, out: Path
-) -> Twins | None:
-    """Every twin's probe; random features of the tokens where there is no twin; None where neither is wanted or can be.
-
-    Args:
-        first: [test row, C] what the twin that was probed already predicts.
-    """
-    options, problem = settings.twin, evaluation.problem
-    if options is None:
-        return None
-    seeds, field = range(options.seed, options.seed + options.count), evaluation.chosen.fit.field
-    if first is None:
-        if tokens_of(study) is None:
-            return None
-        features = random_features_of(study, problem.row, field.width, seeds)
-        return twins_of(evaluation, features, FEATURES, settings.fit.penalties, None)
-    others = (_twin_of(study.store, field, problem, replace(options, seed=seed), out) for seed in seeds[1:])
-    states = (x for x in others if not isinstance(x, str))
-    return twins_of(evaluation, states, WEIGHTS, settings.fit.penalties, first)

@@ -8,16 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lit_experiments.controls.fields import StateField
 from lit_experiments.controls.labels import Floats, Ints
 from lit_experiments.controls.problems import Problem
 from lit_experiments.experiments.linear_probes.fitting import Make
-from lit_experiments.probes.array_data import ArrayDataModule
 from lit_experiments.probes.blocks import BlockLoader
 from lit_experiments.probes.data import BlockDataModule
 from lit_experiments.probes.examples import Examples
+from lit_experiments.probes.scratch_states import ScratchDataModule, ScratchRows
 from lit_experiments.probes.store_data import StoreDataModule
 from lit_experiments.tasks.live_states import LiveStore
 from stores import Store
@@ -125,12 +124,12 @@ def stored(store: Store, field: StateField, problem: Problem, passes: Passes) ->
     return make
 
 
-def in_memory(x: NDArray[np.float32], field: StateField, problem: Problem, passes: Passes) -> Make:
-    """Data modules on x [example, layer, hidden], split alike."""
+def from_scratch(rows: ScratchRows, field: StateField, problem: Problem, passes: Passes) -> Make:
+    """Data modules on states that were computed for this, one row an example, split alike."""
 
     def make(y: Floats, names: list[str]) -> BlockDataModule:
         settings = passes.settings()
-        data = ArrayDataModule(x, y, problem.group, layers=list(field.layers), targets=names, **settings)
+        data = ScratchDataModule(rows, y, problem.group, names, layers=field.layers, **settings)
         data.test_groups = sorted(set(problem.group[problem.test].tolist()))
         if problem.weight is not None:
             data.weigh(problem.weight)

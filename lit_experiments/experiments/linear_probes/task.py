@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lit_experiments.controls.features import output_of
+from lit_experiments.controls.labels import Floats
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.linear_probes.options import SIGNIFICANT, LinearProbesOptions
 from lit_experiments.experiments.linear_probes.page import probes_page
@@ -25,6 +26,7 @@ from lit_experiments.experiments.linear_probes.run import evaluated, fitted, tar
 from lit_experiments.experiments.linear_probes.significance import corrected
 from lit_experiments.experiments.linear_probes.study import Study, read_study, resolved
 from lit_experiments.experiments.linear_probes.transfer import OtherRun, open_other, other_store
+from lit_experiments.experiments.linear_probes.untrained import further_twins
 from lit_experiments.experiments.linear_probes.verdicts import with_verdicts
 from lit_experiments.launch import is_rank_zero
 from lit_experiments.plain import write_json
@@ -99,8 +101,21 @@ class LinearProbes(LinearProbesOptions):
             return None
         evaluations = evaluated(study, fits, self.resampler, self.permutations, self.bins, self.seed)
         others = self._others(study)
+        further: dict[str, list[Floats]] = {}
+        if settings.twin is not None:
+            probed = [evaluation for evaluation in evaluations if evaluation.problem.name in fits.twins]
+            further = further_twins(study, probed, settings.twin, self.penalties, data.out)
         results = [
-            target_result(evaluation, tests, study, fits, others, self.resampler, settings, data.out)
+            target_result(
+                evaluation,
+                tests,
+                study,
+                fits,
+                others,
+                self.resampler,
+                settings,
+                further.get(evaluation.problem.name, []),
+            )
             for evaluation, tests in zip(evaluations, corrected(evaluations), strict=True)
         ]
         rows = fingerprint_hash({"store": study.store.fingerprint, "ids": study.store.sample_ids})
@@ -109,7 +124,7 @@ class LinearProbes(LinearProbesOptions):
             save_probes(data.out, study.store, evaluation, settings.fit.method)
         write_json(data.out / "split.json", split_of(study.store, evaluations))
         write_predictions(data.out, study.store, evaluations)
-        for path in data.out.glob("twin-*.safetensors"):
+        for path in data.out.glob("twin-*.states*"):
             path.unlink()
         notes = [f"{study.table.unmatched} rows of --labels name no sample of this store."] * bool(
             study.table.unmatched

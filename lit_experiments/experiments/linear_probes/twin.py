@@ -5,18 +5,18 @@ Owns: what collections call their ids, positions and fields. Does not know: prob
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
 
 from lit_experiments.controls.fields import StateField
 from lit_experiments.controls.split import IDS, POSITIONS
 from lit_experiments.errors import UserError
+from lit_experiments.probes.scratch_states import ScratchStates
 from lit_experiments.tasks.random_twin import Floats32, RandomTwin, model_of
 from stores import Store, fingerprint_hash
 
@@ -38,14 +38,12 @@ class TwinPlan:
 
 @dataclass(frozen=True)
 class TwinOptions:
-    """See the task's options of these names; accelerator: the Trainer's. memory_bytes: that states may take. count: of
-    twins, with seeds from `seed` on."""
+    """See the task's options of these names; accelerator: the Trainer's. count: of twins, with seeds from `seed` on."""
 
     seed: int
     count: int
     batch_tokens: int
     accelerator: str
-    memory_bytes: int
 
 
 def twin_plan(store: Store, field: StateField) -> TwinPlan | str:
@@ -77,38 +75,45 @@ def twin_plan(store: Store, field: StateField) -> TwinPlan | str:
     return f"It is not known of which tokens {field.name} holds the states, so no random twin reads them."
 
 
-def twin_states(store: Store, field: StateField, plan: TwinPlan, options: TwinOptions, folder: Path) -> Floats32 | str:
+def twin_states(
+    store: Store, field: StateField, plan: TwinPlan, options: TwinOptions, folder: Path
+) -> ScratchStates | str:
     """[entry of all rows, layer, hidden] of the twin, or why there are none.
 
     folder: where the first process leaves them in a file that the other processes of the run read.
     """
-    entries = sum(len(row) for row in plan.places) if plan.pool is None else len(plan.ids)
-    needed = entries * len(field.layers) * field.width * 4
-    if needed > options.memory_bytes:
-        return (
-            f"A random twin's states of {field.name} take {needed / 1e6:,.0f} MB, more than --memory_mb "
-            f"{options.memory_bytes / 1e6:,.0f}."
-        )
     identity = {"store": store.fingerprint, "ids": store.sample_ids, "field": field.name, "seed": options.seed}
-    path = folder / f"twin-{fingerprint_hash(identity | {'layers': list(field.layers)})[:16]}.safetensors"
-    if not path.exists():
-        twin = RandomTwin(model_of(store), options.seed, options.accelerator, options.batch_tokens)
-        used = [row for row, places in enumerate(plan.places) if places]
-        states: dict[int, Floats32] = {}
-        for number, read in twin.read(
-            [plan.ids[row] for row in used], [plan.places[row] for row in used], field.layers
-        ):
-            states[used[number]] = read if plan.pool is None else plan.pool(read)
-        draft = path.with_name(f"{path.name}.{os.getpid()}")
-        save_file({"states": np.ascontiguousarray(np.concatenate([states[row] for row in used]))}, draft)
-        draft.replace(path)
-    return load_file(path)["states"]
+    path = folder / f"twin-{fingerprint_hash(identity | {'layers': list(field.layers)})[:16]}.states"
+    states = ScratchStates(path, int(_lengths(plan).sum()), field.layers, field.width)
+    if states.exist():
+        return states
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if states.nbytes > free:
+        needed = f"{states.nbytes / 1e9:,.1f} GB; {folder} has {free / 1e9:,.1f}"
+        return f"A random twin's states of {field.name} take {needed}."
+    twin = RandomTwin(model_of(store), options.seed, options.accelerator, options.batch_tokens)
+    used = [row for row, places in enumerate(plan.places) if places]
+    starts = entries_before(plan)[used]
+
+    def pieces() -> Iterator[tuple[NDArray[np.int64], Floats32]]:
+        of_rows = [plan.ids[row] for row in used], [plan.places[row] for row in used]
+        for number, read in twin.read(*of_rows, field.layers):
+            values = read if plan.pool is None else plan.pool(read)
+            yield starts[number] + np.arange(len(values)), values
+
+    states.write(pieces())
+    return states
 
 
 def entries_before(plan: TwinPlan) -> NDArray[np.int64]:
     """[row] entries of the rows before each in what `twin_states` gives."""
-    lengths = np.array([len(row) if plan.pool is None else min(1, len(row)) for row in plan.places], np.int64)
+    lengths = _lengths(plan)
     return np.cumsum(lengths) - lengths
+
+
+def _lengths(plan: TwinPlan) -> NDArray[np.int64]:
+    return np.array([len(row) if plan.pool is None else min(1, len(row)) for row in plan.places], np.int64)
 
 
 def _text_tokens(store: Store, ids: Sequence[Sequence[int]]) -> list[list[int]]:

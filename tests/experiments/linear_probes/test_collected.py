@@ -1,6 +1,6 @@
 """After `collect --exp activations`: a bare training works, and the random-weights twin reads the very tokens."""
 
-import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from lit_experiments.tasks.random_twin import model_of
 from stores import open_store
 from tests.experiments.linear_probes.written import result_of, target_of, train
 
-OPTIONS = TwinOptions(seed=0, count=1, batch_tokens=4096, accelerator="cpu", memory_bytes=10**9)
+OPTIONS = TwinOptions(seed=0, count=1, batch_tokens=4096, accelerator="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_the_twin_reads_the_tokens_of_the_field(run: Path, tmp_path: Path, name:
     assert isinstance(plan, TwinPlan)
     states = twin_states(store, field, plan, OPTIONS, tmp_path)
     assert not isinstance(states, str)
-    assert len(states) == store.field(name).lengths().sum()
+    assert states.entries == store.field(name).lengths().sum()
     lm = load_untrained(model_of(store), "cpu", 0)
     row = store.table(["input_ids", "char_start", "char_end"]).to_pylist()[17]
     captured = capture(lm, [row["input_ids"]], field.layers)
@@ -68,14 +68,18 @@ def test_the_twin_reads_the_tokens_of_the_field(run: Path, tmp_path: Path, name:
         "hidden_max": every[:, text].max(1, keepdims=True),
         "hidden_all": every,
     }[name].swapaxes(0, 1)
-    start = entries_before(plan)[17]
-    np.testing.assert_allclose(states[start : start + len(expected)], expected, rtol=2e-3, atol=2e-3)
+    entries = entries_before(plan)[17] + np.arange(len(expected))
+    found = states.read(entries, list(range(len(field.layers))))
+    np.testing.assert_allclose(found, expected, rtol=2e-3, atol=2e-3)
 
 
-def test_a_twin_that_takes_too_much_memory_is_left_out(run: Path, tmp_path: Path) -> None:
+def test_a_twin_that_the_disk_lacks_room_for_is_left_out(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = open_store(run / "store")
     (field,) = state_fields(store, ["hidden_all"], None)
     plan = twin_plan(store, field)
     assert isinstance(plan, TwinPlan)
-    small = dataclasses.replace(OPTIONS, memory_bytes=1000)
-    assert "--memory_mb" in str(twin_states(store, field, plan, small, tmp_path))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**6, 10**6 - 10, 10))
+    assert "states of hidden_all take" in str(twin_states(store, field, plan, OPTIONS, tmp_path))
+    assert not list(tmp_path.iterdir())
