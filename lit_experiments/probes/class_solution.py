@@ -5,6 +5,7 @@ Shapes: L layer, D hidden, T target (the real one, then its shuffles), K class, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -31,6 +32,11 @@ class Fits:
     def of(cls, table: Tensor) -> Fits:
         """From [..., 4]: objective, gradient, iterations, status."""
         return cls(table[..., 0], table[..., 1], table[..., 2].long(), table[..., 3] == CONVERGED)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Fits]) -> Fits:
+        """One behind the other along the first dim."""
+        return cls(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,30 @@ class ClassSolution:
     chosen_from: Fits
     rows: int
     passes: int
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors, numbers and names: what `of_state` takes."""
+        return {**vars(self), **{name: dict(vars(getattr(self, name))) for name in _ENDS}, "classes": [*self.classes]}
+
+    @classmethod
+    def of_state(cls, state: dict[str, Any]) -> ClassSolution:
+        """The solution that gave this state."""
+        ends = {name: Fits(**state[name]) for name in _ENDS}
+        return cls(**{**state, **ends, "classes": tuple(state["classes"])})
+
+    @classmethod
+    def of_layers(cls, parts: Sequence[ClassSolution]) -> ClassSolution:
+        """One solution of parts that hold some layers each, in order; the best layer is chosen among all."""
+        joined = {name: torch.cat([getattr(part, name) for part in parts]) for name in _BY_LAYER}
+        ends = {name: Fits.joined([getattr(part, name) for part in parts]) for name in _ENDS}
+        loss = joined["cv_loss"]
+        best = loss.nanmean(1).amin(1).argmin(0) if loss.shape[1] else parts[0].layer_index
+        passes = sum(part.passes for part in parts)
+        return cls(**{**vars(parts[0]), **joined, **ends, "layer_index": best, "passes": passes})
+
+
+_BY_LAYER = ("mean", "scale", "coef", "intercept", "cv_loss", "cv_accuracy", "penalty_index")
+_ENDS = ("final", "chosen_from")
 
 
 @dataclass

@@ -106,6 +106,12 @@ class Sample:
         return cls(place, as_rows, min(_RANK, fitting))
 
 
+def layer_bytes(rows: int, hidden: int) -> int:
+    """What a layer's sample (as rows, or as products of few dims) and its eigenvectors take at most."""
+    vectors = min(rows, hidden, _RANK)
+    return 4 * hidden * (min(rows, hidden, 2 * _RANK) + vectors)
+
+
 def _in_sample(rows: NDArray[np.int64], total: int, wanted: int) -> NDArray[np.bool_]:
     """By a hash of the row number, whatever block the row comes in."""
     share = min(1.0, wanted / max(total, 1))

@@ -178,7 +178,7 @@ class BlockDataModule(LightningDataModule):
         x = np.zeros((len(rows), 0, self.hidden), np.float32)
         return Block(-1, x, self.target_values(rows), self.group[rows], self.fold[rows], rows, self.row_weights(rows))
 
-    def read_with(self, reader: Callable[[int], Block]) -> None:
+    def read_with(self, reader: Callable[[int], Block] | None) -> None:
         """Get training blocks from `reader` instead of `block`: a probe that makes many passes keeps what it can."""
         self._reader = reader
 

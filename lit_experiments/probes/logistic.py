@@ -3,8 +3,9 @@
 The first pass adds up means, scales and class counts. Then every layer, held-out fold, penalty and target (shuffled
 ones too) is a problem of `class_problems`, all moved in lock-step by `lbfgs`, one evaluation a pass; last, each layer
 and target is fitted to the whole training part at its chosen penalty, starting from its folds' mean. When the
-optimiser's state of all problems would not fit `memory_bytes`, they are taken in waves. Owns this schedule, how it is
-checkpointed (at the end of a pass: a resumed run repeats the pass that was cut) and merged over ranks.
+optimiser's state of all problems would not fit `memory_bytes`, they are taken in waves; where the rows of all layers
+would not fit, the layers are taken in groups, one after another. Owns this schedule, how it is checkpointed (at the end
+of a pass: a resumed run repeats the pass that was cut) and merged over ranks.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from lit_experiments.probes.class_problems import Coordinates, add_block
 from lit_experiments.probes.class_rows import RowReader, find_origin
 from lit_experiments.probes.class_search import Search, Settings
 from lit_experiments.probes.class_solution import ClassSolution
-from lit_experiments.probes.class_sums import ClassSums, Sample, Standard, eigenbasis
+from lit_experiments.probes.class_sums import ClassSums, Sample, Standard, eigenbasis, layer_bytes
 from lit_experiments.probes.data import BlockDataModule
 from lit_experiments.probes.errors import ProbeError
 from lit_experiments.probes.pass_module import PassModule
@@ -39,8 +40,9 @@ class LogisticProbe(PassModule):
     classes: names of the classes, in the order of their codes. penalties: to choose from by cross-validation; see
     `class_problems` for what is minimised. tolerance: relative distance to the minimum at which a fit has converged,
     as L-BFGS estimates it. max_iterations: steps of a fit. held_out: how many of the data's folds are held out in turn
-    to choose (None: all). memory_bytes: training rows stay in memory if they fit into so many bytes, else every pass
-    reads them again; the optimiser's state gets as many. history: pairs that L-BFGS remembers. class_weight: see
+    to choose (None: all). memory_bytes: the training rows of so many layers as fit stay in memory, and the other layers
+    come afterwards; where one layer's do not fit, every pass reads them again. The optimiser's state gets as many
+    bytes. history: pairs that L-BFGS remembers. class_weight: see
     `class_parts`; it weighs the loss, not the standardisation (scikit-learn's StandardScaler, then
     LogisticRegression(class_weight=...)), and the held-out scores. Weights of the data's rows weigh all of these.
 
@@ -74,6 +76,8 @@ class LogisticProbe(PassModule):
         self.tolerance, self.max_iterations, self.history = tolerance, max_iterations, history
         self.memory_bytes, self.held_out, self.class_weight = memory_bytes, held_out, class_weight
         self._passes = 0
+        self._groups: list[list[int]] = []
+        self._parts: list[ClassSolution] = []
         self._search: Search | None = None
         self._solution: ClassSolution | None = None
 
@@ -90,36 +94,66 @@ class LogisticProbe(PassModule):
 
     def begin(self, data: BlockDataModule, device: torch.device) -> None:
         """Forget everything."""
-        self._solution, self._search, self._passes = None, None, 0
+        self._solution, self._search, self._passes, self._parts = None, None, 0, []
         self._settings(data)
+        self._groups = self._layer_groups(data)
 
     def take_up(self, state: dict[str, Any], data: BlockDataModule, device: torch.device) -> None:
         """Go on after the last whole pass."""
-        self._search, self._passes = Search.restored(state["search"], self._settings(data), device), state["passes"]
+        self._groups, self._passes = state["groups"], state["passes"]
+        self._parts = [ClassSolution.of_state(part) for part in state["parts"]]
+        if state["search"] is not None:
+            self._search = Search.restored(state["search"], self._settings(data), device)
         self._finish()
 
     def on_fit_start(self) -> None:
-        """Begin or take up, and see which rows can stay in memory."""
+        """Begin or take up, and open the layers that are next."""
         super().on_fit_start()
-        data = self.data_module()
-        dtype = torch.float64 if self.trainer.precision == "64-true" else torch.float32
+        # Every group of layers has blocks of its own.
+        self.trainer.reload_dataloaders_every_n_epochs = 1  # type: ignore[attr-defined]
+        if self._solution is None:
+            self._open()
+
+    def _open(self) -> None:
+        """The group of layers that is next, and which of its rows can stay in memory."""
+        data, layers = self.data_module(), self._groups[len(self._parts)]
+        data.only_layers(None if len(layers) == len(data.layers) else layers)
         device = torch.device("cpu") if self.device.type == "mps" else self.device
-        origin = find_origin(data, device, dtype) if self._search is None else self._search.coordinates.origin
-        size = int((data.fold != TEST).sum()) * len(data.layers) * data.hidden * torch.finfo(dtype).bits // 8
-        keep = size <= self.memory_bytes * self.trainer.world_size
-        share = self.memory_bytes // 2
-        self._sample = Sample.of(data.fold != TEST, len(data.layers), data.hidden, share)
-        self._table = self._class_table(data)
-        place = self._sample.place
-        self._reader = RowReader(data, self.classes, origin, dtype, keep, self._table, place)
+        going_on = self._search
+        origin = find_origin(data, device, self._row_dtype) if going_on is None else going_on.coordinates.origin
+        keep = len(layers) * self._row_bytes(data) <= self.memory_bytes * self.trainer.world_size
+        train = data.fold != TEST
+        self._sample = Sample.of(train, len(layers), data.hidden, self.memory_bytes // 2)
+        table = self._class_table(data)
+        self._reader = RowReader(data, self.classes, origin, self._row_dtype, keep, table, self._sample.place)
         data.read_with(self._reader.fetch)
+
+    @property
+    def _row_dtype(self) -> torch.dtype:
+        return torch.float64 if self.trainer.precision == "64-true" else torch.float32
+
+    def _row_bytes(self, data: BlockDataModule) -> int:
+        """Of one layer's training rows."""
+        return int((data.fold != TEST).sum()) * data.hidden * torch.finfo(self._row_dtype).bits // 8
+
+    def _layer_groups(self, data: BlockDataModule) -> list[list[int]]:
+        """As many layers at a time as memory allows with their rows; without them where not even one layer's fit."""
+        rows = -(-self._row_bytes(data) // self.trainer.world_size)
+        each = layer_bytes(int((data.fold != TEST).sum()), data.hidden)
+        if rows <= self.memory_bytes:
+            together = max(1, self.memory_bytes // (rows + each))
+        else:
+            together = max(1, self.memory_bytes // each)
+        layers = range(len(data.layers))
+        return [[*layers[start : start + together]] for start in range(0, len(layers), together)]
 
     def on_train_epoch_start(self) -> None:
         """Empty sums, and the weights at which this pass evaluates."""
         data, origin = self.data_module(), self._reader.origin
         self.seen = torch.zeros(len(data.plan), dtype=torch.int64, device=origin.device)
-        self._sums = ClassSums.zeros(max(data.folds, 1), origin, len(data.targets), len(self.classes), self._sample)
-        if self._search is not None and self._search.running is not None:
+        if self._search is None:
+            self._sums = ClassSums.zeros(max(data.folds, 1), origin, len(data.targets), len(self.classes), self._sample)
+        elif self._search.running is not None:
             self._asked, self._totals = self._search.ask(), self._search.empty()
 
     def add(self, block: Block) -> None:
@@ -142,6 +176,7 @@ class LogisticProbe(PassModule):
         self._passes += 1
         if self._search is None:
             self._search = self._standardised(self._sums)
+            del self._sums
         else:
             self._search.tell(self._asked, self._totals)
             loss = self._totals.loss.mean() / (self.data_module().fold != TEST).sum()
@@ -149,19 +184,34 @@ class LogisticProbe(PassModule):
         going_on = float(self._search.going_on())
         self.log(f"{self.log_name}/fits_going_on", going_on, batch_size=1, sync_dist=True)
         self._finish()
+        if self._search is None and self._solution is None:
+            self._open()
 
     def state_to_save(self) -> dict[str, Any] | None:
         """The state at the end of the last whole pass, which is the same on every rank."""
-        return None if self._search is None else {"search": self._search.state_dict(), "passes": self._passes}
+        if self._search is None and not self._parts:
+            return None
+        search = None if self._search is None else self._search.state_dict()
+        parts = [part.state_dict() for part in self._parts]
+        return {"groups": self._groups, "parts": parts, "search": search, "passes": self._passes}
 
     def _finish(self) -> None:
+        """Conclude a group of layers whose fits are done, and with the last one everything."""
         if self._search is not None and self._search.running is None:
-            solution = self._search.solution(self.classes, self._passes)
-            if self.class_weight is not None:
-                share = solution.share / torch.from_numpy(self._class_table(self.data_module())[0])
-                solution = replace(solution, share=share / share.sum())
-            self._solution = solution
-            self.trainer.should_stop = True
+            before = sum(part.passes for part in self._parts)
+            self._parts.append(self._search.solution(self.classes, self._passes - before))
+            self._search = None
+            self.data_module().read_with(None)  # and with the reader go the rows that it keeps
+            del self._reader
+        if len(self._parts) < len(self._groups):
+            return
+        solution, data = ClassSolution.of_layers(self._parts), self.data_module()
+        if self.class_weight is not None:
+            share = solution.share / torch.from_numpy(self._class_table(data)[0])
+            solution = replace(solution, share=share / share.sum())
+        self._solution = solution
+        data.only_layers(None)
+        self.trainer.should_stop = True
 
     def _standardised(self, sums: ClassSums) -> Search:
         counts = sums.classes.sum(0)[0].tolist()

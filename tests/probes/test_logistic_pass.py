@@ -64,6 +64,40 @@ def test_rows_that_fit_are_read_once_and_others_in_every_pass(tmp_path):
         assert len(read) == 1 + len(module.plan) * (1 if once else passes)
 
 
+ONE_LAYER = 7000
+"""Bytes that the rows of one of the two layers fit into."""
+
+
+def test_layers_that_do_not_fit_together_come_one_after_another(tmp_path):
+    x, _, _ = classed(rows=240)
+    module = data()
+    whole, read = module.block, []
+    module.block = lambda index: read.append((tuple(module.pass_layers), index)) or whole(index)
+    apart = fit_classes(module, tmp_path, GRID, 3, memory_bytes=ONE_LAYER, **TIGHT).solution
+    assert read == sorted(read)
+    assert {layers for layers, _ in read} == {(0,), (1,)}
+    assert all(read.count(block) == 1 + (block[1] == 0) for block in read), "once, and the first for an origin"
+    together = fit_classes(data(), tmp_path, GRID, 3, **TIGHT).solution
+    close(apart, together, x[:, 0])
+    assert apart.layer_index.tolist() == together.layer_index.tolist()
+    assert apart.final.converged.shape == together.final.converged.shape
+    assert (apart.rows, apart.cv_rows.tolist()) == (together.rows, together.cv_rows.tolist())
+
+
+@pytest.mark.parametrize("inside", [0, 1])
+def test_resumed_in_any_group_of_layers_equals_undisturbed_to_the_bit(tmp_path, inside):
+    undisturbed = fit_classes(data(), tmp_path, GRID, 3, memory_bytes=ONE_LAYER).solution
+    passes = [5, undisturbed.passes - 4][inside]
+    save = ModelCheckpoint(tmp_path, save_last=True, every_n_epochs=1, save_top_k=0)
+    flags = {"enable_checkpointing": True, "callbacks": [save], "max_epochs": passes}
+    fit_classes(data(), tmp_path, GRID, 3, trainer_settings=flags, memory_bytes=ONE_LAYER)
+    state = torch.load(tmp_path / "last.ckpt", weights_only=True)["logistic_pass"]
+    assert len(state["parts"]) == inside
+    resumed = fit_classes(data(), tmp_path, GRID, 3, checkpoint=tmp_path / "last.ckpt", memory_bytes=ONE_LAYER).solution
+    assert same(resumed, undisturbed)
+    assert resumed.passes == undisturbed.passes
+
+
 @pytest.mark.parametrize("passes", [1, 5, 14])
 def test_resumed_equals_undisturbed_to_the_bit(tmp_path, passes):
     undisturbed = fit_classes(data(), tmp_path, GRID, 3).solution
