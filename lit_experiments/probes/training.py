@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
@@ -49,6 +51,7 @@ def fit(
     warnings.filterwarnings("ignore", message="Using ModelCheckpoint with manual optimization")
     fixed: dict[str, Any] = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
     fixed |= {"max_epochs": -1, "use_distributed_sampler": False, "num_sanity_val_steps": 0}
+    fixed |= {"plugins": [_ToDisk()]}
     runner = make_trainer({**fixed, "log_every_n_steps": 1}, trainer, [saver, _OurSignals()])
     probe.log_name = checkpoints.name
     with misfits_refused():
@@ -78,6 +81,19 @@ def _checkpoint_of(checkpoints: Path, wanted: str | None) -> Path | None:
     if not complete:
         raise UserError(f"{path} is torn, or no checkpoint.\nNext: remove it; the pass then starts from its beginning.")
     return path
+
+
+class _ToDisk(TorchCheckpointIO):
+    """Lightning writes a checkpoint into memory first: gigabytes, where a pass holds as many of sums."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any | None = None
+    ) -> None:
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft = target.with_name(f"{target.name}.draft")
+        torch.save(checkpoint, draft)
+        draft.replace(target)
 
 
 class _OurSignals(Callback):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from lit_experiments.experiments.introspection.probe_data import Control, Fitted, Questions, shuffled
 from lit_experiments.experiments.introspection.probe_targets import Target
 from lit_experiments.experiments.introspection.scoring import Scorer
-from lit_experiments.probes.by_layer import classes_by_layer, ridge_by_layer
+from lit_experiments.probes.by_layer import classes_by_layer
 from lit_experiments.probes.solve import Solution
 from lit_experiments.statistics import GroupBootstrap
 
@@ -37,13 +37,13 @@ class HeldOut:
 
     @classmethod
     def of(cls, fitted: Fitted) -> HeldOut:
-        ridge = np.zeros(0) if fitted.ridge is None else ridge_by_layer(*fitted.ridge)
+        ridge = np.zeros(0) if fitted.ridge is None else fitted.ridge.predicted
         return cls(fitted, ridge, {key: classes_by_layer(*fit)[:, :, 0] for key, fit in fitted.classes.items()})
 
     @property
     def solution(self) -> Solution:
         assert self.fitted.ridge is not None, "needed for targets that are numbers"
-        return self.fitted.ridge[0]
+        return self.fitted.ridge.solution
 
     def probe(self, target: Target) -> Probe:
         """The probe of a target: logistic for classes, else a ridge."""

@@ -20,7 +20,6 @@ from lit_experiments.experiments.introspection.probes_result import Pair, Probed
 from lit_experiments.experiments.introspection.scoring import Scorer
 from lit_experiments.plain import write_json
 from lit_experiments.probes.class_probe import ClassProbe, save_class_probe
-from lit_experiments.probes.linear import LinearProbe
 from lit_experiments.probes.save import save_probe
 from lit_experiments.tasks.reads import Reads
 from lit_experiments.tasks.result_files import structured
@@ -37,7 +36,7 @@ def save_fits(out: Path, store: Store, fits: Sequence[States], pairs: Sequence[P
     """Writes the probe of every pass and target into `out`."""
     for states in fits:
         assert states.fitted.ridge is not None, "the model's own states have columns for every target"
-        probe = LinearProbe.of(*states.fitted.ridge)
+        probe = states.fitted.ridge.probe
         for pair in (pair for pair in pairs if pair.states == states.kind and not pair.classes):
             save_probe(probe.only(f"{pair.target}|hidden"), out / "probes" / states.kind / pair.target)
         for key, (classes, coded) in states.fitted.classes.items():

@@ -36,6 +36,7 @@ from lit_experiments.experiments.introspection.probe_data import (
     Columns,
     Fitted,
     Questions,
+    RidgeFit,
     States,
     columns_of,
     read_questions_of,
@@ -261,7 +262,8 @@ class IntrospectionProbes(TrainTask[ProbesResult]):
         if columns.names:
             probe, data = RidgeProbe(self.penalties), make(columns.matrix(), columns.names)
             trainer.fit(probe, data, f"checkpoints/{name}/ridge")
-            ridge = (probe.solution, data)
+            ridge = RidgeFit.of(probe.solution, data) if is_rank_zero() else None
+            del probe
         for target in (target for target in targets if target.classes):
             limits = (self.class_penalties, self.tolerance, self.max_iterations, int(self.memory_mb * 1e6))
             logistic = LogisticProbe(list(target.classes), *limits)
