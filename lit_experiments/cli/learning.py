@@ -36,14 +36,15 @@ def _learn(resolved: Resolved, argv: list[str], has_trainer: bool) -> int:
     from lit_experiments.collecting.aside import set_aside
 
     task = import_class(resolved.class_path)(**resolved.init_args)
-    if _collection(task) is not None and (current().is_external or not is_worker()):
-        _collect_first(resolved, task)
-    run = _run_to_read(resolved, task)
+    run = _folder_of(resolved, task) if _collection(task) is not None else _run_to_read(resolved, task)
     out, restart = run / resolved.exp, resolved.options["restart"]
     trainer = _checked_trainer(resolved, out) if has_trainer else {}
-    identity = json.loads(json.dumps(task.identity(run)))
-    kept = _kept(out / RESULTS)
     checkpoint = _checkpoint(resolved.options.get("ckpt_path"), out, restart)
+    kept = _kept(out / RESULTS)
+    if _collection(task) is not None and (current().is_external or not is_worker()):
+        _collect_first(resolved, task)
+        _run_to_read(resolved, task)
+    identity = json.loads(json.dumps(task.identity(run)))
     if kept is not None and kept["identity"] == identity and not restart:
         if is_main():
             _remove_checkpoints(out)  # of a run that was stopped right after its results were written

@@ -1,27 +1,30 @@
 """Which texts say the same: exact copies, near copies, and texts of one template, as groups that no split may part.
 
-Owns: what counts as a copy. Near copies are found by MinHash over word n-grams (Broder 1997) with locality-sensitive
-hashing and confirmed on the n-grams themselves; templates by MinHash over word pairs, confirmed by aligning the words.
+Owns: what counts as a copy. Near copies are found by MinHash over word n-grams and confirmed on the n-grams themselves;
+templates by MinHash over word pairs, confirmed by aligning the words. Of millions of texts a few numbers each are held.
 Does not know: splits, labels, stores.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
-import zlib
-from collections import defaultdict
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from functools import lru_cache
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lit_experiments.sources.minhash import Grams, candidates
+
 Ints = NDArray[np.int64]
 _WORD = re.compile(r"\w+|[^\w\s]")
-_PRIME = np.uint64((1 << 31) - 1)  # products of two numbers below it fit into 64 bits
-_LEADERS = 8
-"""Texts of one bucket that a further text is compared with at most."""
+_KEPT = 1 << 12
+"""Texts whose words are kept, while pairs of them are aligned."""
 _LEAST_WORDS = 4
 """Shorter texts have no template: two of them share most of their words by chance."""
 
@@ -53,18 +56,14 @@ class ContentGroups:
 
 def content_groups(texts: Sequence[str], likeness: Likeness) -> ContentGroups:
     """Groups of texts with the same content; the order of texts decides only the groups' numbers."""
-    normal = [" ".join(text.split()).casefold() for text in texts]
-    first = {text: place for place, text in reversed([*enumerate(normal)])}
-    distinct = sorted(first.values())
-    words = [_WORD.findall(normal[place]) for place in distinct]
+    distinct, code = _distinct(texts)
+    words = _Words(texts, distinct)
     union = _Union(len(distinct))
-    near = sum(union.join(a, b) for a, b in _near_copies(words, likeness))
+    near = _join_near_copies(union, words, likeness)
     templates = 0
     if likeness.template is not None:
         templates = sum(union.join(a, b) for a, b in _templates(words, likeness))
-    number = {place: i for i, place in enumerate(distinct)}
-    roots = np.array([union.root(number[first[text]]) for text in normal], np.int64)
-    _, start, codes = np.unique(roots, return_index=True, return_inverse=True)
+    _, start, codes = np.unique(union.roots()[code], return_index=True, return_inverse=True)
     rank = np.argsort(np.argsort(start, kind="stable"), kind="stable")
     return ContentGroups(rank[codes].astype(np.int64), len(texts) - len(distinct), near, templates)
 
@@ -76,30 +75,80 @@ def united(*groupings: Sequence[str] | Ints | NDArray[np.str_]) -> Ints:
         first: dict[object, int] = {}
         for row, name in enumerate(np.asarray(grouping).tolist()):
             union.join(first.setdefault(name, row), row)
-    roots = [union.root(row) for row in range(len(groupings[0]))]
-    number = {root: i for i, root in enumerate(dict.fromkeys(roots))}
-    return np.array([number[root] for root in roots], np.int64)
+    roots = union.roots()  # of each set, its first row
+    return np.searchsorted(np.flatnonzero(roots == np.arange(len(roots))), roots).astype(np.int64)
 
 
-def _near_copies(words: Sequence[Sequence[str]], likeness: Likeness) -> Iterator[tuple[int, int]]:
-    grams = [_hashes(_ngrams(text, likeness.words)) for text in words]
-    yield from (
-        (a, b) for a, b in _candidates(grams, 16, 4, likeness.seed) if _jaccard(grams[a], grams[b]) >= likeness.near
-    )
+def _distinct(texts: Sequence[str]) -> tuple[Ints, Ints]:
+    """([distinct text] the place of the first like it, [text] which of these it is), but for spaces and case; by 128
+    bits of a hash, so that no text is held."""
+    digests = bytearray()
+    for text in texts:
+        digests += hashlib.blake2b(_normal(text).encode(), digest_size=16).digest()
+    halves = np.frombuffer(digests, np.dtype([("a", np.uint64), ("b", np.uint64)]))
+    _, first, code = np.unique(halves, return_index=True, return_inverse=True)
+    order = np.argsort(first, kind="stable")
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return first[order].astype(np.int64), rank[code].astype(np.int64)
 
 
-def _templates(words: Sequence[Sequence[str]], likeness: Likeness) -> Iterator[tuple[int, int]]:
+def _normal(text: str) -> str:
+    return " ".join(text.split()).casefold()
+
+
+class _Words(Sequence[list[str]]):
+    """The words of the distinct texts, found when they are looked at."""
+
+    def __init__(self, texts: Sequence[str], places: Ints) -> None:
+        self._texts, self._places = texts, places
+        self.of = lru_cache(_KEPT)(self._of)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, index: int) -> list[str]: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[list[str]]: ...
+
+    def __getitem__(self, index: int | slice) -> list[str] | list[list[str]]:
+        if isinstance(index, slice):
+            return [self._of(number) for number in range(*index.indices(len(self)))]
+        return self._of(index)
+
+    def _of(self, number: int) -> list[str]:
+        return _WORD.findall(_normal(self._texts[int(self._places[number])]))
+
+
+def _join_near_copies(union: _Union, words: _Words, likeness: Likeness) -> int:
+    """How many texts were joined. A pair that is together already is not looked at: it could join nothing."""
+    grams, joined = Grams.of(words, likeness.words), 0
+    for pairs in candidates(grams, 16, 4, likeness.seed):
+        for a, b in pairs.tolist():
+            if union.root(a) != union.root(b) and grams.jaccard(a, b) >= likeness.near:
+                joined += union.join(a, b)
+    return joined
+
+
+def _templates(words: _Words, likeness: Likeness) -> Iterator[tuple[int, int]]:
     """Every text next to the one leader that it is most alike: leaders are not joined, so that likeness does not creep
     from text to text through a whole corpus."""
     assert likeness.template is not None
-    grams = [_hashes(_ngrams(text, 2)) if len(text) >= _LEAST_WORDS else np.zeros(0, np.uint64) for text in words]
-    best: dict[int, tuple[float, int]] = {}
-    for earlier, later in sorted(_candidates(grams, 32, 2, likeness.seed), key=lambda pair: (pair[1], pair[0])):
-        if earlier not in best:
-            alike = _aligned(words[earlier], words[later], likeness.template)
-            if alike >= likeness.template and alike > best.get(later, (0.0, 0))[0]:
-                best[later] = (alike, earlier)
-    yield from ((leader, text) for text, (_, leader) in best.items())
+    grams, count = Grams.of(words, 2, least=_LEAST_WORDS), len(words)
+    found = np.zeros(0, np.int64)  # later text * count + earlier text
+    for pairs in candidates(grams, 32, 2, likeness.seed):
+        found = np.union1d(found, pairs[:, 1] * count + pairs[:, 0])
+    del grams
+    leader, most = np.full(count, -1), np.zeros(count)
+    for pair in found:
+        later, earlier = divmod(int(pair), count)
+        if leader[earlier] < 0:
+            alike = _aligned(words.of(earlier), words.of(later), likeness.template)
+            if alike >= likeness.template and alike > most[later]:
+                leader[later], most[later] = earlier, alike
+    joined = np.flatnonzero(leader >= 0)
+    yield from zip(leader[joined].tolist(), joined.tolist(), strict=True)
 
 
 def _aligned(a: Sequence[str], b: Sequence[str], least: float) -> float:
@@ -110,55 +159,11 @@ def _aligned(a: Sequence[str], b: Sequence[str], least: float) -> float:
     return matcher.ratio()
 
 
-def _ngrams(words: Sequence[str], size: int) -> set[str]:
-    """Word n-grams; the whole text where it is shorter."""
-    return {" ".join(words[i : i + size]) for i in range(max(1, len(words) - size + 1))}
-
-
-def _hashes(grams: set[str]) -> NDArray[np.uint64]:
-    hashed = np.fromiter((zlib.crc32(gram.encode()) for gram in grams), np.uint64, len(grams))
-    return np.unique(hashed % _PRIME)
-
-
-def _jaccard(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> float:
-    common = len(np.intersect1d(a, b, assume_unique=True))
-    return common / max(1, len(a) + len(b) - common)
-
-
-def _candidates(grams: Sequence[NDArray[np.uint64]], bands: int, rows: int, seed: int) -> set[tuple[int, int]]:
-    """(earlier, later) texts with all `rows` MinHash values of some band alike; texts without n-grams have none."""
-    used = [text for text, hashed in enumerate(grams) if len(hashed)]
-    if not used:
-        return set()
-    signature = _signatures([grams[text] for text in used], bands * rows, seed)
-    pairs: set[tuple[int, int]] = set()
-    for band in range(bands):
-        buckets: dict[bytes, list[int]] = defaultdict(list)
-        columns = np.ascontiguousarray(signature[:, band * rows : (band + 1) * rows])
-        for text, values in zip(used, columns, strict=True):
-            leaders = buckets[values.tobytes()]
-            pairs.update((leader, text) for leader in leaders)
-            if len(leaders) < _LEADERS:
-                leaders.append(text)
-    return pairs
-
-
-def _signatures(grams: Sequence[NDArray[np.uint64]], size: int, seed: int) -> NDArray[np.uint64]:
-    """[text, size] least value of each of `size` random linear hashes over a text's n-grams."""
-    rng = np.random.default_rng(seed)
-    slope = rng.integers(1, int(_PRIME), size, dtype=np.uint64)
-    offset = rng.integers(0, int(_PRIME), size, dtype=np.uint64)
-    flat = np.concatenate(grams)
-    starts = np.cumsum([0, *(len(hashed) for hashed in grams[:-1])])
-    columns = [np.minimum.reduceat((flat * a + b) % _PRIME, starts) for a, b in zip(slope, offset, strict=True)]
-    return np.stack(columns, 1)
-
-
 class _Union:
     """Disjoint sets of numbers (Tarjan 1975, with path halving); the root of a set is its smallest number."""
 
     def __init__(self, size: int) -> None:
-        self._parent = list(range(size))
+        self._parent = array("q", range(size))
 
     def root(self, member: int) -> int:
         parent = self._parent
@@ -166,6 +171,13 @@ class _Union:
             parent[member] = parent[parent[member]]
             member = parent[member]
         return member
+
+    def roots(self) -> Ints:
+        """[number] the root of each."""
+        parent = np.array(self._parent, np.int64)
+        while (parent[parent] != parent).any():
+            parent = parent[parent]
+        return parent
 
     def join(self, a: int, b: int) -> bool:
         """Puts two sets together; False where they are together already."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from lit_experiments.controls.split import SplitOptions
@@ -12,6 +13,7 @@ from lit_experiments.experiments.linear_probes.result import LinearProbesResult
 from lit_experiments.experiments.linear_probes.run import Settings
 from lit_experiments.experiments.linear_probes.states import Passes
 from lit_experiments.experiments.linear_probes.study import StudyOptions
+from lit_experiments.experiments.linear_probes.transfer import other_store
 from lit_experiments.experiments.linear_probes.twin import TwinOptions
 from lit_experiments.ranges import above, at_least, between, penalty_grid, reaching, share
 from lit_experiments.sources.content_groups import Likeness
@@ -124,6 +126,13 @@ class LinearProbesOptions(TrainTask[LinearProbesResult]):
         share(near_copies=self.near_copies, templates=self.templates)
         above(0, memory_mb=self.memory_mb, block_mb=self.block_mb)
         penalty_grid(penalties=self.penalties, class_penalties=self.class_penalties)
+        if self.live is not False:
+            self._check_live()
+        if not self.shrinkages or not all(0 <= value <= 1 for value in self.shrinkages):
+            raise UserError(f"shrinkages must be numbers from 0 to 1, at least one, found {self.shrinkages}.")
+
+    def _check_live(self) -> None:
+        """What need not wait until all texts are read and stored."""
         nested = self.live if isinstance(self.live, dict) else {}
         refused = sorted(_NOT_LIVE & set(nested))
         if refused:
@@ -131,8 +140,15 @@ class LinearProbesOptions(TrainTask[LinearProbesResult]):
                 f"--live.{refused[0]} is not taken: the texts of --live are collected into --run, once and without "
                 "states.\nNext: see collect --exp activations --help for what --live takes."
             )
-        if not self.shrinkages or not all(0 <= value <= 1 for value in self.shrinkages):
-            raise UserError(f"shrinkages must be numbers from 0 to 1, at least one, found {self.shrinkages}.")
+        if self.method == "logistic":
+            raise UserError(
+                "--method logistic passes over the states many times, and --live keeps none: the model would read all "
+                "texts in each pass.\nNext: --method lda or mean_difference; or collect with --store_states true."
+            )
+        if self.labels is not None and not Path(self.labels).is_file():
+            raise UserError(f"--labels {self.labels}: there is no such file.")
+        for run in self.evaluate_on or []:
+            other_store(run)
 
     @property
     def collects(self) -> dict[str, Any] | None:
