@@ -1,5 +1,6 @@
 """Reading one file of rows as text: CSV and TSV, comma, semicolon or tab between the fields.
 
+A file is read as its rows are asked for, once more where its quotes are doubtful.
 Owns: headers, columns without a name, rows that do not fit their header, line numbers.
 Does not know: how delimiter and quotes are told (`dialect`), folders, the Hub, what a study reads.
 """
@@ -7,13 +8,14 @@ Does not know: how delimiter and quotes are told (`dialect`), folders, the Hub, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
-from lit_experiments.sources.dialect import Dialect, OpenQuoteError, Quoting, Row, dialect_of, rows
+from lit_experiments.sources.dialect import Dialect, OpenQuoteError, Quoting, Row, Text, dialect_of, rows
 from lit_experiments.sources.errors import SourceError
 from lit_experiments.sources.files import bad_encoding, data_suffix
 from lit_experiments.sources.found import Found, Table
-from lit_experiments.sources.text_bytes import read_bytes
+from lit_experiments.sources.text_bytes import holds, text_lines
 
 Headerless = Callable[[Sequence[str]], Sequence[str] | None]
 _SURROGATES = range(0xDC80, 0xDD00)  # what undecodable bytes become under "surrogateescape"
@@ -32,8 +34,8 @@ def read_csv(path: Path, headerless: Headerless | None = None, quoting: Quoting 
     Raises:
         SourceError: no usable header, or quotes of which it cannot be told what they enclose.
     """
-    text = read_bytes(path).decode("utf-8", errors="surrogateescape")
-    dialect = dialect_of(str(path), text, data_suffix(path) == ".tsv", quoting)
+    text = partial(text_lines, path)
+    dialect = dialect_of(str(path), text, holds(path, b'"'), data_suffix(path) == ".tsv", quoting)
     filled = _filled(path, text, dialect)
     first = next(filled, None)
     if first is None or first.problem:
@@ -58,7 +60,7 @@ def _header(path: Path, row: Row) -> list[str]:
     return names
 
 
-def _filled(path: Path, text: str, dialect: Dialect) -> Iterator[Row]:
+def _filled(path: Path, text: Text, dialect: Dialect) -> Iterator[Row]:
     """The rows with something in them; the only field of a row may be blank."""
     try:
         for row in rows(text, dialect):

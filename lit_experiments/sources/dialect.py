@@ -10,15 +10,16 @@ characters: `1<tab>"To be`, `2<tab>foo`, `3<tab>or not"` are three rows, or one.
 from __future__ import annotations
 
 import csv
-import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
 from lit_experiments.sources.errors import SourceError
 
+Text = Callable[[], Iterator[str]]
+"""The lines of a table with what ends them, from the first one whenever it is called."""
 Quoting = Literal["auto", "standard", "none"]
 DELIMITERS = ",;\t"
 _LONGEST_FIELD = 1 << 26  # characters; Python's own limit of 131072 is shorter than a long document
@@ -63,17 +64,21 @@ class OpenQuoteError(ValueError):
         self.line = line
 
 
-def rows(text: str, dialect: Dialect) -> Iterator[Row]:
+def rows(text: Text, dialect: Dialect) -> Iterator[Row]:
     """The rows of a table; a row whose quotes are broken has no fields.
 
     Raises:
         OpenQuoteError: a quoted field runs to the end of the text.
     """
+    return _rows(text, text(), dialect)
+
+
+def _rows(text: Text, stream: Iterator[str], dialect: Dialect) -> Iterator[Row]:
+    """stream: the lines of the text, which are read row by row."""
     csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_FIELD))
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if dialect.quoted else csv.QUOTE_NONE
-    stream = io.StringIO(text, newline="")
     for _ in range(dialect.skipped_lines):
-        stream.readline()
+        next(stream, None)
     reader = csv.reader(stream, delimiter=dialect.delimiter, quoting=quoting, strict=True)
     while True:
         start = reader.line_num + 1 + dialect.skipped_lines
@@ -90,7 +95,7 @@ def rows(text: str, dialect: Dialect) -> Iterator[Row]:
             yield Row(start, reader.line_num + dialect.skipped_lines, fields)
 
 
-def dialect_of(name: str, text: str, tabs: bool, quoting: Quoting) -> Dialect:
+def dialect_of(name: str, text: Text, quotes: bool, tabs: bool, quoting: Quoting) -> Dialect:
     """The dialect of a table.
 
     In files of comma- or semicolon-separated values quotes enclose fields. Of tab-separated values some programs write
@@ -99,24 +104,25 @@ def dialect_of(name: str, text: str, tabs: bool, quoting: Quoting) -> Dialect:
 
     Args:
         name: of the file, for messages.
+        quotes: whether there is any quote in it.
         tabs: whether its suffix says that fields are separated by tabs.
         quoting: "standard" or "none" to decide it for any file.
 
     Raises:
         SourceError: lines that may be one row or several, and nothing to tell which.
     """
-    separator = _SEPARATOR_LINE.match(text)
+    separator = _SEPARATOR_LINE.match(next(text(), ""))
     skipped = 1 if separator else 0
     delimiter = separator[1] if separator else "\t" if tabs else _delimiter(text)
     standard, literal = Dialect(delimiter, True, skipped), Dialect(delimiter, False, skipped)
     if quoting != "auto":
         return standard if quoting == "standard" else literal
-    if '"' not in text:
+    if not quotes:
         return standard
     return _chosen(name, text, standard, literal)
 
 
-def _delimiter(text: str) -> str:
+def _delimiter(text: Text) -> str:
     """The first delimiter that the header and the rows behind it agree on; a comma where none does."""
     widths = {mark: _widths(text, mark) for mark in DELIMITERS}
     possible = [mark for mark in DELIMITERS if widths[mark] and widths[mark][0] > 1]
@@ -124,7 +130,7 @@ def _delimiter(text: str) -> str:
     return (agreed or possible or [","])[0]
 
 
-def _widths(text: str, mark: str) -> list[int]:
+def _widths(text: Text, mark: str) -> list[int]:
     try:
         return [len(row.fields) for row in islice(rows(text, Dialect(mark, True)), _SAMPLE)]
     except OpenQuoteError:
@@ -149,10 +155,10 @@ class _Fit:
     enclosed_header: bool = False
 
 
-def _chosen(name: str, text: str, standard: Dialect, literal: Dialect) -> Dialect:
-    as_characters = _fit(text, literal, [])
+def _chosen(name: str, text: Text, standard: Dialect, literal: Dialect) -> Dialect:
+    as_characters = _fit(text, literal)
     try:
-        as_enclosing = _fit(text, standard, _LINE_END.split(text))
+        as_enclosing = _fit(text, standard)
     except OpenQuoteError:
         # What follows the quote would be lost; only tab-separated values are ever written with single quotes.
         return literal if standard.delimiter == "\t" and not as_characters.misfits else standard
@@ -169,18 +175,26 @@ def _chosen(name: str, text: str, standard: Dialect, literal: Dialect) -> Dialec
     return Dialect(standard.delimiter, True, standard.skipped_lines, _enclosed_note(as_characters))
 
 
-def _fit(text: str, dialect: Dialect, lines: list[str]) -> _Fit:
+def _fit(text: Text, dialect: Dialect) -> _Fit:
     fit = _Fit()
-    for row in rows(text, dialect):
+    lines: list[str] = []  # of the row that is looked at
+    for row in _rows(text, _noted(text(), lines), dialect):
         if not fit.width:
             fit.width, fit.enclosed_header = len(row.fields), all(map(_needlessly_enclosed, row.fields))
         fit.misfits += len(row.fields) != fit.width
         fit.enclosed += sum(map(_needlessly_enclosed, row.fields))
         if dialect.quoted and row.last_line > row.line and fit.doubtful is None:
-            joined = lines[row.line - 1 : row.last_line]
+            joined = lines[row.line - 1 - row.last_line :]
             whole = sum(line.count(dialect.delimiter) + 1 == fit.width for line in joined)
             fit.doubtful = row if whole > 1 else None
+        lines.clear()
     return fit
+
+
+def _noted(stream: Iterator[str], lines: list[str]) -> Iterator[str]:
+    for line in stream:
+        lines.append(line)
+        yield line
 
 
 def _needlessly_enclosed(field: str) -> bool:
@@ -204,10 +218,9 @@ def _undecided(name: str, row: Row) -> SourceError:
     )
 
 
-def _opening_line(text: str, start: int, delimiter: str) -> int:
+def _opening_line(text: Text, start: int, delimiter: str) -> int:
     """The line of the quote that never closes, in the row that begins in line `start`."""
-    ends = [0, *(end.end() for end in _LINE_END.finditer(text))]
-    at = ends[start - 1]
-    while text[at] != '"' or (whole := _QUOTED.match(text, at)):
-        at = whole.end() + 1 if text[at] == '"' and whole else text.index(delimiter, at) + 1
-    return start + len(_LINE_END.findall(text, ends[start - 1], at))
+    rest, at = "".join(islice(text(), start - 1, None)), 0
+    while rest[at] != '"' or (whole := _QUOTED.match(rest, at)):
+        at = whole.end() + 1 if rest[at] == '"' and whole else rest.index(delimiter, at) + 1
+    return start + len(_LINE_END.findall(rest, 0, at))

@@ -5,6 +5,8 @@ Owns: which suffixes mean compression, byte order marks, what ends a line. Does 
 
 from __future__ import annotations
 
+import codecs
+import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -13,6 +15,8 @@ from lit_experiments.sources.errors import SourceError
 
 COMPRESSED = {".gz": "gzip", ".zst": "zstd"}
 _BLOCK = 1 << 18  # bytes of a text file that are read at a time
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)")
+_LINE_OR_END = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|$)")
 _BOM = b"\xef\xbb\xbf"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -60,6 +64,35 @@ def read_lines(path: Path) -> Iterator[bytes]:
     """
     _checked(path, _beginning(_blocks(path)))
     return _lines_of(path)
+
+
+def text_lines(path: Path) -> Iterator[str]:
+    r"""A text file's lines with what ends them (\n, \r\n or \r), read as they are asked for; bytes that are no UTF-8
+    become surrogates.
+
+    Raises:
+        SourceError: as `read_lines`.
+    """
+    _checked(path, _beginning(_blocks(path)))
+    return _decoded(path)
+
+
+def holds(path: Path, mark: bytes) -> bool:
+    """Whether a byte is anywhere in a text file. Raises SourceError where it cannot be read."""
+    return any(mark in block for block in _blocks(path))
+
+
+def _decoded(path: Path) -> Iterator[str]:
+    decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+    rest = ""
+    for number, block in enumerate(_blocks(path)):
+        rest += decoder.decode(block.removeprefix(_BOM) if number == 0 else block)
+        # A return at the very end may be followed by its newline in the next block.
+        whole = [line.group() for line in _LINE.finditer(rest, 0, len(rest) - rest.endswith("\r"))]
+        rest = rest[sum(map(len, whole)) :]
+        yield from whole
+    rest += decoder.decode(b"", True)
+    yield from (line for line in _LINE_OR_END.findall(rest) if line)
 
 
 def _beginning(blocks: Iterator[bytes]) -> bytes:

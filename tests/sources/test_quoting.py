@@ -6,6 +6,7 @@ from pathlib import Path
 import pyarrow
 import pytest
 
+from lit_experiments.sources import text_bytes
 from lit_experiments.sources.contexts import read_contexts
 from lit_experiments.sources.errors import SourceError
 from lit_experiments.sources.records import open_records
@@ -150,3 +151,17 @@ def test_a_cut_off_or_wrongly_named_file_is_one_message(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
         with pytest.raises(SourceError, match=said):
             list(open_records(str(tmp_path / name), "--contexts"))
+
+
+@pytest.mark.parametrize("block", [4, 5, 7, 1 << 18])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_file_read_in_blocks_has_the_lines_of_the_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int, end: str
+) -> None:
+    path = tmp_path / "t.csv"
+    written = ["id,text", '1,"a line', 'and ""another"", é\u2028"', "2,plain", "", '3,"last"']
+    path.write_bytes(b"\xef\xbb\xbf" + end.join(written).encode() + b"\xff")
+    assert [*text_bytes.text_lines(path)] == [f"{line}{end}" for line in written[:-1]] + ['3,"last"\udcff']
+    (first, second, *_) = [record for _, record in open_records(str(path), "--texts", "skip", quoting="standard")]
+    assert first == {"id": "1", "text": f'a line{end}and "another", é\u2028'}
+    assert second == {"id": "2", "text": "plain"}

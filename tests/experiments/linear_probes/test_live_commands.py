@@ -16,7 +16,14 @@ from tests.collecting.test_launchers import STARTERS, _launch
 from tests.experiments.linear_probes.test_live import assert_same
 from tests.experiments.linear_probes.written import result_of, train
 
-QUICK = {"bootstraps": 100, "permutations": 99, "shuffles": 19, "folds": 3, "surface_model": "numbers", "block_mb": 0.05}
+QUICK = {
+    "bootstraps": 100,
+    "permutations": 99,
+    "shuffles": 19,
+    "folds": 3,
+    "surface_model": "numbers",
+    "block_mb": 0.05,
+}
 
 
 @pytest.fixture(scope="module")
