@@ -8,6 +8,7 @@ what was measured.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 from lit_experiments.reports.blocks import Verdict
@@ -36,6 +37,18 @@ def power_of(estimate: Estimate, what: str = "a difference", unit: str = "", tes
     tests: how many the estimate is one of, with Bonferroni's correction.
     """
     return _in_brackets(would_have_been_seen(detectable(estimate, tests=tests), what, unit))
+
+
+def power_of_all(estimates: Sequence[Estimate], what: str = "a difference", unit: str = "") -> str:
+    """The same of the least certain of several, so that it would have been seen in each; NaN leaves one out."""
+    sizes = [size for size in map(detectable, estimates) if math.isfinite(size)]
+    return _in_brackets(would_have_been_seen(max(sizes, default=math.nan), what, unit))
+
+
+def power_of_correlations(estimates: Sequence[Estimate]) -> str:
+    """The same of correlations."""
+    sizes = [size for size in map(detectable_correlation, estimates) if math.isfinite(size)]
+    return _in_brackets(would_have_been_seen(max(sizes, default=math.nan), "a correlation"))
 
 
 def power_of_correlation(estimate: Estimate) -> str:

@@ -10,6 +10,8 @@ from lit_experiments.statistics import Estimate, paired
 from lit_experiments.statistics.intervals import GAP, SHARE
 from lit_experiments.statistics.pairs import adjusted
 
+_LAYERS = 12
+
 
 def _means(groups: int, rng: np.random.Generator) -> list[Estimate]:
     group = grouped(groups, rng)
@@ -49,9 +51,22 @@ def _adjusted(groups: int, rng: np.random.Generator) -> list[Estimate]:
     return [line.effect, line.slope]
 
 
+def _largest(groups: int, rng: np.random.Generator) -> list[Estimate]:
+    """Of layers that go together and are all the same: what holds for all of them holds for the largest."""
+    unit = np.arange(groups)
+    common, apart = rng.normal(size=(groups, 1)), rng.normal(size=(groups, _LAYERS))
+    values = np.sqrt(0.7) * common + np.sqrt(0.3) * apart
+    out = []
+    for rows, within in ((values, None), ((values > 0).astype(np.float64), SHARE)):
+        estimates = resampler(unit).jointly().mean(rows, within)
+        out.append(max(estimates, key=lambda estimate: estimate.value))
+    return out
+
+
 SIMULATIONS = (
     Simulation({"mean": 2, "mean, skewed": 2, "ratio of sums": 0.3, "difference of means, skewed": 0.5}, _means),
     Simulation({"share of 0.5": 0.5, "share of 0.2": 0.2, "share of 0.03": 0.03, "difference of shares": 0.3}, _shares),
     Simulation({"paired difference": 0.5, "paired difference, relative": 0.125, "Cohen's d, paired": 0.5}, _pairs),
     Simulation({"adjusted difference": 0.5, "slope of a covariate": 2}, _adjusted),
+    Simulation({f"largest of {_LAYERS} means": 0, f"largest of {_LAYERS} shares": 0.5}, _largest),
 )

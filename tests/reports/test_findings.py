@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lit_experiments.reports.findings import detectable_correlation, no_correlation, power_of, power_of_correlation
+from lit_experiments.reports.findings import (
+    detectable_correlation,
+    no_correlation,
+    power_of,
+    power_of_all,
+    power_of_correlation,
+    power_of_correlations,
+)
 from lit_experiments.statistics import Estimate
 
 
@@ -30,6 +37,14 @@ def test_what_is_not_seen_says_what_would_have_been() -> None:
     assert "a correlation of 0.5" in power_of_correlation(Estimate(0.0, -0.4, 0.4, 30, 0.95))
     few = Estimate(0.1, -1.0, 1.2, 3, 0.95)
     assert power_of(few) == power_of_correlation(few) == ""
+
+
+def test_of_several_the_least_certain_says_what_would_have_been_seen_in_each() -> None:
+    sure, unsure = Estimate(0.0, -0.1, 0.1, 20, 0.95), Estimate(0.1, -0.4, 0.4, 20, 0.95)
+    few = Estimate(0.1, -1.0, 1.2, 3, 0.95)
+    assert power_of_all([sure, few, unsure], "a change", "nats") == power_of(unsure, "a change", "nats") != ""
+    assert power_of_correlations([unsure, few, sure]) == power_of_correlation(unsure)
+    assert power_of_all([few]) == power_of_correlations([]) == ""
 
 
 def test_a_correlation_is_none_only_where_all_of_the_interval_is_small() -> None:

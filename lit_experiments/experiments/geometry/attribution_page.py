@@ -73,7 +73,10 @@ def _shares(result: AttributionResult) -> str:
 def _strongest(result: AttributionResult) -> str:
     means = result.frozen.layers
     top = max(range(result.layers), key=lambda layer: means[layer].value)
-    return f"The layer with the largest mean contribution is layer {top} of {result.layers}: {interval(means[top], 2)}."
+    return (
+        f"The layer with the largest mean contribution is layer {top} of {result.layers}: {means[top].value:.2f} "
+        "logits (no interval: it is the largest of all)."
+    )
 
 
 def _mean_bars(result: AttributionResult) -> Bars:

@@ -33,11 +33,11 @@ from lit_experiments.experiments.pos.resample_schema import READS, Resampled, re
 from lit_experiments.experiments.pos.tagger import CRF, CrfSettings, Tagger, crf_tagger, other_tagger, tagger_accuracy
 from lit_experiments.experiments.pos.tagger_errors import kinds_of, true_tags
 from lit_experiments.plain import shallow, write_json
-from lit_experiments.ranges import above, at_least
+from lit_experiments.ranges import above, at_least, reaching
 from lit_experiments.reports.blocks import Page
 from lit_experiments.sources.treebank import Treebank, read_treebank
 from lit_experiments.statistics import LEVEL, Estimate, GroupBootstrap
-from lit_experiments.statistics.permutation import permutation_p
+from lit_experiments.statistics.max_t import max_t
 from lit_experiments.tasks.reads import Reads
 from lit_experiments.tasks.source import is_demonstration
 from lit_experiments.tasks.task import AnalyzeTask, Opened
@@ -76,7 +76,7 @@ class PosAmbiguity(AnalyzeTask[AmbiguityResult]):
         crf_c1: Weight of the CRF's L1 penalty.
         crf_c2: Weight of the CRF's L2 penalty.
         crf_iterations: Steps of the CRF's training at most.
-        permutations: Shuffled pairings, as a control.
+        permutations: Shuffled pairings, as a control, behind p-values.
         simulations: Draws from the probe's own probabilities, to see what sampling alone does.
         bins: Bins of probability for calibration.
         examples: Most and least explained prefixes to show, so many each.
@@ -100,7 +100,8 @@ class PosAmbiguity(AnalyzeTask[AmbiguityResult]):
 
     def check(self) -> None:
         """Raises UserError for settings out of range."""
-        at_least(1, min_draws=self.min_draws, permutations=self.permutations, simulations=self.simulations)
+        at_least(1, min_draws=self.min_draws, simulations=self.simulations)
+        reaching(1 - LEVEL, permutations=self.permutations)
         at_least(1, bins=self.bins, crf_iterations=self.crf_iterations)
         at_least(0, crf_c1=self.crf_c1, crf_c2=self.crf_c2, examples=self.examples)
         above(0, type_weight=self.type_weight)
@@ -223,10 +224,9 @@ class PosAmbiguity(AnalyzeTask[AmbiguityResult]):
         probe, prior = (agreement(f, draws, boot, self.bins) for f in (prefixes.forecast, prefixes.prior))
         control = shuffled(prefixes.forecast, draws, codes, self.permutations, self.bins, self.seed)
         real, by_type = (terms(forecast, draws) for forecast in (prefixes.forecast, prefixes.prior))
-        p = {
-            name: float(permutation_p(sign * getattr(probe, name).value, sign * np.asarray(getattr(control, name))))
-            for name, sign in _BETTER_SIGN.items()
-        }
+        better = [sign * getattr(probe, name).value for name, sign in _BETTER_SIGN.items()]
+        null = [sign * np.asarray(getattr(control, name)) for name, sign in _BETTER_SIGN.items()]
+        p = dict(zip(_BETTER_SIGN, max_t(better, np.stack(null, 1)).tolist(), strict=True))
         return Compared(
             tagger_errors=self._tagger_errors(prefixes, gold, boot),
             probe=probe,

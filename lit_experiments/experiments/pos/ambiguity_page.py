@@ -32,7 +32,7 @@ _AGREEMENT = (
     Column("shuffled pairs", "number", meaning="mean over pairings"),
     Column("2.5 %", "number", meaning="of the shuffled pairings"),
     Column("97.5 %", "number", meaning="of the shuffled pairings"),
-    Column("p", "p", meaning="of the probe against the shuffled pairings"),
+    Column("p", "p", meaning="of the probe against the shuffled pairings, corrected over the four (max-T)"),
     Column("type's prior", "estimate"),
 )
 _MARKED = (

@@ -27,7 +27,7 @@ class Generation:
 
 @dataclass(frozen=True)
 class PValues:
-    """(1 + shuffled pairings at least as good) / (1 + pairings)."""
+    """(1 + shuffled pairings at least as good) / (1 + pairings), of the four together (max-T)."""
 
     divergence: float
     share: float

@@ -91,9 +91,9 @@ def test_directions_rest_on_the_fewer_of_high_and_low_questions(tmp_path: Path) 
 def intervention(n: int) -> LayerEffects:
     effect, none = Estimate(3.0, 2.0, 4.0, n, 0.95), Estimate.undefined(n, 0.95)
     random = CentralRange(0.0, -0.1, 0.1)
-    steer = Steering([effect], [random], effect, random, p=0.001, p_corrected=0.001)
-    ablate = Ablation(effect, random, p=0.001, p_corrected=0.001)
-    patch = Patching(effect, none, effect, gap=none, share=none, p=0.001, p_corrected=0.001)
+    steer = Steering([effect], [random], effect, random, p=0.001, p_corrected=0.001, together=effect)
+    ablate = Ablation(effect, random, p=0.001, p_corrected=0.001, together=effect)
+    patch = Patching(effect, none, effect, gap=none, share=none, p=0.001, p_corrected=0.001, together=effect)
     return LayerEffects(1.0, {}, {"confidence": steer}, {"confidence": ablate}, {"confidence": patch})
 
 

@@ -21,6 +21,7 @@ from lit_experiments.reports import blocks
 from lit_experiments.reports.blocks import Column
 from lit_experiments.reports.cells import interval
 from lit_experiments.reports.document import DEMONSTRATION
+from lit_experiments.reports.findings import power_of_all
 from lit_experiments.statistics import Estimate
 
 _NAMED = 4  # changes that a sentence names
@@ -116,9 +117,9 @@ def _outcome(result: Comparison) -> list[str]:
         lines.append(f"Answers and confidence: {_listed(scores)}.")
     lines += [line for line in [_untouched(result)] if line]
     for kind, layers in result.directions.items():
-        lines.append(f"Separation of high and low {PASS_NAMES[kind]}-confidence: {_largest(result.layers, layers)}.")
+        lines.append(f"Separation of high and low {PASS_NAMES[kind]}-confidence: {_changed(result.layers, layers)}.")
     if result.self_other is not None:
-        lines.append(f"Likeness of self and other: {_largest(result.layers, result.self_other)}.")
+        lines.append(f"Likeness of self and other: {_changed(result.layers, result.self_other)}.")
     if result.probes:
         probes = {f"{p.target} from {PASS_NAMES[p.states]}": p.chosen.difference for p in result.probes}
         lines.append(f"Probes: {_listed(probes)}.")
@@ -134,13 +135,14 @@ def _listed(differences: Mapping[str, Estimate]) -> str:
     return f"{len(shown)} of {len(differences)} scores changed ({names})"
 
 
-def _largest(names: Sequence[str], layers: Sequence[Changed]) -> str:
-    """At how many layers a change is shown, and the largest of these."""
-    shown = [(name, layer.difference) for name, layer in zip(names, layers, strict=True) if layer.difference.side_of(0)]
+def _changed(names: Sequence[str], layers: Sequence[Changed]) -> str:
+    """At which layers a change is shown; not by how much, since the largest of many is no estimate."""
+    shown = [name for name, layer in zip(names, layers, strict=True) if layer.difference.side_of(0)]
     if not shown:
-        return f"no change shown at any of {len(layers)} layers"
-    name, change = max(shown, key=lambda pair: abs(pair[1].value))
-    return f"changed at {len(shown)} of {len(layers)} layers (most at {name}, by {interval(change)})"
+        differences = [layer.difference for layer in layers]
+        return f"no change shown at any of {len(layers)} layers{power_of_all(differences, 'a change')}"
+    named = ", ".join(shown[:_NAMED]) + (", ..." if len(shown) > _NAMED else "")
+    return f"changed at {len(shown)} of {len(layers)} layers ({named})"
 
 
 def _untouched(result: Comparison) -> str:

@@ -14,6 +14,7 @@ from lit_experiments.reports import blocks
 from lit_experiments.reports.blocks import Column
 from lit_experiments.reports.cells import interval
 from lit_experiments.reports.document import DEMONSTRATION
+from lit_experiments.reports.findings import power_of_all
 
 _LAYER = (
     Column("layer"),
@@ -56,7 +57,8 @@ _METHODS = (
     "statistic of each labeling over the layers of a pass (max-T).",
     "Ridge: of confidence on standardised states, the penalty (of {penalties}) chosen by folds inside each training "
     "part. Cosine without noise: from products of different questions only, as in a U-statistic.",
-    "Intervals: {level:.0%}, over questions, of cosines from {bootstraps} resamples; seed {seed}. Directions over all "
+    "Intervals: {level:.0%}, over questions, those of verdicts and of the best layer for all layers together; "
+    "of cosines from {bootstraps} resamples; seed {seed}. Directions over all "
     "questions of high and low confidence are in directions.safetensors, for steering.",
 )
 
@@ -114,16 +116,17 @@ def _outcome(result: Directions) -> list[str]:
 def _separation(result: Directions, kind: str, numbers: PassDirections) -> str:
     """At how many layers a pass's direction separates, and where it does best."""
     clear = [layer for layer, scores in enumerate(numbers.layers) if _verdict(scores).tone == "for"]
+    together = [scores.together for scores in numbers.layers]
     if not clear:
         return (
             f"{PASS_NAMES[kind].capitalize()}: the direction is not shown to separate unseen questions of high and low "
-            f"confidence at any of {len(result.layers)} layers."
+            f"confidence at any of {len(result.layers)} layers{power_of_all(together, 'a distance from 0.5')}."
         )
     best = max(clear, key=lambda layer: numbers.layers[layer].auroc.value)
     return (
         f"{PASS_NAMES[kind].capitalize()}: the direction separates unseen questions of high and low confidence at "
         f"{len(clear)} of {len(result.layers)} layers (best at {result.layers[best]}: AUROC "
-        f"{interval(numbers.layers[best].auroc)})."
+        f"{interval(numbers.layers[best].together)})."
     )
 
 
@@ -131,8 +134,8 @@ def _verdict(scores: DirectionLayer) -> blocks.Verdict:
     """Whether a direction separates questions that it has not seen."""
     if np.isnan(scores.auroc.value):
         return blocks.Verdict("no value", "void")
-    clear = scores.p_corrected <= SIGNIFICANT and scores.auroc.side_of(0.5) > 0
-    return blocks.Verdict("separates" if clear else "not shown", "for" if clear else "open", scores.auroc)
+    clear = scores.p_corrected <= SIGNIFICANT and scores.together.side_of(0.5) > 0
+    return blocks.Verdict("separates" if clear else "not shown", "for" if clear else "open", scores.together)
 
 
 def _sections(result: Directions) -> list[blocks.Section]:
@@ -144,7 +147,7 @@ def _sections(result: Directions) -> list[blocks.Section]:
     names = [PASS_NAMES[kind] for kind in result.passes]
     title = "Does the direction separate unseen questions?"
     matrix = blocks.Matrix("separation_verdicts", title, result.layers, names, cells, value="AUROC", digits=3)
-    rule = f"Separates: p at most {SIGNIFICANT} and an interval of the held-out AUROC above 0.5."
+    rule = f"Separates: p at most {SIGNIFICANT} and an interval of the held-out AUROC over all layers above 0.5."
     tables = [_table(result, kind, numbers) for kind, numbers in result.passes.items()]
     note = blocks.Note(_NOTE.format(level=result.interval_level, shuffles=result.shuffles))
     sections = [

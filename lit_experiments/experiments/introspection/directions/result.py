@@ -22,14 +22,16 @@ class RidgeSeparation:
 @dataclass(frozen=True)
 class DirectionLayer:
     """auroc, cohens_d: of projections on the direction of the other folds. shuffled: AUROC after permuting labels;
-    p: from the same; p_corrected: over layers (max-T). spread: standard deviation of all questions' projections, in the
-    units of the states. length: of the difference of means; signal_share: of its square, without sampling noise."""
+    p: from the same; p_corrected, together: AUROC over layers (max-T). spread: standard deviation of all questions'
+    projections, in the units of the states. length: of the difference of means; signal_share: of its square, without
+    sampling noise."""
 
     auroc: Estimate
     cohens_d: Estimate
     shuffled: CentralRange
     p: float
     p_corrected: float
+    together: Estimate
     ridge: RidgeSeparation
     spread: float
     length: float

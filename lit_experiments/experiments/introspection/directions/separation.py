@@ -7,6 +7,7 @@ Shapes: M rows of high or low confidence, D hidden, S labelings, F folds.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,11 +97,21 @@ def shuffled_labels(high: Bools, fold: Ints, shuffles: int, seed: int) -> Bools:
 def auroc_estimate(scores: Floats, high: Bools, fold: Ints, boot: GroupBootstrap) -> Estimate:
     """Probability that a high row scores above a low one of its fold, ties half, with its interval over questions;
     undefined for undefined scores."""
-    if not np.isfinite(scores).all():
-        return Estimate.undefined(boot.n, boot.level)
-    fewer = int(min(high.sum(), len(high) - high.sum()))
-    estimate: Estimate = boot.from_weights(lambda w: aurocs(scores, high, w, fold), SHARE, fewer).item()
+    estimate: Estimate = auroc_estimates([auroc_draws(scores, high, fold, boot)], high, boot)[0]
     return estimate
+
+
+def auroc_draws(scores: Floats, high: Bools, fold: Ints, boot: GroupBootstrap) -> Floats:
+    """[1 + replicate] the AUROC of `auroc_estimate`, and those of each replicate; NaN for undefined scores."""
+    if not np.isfinite(scores).all():
+        return np.full(1 + len(boot.counts), np.nan)
+    return np.append(aurocs(scores, high, stratum=fold), boot.draws(lambda w: aurocs(scores, high, w, fold)))
+
+
+def auroc_estimates(draws: Sequence[Floats], high: Bools, boot: GroupBootstrap) -> NDArray[np.object_]:
+    """[layer] from the `auroc_draws` of each."""
+    columns = np.stack(draws, 1)
+    return boot.from_draws(columns[0], columns[1:], SHARE, int(min(high.sum(), len(high) - high.sum())))
 
 
 def cohens_d(scores: Floats, high: Bools, fold: Ints, boot: GroupBootstrap) -> Estimate:

@@ -68,6 +68,17 @@ class Pass:
     shuffled: Bools
 
 
+@dataclass(frozen=True)
+class Measured:
+    """One pass and layer: scores, whose p_corrected and together are those of this layer alone; its direction [hidden];
+    the AUROCs of shuffled labels [shuffle], the same labels for all layers; `auroc_draws`."""
+
+    scores: DirectionLayer
+    unit: Floats
+    null: Floats
+    draws: Floats
+
+
 @dataclass(frozen=True, kw_only=True)
 class IntrospectionDirections(AnalyzeTask[Directions]):
     """Directions from low to high confidence, and how well they separate; intervals over questions.
@@ -149,27 +160,32 @@ class IntrospectionDirections(AnalyzeTask[Directions]):
         """Numbers of a pass, and its directions [layer][hidden]."""
         measured = [self._layer(_states(store, pass_.rows, layer), pass_) for layer in range(count)]
         chosen = pass_.chosen
-        layers = [layer for layer, _, _ in measured]
-        corrected = max_t([layer.auroc.value for layer in layers], np.stack([null for _, _, null in measured], 1))
+        layers = [of_layer.scores for of_layer in measured]
+        null = np.stack([of_layer.null for of_layer in measured], 1)
+        corrected = max_t([of_layer.auroc.value for of_layer in layers], null)
+        together = separation.auroc_estimates([m.draws for m in measured], chosen.high, pass_.boot.jointly())
         numbers = PassDirections(
             questions=len(pass_.rows),
             high=int(chosen.high.sum()),
             low=int((~chosen.high).sum()),
             thresholds=[chosen.lower, chosen.upper],
-            layers=[replace(layer, p_corrected=float(p)) for layer, p in zip(layers, corrected, strict=True)],
+            layers=[
+                replace(of_layer, p_corrected=float(p), together=estimate)
+                for of_layer, p, estimate in zip(layers, corrected, together, strict=True)
+            ],
         )
-        return numbers, [unit.tolist() for _, unit, _ in measured]
+        return numbers, [of_layer.unit.tolist() for of_layer in measured]
 
-    def _layer(self, states: Floats, pass_: Pass) -> tuple[DirectionLayer, Floats, Floats]:
-        """One pass and layer, its direction [hidden], and the AUROCs of shuffled labels [shuffle], which are the same
-        for all layers; states: [question, hidden]. p_corrected is that of one layer."""
+    def _layer(self, states: Floats, pass_: Pass) -> Measured:
+        """One pass and layer; states: [question, hidden]."""
         chosen = pass_.chosen
         x, high, fold = states[chosen.rows], chosen.high, chosen.fold
         unit = separation.direction(x, high)
         scores = separation.held_out_projections(x, high[:, None], fold)[:, 0]
         shuffled = separation.held_out_projections(x, pass_.shuffled, fold)
         control = aurocs(shuffled.T, pass_.shuffled.T, stratum=fold)
-        auroc = separation.auroc_estimate(scores, high, fold, pass_.boot)
+        draws = separation.auroc_draws(scores, high, fold, pass_.boot)
+        auroc = separation.auroc_estimates([draws], high, pass_.boot)[0]
         p = float(permutation_p(auroc.value, control))
         square = float(np.sum((x[high].mean(0) - x[~high].mean(0)) ** 2))
         labelled = separation.Labelled(x, high.astype(np.float64), (~high).astype(np.float64))
@@ -179,12 +195,13 @@ class IntrospectionDirections(AnalyzeTask[Directions]):
             shuffled=central_range(control, LEVEL),
             p=p,
             p_corrected=p,
+            together=auroc,
             ridge=self._ridge(x, pass_),
             spread=float((states @ unit).std()),
             length=float(np.sqrt(square)) if square else float("nan"),
             signal_share=separation.squared_length(labelled) / square if square else float("nan"),
         )
-        return layer, unit, control
+        return Measured(layer, unit, control, draws)
 
     def _ridge(self, x: Floats, pass_: Pass) -> RidgeSeparation:
         """A ridge of confidence on the same training rows as each fold's direction."""

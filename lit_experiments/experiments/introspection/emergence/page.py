@@ -39,12 +39,13 @@ _COLUMNS = (
     ),
     Column("no onset", "share", 2, "share of the resamples without one", "onset.none_share"),
     Column("score at onset", "estimate", 2, of="at_onset.score"),
-    Column("best layer", meaning="by its value here, for orientation", of="best.layer"),
-    Column("its score", "estimate", 2, of="best.score"),
+    Column("chosen layer", meaning="by training, without the test questions", of="chosen"),
+    Column("its score", "estimate", 2, of="at_chosen.score"),
 )
 _MATRIX = (
-    "The first layer above its control, with the score there; where there is none, with the best layer's score. Open: "
-    "the interval of the onset reaches to no layer at all, or that of the score to chance. Void: too few questions."
+    "The first layer above its control, with the score there; where there is none, with that of the layer that "
+    "training chose. Open: the interval of the onset reaches to no layer at all, or that of the score to chance. Void: "
+    "too few questions."
 )
 _CURVES = (
     "Held-out score of each layer's probe with its interval over questions, one line per pass whose states are read; "
@@ -60,7 +61,7 @@ _METHODS = (
     "resampled test questions with probes and bounds held fixed, so "
     "not over other training sets; they reach towards the front, where a resample can lift a score of about nothing "
     "over a bound of about nothing. No onset: share of the resamples without one, which count as after the last layer. "
-    "Best layer: by its value here, for orientation; the layer that training chose is in the probes' own report."
+    "The highest layer is not shown as such: its score is the largest of many; the layer that training chose is not."
 )
 _LAG = "the onset of the self pass's confidence minus that of the mcq pass's entropy, each in its own pass's states"
 
@@ -150,9 +151,9 @@ def lag_sentence(lag: Lag) -> str:
 
 
 def _verdict(pair: EmergencePair) -> blocks.Verdict:
-    point = pair.at_onset or pair.best
+    point = pair.at_onset or pair.at_chosen
     word = f"from {pair.onset.layer}" if pair.onset.layer else "no onset"
-    return blocks.Verdict(word, _tone(pair), None if point is None else point.score)
+    return blocks.Verdict(word, _tone(pair), point.score)
 
 
 def _tone(pair: EmergencePair) -> blocks.Tone:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from lit_experiments.experiments.introspection.probes_result import Pair, QuestionCounts
@@ -42,10 +41,11 @@ class Onset:
 
 @dataclass(frozen=True)
 class EmergencePair(Pair):
-    """curve: over layers, from the front."""
+    """curve: over layers, from the front. chosen: the layer that training chose, without test questions."""
 
     curve: list[CurvePoint]
     onset: Onset
+    chosen: str
 
     @property
     def at_onset(self) -> CurvePoint | None:
@@ -53,10 +53,9 @@ class EmergencePair(Pair):
         return None if self.onset.index is None else self.curve[self.onset.index]
 
     @property
-    def best(self) -> CurvePoint | None:
-        """The layer of the highest score, None if no score is defined."""
-        points = [point for point in self.curve if math.isfinite(point.score.value)]
-        return max(points, key=lambda point: point.score.value, default=None)
+    def at_chosen(self) -> CurvePoint:
+        """The layer that training chose."""
+        return next(point for point in self.curve if point.layer == self.chosen)
 
 
 @dataclass(frozen=True)

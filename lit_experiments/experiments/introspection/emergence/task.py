@@ -111,9 +111,10 @@ class IntrospectionProbing(ProbeAnalysis[EmergenceResult]):
         value, draws = scorer.value(predicted), scorer.draws(predicted)
         columns = (scorer.boot.from_draws(value, draws), *(v.tolist() for v in (control.low, control.high, bound)))
         curve = [CurvePoint(*point) for point in zip(files.layers, *columns, strict=True)]
+        about = pair.states, pair.target, pair.score, pair.chance
         resampled = first_above(scorer.resampled(predicted), bound)
         onset = onset_of(first_above(value[None], bound)[0], resampled, files.layers, scorer.boot.n)
-        return EmergencePair(pair.states, pair.target, pair.score, pair.chance, curve, onset), resampled
+        return EmergencePair(*about, curve, onset, pair.chosen.layer), resampled
 
     def _lag(self, files: ProbeFiles, onsets: dict[Key, Floats], pairs: list[EmergencePair]) -> Lag:
         """From the onset of entropy in the mcq pass to that of confidence in the self pass, resampled together.

@@ -39,7 +39,8 @@ _READING = (
     "direction. Random: central {level:.0%} range of {randoms} random directions moved by the same lengths. Control: "
     "the state of another question of low confidence. Share of the gap: of the gap between recipient and donor that "
     "the patch closes; a dash where there is no clear gap; all of it at the last block, where the state decides the "
-    "answer alone. Clear: measures with a p of at most {significant} and an interval without 0."
+    "answer alone. Clear: measures with a p of at most {significant} and an "
+    "interval over all layers without 0."
 )
 _CAPTION = (
     "{kind}: change by layer. Steering: a line per multiple of the spread; grey: range of random directions at the "
@@ -59,7 +60,8 @@ _METHODS = (
     "probable letter is the (recipient's) key; key: its "
     "probability among the letters; outside: probability of all that is no letter. Directions come from all questions, "
     "these included.",
-    "Intervals: {level:.0%}, over questions (pairs); seed {seed}.",
+    "Intervals: {level:.0%}, over questions (pairs); those of verdicts, and of the largest effects, hold for all "
+    "layers of a pass together, those of tables and curves each by itself; seed {seed}.",
 )
 
 
@@ -125,8 +127,8 @@ def _verdict(layer: LayerEffects | None, name: str, measure: str) -> blocks.Verd
         return None
     scores = getattr(layer, name)[measure]
     if not is_clear(scores):
-        return blocks.Verdict("not shown", "open", scores.effect)
-    return blocks.Verdict("raises it" if scores.effect.value > 0 else "lowers it", "for", scores.effect)
+        return blocks.Verdict("not shown", "open", scores.together)
+    return blocks.Verdict("raises it" if scores.effect.value > 0 else "lowers it", "for", scores.together)
 
 
 def _table(result: Interventions, name: str, kind: str, effects: PassEffects) -> blocks.Table:

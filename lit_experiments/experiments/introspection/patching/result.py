@@ -13,7 +13,7 @@ from lit_experiments.statistics import Estimate
 class Steering:
     """Of one measure. changes: [multiple]; random_changes: of random directions; slope: of least squares through no
     change, per spread; random: slopes of random directions; p: two-sided, by rank among these; p_corrected: over
-    layers (max-T)."""
+    layers (max-T); together: the slope, with an interval that holds for all layers at once."""
 
     changes: list[Estimate]
     random_changes: list[CentralRange]
@@ -21,6 +21,7 @@ class Steering:
     random: CentralRange
     p: float
     p_corrected: float
+    together: Estimate
 
     @property
     def effect(self) -> Estimate:
@@ -34,12 +35,13 @@ class Steering:
 
 @dataclass(frozen=True)
 class Ablation:
-    """Of one measure: the change without the direction, next to random ones; p as in `Steering`."""
+    """Of one measure: the change without the direction, next to random ones; p and together as in `Steering`."""
 
     change: Estimate
     random: CentralRange
     p: float
     p_corrected: float
+    together: Estimate
 
     @property
     def effect(self) -> Estimate:
@@ -55,7 +57,8 @@ class Ablation:
 class Patching:
     """Of one measure: the change by the state of a question of high confidence, by that of another one of low
     (control), their difference; gap: donor minus recipient; share: of the gap that the patch closes, without a value
-    where there is no clear gap; p: of the difference, by sign flips; p_corrected: over layers."""
+    where there is no clear gap; p: of the difference, by sign flips; p_corrected, together: over
+    layers, of the difference."""
 
     change: Estimate
     control: Estimate
@@ -64,6 +67,7 @@ class Patching:
     share: Estimate
     p: float
     p_corrected: float
+    together: Estimate
 
     @property
     def effect(self) -> Estimate:

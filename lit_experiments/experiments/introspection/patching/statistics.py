@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -52,56 +52,69 @@ def pass_statistics(layers: Sequence[LayerRun | None], settings: Settings) -> li
     effects = [None if layer is None else layer_statistics(layer, settings) for layer in layers]
     runs = [layer for layer in layers if layer is not None]
     held = [layer for layer in effects if layer is not None]
-    steer = _corrected([layer.steer for layer in held], [_slopes(run, settings) for run in runs])
-    ablate = _corrected([layer.ablate for layer in held], [_ablations(run) for run in runs])
-    patch = _corrected([layer.patch for layer in held], [_flips(run, settings) for run in runs])
+    steer = _corrected([layer.steer for layer in held], [_slopes(run, settings) for run in runs], settings)
+    ablate = _corrected([layer.ablate for layer in held], [_ablations(run) for run in runs], settings)
+    patch = _corrected([layer.patch for layer in held], [_flips(run, settings) for run in runs], settings)
     return [
         None if layer is None else replace(layer, steer=next(steer), ablate=next(ablate), patch=next(patch))
         for layer in effects
     ]
 
 
-Test = tuple[float, Floats]
-"""A statistic, and what it becomes where nothing is there [draw]."""
+class Test(NamedTuple):
+    """What is averaged [question], and what the mean becomes where nothing is there [draw]."""
+
+    values: Floats
+    null: Floats
 
 
 def _slopes(layer: LayerRun, settings: Settings) -> list[Test]:
     """By measure the slope and those of random directions."""
     weights = slope_weights(settings)
     return [
-        (float((weights @ layer.steer[..., m]).mean()), layer.random_steer[..., m] @ weights)
+        Test(np.tensordot(weights, layer.steer[..., m], 1), layer.random_steer[..., m] @ weights)
         for m in range(len(MEASURES))
     ]
 
 
 def _ablations(layer: LayerRun) -> list[Test]:
     """By measure the change without the direction and those without random ones."""
-    return [(float(layer.ablate[:, m].mean()), layer.random_ablate[:, m]) for m in range(len(MEASURES))]
+    return [Test(layer.ablate[:, m], layer.random_ablate[:, m]) for m in range(len(MEASURES))]
 
 
 def _flips(layer: LayerRun, settings: Settings) -> list[Test]:
     """By measure the difference of patch and control, and those with flipped signs."""
-    differences = layer.patch - layer.control
-    return [sign_flip_null(differences[:, m], settings.flips, settings.seed) for m in range(len(MEASURES))]
+    return [
+        Test(column, sign_flip_null(column, settings.flips, settings.seed)[1])
+        for column in (layer.patch - layer.control).T
+    ]
 
 
-def _corrected(layers: Sequence[dict[str, S]], tests: Sequence[list[Test]]) -> Iterator[dict[str, S]]:
-    """Layer by layer the scores of an intervention, with p_corrected over the layers that have the measure.
+def _corrected(
+    layers: Sequence[dict[str, S]], tests: Sequence[list[Test]], settings: Settings
+) -> Iterator[dict[str, S]]:
+    """Layer by layer the scores of an intervention, corrected over the layers that have the measure.
 
     tests: [layer][measure].
     """
-    corrected = {}
+    corrected: dict[str, Iterator[tuple[float, Estimate]]] = {}
     for m, measure in enumerate(MEASURES):
         known = [of_layer[m] for of_layer, scores in zip(tests, layers, strict=True) if measure in scores]
         if known:
-            null = np.stack([null for _, null in known], 1)
-            corrected[measure] = iter(max_t([value for value, _ in known], null, two_sided=True))
+            values = np.stack([test.values for test in known], 1)
+            p = max_t(values.mean(0), np.stack([test.null for test in known], 1), two_sided=True)
+            together = settings.boot(len(values)).jointly().mean(values)
+            corrected[measure] = zip(p.tolist(), together.tolist(), strict=True)
     for scores in layers:
-        yield {name: replace(score, p_corrected=float(next(corrected[name]))) for name, score in scores.items()}
+        changed = {}
+        for name, score in scores.items():
+            p_corrected, estimate = next(corrected[name])
+            changed[name] = replace(score, p_corrected=p_corrected, together=estimate)
+        yield changed
 
 
 def layer_statistics(layer: LayerRun, settings: Settings) -> LayerEffects:
-    """Everything at one pass and layer, by measure; p_corrected is that of a single layer, which is p."""
+    """Everything at one pass and layer, by measure; p_corrected and together are those of a single layer."""
     boots = settings.boot(len(layer.clean)), settings.boot(len(layer.patch))
     out = LayerEffects(layer.spread, {}, {}, {}, {})
     for m, name in enumerate(MEASURES):
@@ -132,6 +145,7 @@ def steering(changes: Floats, random: Floats, settings: Settings, boot: GroupBoo
         random=central_range(slopes, LEVEL),
         p=p,
         p_corrected=p,
+        together=slope,
     )
 
 
@@ -145,7 +159,7 @@ def ablation(changes: Floats, random: Floats, boot: GroupBootstrap) -> Ablation:
     """Of one measure: the mean change [N] without the direction, next to random ones [R]; p as in `steering`."""
     change = boot.mean(changes).item()
     p = float(permutation_p(change.value, random, two_sided=True))
-    return Ablation(change, central_range(random, LEVEL), p, p)
+    return Ablation(change, central_range(random, LEVEL), p, p, change)
 
 
 def patching(patch: Floats, control: Floats, gaps: Floats | None, settings: Settings, boot: GroupBootstrap) -> Patching:
@@ -157,13 +171,15 @@ def patching(patch: Floats, control: Floats, gaps: Floats | None, settings: Sett
     none = Estimate.undefined(boot.n, boot.level)
     gap = none if gaps is None else boot.mean(gaps).item()
     share = none if gaps is None else boot.ratio(patch, gaps).item()
+    difference = boot.mean(patch - control).item()
     p = sign_flip_p(patch - control, settings.flips, settings.seed)
     return Patching(
         change=boot.mean(patch).item(),
         control=boot.mean(control).item(),
-        difference=boot.mean(patch - control).item(),
+        difference=difference,
         gap=gap,
         share=share if gap.side_of(0) else none,
         p=p,
         p_corrected=p,
+        together=difference,
     )

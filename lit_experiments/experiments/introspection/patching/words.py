@@ -15,6 +15,7 @@ from lit_experiments.experiments.introspection.patching.result import (
 )
 from lit_experiments.experiments.introspection.patching.statistics import PRIMARY
 from lit_experiments.reports.cells import interval, number
+from lit_experiments.reports.findings import power_of_all
 from lit_experiments.statistics import Estimate
 
 NAMES = {
@@ -32,7 +33,7 @@ _Layers = Sequence[tuple[str, LayerEffects]]
 
 
 def outcome(result: Interventions) -> list[str]:
-    """Two or three sentences for each pass and measure of interest, and one on what p-values could show at all."""
+    """Three sentences for each pass and measure of interest."""
     lines = []
     for kind, effects in result.passes.items():
         layers = [(site, layer) for site, layer in zip(result.layers, effects.layers, strict=True) if layer is not None]
@@ -62,8 +63,8 @@ def checked(result: Interventions) -> list[str]:
 
 
 def is_clear(scores: Effect) -> bool:
-    """Whether an effect stands out from the control (corrected p) and its own interval leaves 0 out."""
-    return bool(scores.p_corrected <= SIGNIFICANT and scores.effect.side_of(0))
+    """Whether an effect stands out from the control (corrected p), and its interval over all layers leaves 0 out."""
+    return bool(scores.p_corrected <= SIGNIFICANT and scores.together.side_of(0))
 
 
 def _difference(value: float) -> str:
@@ -74,9 +75,10 @@ def _steered(layers: _Layers, measure: str) -> str:
     moved, (site, best) = _moved([(site, layer.steer[measure]) for site, layer in layers])
     if best.slope.too_few:
         return _undecided("steering along the direction moves it", best.slope)
-    text = f"Steering along the direction moves it {_where(moved, layers)} more than random directions do"
+    power = _power(moved, [layer.steer[measure] for _, layer in layers], f"{UNITS[measure]} per spread")
+    text = f"Steering along the direction moves it {_where(moved, layers)} more than random directions do{power}"
     digits = DIGITS[UNITS[measure]]
-    numbers = f"{interval(best.slope, digits)} {UNITS[measure]} per spread, random {_range(best.random, digits)}"
+    numbers = f"{interval(best.together, digits)} {UNITS[measure]} per spread, random {_range(best.random, digits)}"
     return f"{text} (largest at {site}: {numbers})."
 
 
@@ -85,8 +87,9 @@ def _ablated(layers: _Layers, measure: str) -> str:
     if best.change.too_few:
         return _undecided("taking the direction out moves it", best.change)
     digits = DIGITS[UNITS[measure]]
-    numbers = f"{interval(best.change, digits)} {UNITS[measure]}, random {_range(best.random, digits)}"
-    return f"Taking the direction out does so {_where(moved, layers)} (largest at {site}: {numbers})."
+    numbers = f"{interval(best.together, digits)} {UNITS[measure]}, random {_range(best.random, digits)}"
+    power = _power(moved, [layer.ablate[measure] for _, layer in layers], UNITS[measure])
+    return f"Taking the direction out does so {_where(moved, layers)}{power} (largest at {site}: {numbers})."
 
 
 def _patched(layers: _Layers, measure: str) -> str:
@@ -94,10 +97,12 @@ def _patched(layers: _Layers, measure: str) -> str:
     if best.difference.too_few:
         return _undecided("a state from a question of high confidence moves it", best.difference)
     digits = DIGITS[UNITS[measure]]
-    text = f"A state from a question of high confidence moves it {_where(moved, layers)} otherwise than one of low"
-    gap = f", {interval(best.share, 2)} of the gap" if best.share.value == best.share.value else ""
-    change = f"{interval(best.change, digits)} {UNITS[measure]}, control {interval(best.control, digits)}"
-    return f"{text} (largest at {site}: {change}{gap})."
+    power = _power(moved, [layer.patch[measure] for _, layer in layers], UNITS[measure])
+    where = f"{_where(moved, layers)} otherwise than one of low{power}"
+    text = f"A state from a question of high confidence moves it {where}"
+    gap = f", {number(best.share.value, 2)} of the gap" if best.share.value == best.share.value else ""
+    change = f"{number(best.change.value, digits)} {UNITS[measure]}, control {number(best.control.value, digits)}"
+    return f"{text} (largest at {site}: {change}{gap}; difference {interval(best.together, digits)})."
 
 
 def _undecided(deed: str, estimate: Estimate) -> str:
@@ -108,6 +113,11 @@ def _moved(effects: Sequence[tuple[str, S]]) -> tuple[list[str], tuple[str, S]]:
     """(sites with a significant effect, the site of the largest one with its numbers: among these if there are any)."""
     clear = [(site, scores) for site, scores in effects if is_clear(scores)]
     return [site for site, _ in clear], max(clear or effects, key=lambda pair: abs(pair[1].effect.value))
+
+
+def _power(moved: list[str], scores: Sequence[Effect], unit: str) -> str:
+    """Where nothing is seen, what would have been at every layer."""
+    return "" if moved else power_of_all([score.together for score in scores], "an effect", unit)
 
 
 def _where(moved: list[str], layers: _Layers) -> str:

@@ -14,6 +14,7 @@ from lit_experiments.reports import blocks
 from lit_experiments.reports.blocks import Column
 from lit_experiments.reports.cells import interval
 from lit_experiments.reports.document import DEMONSTRATION
+from lit_experiments.reports.findings import power_of_correlations
 
 _ALIKE = (
     Column("layer"),
@@ -81,7 +82,8 @@ _METHODS = (
     "are held out, the same in both passes; the penalty (of {penalties}) is chosen by {folds} folds of the other "
     "questions. p: Spearman above 0 against {permutations} permutations of the test questions, one-sided, corrected "
     "by the largest statistic of each permutation, which all layers and pairs of passes share (max-T).",
-    "Intervals: {level:.0%}, over questions; seed {seed}.",
+    "Intervals: {level:.0%}, over questions; those of verdicts and of the highest hold for all layers and pairs of "
+    "passes together; seed {seed}.",
 )
 
 
@@ -138,14 +140,14 @@ def _carried(result: SelfOther, transfer: Transfer, trained: str, evaluated: str
     if not clear:
         return (
             f"A probe trained on {names[0]} is not shown to order the confidence of {names[1]} better than chance at "
-            f"any of {len(scores)} layers."
+            f"any of {len(scores)} layers{power_of_correlations([score.together for score in scores])}."
         )
     best = max(clear, key=lambda index: scores[index].spearman.value)
     gap = scores[best].gap_spearman
     assert gap is not None, "passes differ"
     return (
         f"A probe trained on {names[0]} orders the confidence of {names[1]} better than chance at {len(clear)} of "
-        f"{len(scores)} layers (highest at {result.layers[best]}: Spearman {interval(scores[best].spearman, 2)}; minus "
+        f"{len(scores)} layers (highest at {result.layers[best]}: Spearman {interval(scores[best].together, 2)}; minus "
         f"that of a probe trained on {names[1]} itself: {interval(gap, 2)})."
     )
 
@@ -154,9 +156,9 @@ def _verdict(score: Carried) -> blocks.Verdict:
     """Whether a probe orders the confidence of a pass's unseen questions better than chance."""
     if np.isnan(score.spearman.value):
         return blocks.Verdict("no value", "void")
-    if score.p_corrected <= SIGNIFICANT and score.spearman.side_of(0) > 0:
-        return blocks.Verdict("reads it", "for", score.spearman)
-    return blocks.Verdict("not shown", "open", score.spearman)
+    if score.p_corrected <= SIGNIFICANT and score.together.side_of(0) > 0:
+        return blocks.Verdict("reads it", "for", score.together)
+    return blocks.Verdict("not shown", "open", score.together)
 
 
 def _transfer_section(result: SelfOther) -> list[blocks.Section]:
@@ -173,7 +175,7 @@ def _transfer_section(result: SelfOther) -> list[blocks.Section]:
     )
     rule = blocks.Note(
         f"Trained on the first pass, evaluated on the second. Reads it: p at most {SIGNIFICANT} and an interval "
-        "of Spearman above 0."
+        "of Spearman over all layers and pairs of passes above 0."
     )
     note = _TRANSFER_NOTE.format(
         between=interval(result.transfer.confidences_spearman),

@@ -41,8 +41,9 @@ class PassPair:
 class Carried:
     """A ridge trained on one pass and evaluated on the test questions of one, at one layer.
 
-    p: of Spearman above 0, by permuting questions; p_corrected: over layers and pairs of passes (max-T). gap_r2,
-    gap_spearman: minus the ridge trained on the evaluated pass itself; None where this is that ridge.
+    p: of Spearman above 0, by permuting questions; p_corrected, together: Spearman over layers and pairs of
+    passes (max-T). gap_r2, gap_spearman: minus the ridge trained on the evaluated pass itself; None where this is
+    that ridge.
     """
 
     trained: str
@@ -52,6 +53,7 @@ class Carried:
     spearman: Estimate
     p: float
     p_corrected: float
+    together: Estimate
     gap_r2: Estimate | None = None
     gap_spearman: Estimate | None = None
 

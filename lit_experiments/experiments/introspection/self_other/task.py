@@ -37,7 +37,7 @@ from lit_experiments.probes.blocks import TEST
 from lit_experiments.probes.splits import group_split
 from lit_experiments.ranges import at_least, between, penalty_grid, reaching
 from lit_experiments.reports.blocks import Page
-from lit_experiments.statistics import LEVEL, Estimate, spearman
+from lit_experiments.statistics import LEVEL, Estimate, GroupBootstrap, spearman
 from lit_experiments.statistics.intervals import CORRELATION
 from lit_experiments.statistics.max_t import max_t
 from lit_experiments.tasks.reads import Reads
@@ -132,7 +132,7 @@ class IntrospectionSelfOther(AnalyzeTask[SelfOther]):
             for layer in range(len(store.schema.coords["layer"]))
         ]
         parts = Parts(train=int((~split.test).sum()), test=int(split.test.sum()))
-        return Transfer(parts, _between_confidences(confidence, split), _corrected(layers))
+        return Transfer(parts, _between_confidences(confidence, split), _corrected(layers, split.boot))
 
     def _split(self, ids: NDArray[np.str_], confidence: dict[str, Floats]) -> Split:
         """Raises NothingToCompare for few questions or confidence that does not vary, in either part."""
@@ -154,13 +154,19 @@ class IntrospectionSelfOther(AnalyzeTask[SelfOther]):
         return Split(part, self.resampler(ids[part == TEST]), self.permutations, self.seed)
 
 
-def _corrected(layers: list[list[Tested]]) -> list[list[Carried]]:
-    """With p-values corrected over all layers and pairs of passes, whose permutations are the same (max-T)."""
+def _corrected(layers: list[list[Tested]], boot: GroupBootstrap) -> list[list[Carried]]:
+    """With p-values corrected over all layers and pairs of passes, whose permutations are the same (max-T), and
+    intervals that hold for all of them together."""
+    draws = np.moveaxis(np.array([[test.draws for test in layer] for layer in layers]), -1, 0)
+    together = boot.jointly().from_draws(draws[0], draws[1:], CORRELATION)
     values = [[test.value for test in layer] for layer in layers]
     nulls = np.moveaxis(np.array([[test.null for test in layer] for layer in layers]), -1, 0)
     return [
-        [replace(test.score, p_corrected=float(p)) for test, p in zip(layer, of_layer, strict=True)]
-        for layer, of_layer in zip(layers, max_t(values, nulls), strict=True)
+        [
+            replace(test.score, p_corrected=float(p), together=estimate)
+            for test, p, estimate in zip(*of_layer, strict=True)
+        ]
+        for of_layer in zip(layers, max_t(values, nulls), together, strict=True)
     ]
 
 

@@ -39,12 +39,13 @@ class Split:
 
 @dataclass(frozen=True)
 class Tested:
-    """A score whose p-value is not yet corrected, with what it is tested by: Spearman of the ranks, and on every
-    permutation of the test questions."""
+    """A score that is not yet corrected, with what it is tested by: Spearman of the ranks, on every permutation of the
+    test questions, and without each of their groups."""
 
     score: Carried
     value: float
     null: Floats
+    draws: Floats
 
 
 def transfer(
@@ -61,14 +62,15 @@ def transfer(
         y, center = confidence[evaluated][split.test], float(confidence[evaluated][~split.test].mean())
         predicted = {kind: fits[kind].predict(states[evaluated][split.test]) for kind in states}
         for trained in states:
-            r2, spearman = _scores(y, predicted[trained], center, split)
+            r2, draws = _scores(y, predicted[trained], center, split)
+            spearman = split.boot.from_draws(draws[0], draws[1:], CORRELATION).item()
             value, null = spearman_null(y, _varying(predicted[trained]), split.permutations, split.seed)
             p = float(permutation_p(value, null))
             gaps: tuple[Estimate | None, Estimate | None] = (None, None)
             if trained != evaluated:
                 gaps = _gaps(y, predicted[trained], predicted[evaluated], center, split)
-            score = Carried(trained, evaluated, fits[trained].penalty, r2, spearman, p, p, *gaps)
-            out.append(Tested(score, value, null))
+            score = Carried(trained, evaluated, fits[trained].penalty, r2, spearman, p, p, spearman, *gaps)
+            out.append(Tested(score, value, null, draws))
     return out
 
 
@@ -83,12 +85,13 @@ def _varying(predicted: Floats) -> Floats:
     return predicted if np.ptp(predicted) > 0 else np.full(len(predicted), np.nan)
 
 
-def _scores(y: Floats, predicted: Floats, center: float, split: Split) -> tuple[Estimate, Estimate]:
-    """(R2, Spearman)."""
+def _scores(y: Floats, predicted: Floats, center: float, split: Split) -> tuple[Estimate, Floats]:
+    """(R2; [1 + replicate] Spearman, and that of each replicate)."""
     predicted = _varying(predicted)
     r2 = split.boot.from_sums(split.boot.sums(error_terms(y, predicted, center)), r2_from_sums, EXPLAINED).item()
-    ranks = RankCorrelation(y, predicted, split.boot.unit_of_row)
-    return r2, split.boot.from_counts(ranks if np.isfinite(predicted).all() else _undefined, CORRELATION)
+    known = bool(np.isfinite(predicted).all())
+    ranks = RankCorrelation(y, predicted, split.boot.unit_of_row) if known else _undefined
+    return r2, np.array([ranks(counts) for counts in (np.ones(split.boot.units), *split.boot.counts)])
 
 
 def _gaps(y: Floats, transferred: Floats, within: Floats, center: float, split: Split) -> tuple[Estimate, Estimate]:

@@ -84,6 +84,10 @@ def test_p_values_are_corrected_over_the_layers_there_are() -> None:
         assert [s.p_corrected >= s.p for s in scores] == [True, True]
         assert scores[0].p_corrected == pytest.approx(scores[0].p)  # max-T: as small as the draws allow
         assert scores[0].p_corrected < 0.05 < scores[1].p_corrected
+        for score in scores:
+            assert score.together.value == pytest.approx(score.effect.value)
+            assert score.together.low < score.effect.low < score.effect.high < score.together.high
+            assert score.together.method.endswith("simultaneous")
 
 
 def words(*effects: float) -> list[str]:
@@ -96,9 +100,11 @@ def words(*effects: float) -> list[str]:
 def test_sentences_are_chosen_by_the_numbers() -> None:
     (nothing,) = words(0.0, 0.0)
     assert nothing.count("at none of 2 layers") == 3
+    assert nothing.count("would have been seen with 80 % power") == 3
     (some,) = words(0.0, 3.0)
     assert some.count("at 1 of 2 layers (resid_post.1)") == 3
     assert "(largest at resid_post.1: 3.0" in some
+    assert "would have been seen" not in some
     (everything,) = words(3.0, 4.0)
     assert everything.count("at 2 of 2 layers (every one)") == 3
 
