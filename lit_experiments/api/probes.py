@@ -212,7 +212,7 @@ class Probe:
             return np.asarray(values.read())[0]
 
 
-_OF_THE_MODEL = ("model", "adapter", "revision", "precision", "attn")
+_OF_THE_MODEL = ("model", "adapter", "revision", "precision", "attn", "device_map", "quantization")
 _OF_THE_TEXTS = (
     "text_column",
     "template",
@@ -230,7 +230,7 @@ def _reading(config: Path, of_texts: tuple[str, ...] = _OF_THE_TEXTS) -> dict[st
     from lit_experiments.cli.configs import read_yaml
 
     saved = read_yaml(config)
-    return {name: saved[name] for name in _OF_THE_MODEL} | {name: saved["init_args"][name] for name in of_texts}
+    return {name: saved.get(name) for name in _OF_THE_MODEL} | {name: saved["init_args"][name] for name in of_texts}
 
 
 def _run_of(store: Store | str | PathLike[str]) -> Path:

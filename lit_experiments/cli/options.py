@@ -44,6 +44,20 @@ _MODEL = [
     ),
     Option("revision", str | None, "Branch, tag or commit on the Hub.", "Model"),
     Option("attn", str, 'Attention: "auto", "sdpa", "eager" or "flash_attention_2". Recorded with the data.', "Model"),
+    Option(
+        "device_map",
+        str | None,
+        'Spreads one model over several devices, host memory and disk: "auto", "balanced", or a YAML file with '
+        "max_memory, offload_folder, or the device of every module. One process.",
+        "Model",
+    ),
+    Option(
+        "quantization",
+        str | None,
+        'Loads the weights in few bits: "4bit" (nf4) or "8bit" by bitsandbytes, or a YAML file that holds a '
+        "quantization_config (torchao, ...). Recorded with the data.",
+        "Model",
+    ),
 ]
 _TRAINER = [
     Option("precision", str, "32-true, bf16-true or 16-true: the dtype that the model is loaded in.", "Trainer"),

@@ -37,6 +37,8 @@ def rebuilt_collector(store: Store, exp: str | None) -> Collector:
             dtype=PRECISIONS[options["precision"]],
             attn=options["attn"],
             started=store.provenance.get("started"),
+            device_map=options.get("device_map"),
+            quantization=options.get("quantization"),
         )
         collector: Collector = collector_class(spec, **config["init_args"])
         fingerprint = collector.fingerprint()

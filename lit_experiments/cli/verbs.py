@@ -135,6 +135,12 @@ def _collector(resolved: Resolved) -> Any:
     from lit_experiments.lm.spec import ModelSpec
 
     options = resolved.options
+    if options["device_map"] is not None and (str(options["devices"]), options["num_nodes"]) != ("1", 1):
+        raise UserError(
+            "--device_map spreads one model over the devices of one process.\n"
+            f"  found:   --devices {options['devices']} --num_nodes {options['num_nodes']}\n"
+            "  next:    --devices 1, or leave --device_map out for a copy of the model on every device"
+        )
     run = run_folder(resolved)
     spec = ModelSpec(
         model=options["model"],
@@ -143,6 +149,8 @@ def _collector(resolved: Resolved) -> Any:
         dtype=PRECISIONS[options["precision"]],
         attn=options["attn"],
         started=None if options["restart"] else _started(run),
+        device_map=options["device_map"],
+        quantization=options["quantization"],
     )
     collector = import_class(resolved.class_path)(spec, **resolved.init_args)
     if spec.started is None and collector.info.tokens.clock.asked and not is_main():

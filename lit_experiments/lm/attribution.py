@@ -101,9 +101,9 @@ class _ReadOut:
             linear = lm.model.get_submodule(path)
             if type(linear) is not nn.Linear:
                 raise ModelError(f"An adapter changes {path}, which the attribution takes for a matrix.")
-            if linear.bias is not None:
-                self.offsets = self.offsets + self.rows @ linear.bias.double()
-            self.rows = self.rows @ linear.weight.double()
+            rows, offsets = _matrix(linear)
+            self.offsets = self.offsets + self.rows @ offsets.double()
+            self.rows = self.rows @ rows.double()
         self.direction = self.rows[:, 0] - self.rows[:, 1]
         self.bias = _between(self.offsets)
 
@@ -118,9 +118,10 @@ class _ReadOut:
 def _rows_of(head: nn.Module, ids: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """The rows and biases of an output embedding for `ids` [N, 2]: [N, 2, width], [N, 2].
 
-    Of one that an adapter changes, they are what its logits change by: their gradient, and their value at zero.
+    Of one that an adapter changes, or whose weight lies elsewhere or in few bits, they are what its logits change by:
+    their gradient, and their value at zero.
     """
-    if type(head) is nn.Linear:
+    if type(head) is nn.Linear and head.weight.device == ids.device:
         return head.weight[ids], head.weight.new_zeros(ids.shape) if head.bias is None else head.bias[ids]
     width = next(head.parameters()).shape[-1]
     with torch.inference_mode(False), torch.enable_grad():
@@ -128,6 +129,13 @@ def _rows_of(head: nn.Module, ids: Tensor, dtype: torch.dtype) -> tuple[Tensor, 
         logits = head(zero).gather(-1, ids.clone()[..., None])[..., 0]
         (rows,) = torch.autograd.grad(logits.sum(), zero)
     return rows, logits.detach()
+
+
+def _matrix(linear: nn.Linear) -> tuple[Tensor, Tensor]:
+    """Weight [out, in] and bias [out] of a matrix, which is called instead of read: its weight may lie on the disk."""
+    inputs = torch.eye(linear.in_features, dtype=linear.weight.dtype)
+    bias = linear(torch.zeros_like(inputs[:1]))[0]
+    return (linear(inputs) - bias).T, bias
 
 
 def _check(lm: LanguageModel, sequences: Sequence[Sequence[int]], pairs: Sequence[tuple[int, int]]) -> None:

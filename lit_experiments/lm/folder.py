@@ -65,7 +65,6 @@ REFUSED_FILES = {
 # Keys of config.json that change what is computed in a way that is not read here: what makes them do so, and why.
 _ALWAYS, _TRUE, _FALSE = "set", "true", "false"
 REFUSED_KEYS = {
-    "quantization_config": (_ALWAYS, "the weights are quantised; name the unquantised model"),
     "quantization": (_ALWAYS, "the weights are quantised (MLX); name the unquantised model"),
     "compression_config": (_ALWAYS, "the weights are compressed; name the uncompressed model"),
     "pruned_heads": (_ALWAYS, "heads are to be pruned at loading, which Transformers no longer does"),
@@ -74,6 +73,9 @@ REFUSED_KEYS = {
     "use_bidirectional_attention": (_TRUE, "tokens see what comes after them"),
     "is_causal": (_FALSE, "tokens see what comes after them"),
 }
+
+# Quantised checkpoints that are read: what `quant_method` may be in config.json's quantization_config.
+READ_QUANTIZATIONS = ("bitsandbytes", "torchao")
 
 # Keys that our own options or calls decide, whatever the file says.
 OVERRIDDEN_KEYS = {
@@ -161,6 +163,11 @@ def check_config(raw: dict[str, Any], path: Path) -> None:
             if value is None or (when == _TRUE and not value) or (when == _FALSE and value) or value in ({}, []):
                 continue
             raise _refused_key(f"{place}{key}", value, reason, path)
+        quantization = values.get("quantization_config") or {}
+        method = quantization.get("quant_method", "bitsandbytes" if "load_in_4bit" in quantization else None)
+        if quantization and method not in READ_QUANTIZATIONS:
+            reason = f"weights quantised by {' and '.join(READ_QUANTIZATIONS)} are read; name the unquantised model"
+            raise _refused_key(f"{place}quantization_config", quantization, reason, path)
 
 
 def unread(folder: Path, raw: dict[str, Any], config: Any) -> list[str]:
@@ -206,7 +213,14 @@ def _refused_key(key: str, value: Any, reason: str, path: Path) -> ModelError:
 
 def _unknown_keys(raw: dict[str, Any], config: Any) -> list[str]:
     declared = {one.name for one in dataclasses.fields(config)} | set(config.attribute_map)
-    known = declared | INERT_KEYS | OVERRIDDEN_KEYS.keys() | REFUSED_KEYS.keys() | set(_sampler_defaults())
+    known = (
+        declared
+        | {"quantization_config"}
+        | INERT_KEYS
+        | OVERRIDDEN_KEYS.keys()
+        | REFUSED_KEYS.keys()
+        | set(_sampler_defaults())
+    )
     return [key for key in raw if key not in known and not key.endswith(_INERT_ENDINGS)]
 
 

@@ -8,7 +8,7 @@ Knows nothing of padding, dtypes or stores.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -62,15 +62,28 @@ def tapped(model: nn.Module, layout: Layout, sites: Sequence[str], tap: Tap) -> 
 
 @dataclass(frozen=True)
 class SitePoint:
-    """Where a site is read: on one side, `input` or `output`, of a module. scale: the state is `scale` times that."""
+    """Where a site is read: on one side, `input` or `output`, of a module. scale: the state is `scale` times that.
+    device: where states are handed over, None for wherever the module computes them."""
 
     module: nn.Module
     side: str
     scale: float = 1.0
+    device: torch.device | None = None
 
 
 def locate_site(model: nn.Module, layout: Layout, site: Site) -> SitePoint:
     """Where a site (one that this layout has) is read."""
+    return replace(_locate(model, layout, site), device=_home(model))
+
+
+def _home(model: nn.Module) -> torch.device | None:
+    """The first of several devices that compute a model's blocks; None for a single one."""
+    places = dict.fromkeys(getattr(model, "hf_device_map", {}).values())
+    computing = [place for place in places if place not in ("cpu", "disk", "meta")]
+    return torch.device(computing[0]) if len(computing) > 1 else None
+
+
+def _locate(model: nn.Module, layout: Layout, site: Site) -> SitePoint:
     if site.kind == "final_norm":
         assert layout.norm is not None, "resolve_sites refuses final_norm where there is none"
         return SitePoint(model.get_submodule(layout.norm), "output")
@@ -96,6 +109,7 @@ def _one_of(block: nn.Module, paths: str) -> nn.Module:
 def attach(point: SitePoint, act: Act) -> torch.utils.hooks.RemovableHandle:
     """A hook that calls `act` with the state at `point` and, if it returns one, puts that in its place."""
     module, act = point.module, act if point.scale == 1 else _scaled(act, point.scale)
+    act = act if point.device is None else _moved(act, point.device)
     if point.side == "output":
 
         def after(_module: nn.Module, _args: Any, output: Any) -> Any:
@@ -123,3 +137,11 @@ def _scaled(act: Act, scale: float) -> Act:
         return None if changed is None else torch.where(changed == state, output, changed / scale)
 
     return scaled
+
+
+def _moved(act: Act, device: torch.device) -> Act:
+    def moved(output: Tensor) -> Tensor | None:
+        changed = act(output.to(device))
+        return None if changed is None else changed.to(output.device)
+
+    return moved

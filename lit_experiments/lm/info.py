@@ -17,6 +17,7 @@ from lit_experiments.lm.folder import check_config, check_folder, unread
 from lit_experiments.lm.hashing import adapter_identity, model_identity
 from lit_experiments.lm.layouts import Layout
 from lit_experiments.lm.locate import Located, has_tokenizer, locate_adapter, locate_model
+from lit_experiments.lm.placement import placing, quantized
 from lit_experiments.lm.rope import LengthRope, length_rope
 from lit_experiments.lm.sites import available_sites
 from lit_experiments.lm.spec import ModelSpec
@@ -28,7 +29,8 @@ from lit_experiments.lm.transformers_log import overheard
 class ModelInfo:
     """A model's facts. `window`: most tokens it can read, None if it sets no limit. `attn`: the attention
     implementation in use, never `auto`. `rope`: how rotary frequencies depend on a text's length, None where they do
-    not. `sites`: every site name it has. `notes`: what to say of the model before a run."""
+    not. `sites`: every site name it has. `notes`: what to say of the model before a run.
+    `quantization`: in which few bits its weights are loaded, as a config.json says it; None as they are stored."""
 
     spec: ModelSpec
     located: Located
@@ -45,6 +47,7 @@ class ModelInfo:
     window: int | None
     sites: tuple[str, ...]
     notes: tuple[str, ...]
+    quantization: dict[str, Any] | None
 
     @property
     def name(self) -> str:
@@ -79,6 +82,7 @@ class ModelInfo:
             "attn": self.attn,
             "bos_policy": self.bos_policy,
             "prefix": list(self.tokens.prefix or ()),
+            **({} if self.quantization is None else {"quantization": self.quantization}),
         }
 
 
@@ -94,6 +98,10 @@ def read_info(spec: ModelSpec) -> ModelInfo:
         spelling = located.folder if adapter is None or not has_tokenizer(adapter.folder) else adapter.folder
         tokens = load_tokens(spelling, config.model_type, vocabulary, spec.started)
     layout = layout_of(config, str(located.folder))
+    placing(spec)  # what is wrong with it is said before anything is loaded
+    quantization = quantized(spec)
+    if getattr(config, "quantization_config", None):
+        _compute_in(spec, config, located.folder)
     rope = length_rope(config)
     return ModelInfo(
         spec=spec,
@@ -115,7 +123,21 @@ def read_info(spec: ModelSpec) -> ModelInfo:
             *_tokenizer_notes(tokens, vocabulary, spelling != located.folder),
             *(f"Transformers: {line}" for line in warnings),
         ),
+        quantization=None if quantization is None else json.loads(json.dumps(quantization.to_dict())),
     )
+
+
+def _compute_in(spec: ModelSpec, config: Any, folder: Path) -> None:
+    """Makes a quantised checkpoint compute in the dtype asked for, which its own settings would override."""
+    if spec.quantization is not None:
+        raise model_error(
+            f"The weights of {spec.model!r} are quantised already.",
+            where=str(folder / "config.json"),
+            found=f"quantization_config, and --quantization {spec.quantization}",
+            next_step="leave --quantization out",
+        )
+    if config.quantization_config.get("load_in_4bit"):
+        config.quantization_config["bnb_4bit_compute_dtype"] = spec.dtype
 
 
 def _vocabulary(base: int, adapter: Located | None) -> int:

@@ -6,8 +6,11 @@ sites are (`architectures`).
 
 import logging
 import pickle
+import tempfile
 import warnings as python_warnings
+import weakref
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +21,7 @@ from lit_experiments.lm.errors import ModelError, first_line, model_error
 from lit_experiments.lm.info import ModelInfo, auto_class, read_info
 from lit_experiments.lm.locate import locate_model
 from lit_experiments.lm.model import LanguageModel
+from lit_experiments.lm.placement import placing, quantized, quiet_casts
 from lit_experiments.lm.rope import RotaryByRow
 from lit_experiments.lm.selfcheck import check_sites
 from lit_experiments.lm.spec import ModelSpec
@@ -45,6 +49,8 @@ def load_untrained(spec: ModelSpec, device: str | torch.device, seed: int) -> La
     """
     info = read_info(replace(spec, adapter=None))
     device = torch.device(device)
+    if spec.device_map is not None or spec.quantization is not None:
+        return _load_drawn(info, device, seed)
     with overheard() as warnings, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = auto_class(info.config).from_config(
@@ -52,6 +58,19 @@ def load_untrained(spec: ModelSpec, device: str | torch.device, seed: int) -> La
         )
     _say(info, warnings)
     return _ready(model.to(device), info, device, peft=None)
+
+
+def _load_drawn(info: ModelInfo, device: torch.device, seed: int) -> LanguageModel:
+    """Fresh weights that go the way of trained ones: onto the disk, and from there to their places."""
+    from lit_experiments.lm.untrained import write_untrained
+
+    # Parts that stay on the disk are read from it again in every pass.
+    folder = tempfile.TemporaryDirectory(prefix="lit_experiments_untrained_")
+    dtype = getattr(torch, info.spec.dtype)
+    write_untrained(auto_class(info.config), info.config, dtype, info.layout.blocks, seed, Path(folder.name))
+    model = _load_weights(replace(info, located=replace(info.located, folder=Path(folder.name))), device)
+    weakref.finalize(model, folder.cleanup)
+    return _ready(model, info, device, peft=None)
 
 
 def _ready(model: Any, info: ModelInfo, device: torch.device, peft: Any) -> LanguageModel:
@@ -65,6 +84,7 @@ def _ready(model: Any, info: ModelInfo, device: torch.device, peft: Any) -> Lang
 
 
 def _load_weights(info: ModelInfo, device: torch.device) -> Any:
+    where = _where(info.spec, device)
     try:
         with overheard() as warnings:
             model, report = auto_class(info.config).from_pretrained(
@@ -74,7 +94,7 @@ def _load_weights(info: ModelInfo, device: torch.device) -> Any:
                 attn_implementation=info.attn,
                 local_files_only=True,
                 output_loading_info=True,
-                device_map={"": device} if device.type != "cpu" else None,
+                **where,
             )
     except torch.cuda.OutOfMemoryError as error:
         raise _too_large(info, device) from error
@@ -88,6 +108,15 @@ def _load_weights(info: ModelInfo, device: torch.device) -> Any:
     refuse_misfit(info, report, warnings)
     _say(info, warnings)
     return model
+
+
+def _where(spec: ModelSpec, device: torch.device) -> dict[str, Any]:
+    """Arguments of `from_pretrained` that say on which devices, and in how many bits."""
+    quantization = quantized(spec)
+    if quantization is not None:
+        quiet_casts()
+    whole = {"device_map": {"": device}} if device.type != "cpu" or quantization is not None else {}
+    return {**(placing(spec) or whole), **({} if quantization is None else {"quantization_config": quantization})}
 
 
 def _say(info: ModelInfo, warnings: list[str]) -> None:

@@ -79,7 +79,7 @@ class LanguageModel:
 
     def head(self, hidden: Tensor) -> Tensor:
         """Logits [..., vocabulary] from the body's output [..., hidden], scaled and capped as the model does."""
-        logits = self.model.get_output_embeddings()(hidden)
+        logits = self.model.get_output_embeddings()(hidden).to(hidden.device)
         scale, cap = self.info.layout.logit_scale, self.info.layout.logit_cap
         if scale != 1:
             logits = logits * scale

@@ -16,7 +16,8 @@ class ModelSpec:
     revision: branch, tag or commit of a Hub id. dtype: what the weights are loaded in. attn: the attention
     implementation; `auto` is `sdpa` where the model allows it and `eager` where it does not (soft-capped attention),
     and `info.read_info` records which one that was. started: the time that a chat template is told, in ISO format; None
-    takes the present.
+    takes the present. device_map: how the blocks are spread over devices, host memory and disk, None for all on one
+    device. quantization: in how few bits the weights are held, None for `dtype`. Both as `placement` describes.
     """
 
     model: str
@@ -25,6 +26,8 @@ class ModelSpec:
     dtype: str
     attn: str
     started: str | None = None
+    device_map: str | None = None
+    quantization: str | None = None
 
     def __post_init__(self) -> None:
         for name, value, allowed in (("dtype", self.dtype, DTYPES), ("attn", self.attn, ATTENTION)):

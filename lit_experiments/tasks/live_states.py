@@ -26,7 +26,7 @@ from lit_experiments.lm.float16 import decode_rows
 from lit_experiments.lm.info import ModelInfo, read_info
 from lit_experiments.lm.load import load
 from lit_experiments.lm.model import LanguageModel
-from lit_experiments.lm.spec import ModelSpec
+from lit_experiments.tasks.recorded_model import recorded_spec
 from stores import Field, FieldView, Store
 
 Ints = NDArray[np.int64]
@@ -56,8 +56,7 @@ class LiveStates:
         settings, options = store.fingerprint["settings"], store.provenance["config"]["options"]
         known = store.fingerprint["model"]
         assert all(name in options for name in _OPTIONS)
-        spec = ModelSpec(options["model"], options["adapter"], options["revision"], known["dtype"], known["attn"])
-        self.info: ModelInfo = read_info(spec)
+        self.info: ModelInfo = read_info(recorded_spec(options, known))
         if self.info.fingerprint() != known:
             raise UserError(
                 f"What {self.info.name!r} names now is not the model that {store.path} was made for.\n"

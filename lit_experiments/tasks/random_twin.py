@@ -7,6 +7,7 @@ its states. Does not know: probes, studies.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from lit_experiments.lm.errors import ModelError
 from lit_experiments.lm.info import read_info
 from lit_experiments.lm.load import load_untrained
 from lit_experiments.lm.spec import ModelSpec
+from lit_experiments.tasks.recorded_model import recorded_spec
 from stores import Store
 
 Floats32 = NDArray[np.float32]
@@ -39,7 +41,7 @@ def model_of(store: Store) -> ModelSpec:
             f"{store.path} does not say which model filled it ({', '.join(sorted(missing))} is missing in its "
             f"provenance), so there is no architecture to make a random twin of.\n{WITHOUT}"
         )
-    spec = ModelSpec(options["model"], None, options["revision"], known["dtype"], known["attn"])
+    spec = replace(recorded_spec(options, known), adapter=None)
     try:
         model = read_info(spec).fingerprint()["model"]
     except ModelError as error:

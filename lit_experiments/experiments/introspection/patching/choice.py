@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -29,7 +29,7 @@ from lit_experiments.lm.info import read_info
 from lit_experiments.lm.letters import resolve_letters
 from lit_experiments.lm.load import load
 from lit_experiments.lm.model import LanguageModel
-from lit_experiments.lm.spec import ModelSpec
+from lit_experiments.tasks.recorded_model import recorded_spec
 from stores import Store, fingerprint_difference
 
 Floats = NDArray[np.float64]
@@ -110,8 +110,8 @@ def load_model(store: Store, model: str | None, device: Literal["auto", "cpu", "
     known = store.fingerprint.get("model", {})
     if "model" not in options or "dtype" not in known:
         raise UserError(f"{store.path} does not say which model it was collected from, so none can be intervened on.")
-    source = (model or options["model"], options.get("adapter"), options.get("revision"))
-    spec = ModelSpec(*source, dtype=known["dtype"], attn=known["attn"])
+    spec = recorded_spec(options, known)
+    spec = spec if model is None else replace(spec, model=model)
     info = read_info(spec)
     different = fingerprint_difference(known, json.loads(json.dumps(info.fingerprint())))
     if different:
