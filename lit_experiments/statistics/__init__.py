@@ -5,6 +5,7 @@ from lit_experiments.statistics.correlations import Correlation, correlation
 from lit_experiments.statistics.equivalence import equivalent
 from lit_experiments.statistics.estimate import LEAST_GROUPS, LEVEL, Estimate
 from lit_experiments.statistics.logspace import log_mean_exp, log_variance_exp
+from lit_experiments.statistics.max_t import max_t
 from lit_experiments.statistics.multiple import holm
 from lit_experiments.statistics.pairs import Paired, paired
 from lit_experiments.statistics.power import detectable
@@ -25,6 +26,7 @@ __all__ = [
     "holm",
     "log_mean_exp",
     "log_variance_exp",
+    "max_t",
     "mean_absolute_error",
     "mean_squared_error",
     "one_way",

@@ -1,4 +1,4 @@
-"""What an interval could have shown: the smallest effect that would have been seen, had there been one."""
+"""The smallest effect that an interval or a permutation test would have shown, had there been one."""
 
 from __future__ import annotations
 
@@ -28,3 +28,15 @@ def detectable(estimate: Estimate, power: float = 0.8, tests: int = 1) -> float:
     standard_error = (estimate.high - estimate.low) / 2 / critical
     corrected = float(stats.t.ppf(1 - (1 - estimate.level) / 2 / tests, degrees))
     return standard_error * (corrected + float(stats.t.ppf(power, degrees)))
+
+
+def detectable_score(bound: float, low: float, high: float, level: float, power: float = 0.8) -> float:
+    """The score that would have exceeded the bound of a permutation test with that power.
+
+    low, high: between which the scores of permuted targets lie with probability `level`; their spread stands for that
+    of the score. NaN where one of these is. Raises ValueError for a power that is not between 0.5 and 1.
+    """
+    if not 0.5 <= power < 1:
+        raise ValueError(f"power lies in [0.5, 1), found {power}")
+    spread = (high - low) / 2 / float(stats.norm.ppf((1 + level) / 2))
+    return bound + spread * float(stats.norm.ppf(power))

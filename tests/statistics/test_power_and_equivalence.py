@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from lit_experiments.statistics.calibration import aurocs
 from lit_experiments.statistics.equivalence import equivalent
 from lit_experiments.statistics.estimate import Estimate
-from lit_experiments.statistics.power import detectable
+from lit_experiments.statistics.power import detectable, detectable_score
 
 
 def _t_interval(n: int, error: float, value: float = 0.0) -> Estimate:
@@ -22,6 +23,21 @@ def test_a_t_test_at_the_detectable_effect_has_the_power(n: int) -> None:
     effect = detectable(_t_interval(n, error))
     exact = stats.nct.sf(stats.t.ppf(0.975, n - 1), n - 1, effect / error)  # power of the t-test (noncentral t)
     assert exact == pytest.approx(0.8, abs=0.015)
+
+
+def test_a_permutation_test_at_the_detectable_score_has_the_power() -> None:
+    """AUROCs of 60 and 60 rows: of those whose truth is the detectable one, four in five exceed the bound."""
+    rng = np.random.default_rng(0)
+    high = np.repeat([0.0, 1.0], 60)
+    null = aurocs(rng.normal(size=(4000, 120)), high)
+    bound = float(np.quantile(null, 0.95))
+    effect = detectable_score(bound, *np.quantile(null, [0.025, 0.975]), 0.95)
+    shift = math.sqrt(2) * stats.norm.ppf(effect)  # normal scores that far apart have this AUROC
+    drawn = aurocs(rng.normal(size=(2000, 120)) + shift * high, high)
+    assert (drawn > bound).mean() == pytest.approx(0.8, abs=0.04)
+    assert math.isnan(detectable_score(bound, math.nan, 0.6, 0.95))
+    with pytest.raises(ValueError, match="power"):
+        detectable_score(bound, 0.4, 0.6, 0.95, power=0.3)
 
 
 def test_no_interval_shows_nothing() -> None:

@@ -81,6 +81,11 @@ def test_what_no_layer_knows_has_no_onset(late: Path) -> None:
         onset = pair(late, kind, "mcq.logit_margin")["onset"]
         assert onset["layer"] is onset["high"] is None
         assert onset["none_share"] > 0.3
+    row = next(
+        p for p in read_result(late / "introspection_probing", EmergenceResult).pairs if p.target == "mcq.logit_margin"
+    )
+    assert row.at_chosen.threshold < row.detectable < 1
+    assert "seen at 80 % power" in (late / "introspection_probing" / "RESULTS.md").read_text()
 
 
 def test_a_control_lies_below_a_layer_that_knows_and_around_one_that_does_not(late: Path) -> None:

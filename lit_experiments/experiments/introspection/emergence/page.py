@@ -22,6 +22,7 @@ from lit_experiments.experiments.introspection.passes import PASS_NAMES
 from lit_experiments.reports import blocks
 from lit_experiments.reports.blocks import Column
 from lit_experiments.reports.document import DEMONSTRATION
+from lit_experiments.reports.findings import POWER
 from lit_experiments.statistics import LEAST_GROUPS, Estimate
 
 _COLUMNS = (
@@ -41,6 +42,7 @@ _COLUMNS = (
     Column("score at onset", "estimate", 2, of="at_onset.score"),
     Column("chosen layer", meaning="by training, without the test questions", of="chosen"),
     Column("its score", "estimate", 2, of="at_chosen.score"),
+    Column(POWER, "number", 2, "there: the score that would have exceeded its control", "detectable"),
 )
 _MATRIX = (
     "The first layer above its control, with the score there; where there is none, with that of the layer that "

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lit_experiments.experiments.introspection.probes_result import Pair, QuestionCounts
-from lit_experiments.statistics import Estimate
+from lit_experiments.statistics import LEVEL, Estimate
+from lit_experiments.statistics.power import detectable_score
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,12 @@ class EmergencePair(Pair):
     def at_chosen(self) -> CurvePoint:
         """The layer that training chose."""
         return next(point for point in self.curve if point.layer == self.chosen)
+
+    @property
+    def detectable(self) -> float:
+        """The score that would have exceeded its bound at that layer with 80 % power."""
+        point = self.at_chosen
+        return detectable_score(point.threshold, point.control_low, point.control_high, LEVEL)
 
 
 @dataclass(frozen=True)
