@@ -7,6 +7,7 @@ Does not know: how delimiter and quotes are told (`dialect`), folders, the Hub, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from lit_experiments.sources.found import Found, Table
 from lit_experiments.sources.text_bytes import holds, text_lines
 
 Headerless = Callable[[Sequence[str]], Sequence[str] | None]
-_SURROGATES = range(0xDC80, 0xDD00)  # what undecodable bytes become under "surrogateescape"
+_SURROGATE = re.compile("[\udc80-\udcff]")  # what undecodable bytes become under "surrogateescape"
 
 
 def read_csv(path: Path, headerless: Headerless | None = None, quoting: Quoting = "auto") -> Table:
@@ -77,13 +78,13 @@ def _filled(path: Path, text: Text, dialect: Dialect) -> Iterator[Row]:
 def _records(path: Path, filled: Iterator[Row], names: tuple[str, ...]) -> Iterator[Found]:
     for row in filled:
         where = f"{path}, line {row.line}"
-        bad = next((field for field in row.fields if any(ord(c) in _SURROGATES for c in field)), None)
+        bad = next((field for field in row.fields if not field.isascii() and _SURROGATE.search(field)), None)
         if row.problem:
             yield Found(row.line, where, None, *_broken(row))
         elif (misfit := _misfit(row.fields, names)) is not None:
             yield Found(row.line, where, None, misfit, "quote fields that hold the delimiter or a newline")
         elif bad is not None:
-            at = next(i for i, c in enumerate(bad) if ord(c) in _SURROGATES)
+            at = next(_SURROGATE.finditer(bad)).start()
             found = bad_encoding(path, row.line, where, ord(bad[at]) - 0xDC00, at + 1)
             inside = found.reason.replace("at column", f'in column "{names[row.fields.index(bad)]}", character')
             yield Found(row.line, where, None, inside, found.remedy)
