@@ -3,6 +3,7 @@
     python -m benchmarks.many_rows                                     1 and 10 million samples without texts; minutes
     python -m benchmarks.many_rows --tables csv parquet jsonl          tables of as many texts, read and tokenised too
     python -m benchmarks.many_rows --rows 100000 --groups              and groups of content of the texts
+    python -m benchmarks.many_rows --ranks 64 256 1024                 opening what so many processes wrote
 
 Half of the samples are committed: the store is written by `stores`, with commits of 50,000 rows and without states. Of
 tables, the collection that would read them is made by its options; no model runs.
@@ -158,6 +159,29 @@ def measure(folder: Path, rows: int, table: Path | None, groups: bool) -> None:
         said("groups of content")
 
 
+def open_ranks(ranks: int) -> None:
+    """A store of so many processes, of four commits each, opened and counted."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "store"
+        stores.create_store(path, stores.Schema((_FIELD,), ()), {}, {}, "zarr")
+        for rank in range(ranks):
+            with stores.PartWriter(path, rank, 1, 1e9) as writer:
+                for commit in range(4):
+                    first = 50 * (4 * rank + commit)
+                    names = [{"sample_id": f"s{n}", "sample_index": n} for n in range(first, first + 50)]
+                    writer.append(stores.Records(names, {"hidden_last": np.zeros((50, 4), np.float32)}))
+        begun, clock = time.process_time(), time.perf_counter()
+        store = stores.open_store(path)
+        opened = time.process_time() - begun
+        assert len(store) == ranks * 200
+        counted = time.process_time() - begun - opened
+        wall = time.perf_counter() - clock
+    print(
+        f"{ranks:>6,} processes: opened in {opened:.2f} s CPU, rows ordered in {counted:.2f}; {wall:.2f} s by clock",
+        flush=True,
+    )
+
+
 def collection(table: Path):
     """The collection of a table's texts by the embedded model, which keeps no states."""
     from lit_experiments.cli.class_values import import_class
@@ -191,13 +215,16 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="*", default=[1_000_000, 10_000_000])
     parser.add_argument("--tables", nargs="*", default=[None], choices=("csv", "parquet", "jsonl"))
     parser.add_argument("--groups", action="store_true")
+    parser.add_argument("--ranks", type=int, nargs="*", default=[])
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--table", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.folder is not None:
         measure(options.folder, options.rows[0], options.table, options.groups)
         return
-    for rows in options.rows:
+    for ranks in options.ranks:
+        open_ranks(ranks)
+    for rows in [] if options.ranks else options.rows:
         for kind in options.tables:
             with tempfile.TemporaryDirectory() as folder:
                 command = [sys.executable, "-m", "benchmarks.many_rows", "--rows", str(rows), "--folder", folder]
