@@ -6,8 +6,9 @@ Owns: the groups that no split may part, and what the report says of them. Does 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,12 @@ from lit_experiments.probes.splits import balanced_split, group_split
 from lit_experiments.sources.content_groups import Likeness, content_groups, united
 from stores import Store
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 Ints = NDArray[np.int64]
+_TEXTS = 1 << 14
+"""Texts that are objects at a time."""
 GroupBy = Literal["auto", "content", "id", "column"]
 TEXTS = ("text", "prompt_text", "starting_point", "context", "prompt", "question", "question_text", "sentence")
 IDS = ("input_ids", "starting_point_ids")
@@ -91,8 +97,32 @@ class Texts:
     """What each row's model read, as text. origin: the column that it comes from; ids where only token ids are there,
     which then stand as words."""
 
-    values: list[str]
+    values: Sequence[str]
     origin: str
+
+
+class StoredTexts(Sequence[str]):
+    """A column of texts as Arrow holds it: a text becomes an object when it is looked at."""
+
+    def __init__(self, column: pa.ChunkedArray) -> None:
+        self._column = column
+
+    def __len__(self) -> int:
+        return len(self._column)
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[str]: ...
+
+    def __getitem__(self, place: int | slice) -> str | list[str]:
+        if isinstance(place, slice):
+            return [self[row] for row in range(*place.indices(len(self)))]
+        return self._column[place].as_py() or ""
+
+    def __iter__(self) -> Iterator[str]:
+        for start in range(0, len(self), _TEXTS):
+            yield from (text or "" for text in self._column.slice(start, _TEXTS).to_pylist())
 
 
 def texts_of(store: Store, column: str | None) -> Texts | None:
@@ -108,7 +138,7 @@ def texts_of(store: Store, column: str | None) -> Texts | None:
         raise UserError(f"--text_column {column}: {held} in {store.path}. Columns of text: {textual}.")
     name = column or next((name for name in TEXTS if kinds.get(name) == "string"), None)
     if name is not None:
-        return Texts([text or "" for text in store.table([name]).column(0).to_pylist()], name)
+        return Texts(StoredTexts(store.table([name]).column(0)), name)
     ids = next((name for name in IDS if kinds.get(name) == "list<int64>"), None)
     if ids is None:
         return None

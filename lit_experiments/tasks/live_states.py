@@ -8,6 +8,7 @@ which row, and the last batch that was read. Does not know: probes.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,8 +18,9 @@ import pyarrow.compute as pc
 import torch
 from numpy.typing import NDArray
 
-from lit_experiments.collecting.plan import Sample, plan_batches
+from lit_experiments.collecting.plan import plan_batches
 from lit_experiments.collecting.positions import Position, parse_positions, prefix_length
+from lit_experiments.collecting.samples import Columns, ColumnSamples, Sample
 from lit_experiments.errors import RunFailed, UserError
 from lit_experiments.lm.capture import Captured, capture_together
 from lit_experiments.lm.errors import NonFiniteStateError
@@ -150,9 +152,9 @@ class _Texts:
         """The collection's plan: rows of every batch, in its order. to_write: most tokens of a response, where the
         model wrote it."""
         tokens = self.sizes + (self.response_tokens if to_write is None else to_write)
-        samples = [Sample(str(row), row, size, None) for row, size in enumerate(tokens.tolist())]
-        plan = plan_batches(samples, batch_tokens, batch_size)
-        return [np.array([sample.index for sample in batch.together], np.int64) for batch in plan]
+        packing = plan_batches(_Sized(tokens), batch_tokens, batch_size).packing
+        edges = itertools.pairwise(packing.starts.tolist())
+        return [packing.order[start:stop].astype(np.int64) for start, stop in edges]
 
     def reading(self, rows: Ints, position: Position) -> tuple[list[list[int]], Any]:
         """(token ids of the rows with their responses, what is read of them)."""
@@ -170,6 +172,23 @@ def _lengths(column: pa.Array | None, rows: int) -> Ints:
     if column is None:
         return np.zeros(rows, np.int64)
     return pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+class _Sized(ColumnSamples):
+    """Rows by what the plan needs of them, their sizes."""
+
+    def __init__(self, tokens: Ints) -> None:
+        self._tokens = tokens
+
+    def __len__(self) -> int:
+        return len(self._tokens)
+
+    def sample(self, number: int) -> Sample:
+        return Sample(str(number), number, int(self._tokens[number]), None)
+
+    def columns(self, start: int, stop: int) -> Columns:
+        numbers = np.arange(start, stop)
+        return Columns([str(number) for number in numbers], numbers, self._tokens[start:stop], {})
 
 
 class LiveField(FieldView):
