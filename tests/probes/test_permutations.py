@@ -32,6 +32,16 @@ def test_targets_that_lack_groups_move_the_others_in_the_same_order():
         assert of_part == sorted(of_part)
 
 
+def test_a_family_holds_the_permutations_of_one_set_of_rows_at_a_time():
+    first, second, again = shared([np.arange(9), np.arange(8), np.arange(9)], 5, 0)
+    (one,), (other,) = list(first.blocks()), list(second.blocks())
+    assert first.held is second.held
+    assert [held is other for held in second.held.values()] == [True]
+    (anew,) = list(again.blocks())
+    np.testing.assert_array_equal(anew, one)
+    assert next(iter(again.blocks())) is anew
+
+
 def test_targets_with_the_same_rows_share_one_object_and_blocks_are_the_whole(monkeypatch: pytest.MonkeyPatch):
     groups = np.arange(9)
     first, second, other = shared([groups, groups, groups[1:]], 11, 3)
