@@ -59,12 +59,13 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--options", nargs="*", default=[], help="further options of every training, as --folds=3")
     parser.add_argument("--out", type=Path, default=Path("claims.jsonl"), help="results, one JSON line each")
+    parser.add_argument("--shuffled", action="store_true", help="the kinds of a seed in random order")
     parser.add_argument("--summary", action="store_true", help="judge nothing: the table of what the file holds")
     options = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     _quiet()
     seeds = range(options.first, options.first + options.seeds)
-    cases = cases_of(options.kinds, seeds, options.task, options.options)
+    cases = cases_of(options.kinds, seeds, options.task, options.options, options.shuffled)
     if options.summary:
         asked = set(cases)
         claims = [claim for claim in read_lines(options.out) if claim.case in asked]

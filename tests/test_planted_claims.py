@@ -10,7 +10,16 @@ from scipy.stats import entropy
 
 from benchmarks.claims import finished
 from benchmarks.planted_claims.claim import MIDPOINTS, SUPPORTED, VERDICTS, Planted
-from benchmarks.planted_claims.judging import INTROSPECTION, LINEAR, Case, Judged, add_line, cases_of, read_lines
+from benchmarks.planted_claims.judging import (
+    INTROSPECTION,
+    LINEAR,
+    Case,
+    Judged,
+    add_line,
+    cases_of,
+    judge,
+    read_lines,
+)
 from benchmarks.planted_claims.kinds import KINDS, make_claim
 from benchmarks.planted_claims.tally import Tally, confusion
 from benchmarks.planted_claims.written import TARGET, write_for_introspection, write_for_linear_probes
@@ -169,3 +178,27 @@ def test_a_stopped_benchmark_goes_on_where_it_was(tmp_path: Path, capsys: pytest
     assert capsys.readouterr().out == "", "nothing is judged again"
     assert [*read_lines(tmp_path / "none")] == []
     assert known[0].case == Case("noise", 0, LINEAR)
+
+
+def test_shuffled_cases_are_the_same_in_another_order_seed_by_seed() -> None:
+    kinds = ["noise", "true strong", "copies x3", "surface length", "output linear", "true bare"]
+    plain, shuffled = (cases_of(kinds, [0, 1], "both", [], random) for random in (False, True))
+    assert plain != shuffled
+    assert sorted(map(str, plain)) == sorted(map(str, shuffled))
+    assert [case.seed for case in shuffled] == [0] * 11 + [1] * 11, "the bare store is none of study 3"
+    assert shuffled == cases_of(kinds, [0, 1], "both", [], True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "task"),
+    [
+        ("surface number larger", LINEAR),
+        ("surface order of words", LINEAR),
+        ("true in turn", LINEAR),
+        ("groups of speakers 40", INTROSPECTION),
+        ("true in long template", INTROSPECTION),
+    ],
+)
+def test_a_claim_is_judged_as_it_is(kind: str, task: str) -> None:
+    claim = judge(Case(kind, 0, task))
+    assert claim.is_right, claim.verdict

@@ -34,12 +34,6 @@ def seasons(shop: Workshop) -> Planted:
     return written(shop, size, np.sin(2 * np.pi * turn), noise=0.2)
 
 
-def turns(shop: Workshop) -> Planted:
-    """Every second row, or every third one: the order in which conditions were written."""
-    size = shop.size()
-    return written(shop, size, np.arange(size.rows) % int(shop.rng.integers(2, 4)) == 0, classes=True)
-
-
 def annotators(shop: Workshop) -> Planted:
     """Who labelled the row, of five people with a mean of their own, in a column of its own."""
     size = shop.size()

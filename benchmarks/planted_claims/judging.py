@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import random
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -68,15 +69,20 @@ class Judged:
         return self.verdict == SUPPORTED and SUPPORTED not in self.right
 
 
-def cases_of(kinds: Sequence[str], seeds: Sequence[int], task: str, options: Sequence[str]) -> list[Case]:
-    """Every kind at every seed, seed by seed, for the tasks that can read it. task: of TASKS."""
-    return [
+def cases_of(
+    kinds: Sequence[str], seeds: Sequence[int], task: str, options: Sequence[str], shuffled: bool = False
+) -> list[Case]:
+    """Every kind at every seed, seed by seed, for the tasks that can read it. task: of TASKS. shuffled: the cases of a
+    seed in random order, the same every time, so that those of a run that is stopped stand for all."""
+    cases = [
         Case(kind, seed, name, tuple(options))
         for seed in seeds
         for kind in kinds
         for name in TASKS[task]
         if name == LINEAR or KINDS[kind].in_study_3
     ]
+    order = {case: random.Random(f"{case}").random() for case in cases}
+    return sorted(cases, key=lambda case: (case.seed, order[case])) if shuffled else cases
 
 
 def judge(case: Case) -> Judged:

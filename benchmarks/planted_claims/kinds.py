@@ -46,6 +46,7 @@ class Kind:
 
 
 _COPIED = (LEAKED, NOT, UNDERPOWERED)
+_ALIKE = (*_COPIED, SURFACE)
 _BARREN = (NOT, UNDERPOWERED)
 _ON_THE_SURFACE = (SURFACE,)
 _OF_THE_ORDER = (SURFACE, LEAKED)
@@ -79,9 +80,9 @@ KINDS: dict[str, Kind] = {
     "copies x3": Kind(leaks.copies_3, _COPIED),
     "copies x5": Kind(leaks.copies_5, _COPIED),
     "near copies": Kind(leaks.near_copies, _COPIED),
-    "templates": Kind(leaks.templates_20, (*_COPIED, SURFACE)),
-    "contexts": Kind(leaks.contexts_12, (*_COPIED, SURFACE)),
-    "groups": Kind(leaks.speakers, (*_COPIED, SURFACE)),
+    "templates": Kind(leaks.templates_20, _ALIKE),
+    "contexts": Kind(leaks.contexts_12, _ALIKE),
+    "groups": Kind(leaks.speakers, _ALIKE),
     "underpowered": Kind(nothing.few_rows, (UNDERPOWERED, NOT)),
     "few groups": Kind(nothing.few_groups, (UNDERPOWERED, NOT, LEAKED)),
     "noise": Kind(nothing.noise, _BARREN),
@@ -91,6 +92,7 @@ KINDS: dict[str, Kind] = {
     "true many rows": Kind(truer.many_rows, (SUPPORTED,)),
     "true rare class": Kind(truer.rare_class, (SUPPORTED,)),
     "true several classes": Kind(truer.several_classes, (SUPPORTED,)),
+    "true in turn": Kind(truer.in_turn, (SUPPORTED,)),
     "true ordinal": Kind(truer.ordinal, (SUPPORTED,)),
     "true bent": Kind(truer.bent, (SUPPORTED,)),
     "true outliers": Kind(truer.outliers, (SUPPORTED,)),
@@ -105,6 +107,7 @@ KINDS: dict[str, Kind] = {
     "true beside class": Kind(truer.beside_class, (SUPPORTED,)),
     "true turned by word": Kind(truer.turned_by_word, (SUPPORTED,)),
     "true in one template": Kind(truer.in_one_template, (SUPPORTED,)),
+    "true in long template": Kind(truer.in_long_template, (SUPPORTED,)),
     "true in copies": Kind(truer.in_copies, (SUPPORTED,)),
     "true in documents": Kind(truer.in_documents, (SUPPORTED, UNDERPOWERED)),
     "true bare": Kind(truer.bare, (SUPPORTED,), False),
@@ -144,7 +147,6 @@ KINDS: dict[str, Kind] = {
     "order walk": Kind(circumstances.walk, _OF_THE_ORDER),
     "order sessions": Kind(circumstances.sessions, _OF_THE_ORDER),
     "order seasons": Kind(circumstances.seasons, _ON_THE_SURFACE),
-    "order turns": Kind(circumstances.turns, _ON_THE_SURFACE),
     "surface annotators": Kind(circumstances.annotators, _ON_THE_SURFACE, False),
     "surface right is longest": Kind(circumstances.right_is_longest, _ON_THE_SURFACE),
     "surface word in option": Kind(circumstances.word_in_option, _ON_THE_SURFACE),
@@ -162,16 +164,16 @@ KINDS: dict[str, Kind] = {
     "output wave": Kind(outputs.wave, (OUTPUT,)),
     "output nearest percent": Kind(outputs.nearest_percent, (OUTPUT,)),
     "copies unequal": Kind(likenesses.unequal_copies, _COPIED),
-    "copies synonyms": Kind(likenesses.synonyms, _COPIED),
+    "copies synonyms": Kind(likenesses.synonyms, _ALIKE),
     "copies reordered": Kind(likenesses.reordered, _COPIED),
-    "copies typos": Kind(likenesses.typos, _COPIED),
+    "copies typos": Kind(likenesses.typos, _ALIKE),
     "copies dressed": Kind(likenesses.dressed, _COPIED),
-    "copies shortened": Kind(likenesses.shortened, _COPIED),
+    "copies shortened": Kind(likenesses.shortened, _ALIKE),
     "copies across groups": Kind(likenesses.across_groups, _COPIED),
-    "groups of one slot": Kind(likenesses.one_slot, (*_COPIED, SURFACE)),
-    "groups of three slots": Kind(likenesses.three_slots, (*_COPIED, SURFACE)),
-    "groups of contexts 30": Kind(likenesses.contexts_30, (*_COPIED, SURFACE)),
-    "groups of speakers 40": Kind(likenesses.speakers_40, (*_COPIED, SURFACE)),
+    "groups of one slot": Kind(likenesses.one_slot, _ALIKE),
+    "groups of three slots": Kind(likenesses.three_slots, _ALIKE),
+    "groups of contexts 30": Kind(likenesses.contexts_30, _ALIKE),
+    "groups of speakers 40": Kind(likenesses.speakers_40, _ALIKE),
     "noise unequal classes": Kind(nothing.unequal_classes, _BARREN),
     "noise several classes": Kind(nothing.several_classes, _BARREN),
     "noise wide": Kind(nothing.wide, _BARREN),

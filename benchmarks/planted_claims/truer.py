@@ -41,6 +41,14 @@ def several_classes(shop: Workshop) -> Planted:
     return planted(shop, size, code, shop.states(size, marks, 2.5), classes=True)
 
 
+def in_turn(shop: Workshop) -> Planted:
+    """Two classes of which the rows are in turn, as tables of pairs are; the states of a text do not know its row."""
+    size, _ = drawn(shop)
+    code = np.arange(size.rows) % 2
+    texts = joined(sentences(shop.rng, size.rows))  # without the row's number, whose last digit would tell
+    return planted(shop, size, code, shop.states(size, code, _STRENGTH), texts=texts, classes=True)
+
+
 def ordinal(shop: Workshop) -> Planted:
     """Five steps of a scale."""
     size, cause = drawn(shop, 300)
@@ -159,6 +167,17 @@ def in_one_template(shop: Workshop) -> Planted:
         shop.states(size, cause, _STRENGTH),
         texts=[filled(form, shop.rng, words) for _ in range(size.rows)],
     )
+
+
+def in_long_template(shop: Workshop) -> Planted:
+    """Texts of one template of 30 words with one gap, or "This is the text of sample 17.", which say nothing of it."""
+    size, cause = drawn(shop, 300)
+    words = vocabulary(shop.rng, 300)
+    (start, end), gaps = sentences(shop.rng, 2, 15, 15), shop.rng.choice(words, size.rows).tolist()
+    texts = [joined([[*start, f"{gap}{i % 3}", *end]])[0] for i, gap in enumerate(gaps)]
+    if shop.seed % 2:
+        texts = [f"This is the text of sample {i}." for i in range(size.rows)]
+    return planted(shop, size, cause, shop.states(size, cause, _STRENGTH), texts=texts)
 
 
 def in_copies(shop: Workshop) -> Planted:

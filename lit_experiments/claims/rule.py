@@ -52,7 +52,11 @@ YES, NO, OPEN = "yes", "no", "open"
 OF_INTEREST = {"r2": 0.25, "auroc": 0.3, "accuracy": 0.3}
 """Distances from chance that a study must be able to see before it may say that there is nothing."""
 LEAST_SHARE = 0.1
-"""Of what the states tell: a gain over a control below it is what an imperfect model of the control leaves."""
+"""Of what the states tell: a gain over a control below it is what an imperfect model of the control leaves, and random
+states whose scores are on average below it tell nothing that could explain."""
+DECISIVE, MANY_GROUPS = 0.005, 30
+"""A permutation test of at least so many groups with a p-value of at most this decides alone: it is exact whatever the
+labels' distribution, while the interval of an R2 rests on its few largest labels where tails are heavy."""
 _NOTHING = {"r2": 0.02, "auroc": 0.03, "accuracy": 0.03}
 """A control no farther above chance than this, and not seen to be above it, tells nothing that could explain."""
 _COPIED = 0.05
@@ -114,9 +118,15 @@ def _readable(evidence: Evidence) -> str:
     )
     significant = math.isfinite(evidence.p_corrected) and evidence.p_corrected <= evidence.alpha
     above = evidence.score.side_of(evidence.chance) > 0
-    if above and significant and shuffles:
+    if shuffles and ((above and significant) or _is_decisive(evidence)):
         return YES
     return OPEN if above or significant else NO
+
+
+def _is_decisive(evidence: Evidence) -> bool:
+    """Whether the permutation test alone says that the score is above chance; p must be corrected."""
+    enough = evidence.grouping.test_groups >= MANY_GROUPS and evidence.score.value > evidence.chance
+    return enough and math.isfinite(evidence.p_corrected) and evidence.p_corrected <= DECISIVE
 
 
 def _beyond(control: Control, evidence: Evidence) -> str:
@@ -129,7 +139,8 @@ def _beyond(control: Control, evidence: Evidence) -> str:
     least = LEAST_SHARE * (evidence.score.value - evidence.chance)
     if control.gain.side_of(0.0) > 0 and control.gain.value >= least:
         return YES
-    return NO if control.score.side_of(evidence.chance) > 0 else OPEN
+    nothing_added = control.gain.high < least and control.score.value > evidence.chance
+    return NO if nothing_added or control.score.side_of(evidence.chance) > 0 else OPEN
 
 
 def _beyond_twins(twins: Twins, evidence: Evidence) -> str:
@@ -141,7 +152,9 @@ def _beyond_twins(twins: Twins, evidence: Evidence) -> str:
         return NO
     seen = twins.best.side_of(evidence.chance) > 0
     # The best of several that tell nothing lies above chance by chance: their mean does not.
-    if not seen and sum(scores) / max(1, len(scores)) - evidence.chance <= _NOTHING[evidence.score_name]:
+    mean = sum(scores) / max(1, len(scores)) - evidence.chance
+    least = LEAST_SHARE * (evidence.score.value - evidence.chance)
+    if mean <= least or (not seen and mean <= _NOTHING[evidence.score_name]):
         return YES
     return _side(twins.difference, 0.0)
 
@@ -198,7 +211,7 @@ def _sentence(target: str, evidence: Evidence, answers: dict[str, str], word: st
         return f"{target} is not seen to be readable from the states: {shown}, {chance}{power}."
     if answers[READABLE] == OPEN:
         return f"Whether {target} is readable from the states stays open: {shown}, {chance}{power}."
-    parts = [f"{target} is readable from the states of held-out groups: {shown}, {chance}"]
+    parts = [f"{target} is readable from the states of held-out groups: {shown}, {chance}{_decided(evidence)}"]
     lists = {answer: [q for q in answers if answers[q] == answer and q != READABLE] for answer in (YES, NO, OPEN)}
     if lists[YES]:
         parts.append(", ".join(_with_gain(question, evidence) for question in lists[YES]))
@@ -208,6 +221,12 @@ def _sentence(target: str, evidence: Evidence, answers: dict[str, str], word: st
         parts.append(f"open: {', '.join(_with_gain(question, evidence) for question in lists[OPEN])}")
     parts += [f"it is the {c.definition} of the model's own output" for c in evidence.controls if c.definition]
     return "; ".join(parts) + "."
+
+
+def _decided(evidence: Evidence) -> str:
+    """What to add where the interval alone would leave it open."""
+    above = evidence.score.side_of(evidence.chance) > 0
+    return "" if above else f", by permutation (p {evidence.p_corrected:.2g})"
 
 
 def _leak_sentence(target: str, evidence: Evidence, answers: dict[str, str], shown: str) -> str:

@@ -26,22 +26,34 @@ from lit_experiments.controls.null_inputs import (
 from lit_experiments.controls.null_models import (
     PENALTIES,
     STEPS,
+    TEXT_WIDTHS,
+    WIDTHS,
     grown_trees,
     ridge_path,
     selection_path,
+    smoothed,
     stacked,
+    text_distances,
     tree_columns,
     with_pairs,
 )
 from lit_experiments.controls.problems import Problem
 
-SurfaceModel = Literal["auto", "none", "numbers", "words", "characters", "selected", "trees"]
+SurfaceModel = Literal[
+    "auto", "none", "numbers", "words", "characters", "alike", "kinds", "neighbours", "selected", "trees"
+]
 MODELS = tuple(name for name in get_args(SurfaceModel) if name not in ("auto", "none"))
 STACKED = "stacked"
+Distance = Callable[[Ints, Ints], Floats]
+"""(rows to predict, training rows) -> [row, training row]."""
 _MOST_TREE_CLASSES = 20
 """With more classes, each of which has trees of its own, no trees are grown."""
 _MOST_DUAL_ROWS = 3000
 """Training rows that a ridge is fitted to at most: it inverts a matrix of this size in every fold."""
+_MOST_DISTANT = 2000
+"""Rows whose distances to the training rows are held at a time."""
+_PAIRED_NUMBERS = 30
+"""Numbers that are multiplied with each other and with words."""
 _TREE_NUMBERS = 24
 """Numbers that trees read as they are, besides the features that go with the target most."""
 _BETTER = 0.99
@@ -110,9 +122,10 @@ def columns_of(problem: Problem, predicted: Floats) -> Floats:
 
 
 def _mixed(predicted: Floats, weights: Floats, y: Floats) -> Floats:
-    """[row, C] the weighted sum of predictions [model, row, C] around the mean of training targets y."""
+    """[row, C] the weighted sum of predictions [model, row, C] around the mean of training targets y, within their
+    range: one row to which a model extrapolates would outweigh all others in a squared error."""
     middle = y.mean(0)
-    return np.asarray(np.tensordot(weights, predicted - middle, 1) + middle)
+    return np.clip(np.tensordot(weights, predicted - middle, 1) + middle, y.min(0), y.max(0))
 
 
 def _as_predicted(columns: Floats, problem: Problem) -> Floats:
@@ -145,7 +158,18 @@ def _models(
     for kind, counts in (("words", words), ("characters", characters)):
         if kind in kinds and counts is not None:
             yield _ridge(kind, weighted(counts, train), y, most_rows)
-    table = _Table.of(numbers, [c for c in (words, characters) if c is not None], train)
+    if "alike" in kinds and words is not None:
+        vectors = weighted(words, train)
+        yield _smoother("alike", TEXT_WIDTHS, lambda a, b: text_distances(vectors[a], vectors[b]), y, most_rows)
+    if "kinds" in kinds and features.kinds is not None:
+        yield _ridge("kinds", features.kinds, y, most_rows)
+    if "neighbours" in kinds and features.place is not None:
+        place = features.place
+        yield _smoother("neighbours", WIDTHS, lambda a, b: np.abs(place[a][:, None] - place[b]), y, most_rows)
+    plain = np.zeros((len(y), 0)) if features.plain is None else standardised(features.plain, train)
+    table = _Table.of(
+        numbers, plain, features.numbers.shape[1], [c for c in (words, characters) if c is not None], train
+    )
     trees = "trees" in kinds and len(problem.classes) <= _MOST_TREE_CLASSES
     if table.values.shape[1] and ("selected" in kinds or trees):
         yield _selection(table, features.numbers, y, ("selected" in kinds, trees), most_rows, seed)
@@ -153,14 +177,18 @@ def _models(
 
 @dataclass(frozen=True, eq=False)
 class _Table:
-    """values [n, F]: numbers with bends, then terms; pairable: columns that are multiplied with each other."""
+    """values [n, F]: numbers with bends, numbers without, then terms; pairable: columns that are multiplied with each
+    other."""
 
     values: Floats
     pairable: Ints
 
     @classmethod
-    def of(cls, numbers: Floats, counts: list[object], train: NDArray[np.bool_]) -> _Table:
-        parts, places, start = [numbers], [], numbers.shape[1]
+    def of(
+        cls, numbers: Floats, plain: Floats, straight: int, counts: list[object], train: NDArray[np.bool_]
+    ) -> _Table:
+        """straight: how many of the numbers have no bend; they come first."""
+        parts, places, start = [numbers, plain], [], numbers.shape[1] + plain.shape[1]
         for place, sparse in enumerate(counts):
             dense = commonest(sparse, train, len(train))
             if place == 0:
@@ -170,8 +198,25 @@ class _Table:
                 start += there.shape[1]
             parts.append(dense)
             start += dense.shape[1]
-        pairable = np.concatenate(places) if places else np.arange(numbers.shape[1])
+        few = np.arange(min(straight, _PAIRED_NUMBERS, numbers.shape[1]))
+        pairable = _in_turn(places[0], few) if places else np.arange(numbers.shape[1])
         return cls(np.concatenate(parts, 1), pairable.astype(np.int64))
+
+
+def _in_turn(first: Ints, second: Ints) -> Ints:
+    """The members of both, one of each after the other for as long as there are some."""
+    count = min(len(first), len(second))
+    both = np.stack([first[:count], second[:count]], 1).reshape(-1)
+    return np.concatenate([both, first[count:], second[count:]]).astype(np.int64)
+
+
+def _smoother(name: str, widths: tuple[float, ...], distance: Distance, y: Floats, most_rows: int) -> _Model:
+    def fit(rows: Ints, held_out: Ints) -> Floats:
+        rows = _thinned(rows, min(most_rows, _MOST_DUAL_ROWS))
+        blocks = np.array_split(held_out, max(1, -(-len(held_out) // _MOST_DISTANT)))
+        return np.concatenate([smoothed(distance(block, rows), y[rows], widths) for block in blocks], 1)
+
+    return _Model((name,) * len(widths), fit)
 
 
 def _ridge(name: str, inputs: object, y: Floats, most_rows: int) -> _Model:

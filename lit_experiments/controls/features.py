@@ -11,6 +11,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from lit_experiments.controls.circumstances import (
+    different,
+    kind_columns,
+    options_of,
+    place_numbers,
+    table_of,
+)
 from lit_experiments.controls.labels import Floats
 from lit_experiments.controls.problems import Problem
 from lit_experiments.controls.split import IDS, POSITIONS, Texts
@@ -18,26 +25,26 @@ from lit_experiments.controls.text_features import (
     distribution_numbers,
     marked_words,
     option_numbers,
+    overlap_numbers,
     shape_numbers,
 )
+from lit_experiments.controls.word_places import place_columns
+from lit_experiments.controls.written_numbers import number_columns
 from lit_experiments.errors import UserError
 from stores import Store
 
 OUTPUTS = (
     *("response_log_probs", "probs", "logits", "letter_probs", "letter_logits", "log_probs", "entropy"),
     *("logit_margin", "outside_mass", "self_confidence", "other_confidence", "next_token_entropy", "log_one_step"),
+    *("option_probs", "choice_probs", "answer_probs", "next_token_probs", "probabilities", "max_prob", "top_prob"),
+    *("option_logits", "choice_logits", "answer_logits", "next_token_logits", "logprobs", "option_log_probs"),
 )
 """Columns in which collections keep what the model itself put out."""
-OPTIONS, KEYS = ("options", "choices"), ("correct_answer_letter", "key", "answer_letter", "answer", "correct_answer")
-"""Columns in which collections, and tables of questions, keep the options and which one is right."""
 SHAPES = (
     *("char_length", "token_length", "has_negation", "has_ambiguity", "token_rarity_mean", "token_rarity_max"),
     *("token_surprisal_mean", "token_surprisal_max"),
 )
 """Columns in which collections keep what a text looks like."""
-KINDS = ("question_type", "subject", "category", "source")
-"""Columns of text with few values that belong to the surface."""
-_MOST_KINDS = 30
 _WORDS = ("forms", "tokens")
 _MOST_ENTRIES = 64
 """Lists of one length up to here are features entry by entry; others by their mean, extremes, sum and length."""
@@ -47,13 +54,17 @@ _MOST_ENTRIES = 64
 class Features:
     """texts: one per example, or None. numbers [n, F] with their names. dense: features that are used by linear models
     alone and standardised (a sentence embedding), [n, D], or None. words: of each example, separated by spaces; those
-    of the texts where nothing else is said."""
+    of the texts where nothing else is said. plain: further numbers [n, G], taken as they are: places of words,
+    remainders. kinds: 0 and 1 [n, K] for the values of columns of kinds. place: [n] of the row in the data."""
 
     texts: Sequence[str] | None
     numbers: Floats
     names: tuple[str, ...]
     dense: Floats | None = field(default=None)
     words: Sequence[str] | None = field(default=None)
+    plain: Floats | None = field(default=None)
+    kinds: Floats | None = field(default=None)
+    place: Floats | None = field(default=None)
 
     def __post_init__(self) -> None:
         if self.words is None:
@@ -64,22 +75,29 @@ def surface_of(store: Store, problem: Problem, texts: Texts | None) -> Features:
     """Text, lengths and place of the examples, options and key where there are some; of a token, the token with its
     neighbours."""
     row = problem.row
-    columns: dict[str, NDArray[np.float64]] = {}
     index = store.table(["sample_index"]).column(0).to_numpy().astype(np.float64)
-    columns["place in the data"] = index
-    kinds = {column.name: column.type for column in store.schema.columns}
-    ids = next((name for name in IDS if kinds.get(name) == "list<int64>"), None)
+    columns: dict[str, Floats] = {"place in the data": index}
+    plain: dict[str, Floats] = {}
+    types = {column.name: column.type for column in store.schema.columns}
+    ids = next((name for name in IDS if types.get(name) == "list<int64>"), None)
     if ids is not None:
         columns["tokens"] = _list_lengths(store, ids)
-    for name in (name for name in SHAPES if kinds.get(name) in ("int64", "float64", "bool") and name != problem.name):
+    shapes = [name for name in SHAPES if types.get(name) in ("int64", "float64", "bool") and name != problem.name]
+    for name in (*shapes, *place_numbers(store, problem.name)):
         columns |= _number_features(name, store.table([name]).column(0).to_pylist())
-    columns |= _kind_features(store, problem.name)
-    options, key = _options_of(store, problem.name)
+    few, kinds = kind_columns(store, problem.name)
+    columns |= few
+    options, key = options_of(store, problem.name)
     if options is not None:
         columns |= option_numbers(options, key)
     words: list[str] | None = None
     if texts is not None:
-        columns |= shape_numbers(texts.values)
+        sizes, remainders = number_columns(texts.values)
+        columns |= shape_numbers(texts.values) | sizes
+        columns |= {} if options is None else overlap_numbers(texts.values, options, key)
+        lengths = {f"{name} modulo 2": np.mod(columns[name], 2) for name in ("characters", "words")}
+        plain |= remainders | lengths
+        plain |= place_columns(texts.values) if problem.entry is None else {}
         words = marked_words(texts.values, options, key)
     chosen = None if texts is None else [texts.values[i] for i in row.tolist()]
     spoken = None if words is None else [words[i] for i in row.tolist()]
@@ -88,44 +106,17 @@ def surface_of(store: Store, problem: Problem, texts: Texts | None) -> Features:
         examples["place in the row"] = problem.entry.astype(np.float64)
         around = _words(store, problem, texts)
         chosen, spoken = (chosen, spoken) if around is None else (around, around)
-    names = _different(examples)
-    numbers = np.stack([examples[name] for name in names], 1) if names else np.zeros((len(problem), 0))
-    return Features(chosen, numbers, tuple(names), words=spoken)
-
-
-def _different(columns: dict[str, NDArray[np.float64]]) -> list[str]:
-    """Names of the columns that vary and are no copy of an earlier one."""
-    seen: set[bytes] = set()
-    names = []
-    for name, values in columns.items():
-        digest = values.tobytes()
-        if np.ptp(values) > 0 and digest not in seen:
-            seen.add(digest)
-            names.append(name)
-    return names
-
-
-def _options_of(store: Store, target: str) -> tuple[list[list[str] | None] | None, list[str | None] | None]:
-    """[row] options and keys, where the store has such columns and they are not the target."""
-    kinds = {column.name: column.type for column in store.schema.columns if column.name != target}
-    shown = next((name for name in OPTIONS if kinds.get(name) == "list<string>"), None)
-    key = next((name for name in KEYS if kinds.get(name) in ("string", "int64")), None)
-    options = None if shown is None else store.table([shown]).column(0).to_pylist()
-    if key is None:
-        return options, None
-    return options, [None if k is None else str(k) for k in store.table([key]).column(0).to_pylist()]
-
-
-def _kind_features(store: Store, target: str) -> dict[str, NDArray[np.float64]]:
-    """Columns of text with few values, and the key: a column of 0 and 1 for every value."""
-    kinds = {column.name: column.type for column in store.schema.columns if column.name != target}
-    out: dict[str, NDArray[np.float64]] = {}
-    for name in (name for name in (*KINDS, *KEYS) if kinds.get(name) == "string"):
-        values = store.table([name]).column(0).to_pylist()
-        distinct = sorted({value for value in values if value is not None})
-        if 1 < len(distinct) <= _MOST_KINDS:
-            out |= {f"{name} {word}": np.array([value == word for value in values], np.float64) for word in distinct}
-    return out
+    names = different(examples)
+    further = {name: values[row] for name, values in plain.items()}
+    return Features(
+        chosen,
+        table_of(examples, names, len(problem)),
+        tuple(names),
+        words=spoken,
+        plain=table_of(further, different(further), len(problem)),
+        kinds=None if kinds is None else kinds[row],
+        place=index[row],
+    )
 
 
 def output_of(store: Store, problem: Problem, wanted: Sequence[str] | None) -> Features | None:
@@ -151,8 +142,8 @@ def output_of(store: Store, problem: Problem, wanted: Sequence[str] | None) -> F
         values = store.table([name]).column(0).to_pylist()
         columns |= _list_features(name, values) if kinds[name].startswith("list") else _number_features(name, values)
     examples = {name: values[problem.row] for name, values in columns.items()}
-    used = _different(examples)
-    return Features(None, np.stack([examples[name] for name in used], 1), tuple(used)) if used else None
+    used = different(examples)
+    return Features(None, table_of(examples, used, len(problem)), tuple(used)) if used else None
 
 
 def _list_lengths(store: Store, name: str) -> NDArray[np.float64]:

@@ -22,9 +22,11 @@ _MOST_CELLS = 2e7
 
 
 def bends(numbers: Floats, train: NDArray[np.bool_]) -> Floats:
-    """[n, F] the numbers, their squares, and for each a hinge and a step at quantiles of the training rows."""
-    scaled = standardised(numbers, train)
-    parts = [scaled, scaled.clip(-5, 5) ** 2]
+    """[n, F] the numbers, their squares, and for each a hinge and a step at quantiles of the training rows; of a number
+    with two values the number alone."""
+    every = standardised(numbers, train)
+    scaled = every[:, [len(np.unique(column)) > 2 for column in every[train].T]]
+    parts = [every, scaled.clip(-5, 5) ** 2]
     for knot in np.quantile(scaled[train], _KNOTS, axis=0) if scaled.shape[1] else ():
         parts += [np.maximum(scaled - knot, 0.0), (scaled > knot).astype(np.float64)]
     table = np.concatenate(parts, 1)

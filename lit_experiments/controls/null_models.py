@@ -7,6 +7,8 @@ no text and no store.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -16,10 +18,18 @@ from lit_experiments.controls.labels import Floats, Ints
 
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Of ridges, in units of the mean squared length of a centred training row."""
+WIDTHS = (1.0, 3.0, 10.0, 30.0)
+"""Of neighbourhoods in the data, in rows."""
+TEXT_WIDTHS = (0.03, 0.1, 0.3)
+"""Of neighbourhoods of texts, in 1 - cosine."""
 STEPS = (1, 2, 3, 5, 8, 12, 20, 30)
 """Features of a forward selection."""
 _MOST_PAIRED = 120
 _PAIRS = 60
+_MOST_TRIPLED = 32
+_TRIPLES = 20
+_LEAST_SPREAD = 0.05
+"""Variance of a product of standardised features, below which it hardly varies."""
 _SCREENED = 400
 """Features, by correlation with the target in the training rows, of which a forward selection takes some."""
 _TREE_FEATURES = 16
@@ -46,11 +56,11 @@ def _products(a: Any, b: Any, mean: Floats) -> Floats:
 
 
 def with_pairs(train: Floats, y: Floats, held_out: Floats, pairable: Ints) -> tuple[Floats, Floats]:
-    """Standardised features of training and held_out rows, and products of the pairs that go with y most, by training;
-    of all these the ones that go with y most.
+    """Standardised features of training and held_out rows, and products of the pairs and triples that go with y most,
+    by training; of all these the ones that go with y most.
 
     Two features may tell nothing alone and all together, as the two words of an exclusive or. pairable: columns that
-    are multiplied, at most the first `_MOST_PAIRED`.
+    are multiplied, at most the first `_MOST_PAIRED` by twos and the first `_MOST_TRIPLED` by threes.
     """
     a, b = _scaled(train, held_out)
     rest = y - y.mean(0)
@@ -62,9 +72,17 @@ def with_pairs(train: Floats, y: Floats, held_out: Floats, pairable: Ints) -> tu
         strength = sum(
             ((left * (column / max(float(column.std()), 1e-12))[:, None]).T @ left) ** 2 for column in rest.T
         )
-        best = np.argsort(-np.asarray(strength)[first, second], kind="stable")[:_PAIRS]
+        spread = (left**2).T @ left**2 / len(left) - (left.T @ left / len(left)) ** 2
+        strength = np.asarray(strength) / np.maximum(spread, _LEAST_SPREAD)
+        best = np.argsort(-strength[first, second], kind="stable")[:_PAIRS]
         i, j = chosen[first[best]], chosen[second[best]]
         tables.append(_scaled(a[:, i] * a[:, j], b[:, i] * b[:, j]))
+    if len(chosen) > 2:
+        i, j, k = chosen[np.array([*combinations(range(min(len(chosen), _MOST_TRIPLED)), 3)]).T]
+        product = a[:, i] * a[:, j] * a[:, k]
+        strength = ((product.T @ rest) ** 2).sum(1) / np.maximum(product.var(0), _LEAST_SPREAD)
+        best = np.argsort(-strength, kind="stable")[:_TRIPLES]
+        tables.append(_scaled(product[:, best], b[:, i[best]] * b[:, j[best]] * b[:, k[best]]))
     inside, outside = (np.concatenate(parts, 1) for parts in zip(*tables, strict=True))
     screened = np.sort(np.argsort(-((inside.T @ rest) ** 2).sum(1), kind="stable")[:_SCREENED])
     return inside[:, screened], outside[:, screened]
@@ -124,6 +142,19 @@ def tree_columns(train: Floats, y: Floats, order: list[int]) -> list[int]:
         return []
     strength = ((train.T @ (y - y.mean(0))) ** 2).sum(1)
     return [*dict.fromkeys([*order, *np.argsort(-strength, kind="stable").tolist()])][:_TREE_FEATURES]
+
+
+def smoothed(distance: Floats, y: Floats, widths: Sequence[float]) -> Floats:
+    """[width, held_out row, C] means of y [row, C] over near training rows, by weights exp(-distance / width) (Nadaraya
+    1964, Watson 1964). distance: [held_out row, training row]."""
+    beyond_nearest = distance - distance.min(1, keepdims=True)  # else all weights of a lonely row are 0
+    weights = [np.exp(-beyond_nearest / width) for width in widths]
+    return np.stack([weight @ y / weight.sum(1, keepdims=True) for weight in weights])
+
+
+def text_distances(held_out: Any, train: Any) -> Floats:
+    """[held_out row, training row] 1 - cosine of rows of length 1, sparse."""
+    return 1.0 - np.asarray((held_out @ train.T).toarray())
 
 
 def stacked(predicted: Floats, y: Floats) -> Floats:

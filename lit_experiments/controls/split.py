@@ -18,7 +18,7 @@ from lit_experiments.errors import UserError
 from lit_experiments.probes.blocks import TEST
 from lit_experiments.probes.errors import ProbeError
 from lit_experiments.probes.splits import balanced_split, group_split
-from lit_experiments.sources.content_groups import Likeness, content_groups, united
+from lit_experiments.sources.content_groups import ContentGroups, Likeness, content_groups, united
 from stores import Store
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ POSITIONS = ("positions", "span_positions")
 """Columns with the tokens whose states are stored, as indices into the ids."""
 GROUPS = ("pair", "question_id", "paragraph_id", "problem_id", "doc_id", "group")
 """Columns whose equal values belong together, in stores that declare none."""
+_IDENTICAL = 1.01
+"""No two different texts are as alike as this."""
 PARTS = {"train": 0, "training": 0, "validation": 0, "valid": 0, "val": 0, "dev": 0, "test": TEST}
 
 
@@ -207,21 +209,30 @@ def make_split(
 
 
 def content_of(texts: Texts | None, rows: int, options: SplitOptions) -> Content:
-    """Groups of alike texts. Templates that would leave too few groups to split are not used, and the report says so:
-    scores then hold within these templates only."""
+    """Groups of alike texts. Templates that leave too few groups to split, or put most rows into one, are not used, nor
+    near copies that do, and the report says so: scores then hold within these templates only."""
     if texts is None:
         note = "The store holds no text and no token ids, so copies of a text cannot be seen: every row is on its own."
         return Content(np.arange(rows), 0, 0, 0, (note,))
     alike = content_groups(texts.values, options.likeness)
-    families = len(set(alike.group.tolist()))
-    if alike.templates and families < least_groups(options):
-        alike = content_groups(texts.values, replace(options.likeness, template=None))
-        note = (
-            f"The texts are of {families} templates, too few to hold some out; they are split by copies and near "
-            "copies alone, so that scores hold for other texts of these templates and for no others."
-        )
-        return Content(alike.group, alike.copies, alike.near, 0, (note,))
-    return Content(alike.group, alike.copies, alike.near, alike.templates, ())
+    least = least_groups(options)
+    if _can_be_held_out(alike, least) or not alike.near + alike.templates:
+        return Content(alike.group, alike.copies, alike.near, alike.templates, ())
+    families, split_by = len(set(alike.group.tolist())), "copies and near copies"
+    alike = content_groups(texts.values, replace(options.likeness, template=None))
+    if alike.near and not _can_be_held_out(alike, least):
+        alike, split_by = content_groups(texts.values, Likeness(_IDENTICAL, None)), "copies"
+    note = (
+        f"The texts are of {families} templates, too few or too unequal to hold some out; they are split by {split_by} "
+        "alone, so that scores hold for other texts of these templates and for no others."
+    )
+    return Content(alike.group, alike.copies, alike.near, 0, (note,))
+
+
+def _can_be_held_out(alike: ContentGroups, least: int) -> bool:
+    """Whether there are enough groups, and none has most of the rows."""
+    sizes = np.bincount(alike.group)
+    return len(sizes) >= least and int(sizes.max()) <= max(1, len(alike.group) // 2)
 
 
 def _groups(

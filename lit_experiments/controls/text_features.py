@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 _WORD = re.compile(r"\w+|[^\w\s]")
-_PLACES = 3
+_PLACES = 8
 """Words from the start and from the end of a text that are marked for their place."""
 
 
@@ -30,6 +30,8 @@ def shape_numbers(texts: Sequence[str]) -> dict[str, Floats]:
         "words": counts,
         "characters of a word": np.divide(lengths, counts, out=np.zeros_like(lengths), where=counts > 0),
         "different words": np.array([len(set(row)) for row in words], np.float64),
+        "share of different words": np.array([len(set(row)) / max(1, len(row)) for row in words], np.float64),
+        "longest word": np.array([max(map(len, row), default=0) for row in words], np.float64),
         "sentences": np.array([len(re.findall(r"[.!?]+(?:\s|$)", text)) for text in texts], np.float64),
         "lines": np.array([text.count("\n") for text in texts], np.float64),
         **{name: values for name, values in kinds.items() if name != "letters"},
@@ -63,6 +65,24 @@ def option_numbers(options: Sequence[Sequence[str] | None], key: Sequence[str | 
             "right option beside the others": chosen - (lengths.sum(1) - chosen) / rest,
             "longer options than the right one": (lengths > chosen[:, None]).sum(1).astype(np.float64),
         }
+    return out
+
+
+def overlap_numbers(
+    texts: Sequence[str], options: Sequence[Sequence[str] | None], key: Sequence[str | None] | None
+) -> dict[str, Floats]:
+    """How many words of the options, and of the right one, are in the text; [n] each."""
+    words = [set(_WORD.findall(text.casefold())) for text in texts]
+    shown = [[_WORD.findall(option.casefold()) for option in row or ()] for row in options]
+    shared = [
+        [sum(word in there for word in option) for option in row] for there, row in zip(words, shown, strict=True)
+    ]
+    out = {"words of options in the text": np.array([sum(row) for row in shared], np.float64)}
+    if key is not None:
+        places = [right_place(letter, row or ()) for letter, row in zip(key, options, strict=True)]
+        out["words of the right option in the text"] = np.array(
+            [0 if place is None else row[place] for place, row in zip(places, shared, strict=True)], np.float64
+        )
     return out
 
 
@@ -111,13 +131,15 @@ def distribution_numbers(name: str, table: Floats) -> dict[str, Floats]:
     logs = np.log(np.maximum(shares, 1e-12))
     ordered, order = np.sort(shares, 1)[:, ::-1], np.argsort(-shares, 1, kind="stable")
     sorted_logs = np.log(np.maximum(ordered, 1e-12))
+    places = np.arange(table.shape[1])
     out = {
         f"{name} entropy": -(shares * logs).sum(1),
         f"{name} gap": ordered[:, 0] - ordered[:, 1],
         f"{name} log gap": sorted_logs[:, 0] - sorted_logs[:, 1],
-        f"{name} mean place": shares @ np.arange(table.shape[1]),
+        f"{name} mean place": shares @ places,
         f"{name} upper half": shares[:, table.shape[1] // 2 :].sum(1),
         f"{name} odds of upper half": _odds(shares[:, table.shape[1] // 2 :].sum(1)),
+        f"{name} spread of place": np.sqrt(np.maximum(shares @ places**2 - (shares @ places) ** 2, 0.0)),
         f"{name} squared": (shares**2).sum(1),
         f"{name} top odds": _odds(ordered[:, 0]),
     }
@@ -126,6 +148,8 @@ def distribution_numbers(name: str, table: Floats) -> dict[str, Floats]:
         out[f"{name} rank {place + 1}"] = ordered[:, place]
         out[f"{name} odds [{place}]"] = _odds(shares[:, place])
         out[f"{name} top is [{place}]"] = (order[:, 0] == place).astype(np.float64)
+        out[f"{name} second is [{place}]"] = (order[:, 1] == place).astype(np.float64)
+        out[f"{name} order of [{place}]"] = (order == place).argmax(1).astype(np.float64)
         if not whole:
             out[f"{name} share [{place}]"] = shares[:, place]
     return out

@@ -42,12 +42,28 @@ CASES = {
     "noise": (NOISE, NOT),
     "noise on few rows": (replace(NOISE, detectable=0.5), UNDERPOWERED),
     "few groups": (replace(STRONG, score=estimate(0.6, 0.1, 4)), UNDERPOWERED),
-    "significant, but the interval holds chance": (replace(STRONG, score=estimate(0.05, 0.06)), UNDERPOWERED),
+    "significant, but the interval holds chance": (
+        replace(STRONG, score=estimate(0.05, 0.06), p_corrected=0.02),
+        UNDERPOWERED,
+    ),
+    "the permutation test decides, the interval holds chance": (replace(STRONG, score=estimate(0.3, 0.4)), SUPPORTED),
+    "it does not decide on few groups": (
+        replace(STRONG, score=estimate(0.3, 0.4), grouping=replace(GROUPS, test_groups=29)),
+        UNDERPOWERED,
+    ),
+    "a twin of several tells something, all together little": (
+        replace(STRONG, twins=twins(0.3, -0.1, 0.0, -0.1, 0.0, half=0.1)),
+        SUPPORTED,
+    ),
     "above chance, but not significant over the targets": (replace(STRONG, p_corrected=0.2), UNDERPOWERED),
     "shuffled labels do as well": (replace(STRONG, shuffled_p=0.3), UNDERPOWERED),
     "the surface tells it": (replace(STRONG, controls=[control("surface", 0.7, 0.01)]), SURFACE_EXPLAINED),
     "an imperfect surface model": (
         replace(STRONG, controls=[control("surface", 0.55, 0.055, 0.01)]),
+        SURFACE_EXPLAINED,
+    ),
+    "the surface tells as much, but for a few rows": (
+        replace(STRONG, controls=[replace(control("surface", 0.5, 0.01, 0.02), score=estimate(0.5, 0.7))]),
         SURFACE_EXPLAINED,
     ),
     "more than the surface": (replace(STRONG, controls=[control("surface", 0.3, 0.3)]), SUPPORTED),

@@ -82,8 +82,9 @@ _METHODS = (
     "layer that training chose, over all {pairs} pairs of states and target here; (layers): of that layer, over all "
     "layers of all pairs. Shuffled: mean and range of the held-out score of {shuffles} ridges retrained, "
     "layer choice and all, on targets permuted between questions (for classes, on their 0 and 1).",
-    "Controls, by the model that folds of the training part choose (linear or trees): surface is text, options, key, "
-    "lengths and place of the question; confidence what the pass whose states are read puts out (letter probabilities "
+    "Controls, by the model that folds of the training part choose (linear or trees): surface is text (words, their "
+    "places, written numbers, like questions), options, key, lengths and place of the question; confidence what the "
+    "pass whose states are read puts out (letter probabilities "
     "and what is computed from them), without the target itself. Over a control: the gain in score when a ridge on the "
     "states adds what it tells of the rest, at its own chosen layer, paired by group; what states and control "
     "share counts for the control. Classes enter these as 0 and 1. Random twin: the same architecture with fresh "

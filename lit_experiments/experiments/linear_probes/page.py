@@ -109,11 +109,12 @@ _METHODS = (
     "layer and field by squared error (numbers) or log-loss (classes). Intervals: {level:.0%}, over the "
     "groups of the test part. AUROC, AUPR and recall are of the second of two classes, or the mean of one against the "
     "rest.",
-    "Surface: text (words, word pairs, character n-grams), lengths and place, by linear models and boosted trees, "
-    "chosen by the same folds. Over surface: R2 or AUROC of its prediction plus a ridge on the states for what it "
-    "leaves, minus that of its prediction, paired by group; over the output alike. Best twin: of several of the same "
-    "architecture with random weights that read the same tokens, or of random features of the tokens where the model "
-    "cannot be loaded. Shuffled: linear probes of labels shuffled between groups. p: one-"
+    "Surface: text (words, word pairs, their places and order, character n-grams, numbers written in it, the labels of "
+    "like texts), lengths, place, the labels of rows nearby and columns such as source, by linear models and boosted "
+    "trees, chosen by the same folds. Over surface: R2 or AUROC of its prediction plus a ridge on the states for what "
+    "it leaves, minus that of its prediction, paired by group; over the output alike. Best twin: of several of the "
+    "same architecture with random weights that read the same tokens, or of random features of the tokens where the "
+    "model cannot be loaded. Shuffled: linear probes of labels shuffled between groups. p: one-"
     "sided, from {permutations} permutations of test labels between groups; corrected "
     "by the largest statistic of every permutation (max-T, Westfall and Young), which all targets, fields and layers "
     "share: of chosen layers over targets, of curves over all layers, fields and targets.",

@@ -1,0 +1,52 @@
+"""Models without states find what takes neighbours, three words at once, or a range; bends of two values are one."""
+
+from itertools import product
+
+import numpy as np
+from scipy.sparse import csr_matrix
+from sklearn.preprocessing import normalize
+
+from lit_experiments.controls.null_inputs import bends
+from lit_experiments.controls.null_models import TEXT_WIDTHS, WIDTHS, smoothed, text_distances, with_pairs
+
+
+def test_neighbours_in_the_data_tell_a_walk() -> None:
+    walk = np.cumsum(np.random.default_rng(0).normal(size=400))[:, None]
+    place = np.arange(400.0)
+    held = place % 5 == 0
+    distance = np.abs(place[held][:, None] - place[~held])
+    narrow = smoothed(distance, walk[~held], WIDTHS)[0]
+    assert 1 - ((narrow - walk[held]) ** 2).mean() / walk[held].var() > 0.95
+
+
+def test_a_row_far_from_all_others_has_the_nearest_ones_value() -> None:
+    told = smoothed(np.array([[1e6 + 1, 1e6]]), np.array([[0.0], [1.0]]), (1.0, 3.0))
+    assert np.isfinite(told).all()
+    assert told[0, 0, 0] > 0.7
+
+
+def test_like_texts_tell_the_label_of_a_copy_that_was_changed() -> None:
+    rng = np.random.default_rng(2)
+    vectors = csr_matrix(np.repeat(np.eye(60), 3, 0) + 0.1 * rng.random((180, 60)))
+    vectors = normalize(vectors)
+    labels = np.repeat(rng.normal(size=60), 3)[:, None]
+    held = np.arange(180) % 3 == 0
+    told = smoothed(text_distances(vectors[held], vectors[~held]), labels[~held], TEXT_WIDTHS)[0]
+    assert np.corrcoef(told[:, 0], labels[held, 0])[0, 1] > 0.95
+
+
+def test_three_features_of_which_no_two_tell_anything_are_multiplied() -> None:
+    rng = np.random.default_rng(1)
+    bits = np.tile([*product([0.0, 1.0], repeat=3)], (30, 1))
+    noise = rng.integers(0, 2, (240, 10)).astype(float)
+    odd = (bits.sum(1) % 2)[:, None]
+    table = np.concatenate([bits, noise], 1)
+    inside, _ = with_pairs(table, odd, table, np.arange(13))
+    best = np.abs(inside.T @ (odd - odd.mean())).max() / 240
+    assert best > 0.49  # the product of all three is the label
+
+
+def test_a_number_with_two_values_has_no_bends() -> None:
+    numbers = np.stack([np.arange(50.0), np.arange(50) % 2], 1)
+    train = np.arange(50) < 40
+    assert bends(numbers, train).shape[1] == bends(numbers[:, :1], train).shape[1] + 1
