@@ -11,12 +11,13 @@ from tests.collecting.conftest import Launcher
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_six_kills_change_nothing(launcher: Launcher, tmp_path: Path) -> None:
-    """On one device, for workers start as slowly as ever."""
-    tally = run(tmp_path, 6, 1, 0, launcher.server.start, 1, ["collect", "train", "analyze", "export"])
+def test_eight_kills_change_nothing(launcher: Launcher, tmp_path: Path) -> None:
+    """Of every command on one device, a pipeline that forks its steps among them."""
+    tally = run(tmp_path, 8, 1, 1, launcher.server.start, 1, ["collect", "train", "analyze", "export", "pipeline"])
     assert tally.faults == []
-    assert sum(tally.hit.values()) + sum(tally.missed.values()) == 6
-    assert sum(tally.hit.values()) >= 4, report(tally)
+    assert sum(tally.hit.values()) + sum(tally.missed.values()) == 8
+    assert sum(tally.hit.values()) >= 5, report(tally)
+    assert sum(tally.hit["pipeline", number] for number in SIGNALS) > 0, report(tally)
 
 
 def test_three_hundred_points_hold_every_kind() -> None:
