@@ -21,7 +21,7 @@ from lit_experiments.lm.errors import ModelError, first_line, model_error
 from lit_experiments.lm.info import ModelInfo, auto_class, read_info
 from lit_experiments.lm.locate import locate_model
 from lit_experiments.lm.model import LanguageModel
-from lit_experiments.lm.placement import placing, quantized, quiet_casts
+from lit_experiments.lm.placement import placing, quantized, quiet_bitsandbytes
 from lit_experiments.lm.rope import RotaryByRow
 from lit_experiments.lm.selfcheck import check_sites
 from lit_experiments.lm.spec import ModelSpec
@@ -114,7 +114,7 @@ def _where(spec: ModelSpec, device: torch.device) -> dict[str, Any]:
     """Arguments of `from_pretrained` that say on which devices, and in how many bits."""
     quantization = quantized(spec)
     if quantization is not None:
-        quiet_casts()
+        quiet_bitsandbytes()
     whole = {"device_map": {"": device}} if device.type != "cpu" or quantization is not None else {}
     return {**(placing(spec) or whole), **({} if quantization is None else {"quantization_config": quantization})}
 
@@ -125,6 +125,7 @@ def _say(info: ModelInfo, warnings: list[str]) -> None:
 
 
 def _load_adapter(model: Any, info: ModelInfo) -> Any:
+    quiet_bitsandbytes()  # PEFT imports it where it is installed
     # PEFT takes as long to import as everything else together, and most runs have no adapter.
     from lit_experiments.lm.adapter import load_adapter
 

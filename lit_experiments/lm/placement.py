@@ -92,6 +92,7 @@ def _file(option: str, text: str, words: tuple[str, ...]) -> dict[str, Any]:
     return content
 
 
-def quiet_casts() -> None:
-    """Keeps bitsandbytes' notice, once per matrix, that it computes 8-bit products of float16, off the screen."""
-    logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
+def quiet_bitsandbytes() -> None:
+    """Keeps its notices off the screen: that 8-bit products are of float16, once per matrix, and that a faster kernel
+    for the CPU is not installed."""
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
