@@ -5,7 +5,7 @@
     python -m benchmarks.many_rows --rows 100000 --groups              and groups of content of the texts
     python -m benchmarks.many_rows --ranks 64 256 1024                 opening what so many processes wrote
 
-Half of the samples are committed: the store is written by `stores`, with commits of 50,000 rows and without states. Of
+Half of the samples are committed: the store is written by `stores`, with commits of 5,000 rows and without states. Of
 tables, the collection that would read them is made by its options; no model runs.
 """
 
@@ -29,7 +29,7 @@ from lit_experiments.collecting.inputs import INPUT_DIGEST, input_digest, refuse
 from lit_experiments.collecting.plan import Sample, pending, plan_batches, share
 from lit_experiments.collecting.samples import Columns, ColumnSamples, totals
 
-_COMMIT = 50_000
+_COMMIT = 10_000
 _FIELD = stores.Field("hidden_last", ("sample", "hidden"), (None, 4), "float32", "", "")
 _WORDS = ("the", "of", "and", "to", "in", "a", "is", "that", "for", "it", "as", "was", "with", "be", "by", "on", "not")
 
@@ -135,14 +135,14 @@ def measure(folder: Path, rows: int, table: Path | None, groups: bool) -> None:
         def digest(sample: Sample) -> str:
             return input_digest(collector.model_input(sample))
 
+    batches = plan_batches(samples, 4_096, None)
+    said("plan")
     path = folder / "store"
     fill(path, samples, digest)
     said("(store is written)")
     store = stores.open_store(path)
     assert len(store) == (rows + 1) // 2
     said("open")
-    batches = plan_batches(samples, 4_096, None)
-    said("plan")
     if table is not None:
         refuse_other_inputs(store, samples, collector.model_input)
         said("same inputs")
