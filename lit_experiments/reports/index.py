@@ -21,6 +21,7 @@ from stores import Store, StoreError, commits_key, open_store
 INDEX = "index.html"
 _RESULTS = "results.json"  # what a finished task writes last
 _CERTIFICATE = "certificate.json"  # of a run's store, and which one results were made from
+_AUDIT = Path("audit", "audit.json")  # of a run's claims
 _SHORT = 12  # characters of a certificate that are shown
 State = Literal["up to date", "stale", "unfinished"]
 _TONES: dict[State, str] = {"up to date": "for", "stale": "against", "unfinished": "open"}
@@ -77,7 +78,7 @@ def _run(folder: Path) -> RunEntry:
     known = _json(folder / _CERTIFICATE)
     certificate = str(known.get("root", "")) if known.get("commits") == commits_key(store) else ""
     made = [path.parent for path in sorted(folder.glob("*/config.yaml")) if _is_current(path.parent)]
-    tasks = [_task(path, store, certificate) for path in made]
+    tasks = [*_audit(folder), *(_task(path, store, certificate) for path in made)]
     return RunEntry(
         folder,
         str(config.get("exp", "-")),
@@ -108,6 +109,21 @@ def _task(folder: Path, store: Store, certificate: str) -> TaskEntry:
             folder, title, outcome, "stale", f"made from another content, certificate {made_from[:_SHORT]}"
         )
     return TaskEntry(folder, title, outcome, "up to date", "")
+
+
+def _audit(folder: Path) -> list[TaskEntry]:
+    """The run's audit, if there is one; stale where what decided a claim is no longer in any result."""
+    audit = _json(folder / _AUDIT)
+    if not audit:
+        return []
+    out, page = (folder / _AUDIT).parent, _json((folder / _AUDIT).with_name(SUMMARY))
+    results = [_json(path).get("claims") or [] for path in sorted(folder.glob("*/result.json"))]
+    evidence = [claim["evidence"] for claims in results for claim in claims]
+    old = [claim["id"] for claim in audit["claims"] if claim["stale"] or claim["numbers"] not in evidence]
+    title, outcome = str(page.get("title", out.name)), list(page.get("outcome", []))
+    if old:
+        return [TaskEntry(out, title, outcome, "stale", f"of other results: {', '.join(old)}")]
+    return [TaskEntry(out, title, outcome, "up to date", "")]
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The verb `audit`: one verdict per claim of a run, and claims that people wrote."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from lit_experiments.claims.claim import claims_hash
 from lit_experiments.cli import main
 from lit_experiments.cli.claims_file import read_claims
 from lit_experiments.errors import EXIT_DONE, EXIT_USER
+from lit_experiments.reports.index import write_index
+from tests.agreement import disagreements
 from tests.experiments.linear_probes.written import planted, random_texts, train, write_store
 
 ROWS = 240
@@ -49,6 +52,21 @@ def test_every_target_is_one_claim_with_one_verdict(run: Path, capsys: pytest.Ca
     assert not claims["truth"]["stale"]
     assert "supported 1, not supported 1" in " ".join(capsys.readouterr().out.split())
     assert (run / "audit" / "report.html").is_file()
+
+
+def test_the_index_shows_the_audit_and_whether_it_is_of_the_results_as_they_are(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(run, tmp_path / "r", ignore=shutil.ignore_patterns("audit"))
+    assert main(["audit", str(tmp_path / "r")]) == EXIT_DONE
+    assert disagreements(tmp_path) == []
+    assert "supported 1, not supported 1" in (tmp_path / "index.html").read_text()
+    result = tmp_path / "r" / "linear_probes" / "result.json"
+    content = json.loads(result.read_text())
+    content["claims"][0]["evidence"]["p"] += 0.25
+    result.write_text(json.dumps(content))
+    (entry,) = write_index(tmp_path)[1]
+    assert (entry.tasks[0].state, entry.tasks[0].reason) == ("stale", "of other results: linear_probes/states/truth")
 
 
 def test_a_file_of_claims_is_judged_beyond_what_it_names(run: Path, tmp_path: Path) -> None:

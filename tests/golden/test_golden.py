@@ -6,10 +6,12 @@ what any change of a formula, a split, a seed or an order of rows makes.
 """
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.agreement import disagreements
 from tests.golden.pipelines import GOLDEN, Golden, numbers, read, run
 
 CLOSE = {"rel_tol": 5e-3, "abs_tol": 5e-3}
@@ -18,16 +20,36 @@ SHARE = 0.99
 """Of the numbers that are close; all are near. One word or resample beside a threshold moves a few of them further."""
 
 
-@pytest.mark.parametrize("golden", GOLDEN, ids=lambda golden: golden.name)
-def test_every_number_of_a_pipeline_is_what_it_was(golden: Golden, tmp_path: Path) -> None:
+@dataclass(frozen=True)
+class Made:
+    """A pipeline's runs, and every number of their results."""
+
+    golden: Golden
+    folder: Path
+    computed: dict[str, float]
+
+
+@pytest.fixture(scope="module", params=GOLDEN, ids=lambda golden: golden.name)
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    golden: Golden = request.param
     if golden.model != "embedded" and not Path(golden.model).exists():
         pytest.skip("the real model's folder is absent")
-    expected, computed = read(golden), dict(numbers(run(golden, tmp_path)))
+    folder = tmp_path_factory.mktemp(golden.name)
+    return Made(golden, folder, dict(numbers(run(golden, folder))))
+
+
+def test_every_number_of_a_pipeline_is_what_it_was(made: Made) -> None:
+    expected, computed = read(made.golden), made.computed
     assert list(expected.keys() ^ computed.keys())[:5] == []
     for bound, share in ((CLOSE, SHARE), (NEAR, 1.0)):
         differing = [path for path, value in expected.items() if not _is_within(value, computed[path], bound)]
         shown = [(path, expected[path], computed[path]) for path in differing[:20]]
         assert len(differing) <= (1 - share) * len(expected), shown
+
+
+def test_no_two_pages_of_a_pipeline_disagree(made: Made) -> None:
+    """Numbers, intervals, verdicts and sentences of all pages, the audit's and the index too."""
+    assert disagreements(made.folder) == []
 
 
 def _is_within(one: float, other: float, bound: dict[str, float]) -> bool:

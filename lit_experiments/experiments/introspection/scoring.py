@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from lit_experiments.probes.permutations import Permutations
 from lit_experiments.statistics import Estimate, GroupBootstrap
 from lit_experiments.statistics.calibration import aurocs
-from lit_experiments.statistics.intervals import EXPLAINED, GAP, SHARE
+from lit_experiments.statistics.intervals import EXPLAINED, GAP, SHARE, Scale
 from lit_experiments.statistics.scores import error_terms, r2_from_sums
 
 Floats = NDArray[np.float64]
@@ -49,14 +49,24 @@ class Scorer:
 
     def estimates(self, predicted: Floats) -> list[Estimate]:
         """[M] scores with intervals over questions."""
-        within = EXPLAINED if self.kind == R2 else SHARE
-        return list(self.boot.from_draws(self.value(predicted), self.draws(predicted), within, self.rests_on))
+        value, draws = self.value(predicted), self.draws(predicted)
+        return list(self.boot.from_draws(value, draws, self.within, self.rests_on))
 
     def gains(self, predicted: Floats, over: Floats) -> list[Estimate]:
         """[M] score of `predicted` minus that of `over` [Q, M or 1, C], on the same replicates."""
         value = self.value(predicted) - self.value(over)
-        within = None if self.kind == R2 else GAP
-        return list(self.boot.from_draws(value, self.draws(predicted) - self.draws(over), within, self.rests_on))
+        draws = self.draws(predicted) - self.draws(over)
+        return list(self.boot.from_draws(value, draws, self.gap_within, self.rests_on))
+
+    @property
+    def within(self) -> Scale:
+        """Where scores lie."""
+        return EXPLAINED if self.kind == R2 else SHARE
+
+    @property
+    def gap_within(self) -> Scale | None:
+        """Where differences of scores lie."""
+        return None if self.kind == R2 else GAP
 
     @property
     def rests_on(self) -> int:

@@ -108,8 +108,8 @@ class IntrospectionProbing(ProbeAnalysis[EmergenceResult]):
     def _pair(self, files: ProbeFiles, pair: ProbedPair, control: Control) -> tuple[EmergencePair, Floats]:
         """The curve of a pair with its control and onset; and the onset on each resample, NaN where there is none."""
         scorer, predicted, bound = self.scorer(files, pair), files.of(pair, "hidden"), control.bound
-        value, draws = scorer.value(predicted), scorer.draws(predicted)
-        columns = (scorer.boot.from_draws(value, draws), *(v.tolist() for v in (control.low, control.high, bound)))
+        value = scorer.value(predicted)
+        columns = (scorer.estimates(predicted), *(v.tolist() for v in (control.low, control.high, bound)))
         curve = [CurvePoint(*point) for point in zip(files.layers, *columns, strict=True)]
         about = pair.states, pair.target, pair.score, pair.chance
         resampled = first_above(scorer.resampled(predicted), bound)

@@ -30,7 +30,7 @@ _SCORES = (
     *PAIR,
     Column("score", of=score_name),
     Column("surface", "estimate", 2, "the model of the surface alone", "surface"),
-    Column("hidden", "estimate", 2, "ridge on hidden states alone", "chosen.hidden"),
+    Column("hidden (ridge)", "estimate", 2, "ridge on hidden states alone; classes as 0 and 1", "chosen.hidden"),
     Column("layer", meaning="of the states alone, chosen in the training part", of="chosen.hidden_layer"),
     Column("both", "estimate", 2, "surface prediction with a ridge on the states for what it leaves", "chosen.both"),
     Column("its layer", meaning="chosen in the same way", of="chosen.both_layer"),
@@ -43,7 +43,7 @@ _GAINS = (
 _LAYERS = (
     *PAIR,
     Column("layer", of="layer"),
-    Column("hidden", "estimate", of="hidden"),
+    Column("hidden (ridge)", "estimate", of="hidden"),
     Column("both", "estimate", of="both"),
     *_GAINS,
 )
