@@ -31,8 +31,8 @@ def without_answers(verdicts: dict[str, int]) -> list[str]:
         sentences.append("No completion is correct, so nothing can be said of correct ones.")
     if total and verdicts[NO_ANSWER] == total:
         sentences.append(
-            "An answer is what stands in \\boxed{} or behind ####; where the model does not write it so by itself, the "
-            "prompt has to ask for it (--prompt)."
+            "An answer is what stands in \\boxed{} or behind ####; the prompt has to ask for it where the model writes "
+            "none by itself (--prompt)."
         )
     return sentences
 

@@ -130,7 +130,7 @@ def test_first_above_and_its_interval() -> None:
     [
         ((2, 1, 3), "later than entropy"),
         ((-2, -3, -1), "earlier than entropy"),
-        ((1, 0, 2), "do not tell which comes first"),
+        ((1, 0, 2), "it is not seen which comes first"),
         ((1, np.nan, np.nan), "It has no interval: 40% of the resamples"),
         ((np.nan, np.nan, np.nan), "undefined: one of the two has no onset"),
     ],

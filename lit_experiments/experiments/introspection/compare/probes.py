@@ -5,7 +5,7 @@ Works from the held-out predictions that training left; refits nothing. Knows no
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -65,7 +65,7 @@ class _Change:
         """Scores by layer and at each run's chosen layer; gains of the hidden states over each control."""
         pair, within = self.pairs[0], self.scorers[0].within
         indices = [probed.chosen.index for probed in self.pairs]
-        chosen = self._compared(*(self._scores(run, "hidden", indices[run]) for run in range(2)), within)[0]
+        chosen = self._compared([self._scores(run, "hidden", indices[run]) for run in range(2)], within)[0]
         names = [self.files[0].layers[index] for index in indices]
         return ProbeChange(
             states=pair.states,
@@ -73,10 +73,10 @@ class _Change:
             score=pair.score,
             chance=pair.chance,
             questions=self.boot.n,
-            layers=self._compared(*(self._scores(run, "hidden") for run in range(2)), within),
+            layers=self._compared([self._scores(run, "hidden") for run in range(2)], within),
             chosen=ChosenChange(chosen.base, chosen.finetuned, chosen.difference, names),
             gains={
-                name: self._compared(*(self._gain(run, name) for run in range(2)), self.scorers[0].gap_within)[0]
+                name: self._compared([self._gain(run, name) for run in range(2)], self.scorers[0].gap_within)[0]
                 for name in CONTROLS
                 if all(getattr(probed.controls, name) for probed in self.pairs)
             },
@@ -94,15 +94,14 @@ class _Change:
         joint, alone = self._scores(run, f"{control}_hidden", layer), self._scores(run, control)
         return joint[0] - alone[0], joint[1] - alone[1]
 
-    def _compared(
-        self, base: tuple[Floats, Floats], tuned: tuple[Floats, Floats], within: Scale | None
-    ) -> list[Changed]:
-        """within: where each of the two lies."""
+    def _compared(self, both: Sequence[tuple[Floats, Floats]], within: Scale | None) -> list[Changed]:
+        """both: values and resampled ones of either run; within: where these lie."""
+        base, tuned = both
         difference = tuned[0] - base[0], tuned[1] - base[1]
         rests_on = min(scorer.rests_on for scorer in self.scorers)
         apart = None if within is self.scorers[0].gap_within else self.scorers[0].gap_within  # gains lie in no range
         estimates = [
-            self.boot.from_draws(*scores, scale, rests_on)
-            for scores, scale in ((base, within), (tuned, within), (difference, apart))
+            self.boot.from_draws(value, draws, scale, rests_on)
+            for (value, draws), scale in ((base, within), (tuned, within), (difference, apart))
         ]
         return [Changed(*layer) for layer in zip(*estimates, strict=True)]

@@ -147,7 +147,7 @@ def lag_sentence(lag: Lag) -> str:
     verdict = {
         1: "confidence becomes readable later than entropy",
         -1: "confidence becomes readable earlier than entropy",
-        0: together if estimate.unanimous else "these questions do not tell which comes first",
+        0: together if estimate.unanimous else "it is not seen which comes first",
     }[side]
     return f"{value} ({bounds}; {share}): {verdict}."
 
