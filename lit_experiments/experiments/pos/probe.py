@@ -13,12 +13,15 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from lit_experiments.claims import Judged
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.pos.groups import origin
+from lit_experiments.experiments.pos.probe_claims import ClaimOptions, ClaimWords, judge_tags
 from lit_experiments.experiments.pos.probe_page import probe_page
 from lit_experiments.experiments.pos.probe_result import Fitting, ProbeResult
 from lit_experiments.experiments.pos.probe_scores import Fitted, Labelled, baseline, layer_scores
 from lit_experiments.experiments.pos.probe_split import class_codes_of, code_of, make_split, present_classes
+from lit_experiments.experiments.pos.twins import TwinOptions, random_twins
 from lit_experiments.experiments.pos.types import control_codes
 from lit_experiments.experiments.pos.words import FIELD, READS, words_of
 from lit_experiments.launch import is_rank_zero
@@ -31,6 +34,7 @@ from lit_experiments.probes.logistic import LogisticProbe
 from lit_experiments.probes.store_data import StoreDataModule
 from lit_experiments.ranges import above, at_least, between, penalty_grid
 from lit_experiments.reports.blocks import Page
+from lit_experiments.sources.content_groups import Likeness
 from lit_experiments.statistics import LEVEL
 from lit_experiments.tasks.reads import Reads
 from lit_experiments.tasks.source import is_demonstration
@@ -58,6 +62,15 @@ class PosProbe(TrainTask[ProbeResult]):
         tolerance: Relative distance to the minimum at which a fit has converged.
         max_iterations: Steps of a fit at most.
         shuffles: Copies of the tags permuted between documents, as a control.
+        permutations: Permutations of the test words' tags between documents, for the claim's p-value.
+        near_copies: Sentences with so large a Jaccard similarity of word trigrams are near copies; the claim is also
+            judged on test words of sentences without one in training.
+        templates: Sentences with so large a share of words in common, in order, are of one template; null: no
+            templates.
+        surface_rows: Training words that what a word looks like is fitted to at most.
+        twin: Probe random-weights twins of the model too; random features of the tokens where it cannot be loaded.
+        twins: How many of them; the score must be above all of theirs.
+        twin_tokens: Tokens that a twin reads at a time, with padding.
         bins: Bins of confidence for calibration.
         block_mb: Features read at a time, in megabytes.
         memory_mb: Training words stay in memory if they fit into so many megabytes, else every pass reads them.
@@ -71,18 +84,29 @@ class PosProbe(TrainTask[ProbeResult]):
     tolerance: float
     max_iterations: int
     shuffles: int
+    permutations: int
+    near_copies: float
+    templates: float | None
+    surface_rows: int
+    twin: bool
+    twins: int
+    twin_tokens: int
     bins: int
     block_mb: float
     memory_mb: float
 
     reads: ClassVar[Reads] = READS
     result_type: ClassVar[type] = ProbeResult
-    shapes_nothing: ClassVar[frozenset[str]] = TrainTask.shapes_nothing | {"memory_mb"}
+    shapes_nothing: ClassVar[frozenset[str]] = TrainTask.shapes_nothing | {"memory_mb", "twin_tokens"}
 
     def check(self) -> None:
         """Raises UserError for settings out of range."""
         at_least(2, folds=self.folds)
-        at_least(1, bins=self.bins, max_iterations=self.max_iterations)
+        at_least(1, bins=self.bins, max_iterations=self.max_iterations, permutations=self.permutations)
+        at_least(1, surface_rows=self.surface_rows, twins=self.twins, twin_tokens=self.twin_tokens)
+        between(0, 1, near_copies=self.near_copies)
+        if self.templates is not None:
+            between(0, 1, templates=self.templates)
         at_least(0, shuffles=self.shuffles)
         between(0, 1, test_fraction=self.test_fraction, tolerance=self.tolerance)
         above(0, block_mb=self.block_mb, memory_mb=self.memory_mb)
@@ -111,8 +135,11 @@ class PosProbe(TrainTask[ProbeResult]):
         layer = self.layer or report.layer
         probe = _save(labelled, real, layer, data)
         scores = self._scores(labelled, probe)
+        claim, statements = self._claim(labelled, real, probe, report.shuffled.accuracy, trainer)
         return ProbeResult(
             **shallow(self._fitting(labelled, real)),
+            claims=[claim],
+            statements=statements,
             layer=layer,
             layers=layer_scores(labelled, real, other, report.by_layer),
             baseline=baseline(labelled, real),
@@ -127,6 +154,24 @@ class PosProbe(TrainTask[ProbeResult]):
     def page(self, result: ProbeResult, data: Opened) -> Page:
         """What every layer tells, and how the chosen one is calibrated."""
         return probe_page(result, is_demonstration(data.store))
+
+    def _claim(
+        self, labelled: Labelled, real: Fitted, probe: ClassProbe, shuffled: list[float], trainer: Trainer
+    ) -> tuple[Judged, list[str]]:
+        """The claim of the chosen layer's probe, and statements on what it could not be compared with."""
+        likeness = Likeness(self.near_copies, self.templates)
+        options = ClaimOptions(self.surface_rows, self.permutations, likeness, self.seed)
+        examples = ClaimWords.of(labelled, real, options)
+        twins, reason = None, ""
+        if self.twin:
+            accelerator = str(trainer.flags.get("accelerator", "auto"))
+            twins, reason = random_twins(
+                examples, probe.layer, TwinOptions(self.seed, self.twins, self.twin_tokens, accelerator)
+            )
+        test = real.predictions.rows[real.predictions.test]
+        predicted = labelled.words.probabilities(probe, labelled.split.lines[test]).argmax(1)
+        claim = judge_tags(examples, probe.layer, predicted, shuffled, twins, options)
+        return claim, [f"random-weights twin: {reason}"] if reason else []
 
     def _control_codes(self, labelled: Labelled) -> Floats:
         """[line] codes of the control task, NaN where the real task has none."""

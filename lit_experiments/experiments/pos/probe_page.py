@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lit_experiments.claims import Judged
+from lit_experiments.claims.claim import SURFACE
 from lit_experiments.experiments.pos.probe_result import ProbeResult
 from lit_experiments.probes.class_result import ClassScores
 from lit_experiments.reports import blocks
 from lit_experiments.reports.blocks import Column, Note, Section, Series, Statement, Table, Verdict
 from lit_experiments.reports.cells import interval, number
 from lit_experiments.reports.document import DEMONSTRATION
+from lit_experiments.reports.findings import held_against, power_of
 from lit_experiments.reports.reliability import reliability_points
 from lit_experiments.statistics import Estimate
 
@@ -33,6 +36,26 @@ _TAGS = (
     Column("precision", "estimate", of="precision"),
     Column("recall", "estimate", of="recall"),
     Column("F1", "estimate", of="f1"),
+)
+_CLAIMS = (
+    Column("target", of="claim.target"),
+    Column("verdict", of="verdict.word"),
+    Column("layer", of="claim.layer"),
+    Column("accuracy", "estimate", of="evidence.score"),
+    Column("chance", "number", 3, "share of the commonest training tag", "evidence.chance"),
+    Column("p", "p", meaning="tags permuted between groups", of="evidence.p"),
+    Column(
+        "surface", "estimate", 3, "the best model of what a word looks like, alone", lambda c: _of_surface(c, "score")
+    ),
+    Column("beyond surface", "estimate", 3, "what a ridge on the states adds to it", lambda c: _of_surface(c, "gain")),
+    Column("best twin", "estimate", 3, "ridge on a random twin's states", lambda c: _of_twins(c, "best")),
+    Column("beyond twin", "estimate", 3, "ridge on the model's minus that", lambda c: _of_twins(c, "difference")),
+    Column("without copies", "estimate", 3, "words of sentences with nothing like in training", "evidence.apart"),
+)
+_CLAIM = (
+    "The claim is that this layer's states tell the tag: beyond the surface (the word with its neighbours, its place, "
+    "and how often training gives these words each tag; linear models and trees), beyond random twins of the model "
+    "that read the same tokens, and for words of sentences that training has nothing like."
 )
 _READ = (
     "Accuracy, log-loss (nats) and everything compared with them: test part, {level:.0%} intervals over "
@@ -75,9 +98,10 @@ def probe_page(result: ProbeResult, demonstration: bool) -> blocks.Page:
         question="At which layers do a word's hidden states say more about its part of speech than the word's form "
         "alone, and can the probe's probabilities be trusted?",
         done=_done(result),
-        outcome=_outcome(result),
+        outcome=[*(claim.verdict.sentence for claim in result.claims), *_outcome(result)],
         certainty=_certainty(result),
         sections=[
+            Section("Verdict", [Table.of("claims", "", _CLAIMS, ((claim,) for claim in result.claims)), Note(_CLAIM)]),
             Section("Layers", [_verdicts(result), _over_layers(result), layers, Note(_READ.format(**values))]),
             Section(
                 f"Calibration of {layer} ({part} part)",
@@ -102,17 +126,29 @@ def _done(result: ProbeResult) -> str:
 
 def _outcome(result: ProbeResult) -> list[str]:
     chosen, above = result.chosen, result.chosen.above_baseline
-    beats = {1: "is above", -1: "is below", 0: "cannot be distinguished from"}[above.side_of(0)]
+    beats = {1: "is above", -1: "is below", 0: "is not seen to differ from"}[above.side_of(0)]
     if not above.has_interval:
         beats = f"cannot be compared ({above.no_interval}) with"
     shuffled = ", ".join(number(value) for value in result.shuffled.accuracy) or "not run"
     return [
         f"Layer {result.layer} ({'named' if result.layer_named else 'chosen by cross-validation'}): accuracy "
         f"{interval(result.test.accuracy)}, macro F1 {interval(result.test.macro_f1)}; it {beats} the commonest tag of "
-        f"the type ({interval(result.baseline.accuracy)}), by {interval(above)}.",
+        f"the type ({interval(result.baseline.accuracy)}), by {interval(above)}{_power(above)}.",
         f"Selectivity {interval(chosen.selectivity)}; accuracy of the commonest tag of all "
         f"{number(result.majority.accuracy.value)}; with tags shuffled between {result.units['train']} {shuffled}.",
     ]
+
+
+def _power(difference: Estimate) -> str:
+    return "" if difference.side_of(0) else power_of(difference)
+
+
+def _of_surface(judged: Judged, name: str) -> Estimate | None:
+    return next((getattr(control, name) for control in judged.evidence.controls if control.name == SURFACE), None)
+
+
+def _of_twins(judged: Judged, name: str) -> Estimate | None:
+    return None if judged.evidence.twins is None else getattr(judged.evidence.twins, name)
 
 
 def _certainty(result: ProbeResult) -> str:
@@ -132,6 +168,7 @@ def _fitted(result: ProbeResult) -> list[str]:
         lines.append(f"Careful: {len(straddling)} documents have sentences in several parts, such as {examples}.")
     if result.unconverged:
         lines.append(f"{result.unconverged} fits ended before they reached the tolerance (max_iterations).")
+    lines += result.statements
     if result.cv_left_out:
         lines.append(f"{result.cv_left_out} held-out words counted in no score, since the other folds lack their tag.")
     return lines
@@ -151,12 +188,7 @@ def _verdicts(result: ProbeResult) -> blocks.Matrix:
 
 
 def _verdict(difference: Estimate) -> Verdict:
-    if not difference.has_interval:
-        return Verdict("no interval", "void", difference.value)
-    side = difference.side_of(0)
-    if not side:
-        return Verdict("no difference shown", "open", difference)
-    return Verdict("above", "for", difference) if side > 0 else Verdict("below", "against", difference)
+    return held_against(difference, 0, ("above", "for"), ("below", "against"), "no difference shown")
 
 
 def _over_layers(result: ProbeResult) -> blocks.Curves:

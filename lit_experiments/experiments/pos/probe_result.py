@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lit_experiments.claims import Judged
 from lit_experiments.probes.class_result import ClassControl, ClassLayer, ClassScores
 from lit_experiments.statistics import Estimate
 
@@ -57,7 +58,8 @@ class ProbeResult(Fitting):
 
     layer: the chosen one. test, validation: its scores, None without such a part.
     majority: the training part's class shares in place of a probe. shuffled: tags permuted between groups.
-    unconverged: fits that missed the tolerance. cv_left_out: see `ClassResult`.
+    unconverged: fits that missed the tolerance. cv_left_out: see `ClassResult`. claims: that the chosen layer's states
+    tell the tag, judged; statements: what it could not be compared with.
     """
 
     layer: str
@@ -69,6 +71,8 @@ class ProbeResult(Fitting):
     shuffled: ClassControl
     unconverged: int
     cv_left_out: int
+    claims: list[Judged]
+    statements: list[str]
 
     @property
     def chosen(self) -> TagLayer:

@@ -61,7 +61,7 @@ def save_probes(store: Store, out: Path, single: Fitted) -> None:
         write_json(out / f"split_eval_{length}.json", split)
 
 
-def result_of(store: Store, split: Split, fits: Fits) -> TempnormResult:
+def result_of(store: Store, split: Split, fits: Fits, statements: list[str]) -> TempnormResult:
     lengths = [int(length) for length in store.schema.coords["eval_length"]]
     columns = store.table([*BASELINES])
     numbers = {name: columns.column(name).to_numpy().astype(np.float64) for name in BASELINES}
@@ -90,6 +90,7 @@ def result_of(store: Store, split: Split, fits: Fits) -> TempnormResult:
         held_out_contexts=held_out,
         split=split.summary,
         claims=fits.judged,
+        statements=statements,
         against_single_numbers=sentences(compared, held_out),
         generations=int(store.field("log_tempnorm").shape[1]),
         interval_level=LEVEL,

@@ -1,7 +1,8 @@
 """The claim of each eval length, that the states tell its log-tempnorm, with the numbers that decide it.
 
 The surface is the context's text, its lengths and its place, by the best of scikit-learn's models inside the training
-part; the output is the next-token distribution's entropy and log sum p^alpha. At L = 1 the entropy gives the exact
+part; the output is the next-token distribution's entropy and log sum p^alpha; random twins of the model read the same
+starting points. At L = 1 the entropy gives the exact
 expectation of a draw's log-tempnorm, so that nothing can be told beyond the output.
 
 Does not know: how ridges are fitted, where results are written.
@@ -15,8 +16,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lit_experiments.claims import Claim, Control, Evidence, Grouping, Judged, judged
-from lit_experiments.claims.claim import OUTPUT, SURFACE
+from lit_experiments.claims import Claim, Control, Evidence, Grouping, Judged, Twins, judged
+from lit_experiments.claims.claim import BEYOND, OUTPUT, RANDOM, SURFACE
 from lit_experiments.claims.power import detectable_r2
 from lit_experiments.controls.baselines import MODELS, fit_baseline
 from lit_experiments.controls.features import output_of, surface_of
@@ -35,7 +36,6 @@ from stores import Store, fingerprint_hash
 
 Floats = NDArray[np.float64]
 TASK, FIELD = "tempnorm_ridge", "starting_hidden"
-BEYOND = [SURFACE, OUTPUT]
 _MOST_ROWS = 20_000
 
 
@@ -81,11 +81,12 @@ def apart_from_neighbours(
 @dataclass(frozen=True)
 class Fitted:
     """What decides: of the ridge on the states; of states on what each control leaves [row, L], added to the control;
-    of rows split one by one, None where no rows were joined."""
+    of random twins by length, None without; of rows split one by one, None where no rows were joined."""
 
     states: Predictions
     results: Sequence[TargetResult]
     with_states: dict[str, Floats]
+    twins: list[Twins] | None
     apart: list[Estimate] | None
     by_row: list[Estimate] | None
 
@@ -114,14 +115,15 @@ def judge(
             shuffled_p=shuffles[t].p_value,
             alpha=1 - fitted.results[t].test.r2.level,
             controls=against,
-            twins=None,
+            twins=None if fitted.twins is None else fitted.twins[t],
             apart=None if fitted.apart is None else fitted.apart[t],
             by_row=None if fitted.by_row is None else fitted.by_row[t],
             grouping=grouping(split.summary),
             detectable=detectable_r2(split.summary.test_groups),
             shuffles=len(shuffles[t].r2),
         )
-        out.append(judged(_claim(store, states.targets[t], fitted.results[t].layer), evidence))
+        beyond = [*(control.name for control in against), *([] if fitted.twins is None else [RANDOM])]
+        out.append(judged(_claim(store, states.targets[t], fitted.results[t].layer, beyond), evidence))
     return out
 
 
@@ -132,7 +134,7 @@ def grouping(summary: SplitSummary) -> Grouping:
     return Grouping(joined=joined, **{name: getattr(summary, name) for name in names})
 
 
-def _claim(store: Store, target: str, layer: str) -> Claim:
+def _claim(store: Store, target: str, layer: str, beyond: list[str]) -> Claim:
     return Claim(
         id=f"{TASK}/{target}",
         task=TASK,
@@ -143,7 +145,7 @@ def _claim(store: Store, target: str, layer: str) -> Claim:
         position="last",
         reader="ridge",
         data=fingerprint_hash(store.fingerprint),
-        beyond=BEYOND,
+        beyond=[name for name in BEYOND if name in beyond],
     )
 
 

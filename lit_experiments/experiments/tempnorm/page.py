@@ -9,7 +9,19 @@ from lit_experiments.claims.claim import OUTPUT, SURFACE
 from lit_experiments.controls.split import SplitSummary
 from lit_experiments.experiments.tempnorm.result import LengthResult, PredictedTrue, TempnormResult
 from lit_experiments.experiments.tempnorm.single_numbers import BASELINES, ENTROPY, EXACT
-from lit_experiments.reports.blocks import Column, Curves, Note, Page, Panel, Points, Scatter, Section, Series, Table
+from lit_experiments.reports.blocks import (
+    Cell,
+    Column,
+    Curves,
+    Note,
+    Page,
+    Panel,
+    Points,
+    Scatter,
+    Section,
+    Series,
+    Table,
+)
 from lit_experiments.reports.document import DEMONSTRATION
 from lit_experiments.statistics import Estimate
 from lit_experiments.tasks.task import Opened
@@ -82,6 +94,8 @@ _VERDICTS = (
     Column(
         "beyond output", "estimate", meaning="R2 of entropy, one step and states together minus that without states"
     ),
+    Column("best twin", "estimate", meaning="R2 of a ridge on a random twin's states, the highest of them"),
+    Column("beyond twin", "estimate", meaning="R2 of the ridge minus that"),
     Column("no like context", "estimate", meaning="R2 on test rows without a like context in training"),
 )
 _METHODS = (
@@ -109,7 +123,9 @@ def tempnorm_page(result: TempnormResult, data: Opened, demonstration: bool) -> 
         certainty=f"Intervals are {result.interval_level:.0%}, over {result.held_out_contexts} "
         f"held-out contexts; layer and penalty were chosen without them. {_split(result.split)}",
         sections=[
-            Section("What the numbers allow to be said", [_verdicts(result)]),
+            Section(
+                "What the numbers allow to be said", [_verdicts(result), *(Note(line) for line in result.statements)]
+            ),
             Section("Ridge per eval length", [_table("scores", _SCORES, result), _curve(result)]),
             Section("The hidden vector versus one number", [_table("against_one_number", _AGAINST, result)]),
             Section("Predicted and true", [_scatter(result)]),
@@ -146,13 +162,14 @@ def _split(summary: SplitSummary) -> str:
 
 def _verdicts(result: TempnormResult) -> Table:
     """The claim of each length, and the numbers that decide it."""
-    rows = [
+    rows: list[list[Cell]] = [
         [
             int(length),
             judged.verdict.word,
             scores.test.r2,
             scores.repeated,
             *(_gain(judged, name) for name in (SURFACE, OUTPUT)),
+            *_twins(judged),
             scores.apart if scores.apart is not None else scores.test.r2,
         ]
         for (length, scores), judged in zip(result.per_length.items(), result.claims, strict=True)
@@ -162,6 +179,12 @@ def _verdicts(result: TempnormResult) -> Table:
 
 def _gain(judged: Judged, name: str) -> Estimate | None:
     return next((control.gain for control in judged.evidence.controls if control.name == name), None)
+
+
+def _twins(judged: Judged) -> tuple[Estimate | None, Estimate | None]:
+    """The best random twin's score, and what the states' is above it."""
+    twins = judged.evidence.twins
+    return (None, None) if twins is None else (twins.best, twins.difference)
 
 
 def _table(name: str, columns: Sequence[Column], result: TempnormResult) -> Table:

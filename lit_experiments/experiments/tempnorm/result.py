@@ -62,7 +62,8 @@ class TempnormResult:
 
     starting_points, contexts, held_out_contexts: counts; generations: continuations of a starting point.
     contexts are counted as groups of like ones. split: how they were held out. claims: what is claimed at each length,
-    judged. against_single_numbers: the comparison in words. shown: shortest and longest eval length, for the figure.
+    judged; statements: what they could not be compared with. against_single_numbers: the comparison in words. shown:
+    shortest and longest eval length, for the figure.
     """
 
     per_length: dict[str, LengthResult]
@@ -71,6 +72,7 @@ class TempnormResult:
     held_out_contexts: int
     split: SplitSummary
     claims: list[Judged]
+    statements: list[str]
     against_single_numbers: list[str]
     generations: int
     interval_level: float

@@ -19,6 +19,7 @@ from lit_experiments.experiments.tempnorm.judging import apart_from_neighbours, 
 from lit_experiments.experiments.tempnorm.page import tempnorm_page
 from lit_experiments.experiments.tempnorm.result import TempnormResult
 from lit_experiments.experiments.tempnorm.single_numbers import ENTROPY, left_by_entropy
+from lit_experiments.experiments.tempnorm.twins import TwinOptions, TwinPredictions, twin_predictions
 from lit_experiments.launch import is_rank_zero
 from lit_experiments.plain import shallow, write_json
 from lit_experiments.probes.baselines import held_out_r2
@@ -63,6 +64,9 @@ class TempnormRidge(TrainTask[TempnormResult]):
         shuffles: Copies of the targets permuted between contexts, as a control.
         permutations: Permutations of the test part's targets between contexts, for p-values.
         repeats: Random group splits that the score is repeated on; 0 or 1 repeats none.
+        twin: Probe random-weights twins of the model too; random features of the tokens where it cannot be loaded.
+        twins: How many of them; the score must be above all of theirs.
+        twin_tokens: Tokens that a twin reads at a time, with padding.
         block_mb: Features read at a time, in megabytes.
     """
 
@@ -76,9 +80,13 @@ class TempnormRidge(TrainTask[TempnormResult]):
     shuffles: int
     permutations: int
     repeats: int
+    twin: bool
+    twins: int
+    twin_tokens: int
     block_mb: float
 
     reads: ClassVar[Reads] = Reads("tempnorm", ("starting_hidden", "log_tempnorm", "log_tempnorm_mean"))
+    shapes_nothing: ClassVar[frozenset[str]] = TrainTask.shapes_nothing | {"twin_tokens"}
     result_type: ClassVar[type] = TempnormResult
     sklearn_files = staticmethod(sklearn_files)
 
@@ -87,6 +95,7 @@ class TempnormRidge(TrainTask[TempnormResult]):
         between(0, 1, test_fraction=self.test_fraction)
         at_least(2, folds=self.folds)
         at_least(0, repeats=self.repeats)
+        at_least(1, twins=self.twins, twin_tokens=self.twin_tokens)
         reaching(1 - LEVEL, permutations=self.permutations, shuffles=self.shuffles or None)
         between(0, 1, near_copies=self.near_copies)
         if self.templates is not None:
@@ -133,7 +142,9 @@ class TempnormRidge(TrainTask[TempnormResult]):
         with_states = {c.name: c.predicted + predicted[c.name] for c in controls}
         apart = apart_from_neighbours(fitted.predictions, split.neighbour, self._apart_boot(fitted, split))
         by_row = None if rows is None else self._over_contexts(self._evaluate(rows[0].solution, rows[1]), split)
-        decisive = Decisive(fitted.predictions, fitted.results, with_states, apart, by_row)
+        twins = self._twins(store, split, true, trainer)
+        against = None if twins is None else twins.against(fitted.predictions)
+        decisive = Decisive(fitted.predictions, fitted.results, with_states, against, apart, by_row)
         fits = Fits(
             fitted,
             self._evaluate(mean[0].solution, mean[1]),
@@ -145,7 +156,15 @@ class TempnormRidge(TrainTask[TempnormResult]):
             by_row,
         )
         save_probes(store, data.out, fits.single)
-        return result_of(store, split, fits)
+        reasons = [f"random-weights twin: {twins.reason}"] if twins is not None and twins.reason else []
+        return result_of(store, split, fits, reasons)
+
+    def _twins(self, store: Store, split: Split, true: NDArray[np.float64], trainer: Trainer) -> TwinPredictions | None:
+        if not self.twin:
+            return None
+        accelerator = str(trainer.flags.get("accelerator", "auto"))
+        options = TwinOptions(self.seed, self.twins, self.twin_tokens, accelerator, self.penalties)
+        return twin_predictions(store, split, true, options)
 
     def _by_row(self, store: Store, split: Split, trainer: Trainer) -> tuple[RidgeProbe, StoreDataModule] | None:
         """The ridge where starting points are split one by one, if any were put together and enough are held out."""
