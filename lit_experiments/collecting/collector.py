@@ -39,9 +39,12 @@ class Collector(LightningModule, ABC):
         version: version of the study's code; raise it when the numbers it produces change.
         info: what is known of the model without its weights (layers, width, window, tokenizer).
         stop_check: called between steps of long loops; raises when the run has been asked to stop.
+        given: columns of numbers that are the data's or the settings', which no model's noise excuses (see
+            `given_columns`).
     """
 
     version: ClassVar[int] = 1
+    given: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
@@ -69,6 +72,10 @@ class Collector(LightningModule, ABC):
 
         Must not depend on the other samples of the batch, nor on any global random state.
         """
+
+    def given_columns(self) -> frozenset[str]:
+        """Columns of floats that the model has no part in: recomputed, they must be the same to the last bit."""
+        return self.given
 
     def companions(self) -> Sequence[Sample]:
         """Samples that are not wanted, but complete the companies of those that are (see `Sample.company`)."""

@@ -208,7 +208,8 @@ class Recomputation:
                     noise[name] = np.maximum(noise[name], relative.max(initial=0.0))
         least = LEAST * _ROUNDOFF[self.dtype]
         floors = {name: np.maximum(MARGIN * measured, least) for name, measured in noise.items()}
-        floors |= {field.name: np.zeros(1) for field in self.schema.fields if not field.is_float}
+        exact = {field.name for field in self.schema.fields if not field.is_float} | self.collector.given_columns()
+        floors |= {name: np.zeros(1) for name in exact}
         largest = max(((float(noise[name].max(initial=0.0)), name) for name in fields), default=(0.0, ""))
         return floors, largest
 

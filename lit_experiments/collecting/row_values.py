@@ -55,7 +55,8 @@ def stored_row(store: Store, row: int) -> RowValues:
         view = chosen[field.name]
         arrays[field.name] = _wide(view.read())
         if field.dtype == "float16":
-            step = np.spacing(np.abs(view.read(raw=True))).astype(np.float64)
+            with np.errstate(invalid="ignore"):  # a value that is missing has no step
+                step = np.spacing(np.abs(view.read(raw=True))).astype(np.float64)
             half_steps[field.name] = np.ldexp(step / 2, view.exponents().astype(np.int32)[..., None])
         elif field.dtype == "bfloat16":
             half_steps[field.name] = np.spacing(np.abs(view.read())).astype(np.float64) * 2.0**15

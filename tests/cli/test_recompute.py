@@ -17,6 +17,10 @@ from lit_experiments.cli import main
 from lit_experiments.cli.rebuild import planned_batches, rebuilt_collector
 from lit_experiments.collecting.recompute import Recomputation, Recomputed, load_for_recomputation, pick_rows
 from lit_experiments.errors import EXIT_DONE, EXIT_FAILED, EXIT_USER, UserError
+from lit_experiments.lm.info import read_info
+from lit_experiments.lm.spec import ModelSpec
+from lit_experiments.probes.save import save_probe
+from tests.experiments.steering.conftest import linear_probe
 from tests.stores.forge import forge
 
 TEXTS = "text,kind,score\n" + "".join(f"The {a} is {b}.,{b},{i / 2}\n" for i, (a, b) in enumerate(
@@ -33,9 +37,19 @@ COLLECTIONS = {
     "prefill_dynamics": "--paragraphs paragraphs.txt --n_samples 2 --min_tokens 8 --max_new_tokens 4",
     "introspection": "--num_questions 2",
     "sampling_variance": "--num_problems 1 --completions 2 --greedy_completions 2 --token_checkpoints [4,8] "
-    "--latent_sampling_stride 4",
+    "--temperatures [0.0,0.6,1.2] --latent_sampling_stride 4",
+    "manifold": "--num_problems 2 --completions 2 --max_new_tokens 24",
+    "path_sensitivity": "--num_problems 1 --max_new_tokens 24 --bifurcation_step_interval 8",
+    "attribution": "--path_run path_sensitivity --top_n_points 3",
+    "clustering": "--num_problems 1 --completions 2 --max_new_tokens 24",
     "pos_tokens": "--limit 4",
+    "scores": "--texts texts.csv --text_column text --probe probe",
+    "steering": "--probe probe --num_prompts 2 --completions 1 --strengths [-2,2] --random_directions 1 "
+    "--max_new_tokens 4",
 }
+NEEDS = {"attribution": "path_sensitivity"}
+READER = "--reader embedded --generations prefill_dynamics"
+"""What has the paragraphs of another run read again."""
 Edit = Callable[[stores.Records], None]
 
 
@@ -51,10 +65,17 @@ class Made:
         return stores.open_store(self.run / "store")
 
 
-def _made(folder: Path, exp: str, extra: str = "") -> Made:
-    run = folder / exp
+def _collect(run: Path, exp: str, extra: str = "") -> None:
     words = shlex.split(f"collect --exp {exp} --accelerator cpu {COLLECTIONS[exp]} {extra}")
     assert main([*words, "--run", str(run)]) == EXIT_DONE
+
+
+def _made(folder: Path, exp: str, name: str = "", extra: str = "") -> Made:
+    run = folder / (name or exp)
+    if exp in NEEDS and not (folder / NEEDS[exp]).exists():
+        _collect(folder / NEEDS[exp], NEEDS[exp])
+    if not run.exists():
+        _collect(run, exp, extra)
     original = stores.open_store(run / "store")
     collector = rebuilt_collector(original, None)
     load_for_recomputation(collector)
@@ -71,6 +92,9 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("recompute")
     (folder / "texts.csv").write_text(TEXTS)
     (folder / "paragraphs.txt").write_text(PARAGRAPHS)
+    info = read_info(ModelSpec("embedded", None, None, "float32", "auto"))
+    fingerprint, notes = info.fingerprint(), {"spread": {"resid_post.0": 1.5}}
+    save_probe(linear_probe(fingerprint, notes, info.d_model), folder / "probe")
     return folder
 
 
@@ -89,15 +113,37 @@ def texts(here: Path) -> Made:
         return _made(here / "again", "activations")
 
 
+@pytest.fixture(scope="module")
+def read_again(here: Path) -> Made:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(here)
+        if not (here / "prefill_dynamics").exists():
+            _collect(here / "prefill_dynamics", "prefill_dynamics")
+        return _made(here, "prefill_dynamics", "read_again", READER)
+
+
 def test_a_run_holds_and_one_changed_bit_of_one_state_does_not(made: Made, tmp_path: Path) -> None:
     """The last bit of one float16 of the last layer: far below what any probe would notice."""
+    _holds_until_one_bit_turns(made, tmp_path)
+
+
+def test_texts_that_another_reader_read_hold_until_one_bit_turns(read_again: Made, tmp_path: Path) -> None:
+    _holds_until_one_bit_turns(read_again, tmp_path)
+
+
+def _holds_until_one_bit_turns(made: Made, tmp_path: Path) -> None:
     good = made.recompute(made.run / "store")
     assert good.holds, "\n".join(good.lines())
-    field = next(f for f in made.store.schema.fields if f.dtype == "float16")
+    fields = [field for field in made.store.schema.fields if field.is_float]
+    field = next((field for field in fields if field.dtype == "float16"), fields[0])
     place = tuple(0 if n is None else n - 1 for n in field.shape)
 
     def flip(held: stores.Records) -> None:
-        held.arrays[field.name].view(np.uint16)[place] ^= 1
+        values = held.arrays[field.name]
+        if field.dtype == "float16":
+            values.view(np.uint16)[place] ^= 1
+        else:
+            values[place] += 1e-3 * np.abs(values[np.isfinite(values)]).max()
 
     forged = forge(made.run / "store", tmp_path / "store", flip)
     assert stores.verify(forged) == []
@@ -125,6 +171,7 @@ def _swap(held: stores.Records) -> None:
     [
         (_cell("kind", "green"), {"column 'kind'"}),
         (_cell("score", 1.00001), {"column 'score'"}),
+        (_cell("score", 1.0 + 2**-50), {"column 'score'"}),
         (_cell("score", None), {"column 'score'"}),
         (_cell("sample_id", "text-999999"), {"column 'sample_id'"}),
         (_cell("input_digest", "0" * 16), {"column 'input_digest'"}),

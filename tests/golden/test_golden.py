@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from lit_experiments.cli import main
+from lit_experiments.errors import EXIT_DONE
 from tests.agreement import disagreements
 from tests.golden.pipelines import GOLDEN, Golden, numbers, read, run
 
@@ -50,6 +52,17 @@ def test_every_number_of_a_pipeline_is_what_it_was(made: Made) -> None:
 def test_no_two_pages_of_a_pipeline_disagree(made: Made) -> None:
     """Numbers, intervals, verdicts and sentences of all pages, the audit's and the index too."""
     assert disagreements(made.folder) == []
+
+
+def test_every_collection_of_a_pipeline_is_what_its_model_computes(
+    made: Made, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two rows of each store, computed again."""
+    runs = [path.parent.parent for path in sorted(made.folder.glob("*/store/store.json"))]
+    capsys.readouterr()
+    for path in runs:
+        code = main(["verify", str(path), "--recompute", "2"])
+        assert code == EXIT_DONE, capsys.readouterr().out
 
 
 def _is_within(one: float, other: float, bound: dict[str, float]) -> bool:

@@ -52,6 +52,11 @@ class RowLayout:
     spans: bool
     answers: bool
 
+    @property
+    def given(self) -> frozenset[str]:
+        """Columns as they are stored that come from the user's table, labels of spans included."""
+        return frozenset({*(self.stored.names[name] for name in self.types), *(["span_label"] if self.spans else [])})
+
     def schema(self, positions: Sequence[Position], sites: Sequence[str], width: int) -> Schema:
         """Fields [site, stacking dim, hidden], one per position, and all columns."""
         fields = tuple(position.declared(sites, width) for position in positions)

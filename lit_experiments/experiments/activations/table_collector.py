@@ -135,6 +135,9 @@ class TextsCollector(TableCollector, ABC):
     def notes(self) -> list[str]:
         return self._notes
 
+    def given_columns(self) -> frozenset[str]:
+        return self.layout.given
+
     def settings(self) -> dict[str, Any]:
         form = {"template": self.options.template, "columns": list(self.form.consumed)}
         conversation = {"chat_options": dict(self.chat.options), "system_prompt": self.chat.system}

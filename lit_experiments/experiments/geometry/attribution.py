@@ -31,6 +31,7 @@ class AttributionCollector(Collector):
     """For each of the farthest points: one forward pass, the contribution of every layer to the choice there."""
 
     version: ClassVar[int] = 1
+    given: ClassVar[frozenset[str]] = frozenset({"distance"})
 
     def __init__(self, spec: ModelSpec, path_run: str, top_n_points: int) -> None:
         """Reads the points; they must be of the same model.

@@ -45,6 +45,7 @@ class ManifoldCollector(SampledCollector):
     """For each problem and forced share: sampled completions, their latents, and the oracle's."""
 
     version: ClassVar[int] = 1
+    given: ClassVar[frozenset[str]] = frozenset({"forced_share"})
 
     def __init__(
         self,

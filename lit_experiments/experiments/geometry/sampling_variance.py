@@ -38,6 +38,7 @@ class SamplingVarianceCollector(ProblemCollector):
     """For each problem and temperature: sampled completions and their pooled latents."""
 
     version: ClassVar[int] = 1
+    given: ClassVar[frozenset[str]] = frozenset({"temperature"})
 
     def __init__(
         self,

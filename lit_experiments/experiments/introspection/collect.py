@@ -32,6 +32,9 @@ class IntrospectionCollector(PassCollector):
     """For each question and pass: one prefill, hidden states, answer letters, and what the question looks like."""
 
     version: ClassVar[int] = 2
+    given: ClassVar[frozenset[str]] = frozenset(
+        {"temperature", "top_p"} | {f"token_{what}_{of}" for what in ("rarity", "surprisal") for of in ("mean", "max")}
+    )
     describe = staticmethod(describe)
     compare = staticmethod(compare)
     export_npy = staticmethod(export_npy)

@@ -32,7 +32,7 @@ from lit_experiments.probes.class_result import ClassScores, class_report, class
 from lit_experiments.probes.examples import Examples
 from lit_experiments.probes.logistic import LogisticProbe
 from lit_experiments.probes.store_data import StoreDataModule
-from lit_experiments.ranges import above, at_least, between, penalty_grid
+from lit_experiments.ranges import above, at_least, between, penalty_grid, reaching
 from lit_experiments.reports.blocks import Page
 from lit_experiments.sources.content_groups import Likeness
 from lit_experiments.statistics import LEVEL
@@ -102,8 +102,9 @@ class PosProbe(TrainTask[ProbeResult]):
     def check(self) -> None:
         """Raises UserError for settings out of range."""
         at_least(2, folds=self.folds)
-        at_least(1, bins=self.bins, max_iterations=self.max_iterations, permutations=self.permutations)
+        at_least(1, bins=self.bins, max_iterations=self.max_iterations)
         at_least(1, surface_rows=self.surface_rows, twins=self.twins, twin_tokens=self.twin_tokens)
+        reaching(1 - LEVEL, permutations=self.permutations)
         between(0, 1, near_copies=self.near_copies)
         if self.templates is not None:
             between(0, 1, templates=self.templates)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 
@@ -30,6 +30,8 @@ class ReadingCollector(RecordsCollector):
         sites: the residual stream after every block.
         generations, states, seed: as asked for.
     """
+
+    given: ClassVar[frozenset[str]] = frozenset({"temperature"})
 
     def __init__(
         self,

@@ -44,6 +44,7 @@ class SteeringCollector(SampledPrompts):
     """For each prompt and condition: completions written while the states are moved, and what became of them."""
 
     version: ClassVar[int] = 1
+    given: ClassVar[frozenset[str]] = frozenset({"strength"})
     describe = staticmethod(describe)
 
     def __init__(
