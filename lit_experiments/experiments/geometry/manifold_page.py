@@ -30,7 +30,7 @@ from lit_experiments.reports.blocks import (
 )
 from lit_experiments.reports.cells import interval
 from lit_experiments.reports.document import DEMONSTRATION
-from lit_experiments.reports.findings import held_against
+from lit_experiments.reports.findings import held_against, power_of
 from lit_experiments.statistics import Estimate
 
 _METHODS = (
@@ -114,13 +114,14 @@ def _statement(result: ManifoldResult, share: ShareDistances) -> str:
     begin = f"Beginning with {_name(share.share)}, completions"
     if not relative.n:
         return f"{begin} have no other problem's oracle to be compared with."
-    side = {-1: "nearer to it than", 1: "farther from it than", 0: "not shown to be nearer to it or farther than"}
+    side = {-1: "nearer to it than to those", 1: "farther from it than from those"}
+    unseen = f"not seen to be nearer to it or farther than from those{power_of(relative)}"
     sentence = (
         f"{begin} lie from their own oracle at {interval(relative, 2)} of the distance to other problems' oracles: "
-        f"{side[relative.side_of(1)]} to those."
+        f"{side.get(relative.side_of(1), unseen)}."
     )
     if gap.n:
-        kind = {-1: "right ones lie nearer", 1: "right ones lie farther", 0: "no difference is shown"}
+        kind = {-1: "right ones lie nearer", 1: "right ones lie farther", 0: f"no difference is seen{power_of(gap)}"}
         sentence += f" Within problems, right minus wrong is {interval(gap, 2)}: {kind[gap.side_of(0)]}."
     return sentence
 

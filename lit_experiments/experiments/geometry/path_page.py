@@ -26,7 +26,7 @@ from lit_experiments.reports.blocks import (
 )
 from lit_experiments.reports.cells import interval
 from lit_experiments.reports.document import DEMONSTRATION
-from lit_experiments.reports.findings import held_against
+from lit_experiments.reports.findings import held_against, power_of_correlation
 from lit_experiments.statistics import Estimate
 
 _METHODS = (
@@ -116,10 +116,10 @@ def _answers(result: PathResult) -> str:
 
 
 def _relations(result: PathResult) -> list[str]:
-    words = {1: "larger", -1: "smaller", 0: "neither larger nor smaller, as far as can be told,"}
     likelier = result.spearman_with_distance["logit_difference"]
     if math.isnan(likelier.value):
         return []
+    words = {1: "larger", -1: "smaller", 0: f"not seen to be larger or smaller{power_of_correlation(likelier)}"}
     return [
         f"D is {words[likelier.side_of(0)]} the likelier the first token was, next to the second: Spearman "
         f"correlation {interval(likelier, 2)}."

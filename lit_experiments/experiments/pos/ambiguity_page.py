@@ -12,6 +12,7 @@ from lit_experiments.experiments.pos.prefixes import PrefixNumbers
 from lit_experiments.reports.blocks import Block, Cell, Column, Note, Page, Section, Statement, Table
 from lit_experiments.reports.cells import interval, number
 from lit_experiments.reports.document import DEMONSTRATION
+from lit_experiments.reports.findings import power_of
 
 _TITLE = "Part of speech: is the probe's uncertainty the language's own ambiguity?"
 _QUESTION = (
@@ -110,8 +111,8 @@ def _outcome(result: AmbiguityResult) -> list[str]:
     probe, p, below = result.probe, result.p, result.below_prior
     if probe is None or p is None or below is None:
         return ["No prefix is left to compare." if result.prefixes else _NOTHING]
-    side = {-1: "closer to", 1: "further from", 0: "neither closer to nor further from"}[below.side_of(0)]
-    closer = f"The probe is {side} the continuations than the type's prior"
+    side = {-1: "closer to", 1: "further from", 0: "not seen to be closer to or further from"}[below.side_of(0)]
+    closer = f"The probe is {side} the continuations than the type's prior{'' if below.side_of(0) else power_of(below)}"
     if not below.has_interval:
         closer = "The probe cannot be compared with the type's prior"
     return [

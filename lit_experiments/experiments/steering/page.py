@@ -31,6 +31,7 @@ from lit_experiments.reports.blocks import (
     Statement,
 )
 from lit_experiments.reports.document import DEMONSTRATION
+from lit_experiments.reports.findings import power_of
 from lit_experiments.statistics import Estimate
 
 
@@ -96,7 +97,9 @@ def _outcome(result: SteeringResult, layers: LayerSetResult) -> Iterator[str]:
     response = steered.response
     if result.strengths != [0.0]:
         slope = response.slope[-1]
-        follows = {1: "rises with", -1: "falls with", 0: "does not clearly follow"}[slope.side_of(0)]
+        follows = {1: "rises with", -1: "falls with", 0: f"is not seen to follow{power_of(slope, 'a slope')}"}[
+            slope.side_of(0)
+        ]
         if not slope.has_interval:
             follows = f"(no interval: {slope.no_interval}) over"
         yield (
