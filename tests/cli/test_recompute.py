@@ -48,6 +48,7 @@ COLLECTIONS = {
     "--max_new_tokens 4",
 }
 NEEDS = {"attribution": "path_sensitivity"}
+"""Collections that go on from another one's analysis."""
 READER = "--reader embedded --generations prefill_dynamics"
 """What has the paragraphs of another run read again."""
 Edit = Callable[[stores.Records], None]
@@ -72,8 +73,11 @@ def _collect(run: Path, exp: str, extra: str = "") -> None:
 
 def _made(folder: Path, exp: str, name: str = "", extra: str = "") -> Made:
     run = folder / (name or exp)
-    if exp in NEEDS and not (folder / NEEDS[exp]).exists():
-        _collect(folder / NEEDS[exp], NEEDS[exp])
+    if exp in NEEDS:
+        needed = folder / NEEDS[exp]
+        if not needed.exists():
+            _collect(needed, NEEDS[exp])
+        assert main(["analyze", "--exp", NEEDS[exp], "--run", str(needed), "--bootstraps", "20"]) == EXIT_DONE
     if not run.exists():
         _collect(run, exp, extra)
     original = stores.open_store(run / "store")
