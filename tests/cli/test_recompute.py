@@ -154,7 +154,8 @@ def _holds_until_one_bit_turns(made: Made, tmp_path: Path) -> None:
     (found,) = made.recompute(forged).differences
     assert found.name == f"field {field.name!r}"
     for dim, index in zip(field.dims[:1], place[:1], strict=True):
-        assert made.store.schema.label(dim, index) in found.place or dim == "sample"
+        label = made.store.schema.label(dim, index) if dim != field.stacking else f"{dim} {index} of"
+        assert label in found.place or dim == "sample"
 
 
 def _cell(name: str, value: object) -> Edit:
