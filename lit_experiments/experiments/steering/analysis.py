@@ -62,7 +62,7 @@ class SteeringAnalysis(AnalyzeTask[SteeringResult]):
     examples: int
 
     reads: ClassVar[Reads] = Reads(
-        "steering", ("unsteered_reading", "distinct", "direction", "strength"), versions=(1,)
+        "steering", ("unsteered_reading", "distinct", "direction", "strength"), versions=(1, 2)
     )
     result_type: ClassVar[type] = SteeringResult
 

@@ -43,7 +43,7 @@ ORDERS = (1, 2, 3)
 class SteeringCollector(SampledPrompts):
     """For each prompt and condition: completions written while the states are moved, and what became of them."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     given: ClassVar[frozenset[str]] = frozenset({"strength"})
     describe = staticmethod(describe)
 

@@ -10,17 +10,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lit_experiments.lm.capture import capture_together
-from lit_experiments.lm.float16 import decode_rows
+from lit_experiments.lm.capture import exact_states
+from lit_experiments.lm.errors import NonFiniteStateError
 from lit_experiments.lm.model import LanguageModel
 from lit_experiments.lm.score import token_log_probs
-from lit_experiments.lm.sinks import Pool
 
 
 @dataclass(frozen=True)
 class Rereading:
     """log_probs: nats, of every token of each completion. states: float32 [completion, site, hidden], means over the
-    tokens of each completion without an end-of-text token; NaN where there is no other, rounded through float16."""
+    tokens of each completion without an end-of-text token; NaN where there is no other."""
 
     log_probs: list[Tensor]
     states: Tensor
@@ -47,10 +46,22 @@ def read_again(
     if rows:
         starts = [len(prompts[row]) for row in rows]
         cut = [sequences[row][: start + counts[row]] for row, start in zip(rows, starts, strict=True)]
-        tokens = Pool("mean", [(start, len(ids)) for start, ids in zip(starts, cut, strict=True)])
-        pooled = capture_together(lm, cut, sites, {"tokens": tokens})["tokens"]
-        states[rows] = decode_rows(pooled.values, pooled.exponents).transpose(0, 1).float()
+        places = [range(start, len(ids)) for start, ids in zip(starts, cut, strict=True)]
+        of_sites = exact_states(lm, cut, sites, places).values()
+        means = [[part.double().mean(0) for part in of_site.split([*map(len, places)])] for of_site in of_sites]
+        read = torch.stack([torch.stack(part) for part in means], 1).cpu()
+        _require_finite(lm, read, rows, sites)
+        states[rows] = read.float()
     return Rereading(log_probs, states)
+
+
+def _require_finite(lm: LanguageModel, read: Tensor, rows: Sequence[int], sites: Sequence[str]) -> None:
+    """read: [row, site, hidden]."""
+    broken = (~read.isfinite().all(-1)).nonzero().tolist()
+    if broken:
+        row, site = rows[broken[0][0]], sites[broken[0][1]]
+        message = f"{lm.info.name!r} computed NaN or infinity at site {site} while it read completion {row} again."
+        raise NonFiniteStateError(message, index=row, site=site, position=0)
 
 
 def as_rows(values: Sequence[Tensor], width: int) -> NDArray[np.float64]:

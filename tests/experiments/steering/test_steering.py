@@ -95,7 +95,7 @@ def test_readings_are_what_the_probe_says_of_the_tokens(rows):
     """Dimension 0 of a word is 1 or -1; the probe says 2 * (x - 0.25) + 2.5; the push adds 2 * strength * spread."""
     for row in rows:
         plain = 2 * ((row["token_ids"] % 2 * 2 - 1).mean(1) - 0.25) + 2.5
-        assert np.allclose(row["unsteered_reading"], plain[:, None], atol=5e-3)  # from float16 states
+        assert np.allclose(row["unsteered_reading"], plain[:, None], atol=1e-5)
         if row["direction"] != "probe" or row["strength"] is not None:
             pushed = 2 * row["strength"] * SPREAD if row["direction"] == "probe" else 0.0
             assert row["carried"] is None or row["carried"] == pytest.approx([pushed] * 3, abs=1e-6)
