@@ -172,8 +172,8 @@ def judge_tags(
 
 
 def states_of(examples: ClaimWords, layer: str) -> Floats:
-    """[n, 1, hidden] the model's states of one layer."""
-    return examples.labelled.words.states(examples.labelled.split.lines[examples.line], layer)[:, None]
+    """[n, hidden] the model's states of one layer."""
+    return examples.labelled.words.states(examples.labelled.split.lines[examples.line], layer)
 
 
 def _surface(examples: ClaimWords, layer: str, options: ClaimOptions) -> Control | None:
@@ -184,7 +184,7 @@ def _surface(examples: ClaimWords, layer: str, options: ClaimOptions) -> Control
     if baseline is None:
         return None
     alone = columns_of(problem, baseline.predicted)[problem.test]
-    rest = ridge_predictions(states_of(examples, layer), leftover(problem, baseline), problem.part, PENALTIES)
+    (rest,) = ridge_predictions([states_of(examples, layer)], [leftover(problem, baseline)], problem.part, PENALTIES)
     right, joined = examples.right(alone), examples.right(alone + rest)
     score = examples.accuracy(right)
     return Control(SURFACE, baseline.model, score, examples.gain(joined, right), bool(score.value > DETERMINED))

@@ -6,7 +6,7 @@ probe of the model's own states.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,8 +42,9 @@ def random_twins(examples: ClaimWords, layer: str, options: TwinOptions) -> tupl
     """
     problem = examples.problem
 
-    def right(states: NDArray[np.floating]) -> NDArray[np.float64]:
-        return examples.right(ridge_predictions(states, problem.columns, problem.part, PENALTIES))
+    def right(layers: Iterable[NDArray[np.floating]]) -> NDArray[np.float64]:
+        (predicted,) = ridge_predictions(layers, [problem.columns], problem.part, PENALTIES)
+        return examples.right(predicted)
 
     seeds = range(options.seed, options.seed + options.count)
     kind, reason = WEIGHTS, ""
@@ -51,15 +52,15 @@ def random_twins(examples: ClaimWords, layer: str, options: TwinOptions) -> tupl
         rights = [right(_read(examples, seed, options)) for seed in seeds]
     except (UserError, ModelError) as error:
         kind, reason = FEATURES, str(error).partition("\n")[0]
-        rights = [right(_features(examples, seed)) for seed in seeds]
+        rights = [right([_features(examples, seed)]) for seed in seeds]
     scores = [examples.accuracy(values) for values in rights]
     best = int(np.argmax([score.value for score in scores]))
-    model = right(states_of(examples, layer))
+    model = right([states_of(examples, layer)])
     return Twins(kind, [score.value for score in scores], scores[best], examples.gain(model, rights[best])), reason
 
 
 def _read(examples: ClaimWords, seed: int, options: TwinOptions) -> Floats32:
-    """[n, layer, hidden]"""
+    """[layer, n, hidden]"""
     words = examples.labelled.words
     if words.settings["position"] == "mean":
         raise UserError("A word's state is the mean over its tokens, which the twin does not read.")
@@ -67,7 +68,7 @@ def _read(examples: ClaimWords, seed: int, options: TwinOptions) -> Floats32:
     twin = RandomTwin(model_of(words.store), seed, options.accelerator, options.batch_tokens)
     sites = [str(name) for name in words.store.schema.coords["layer"]]
     states = dict(twin.read(ids, places, sites))
-    return np.stack([states[row][place] for row, place in first])
+    return np.stack([states[row][place] for row, place in first], 1)
 
 
 def _read_places(examples: ClaimWords) -> tuple[list[list[int]], list[list[int]], list[tuple[int, int]]]:
@@ -86,7 +87,7 @@ def _read_places(examples: ClaimWords) -> tuple[list[list[int]], list[list[int]]
 
 
 def _features(examples: ClaimWords, seed: int) -> Floats32:
-    """[n, 1, hidden] of the sentence's tokens up to the word's."""
+    """[n, hidden] of the sentence's tokens up to the word's."""
     rows = np.unique(examples.problem.row)
     ids = dict(zip(rows.tolist(), _ids(examples, rows), strict=True))
     ends = zip(examples.problem.row.tolist(), _tokens(examples).tolist(), strict=True)

@@ -75,18 +75,18 @@ def twin_predictions(store: Store, split: Split, true: Floats, options: TwinOpti
         width = int(store.field(_FIELD).field.shape[-1] or 1)
         tokens: Sequence[Sequence[int | str]] = store.table(["context"]).column(0).to_pylist() if ids is None else ids
         words = [row.split() if isinstance(row, str) else row for row in tokens]
-        read = [random_features(words, width, seed) for seed in seeds]
+        read = [random_features(words, width, seed)[None] for seed in seeds]
     predicted = [np.zeros_like(columns) for _ in read]
     for values, states in zip(predicted, read, strict=True):
-        values[split.part == TEST] = ridge_predictions(states, columns, split.part, options.penalties)
+        (values[split.part == TEST],) = ridge_predictions(states, [columns], split.part, options.penalties)
     return TwinPredictions(kind, reason, predicted)
 
 
 def _states(store: Store, ids: Sequence[Sequence[int]] | None, seed: int, options: TwinOptions) -> Floats32:
-    """[row, layer, hidden] at the starting point's last token."""
+    """[layer, row, hidden] at the starting point's last token."""
     if ids is None:
         raise UserError(f"{store.path} does not hold the token ids that the model read.")
     twin = RandomTwin(model_of(store), seed, options.accelerator, options.batch_tokens)
     sites = [str(site) for site in store.schema.coords["layer"]]
     states = dict(twin.read(ids, [[len(row) - 1] for row in ids], sites))
-    return np.concatenate([states[row] for row in range(len(ids))])
+    return np.concatenate([states[row] for row in range(len(ids))]).swapaxes(0, 1)
