@@ -67,8 +67,8 @@ def main() -> None:
     seeds = range(options.first, options.first + options.seeds)
     cases = cases_of(options.kinds, seeds, options.task, options.options, options.shuffled)
     if options.summary:
-        asked = set(cases)
-        claims = [claim for claim in read_lines(options.out) if claim.case in asked]
+        planned = set(cases)
+        claims = [claim for claim in read_lines(options.out) if claim.case in planned]
     else:
         claims = finished(cases, options.out, options.jobs)
     print(f"\n{report(claims)}")

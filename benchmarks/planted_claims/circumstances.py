@@ -91,9 +91,9 @@ def options_alike(shop: Workshop) -> Planted:
     extra = vocabulary(shop.rng, 300)
     for text, count in zip(words, counts, strict=True):
         common = shop.rng.choice(text, count).tolist()
-        drawn = [*common, *shop.rng.choice(extra, 8 - count).tolist()]
-        drawn = shop.rng.permutation(drawn).tolist()
-        shown.append([" ".join(drawn[2 * i : 2 * i + 2]) for i in range(4)])
+        chosen = [*common, *shop.rng.choice(extra, 8 - count).tolist()]
+        chosen = shop.rng.permutation(chosen).tolist()
+        shown.append([" ".join(chosen[2 * i : 2 * i + 2]) for i in range(4)])
     target = [
         sum(word in text for option in four for word in option.split()) for four, text in zip(shown, words, strict=True)
     ]

@@ -120,14 +120,14 @@ def beside_words(shop: Workshop) -> Planted:
     size = shop.size(300)
     listed = [f"{word}za" for word in vocabulary(shop.rng, 12)]
     there = shop.rng.random((size.rows, 12)) < 1 / 3
-    told = there @ shop.rng.normal(size=12)
-    told = (told - told.mean()) / told.std()
+    weighed = there @ shop.rng.normal(size=12)
+    weighed = (weighed - weighed.mean()) / weighed.std()
     words = [
         [*text, *(w for w, t in zip(listed, row, strict=True) if t)]
         for text, row in zip(sentences(shop.rng, size.rows), there, strict=True)
     ]
     texts = joined([shop.rng.permutation(text).tolist() for text in words])
-    return _beside(shop, size, told, texts=texts)
+    return _beside(shop, size, weighed, texts=texts)
 
 
 def beside_place(shop: Workshop) -> Planted:
@@ -211,6 +211,6 @@ def half_precision(shop: Workshop) -> Planted:
     return planted(shop, size, cause, shop.states(size, cause, _STRENGTH), dtype="float16")
 
 
-def _beside(shop: Workshop, size: Size, told: Floats, **parts: object) -> Planted:
+def _beside(shop: Workshop, size: Size, surface: Floats, **parts: object) -> Planted:
     cause = shop.rng.normal(size=size.rows)
-    return planted(shop, size, cause + told, shop.states(size, np.stack([cause, told], 1), _STRENGTH), **parts)
+    return planted(shop, size, cause + surface, shop.states(size, np.stack([cause, surface], 1), _STRENGTH), **parts)

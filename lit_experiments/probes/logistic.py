@@ -139,11 +139,11 @@ class LogisticProbe(PassModule):
     def _layer_groups(self, data: BlockDataModule) -> list[list[int]]:
         """As many layers at a time as memory allows with their rows; without them where not even one layer's fit."""
         rows = -(-self._row_bytes(data) // self.trainer.world_size)
-        each = layer_bytes(int((data.fold != TEST).sum()), data.hidden)
+        per_layer = layer_bytes(int((data.fold != TEST).sum()), data.hidden)
         if rows <= self.memory_bytes:
-            together = max(1, self.memory_bytes // (rows + each))
+            together = max(1, self.memory_bytes // (rows + per_layer))
         else:
-            together = max(1, self.memory_bytes // each)
+            together = max(1, self.memory_bytes // per_layer)
         layers = range(len(data.layers))
         return [[*layers[start : start + together]] for start in range(0, len(layers), together)]
 

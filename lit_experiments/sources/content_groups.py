@@ -136,12 +136,12 @@ def _templates(words: _Words, likeness: Likeness) -> Iterator[tuple[int, int]]:
     from text to text through a whole corpus."""
     assert likeness.template is not None
     grams, count = Grams.of(words, 2, least=_LEAST_WORDS), len(words)
-    found = np.zeros(0, np.int64)  # later text * count + earlier text
+    like_pairs = np.zeros(0, np.int64)  # later text * count + earlier text
     for pairs in candidates(grams, 32, 2, likeness.seed):
-        found = np.union1d(found, pairs[:, 1] * count + pairs[:, 0])
+        like_pairs = np.union1d(like_pairs, pairs[:, 1] * count + pairs[:, 0])
     del grams
     leader, most = np.full(count, -1), np.zeros(count)
-    for pair in found:
+    for pair in like_pairs:
         later, earlier = divmod(int(pair), count)
         if leader[earlier] < 0:
             alike = _aligned(words.of(earlier), words.of(later), likeness.template)

@@ -298,11 +298,11 @@ class IntrospectionProbes(TrainTask[ProbesResult]):
 
     def _twin(self, states: ScratchStates, store: Store, questions: Questions) -> Make:
         """Data modules on the twin's states, layers as chosen."""
-        wanted = layer_names(store) if self.layers is None else self.layers
+        layers = layer_names(store) if self.layers is None else self.layers
         rows = ScratchRows(states, np.arange(states.entries))
 
         def make(y: NDArray[np.float64], columns: list[str]) -> BlockDataModule:
-            return ScratchDataModule(rows, y, questions.split.group, columns, layers=wanted, **self._split())
+            return ScratchDataModule(rows, y, questions.split.group, columns, layers=layers, **self._split())
 
         return make
 
