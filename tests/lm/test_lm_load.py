@@ -73,7 +73,7 @@ def test_texts_end_where_configuration_generation_settings_or_tokenizer_say(fold
         (lambda f: (f / "config.json").write_text("{"), "not JSON"),
         (lambda f: edit_json(f / "config.json", model_type="lama"), "'lama' is not known to transformers"),
         (lambda f: edit_json(f / "config.json", model_type="bert"), "blocks could not be found"),
-        (lambda f: edit_json(f / "config.json", model_type="bloom"), "blocks could not be found(.|\n)*gpt_neox"),
+        (lambda f: edit_json(f / "config.json", model_type="bart"), "blocks could not be found(.|\n)*bloom"),
         (lambda f: edit_json(f / "config.json", num_hidden_layers=4), "do not fill the model"),
         (lambda f: edit_json(f / "config.json", hidden_size=48), "weights of"),
         (lambda f: (f / "model.safetensors").write_bytes(b"torn"), "cannot be loaded"),

@@ -42,14 +42,17 @@ class TwinOptions:
 @dataclass(frozen=True, eq=False)
 class TwinPredictions:
     """kind: random weights or random features; reason: why there are no twins of the model, "" where there are.
-    predicted: of each twin, [row, L], of which the test rows count."""
+    predicted: of each twin, [row, L], of which the test rows count; none where the store holds nothing they could read.
+    """
 
     kind: str
     reason: str
     predicted: list[Floats]
 
-    def against(self, states: Predictions) -> list[Twins]:
-        """Per length, the model's ridge against the best of the twins'."""
+    def against(self, states: Predictions) -> list[Twins] | None:
+        """Per length, the model's ridge against the best of the twins'; None without twins."""
+        if not self.predicted:
+            return None
         scores = [held_out_r2(states, predicted) for predicted in self.predicted]
         gains = [r2_gains(states, states.predicted, predicted) for predicted in self.predicted]
         out = []
@@ -73,13 +76,20 @@ def twin_predictions(store: Store, split: Split, true: Floats, options: TwinOpti
     except (UserError, ModelError) as error:
         kind, reason = FEATURES, str(error).partition("\n")[0]
         width = int(store.field(_FIELD).field.shape[-1] or 1)
-        tokens: Sequence[Sequence[int | str]] = store.table(["context"]).column(0).to_pylist() if ids is None else ids
-        words = [row.split() if isinstance(row, str) else row for row in tokens]
-        read = [random_features(words, width, seed)[None] for seed in seeds]
+        read = [random_features(words, width, seed)[None] for words in _words(store, ids) for seed in seeds]
     predicted = [np.zeros_like(columns) for _ in read]
     for values, states in zip(predicted, read, strict=True):
         (values[split.part == TEST],) = ridge_predictions(states, [columns], split.part, options.penalties)
     return TwinPredictions(kind, reason, predicted)
+
+
+def _words(store: Store, ids: list[list[int]] | None) -> list[list[Sequence[int | str]]]:
+    """What random features can be drawn for, once: the token ids or the context's words of every row, if there are."""
+    if ids is not None:
+        return [[*ids]]
+    if "context" not in store.column_names:
+        return []
+    return [[str(text).split() for text in store.table(["context"]).column(0).to_pylist()]]
 
 
 def _states(store: Store, ids: Sequence[Sequence[int]] | None, seed: int, options: TwinOptions) -> Floats32:

@@ -10,7 +10,7 @@ from tests.experiments.pos.toy import toy_treebank
 from tests.intervals import check
 
 FIT = {"penalties": "[1e-4]", "folds": 2, "bootstraps": 100, "shuffles": 1}
-SAID = ("it is above", "it is below", "it cannot be distinguished from", "The probe is closer", "The probe is further")
+SAID = ("it is above", "it is below", "it is not seen to differ", "The probe is closer", "The probe is further")
 
 
 @pytest.mark.parametrize("documents", [1, 2, 4, 5])
