@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from itertools import permutations as orders_of
 from itertools import product
 
@@ -105,7 +106,7 @@ def test_blocks_of_permutations_change_nothing(monkeypatch: pytest.MonkeyPatch):
     observed, permuted = family(5, hypotheses=7)
     whole = Family(observed, permuted)
     expected, bounds = whole.adjusted(), whole.bounds(0.1)
-    monkeypatch.setattr("lit_experiments.statistics.max_t._BLOCK", 7 * 11)
+    monkeypatch.setattr(sys.modules[Family.__module__], "_BLOCK", 7 * 11)
     np.testing.assert_array_equal(whole.adjusted(), expected)
     np.testing.assert_array_equal(whole.bounds(0.1), bounds)
 
