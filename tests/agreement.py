@@ -134,8 +134,9 @@ def _of_cells(row: dict[str, str], name: str, place: str) -> Iterator[Number]:
 def two_intervals(numbers: list[Number]) -> Iterator[str]:
     """One number with different intervals at two places, apart from the one that holds for a whole family at once."""
     by_value: dict[float, list[Number]] = defaultdict(list)
+    of_families = {number.bounds for number in numbers if "/together" in number.place}
     for number in numbers:
-        if math.isfinite(number.value) and not _may_recur(number.value) and "/together" not in number.place:
+        if math.isfinite(number.value) and not _may_recur(number.value) and number.bounds not in of_families:
             by_value[float(f"{number.value:.{_DIGITS}g}")].append(number)
     for value, places in by_value.items():
         different = {number.bounds: number for number in places}

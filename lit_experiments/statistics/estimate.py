@@ -17,8 +17,6 @@ often the intervals of each kind hold the truth, by number of groups: docs/selft
 
 _NO_WIDTH = 1e-12
 """Bounds that differ by less than this part of their size differ by rounding."""
-_ROUNDING = 1e-12
-"""What two equal scores may differ by: bounds around 0 have no size of their own to go by."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +117,7 @@ def why_no_interval(low: float, high: float, n: int, known: str | None = None) -
 
 def no_width(low: float, high: float) -> bool:
     """Whether two bounds are the same number but for rounding."""
-    return high - low <= max(_NO_WIDTH * max(abs(low), abs(high)), _ROUNDING)
+    return high - low <= _NO_WIDTH * max(abs(low), abs(high))
 
 
 def _agreement(n: int) -> str:

@@ -21,6 +21,7 @@ from lit_experiments.statistics.scores import error_terms, r2_from_sums
 Floats = NDArray[np.float64]
 R2, AUROC, ACCURACY = "r2", "auroc", "accuracy"
 NAMES = {R2: "R2", AUROC: "AUROC", ACCURACY: "accuracy"}
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,8 @@ class Scorer:
 
     def gains(self, predicted: Floats, over: Floats) -> list[Estimate]:
         """[M] score of `predicted` minus that of `over` [Q, M or 1, C], on the same replicates."""
-        value = self.value(predicted) - self.value(over)
-        draws = self.draws(predicted) - self.draws(over)
+        value = _difference(self.value(predicted), self.value(over))
+        draws = _difference(self.draws(predicted), self.draws(over))
         return list(self.boot.from_draws(value, draws, self.gap_within, self.rests_on))
 
     @property
@@ -111,3 +112,9 @@ class Scorer:
 def score_column(predicted: Floats) -> Floats:
     """[Q, M] what ranks questions: the number itself, or the second of two classes against the first."""
     return predicted[..., 0] if predicted.shape[-1] == 1 else predicted[..., 1] - predicted[..., 0]
+
+
+def _difference(scores: Floats, others: Floats) -> Floats:
+    """scores - others, 0 where they differ by rounding: groups that agree then do so exactly."""
+    gap = np.asarray(scores - others)
+    return np.where(np.abs(gap) <= _ROUNDING * np.maximum(np.abs(scores), np.abs(others)), 0.0, gap)
