@@ -32,6 +32,7 @@ from lit_experiments.experiments.geometry.stored_layers import layer_names, stor
 from lit_experiments.ranges import at_least
 from lit_experiments.reports.blocks import Page
 from lit_experiments.statistics import Estimate
+from lit_experiments.statistics.intervals import GAP, SHARE, Scale
 from lit_experiments.tasks.reads import Reads
 from lit_experiments.tasks.source import is_demonstration
 from lit_experiments.tasks.task import AnalyzeTask, Opened
@@ -165,15 +166,15 @@ class ClusteringAnalysis(AnalyzeTask[ClusteringResult]):
             site=layer_names(store)[place],
             problems=clusters,
             clusters=self._mean([c.number for c in clusters]),
-            several=self._mean([c.number > 1 for c in clusters]),
-            silhouette=self._mean([c.silhouette for c in clusters]),
+            several=self._mean([c.number > 1 for c in clusters], SHARE),
+            silhouette=self._mean([c.silhouette for c in clusters], GAP),
             rand=self._mean([c.rand for c in clusters]),
             rand_of_lengths=self._mean([c.rand_of_lengths for c in clusters]),
             together=together(problems, latents, settings) if len(problems) > 1 else None,
         )
 
-    def _mean(self, values: Sequence[float]) -> Estimate:
-        return problem_mean(values, self.resampler)
+    def _mean(self, values: Sequence[float], within: Scale | None = None) -> Estimate:
+        return problem_mean(values, self.resampler, within)
 
     def _judged(self, result: ClusteringResult, problems: list[Solved], panel: Panel) -> ClusteringResult:
         """The result with the judge's findings, or with why it could not be had."""
