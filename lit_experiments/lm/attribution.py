@@ -101,7 +101,7 @@ class _ReadOut:
             linear = lm.model.get_submodule(path)
             if type(linear) is not nn.Linear:
                 raise ModelError(f"An adapter changes {path}, which the attribution takes for a matrix.")
-            rows, offsets = _matrix(linear)
+            rows, offsets = _matrix(linear, lm.device)
             self.offsets = self.offsets + self.rows @ offsets.double()
             self.rows = self.rows @ rows.double()
         self.direction = self.rows[:, 0] - self.rows[:, 1]
@@ -131,9 +131,9 @@ def _rows_of(head: nn.Module, ids: Tensor, dtype: torch.dtype) -> tuple[Tensor, 
     return rows, logits.detach()
 
 
-def _matrix(linear: nn.Linear) -> tuple[Tensor, Tensor]:
+def _matrix(linear: nn.Linear, device: torch.device) -> tuple[Tensor, Tensor]:
     """Weight [out, in] and bias [out] of a matrix, which is called instead of read: its weight may lie on the disk."""
-    inputs = torch.eye(linear.in_features, dtype=linear.weight.dtype)
+    inputs = torch.eye(linear.in_features, dtype=linear.weight.dtype, device=device)
     bias = linear(torch.zeros_like(inputs[:1]))[0]
     return (linear(inputs) - bias).T, bias
 

@@ -38,12 +38,12 @@ def _device_map(text: str) -> dict[str, Any]:
     content = _file("device_map", text, MAPS)
     if not set(content) <= _SETTINGS:
         return {"device_map": content}
-    given = {"device_map": "auto", **content}
-    if isinstance(given["device_map"], str) and given["device_map"] not in MAPS:
+    settings = {"device_map": "auto", **content}
+    if isinstance(settings["device_map"], str) and settings["device_map"] not in MAPS:
         raise model_error(
-            f"Unknown device_map {given['device_map']!r}.", where=text, allowed=f"{', '.join(MAPS)}, or a mapping"
+            f"Unknown device_map {settings['device_map']!r}.", where=text, allowed=f"{', '.join(MAPS)}, or a mapping"
         )
-    return given
+    return settings
 
 
 def quantized(spec: ModelSpec) -> Any:
