@@ -8,6 +8,8 @@ sequences nor caches: `intervene` and `steering` say which rows of a pass are me
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
 
 import torch
 from torch import Tensor
@@ -31,13 +33,20 @@ class Edit:
     ) -> None:
         self.site, self.rows, self.change, self.fired, self.size = site, rows, change, fired, size
 
-    def __call__(self, state: Tensor) -> Tensor:
-        """The state with the chosen rows changed, in memory of its own."""
-        flat = state.reshape(-1, state.shape[-1])
+    def apply(self, flat: Tensor) -> None:
+        """Changes the chosen rows of a state [batch * token, hidden] in place."""
         if flat.shape != self.size:
-            raise ModelError(f"Site {self.site.name} gave shape {tuple(state.shape)}, not {self.size} in all.")
+            raise ModelError(f"Site {self.site.name} gave shape {tuple(flat.shape)}, not {self.size}.")
         self.fired()
-        return flat.index_copy(0, self.rows, self.change(flat[self.rows])).view(state.shape)
+        flat.index_copy_(0, self.rows, self.change(flat[self.rows]))
+
+
+def _edited(edits: Sequence[Edit], state: Tensor) -> Tensor:
+    """The state with all these changes, one after the other, in memory of its own: it is copied once for all."""
+    changed = state.clone(memory_format=torch.contiguous_format)
+    for edit in edits:
+        edit.apply(changed.view(-1, state.shape[-1]))
+    return changed
 
 
 class _Carry:
@@ -74,8 +83,8 @@ def hook_edits(lm: LanguageModel, edits: Sequence[Edit], stack: ExitStack) -> No
         carries[layer] = _Carry(rows)
         # Before the edits of resid_post, which act on the carried state; the parts are noted after theirs.
         hook(Site("resid_post", layer), carries[layer])
-    for edit in edits:
-        hook(edit.site, edit)
+    for site, of_site in groupby(edits, attrgetter("site")):
+        hook(site, partial(_edited, list(of_site)))
     for layer, carry in carries.items():
         for part in ("resid_mid", "mlp_out"):
             hook(Site(part, layer), partial(carry.keep, part))

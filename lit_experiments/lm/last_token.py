@@ -6,7 +6,8 @@
 
 What is changed at the last token reaches no earlier one, so the tokens before it are read once and kept as a cache.
 The last token is then fed `together` times side by side: each copy (a slot) sees the tokens before it and itself, never
-the other copies, and has an intervention of its own. Where a model cannot do that (attention that takes no mask of
+the other copies, and has an intervention of its own. Nor does a change reach the blocks before it, so what those give
+is kept as well, of one layer at a time, and the pass starts behind them. Where a model cannot do that (attention that takes no mask of
 ours, a sliding window shorter than the prompts), `WholePrompts` gives the same by reading everything anew each time.
 
 Owns both ways and the choice between them. Rounding depends on a row's place in a matrix product, so a change is to be
@@ -30,8 +31,9 @@ from lit_experiments.lm.errors import NonFiniteStateError, model_error
 from lit_experiments.lm.hooks import Tap, tapped
 from lit_experiments.lm.intervene import Intervention, intervened
 from lit_experiments.lm.model import LanguageModel
+from lit_experiments.lm.resume import START, Reached, blocks_before, reach, resumed
 from lit_experiments.lm.score import next_token_logits
-from lit_experiments.lm.sites import resolve_sites
+from lit_experiments.lm.sites import parse_site, resolve_sites
 
 # Largest difference between a slot's and a whole pass's logits, relative to the largest logit, that is rounding.
 ROUNDING = {torch.float32: 1e-4, torch.bfloat16: 6e-2, torch.float16: 1e-2}
@@ -121,6 +123,7 @@ class SharedPrefix:
             mask=self._sees(batch.mask),
             lengths=lengths,
         )
+        self._reached = START
 
     def clean(self) -> Iterator[Tensor]:
         hidden = self._feed()
@@ -131,8 +134,9 @@ class SharedPrefix:
         for start in range(0, len(interventions), self.slots):
             chosen = interventions[start : start + self.slots]
             placed = [replace(each, positions=[[slot]] * len(self.fed)) for slot, each in enumerate(chosen)]
+            before = self._before([intervention.site for intervention in chosen])
             with intervened(self.lm, placed, self.fed, cached=True):
-                hidden = self._feed()
+                hidden = self._feed(before)
             for slot in range(len(chosen)):
                 yield slot, self._head(hidden, slot)
 
@@ -140,8 +144,9 @@ class SharedPrefix:
         names = resolve_sites([site], self.lm.info.layout, self.lm.info.n_layers)
         found: list[Tensor] = []
         tap = Tap((*self.last.ids.shape, self.lm.info.d_model), 1, lambda _, h: found.append(h.transpose(0, 1)), False)
+        before = self._before(names)
         with tapped(self.lm.model, self.lm.info.layout, names, tap):
-            self._feed()
+            self._feed(before)
         return found[0].contiguous()
 
     def _sees(self, prefix: Tensor) -> Tensor:
@@ -151,15 +156,25 @@ class SharedPrefix:
         lowest = torch.finfo(self.lm.dtype).min
         return torch.zeros(seen.shape, dtype=self.lm.dtype, device=seen.device).masked_fill_(~seen, lowest)
 
+    def _before(self, sites: Sequence[str]) -> Reached:
+        """What the blocks before the first of these sites give."""
+        info = self.lm.info
+        names = [name for site in sites for name in resolve_sites([site], info.layout, info.n_layers)]
+        count = min(blocks_before(parse_site(name), info.n_layers) for name in names)
+        known = self._reached if self._reached.count <= count else START
+        self._reached = reach(self.lm, self.last, shallow_copy(self.prefix), count, known)
+        return self._reached
+
     @torch.no_grad()
-    def _feed(self) -> Tensor:
+    def _feed(self, before: Reached = START) -> Tensor:
         """The body's output at the last tokens, [sequence, slot, hidden]."""
-        return self.lm.read(self.last, shallow_copy(self.prefix))
+        with resumed(self.lm, before):
+            return self.lm.read(self.last, shallow_copy(self.prefix))
 
     @torch.no_grad()
     def _head(self, hidden: Tensor, slot: int) -> Tensor:
         logits = self.lm.head(hidden[:, slot]).float()
-        broken = (~logits.logsumexp(-1).isfinite()).nonzero()[:, 0].tolist()
+        broken = (~logits.amax(-1).isfinite()).nonzero()[:, 0].tolist()  # NaN is the largest of all
         if broken:
             position = int(self.last.positions[broken[0], 0])
             raise NonFiniteStateError(

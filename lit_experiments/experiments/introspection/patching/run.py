@@ -7,6 +7,7 @@ those that belong to the same data and settings and computes the rest.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
@@ -76,7 +77,14 @@ class Plan:
 
     def conditions(self) -> int:
         """Interventions of one pass and layer: steering and ablating each direction, two patches."""
-        return (1 + self.randoms) * (len(self.multiples) + 1) + 2
+        return self._of_sample() + 2
+
+    def slots(self) -> int:
+        """Interventions at once, as evenly as `together` allows: an empty place costs as much as a full one."""
+        return math.ceil(self._of_sample() / math.ceil(self._of_sample() / self.together))
+
+    def _of_sample(self) -> int:
+        return (1 + self.randoms) * (len(self.multiples) + 1)
 
 
 class PassRunner:
@@ -84,7 +92,7 @@ class PassRunner:
 
     def __init__(self, lm: LanguageModel, choice: Choice, plan: Plan) -> None:
         self.lm, self.choice, self.plan = lm, choice, plan
-        self.sample = Bench(lm, choice.sample, self._batches(choice.sample), plan.together)
+        self.sample = Bench(lm, choice.sample, self._batches(choice.sample), plan.slots())
         sides = (choice.recipients, choice.donors, choice.controls)
         shared = self._batches(*sides)  # recipient and donor in the same place of the same batch
         self.low, self.high, self.again = (Bench(lm, side, shared, 2) for side in sides)
