@@ -7,8 +7,9 @@
 What is changed at the last token reaches no earlier one, so the tokens before it are read once and kept as a cache.
 The last token is then fed `together` times side by side: each copy (a slot) sees the tokens before it and itself, never
 the other copies, and has an intervention of its own. Nor does a change reach the blocks before it, so what those give
-is kept as well, of one layer at a time, and the pass starts behind them. Where a model cannot do that (attention that takes no mask of
-ours, a sliding window shorter than the prompts), `WholePrompts` gives the same by reading everything anew each time.
+is kept as well, of one layer at a time, and the pass starts behind them. Where a model cannot do that (attention that
+takes no mask of ours, a sliding window shorter than the prompts), `WholePrompts` gives the same by reading everything
+anew each time.
 
 Owns both ways and the choice between them. Rounding depends on a row's place in a matrix product, so a change is to be
 measured against the clean logits of the same slot: then an intervention that changes nothing gives exactly nothing.
