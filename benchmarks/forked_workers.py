@@ -113,10 +113,21 @@ def take_over(nursery: Callable[[], Nursery]) -> None:
     """
     from lit_experiments.collecting import crew
 
-    def popen(command: Sequence[str], env: dict[str, str], pass_fds: Sequence[int], start_new_session: bool) -> Any:
+    def popen(
+        command: Sequence[str],
+        env: dict[str, str],
+        pass_fds: Sequence[int],
+        start_new_session: bool,
+        stdout: int | None = None,
+        stderr: int | None = None,
+    ) -> Any:
         if list(command[:3]) != _CLI or not start_new_session:
-            return subprocess.Popen(command, env=env, pass_fds=pass_fds, start_new_session=start_new_session)
-        return ForkedProcess(nursery(), command[3:], env, _STANDARD | {n: n for n in pass_fds}, is_worker=True)
+            return subprocess.Popen(
+                command, env=env, pass_fds=pass_fds, start_new_session=start_new_session, stdout=stdout, stderr=stderr
+            )
+        given = {number: here for number, here in ((1, stdout), (2, stderr)) if here is not None}
+        files = _STANDARD | given | {n: n for n in pass_fds}
+        return ForkedProcess(nursery(), command[3:], env, files, is_worker=True)
 
     crew.subprocess = SimpleNamespace(Popen=popen)  # type: ignore[assignment]
 

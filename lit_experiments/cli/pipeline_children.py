@@ -1,7 +1,8 @@
 """Runs the commands of a pipeline's steps, each in a process of its own.
 
-Where the process is the command line's own, it imports once what the steps import, and forks them; what is imported
-takes longer than many a step. Elsewhere, and where a fork is not safe, each is an interpreter of its own.
+Several may run side by side, see `pipeline_run`. Where the process is the command line's own, it imports once what the
+steps import, and forks them; what is imported takes longer than many a step. Elsewhere, and where a fork is not safe,
+each is an interpreter of its own.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from lit_experiments.collecting.crew import run_child, run_forked, worker_command
+from lit_experiments.collecting.crew import Crew, Output, run_one, worker_command
 from lit_experiments.collecting.forked import can_fork, native_threads
 
 Console = Callable[[list[str]], None]
@@ -31,7 +32,7 @@ IMPORTED = (
 
 
 class PipelineChildren:
-    """Runs commands one after the other.
+    """Runs commands, in a process that takes signals (`stop_signal`) already.
 
     Args:
         console: what forked children do with their commands; None: none is forked.
@@ -52,16 +53,34 @@ class PipelineChildren:
         Returns:
             Its exit code; 75 if a signal came, however it ended.
         """
+        return run_one(lambda crew: self.start(crew, words))
+
+    def start(self, crew: Crew, words: Sequence[str], output: Output | None = None, share: int = 1) -> None:
+        """Adds a child that runs `lit-experiments WORDS` to a crew.
+
+        Args:
+            output: where its words go; None: where this process's go.
+            share: how many children share the processors.
+        """
+        env = dict(os.environ)
+        if share > 1:
+            env.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // share)))
         console = self._console
         if console is None or native_threads() > self._threads:  # by a class of the user's own, maybe
-            return run_child(worker_command(words))
-        return run_forked(lambda: _become(console, list(words)))
+            crew.start(worker_command(words), env, (), output)
+        else:
+            crew.fork(lambda: _become(console, list(words), int(env.get("OMP_NUM_THREADS", 0))), env, output)
 
 
-def _become(console: Console, words: list[str]) -> None:
-    """What a forked child does: the command, in an interpreter of its own where the parent has used a GPU."""
+def _become(console: Console, words: list[str], threads: int) -> None:
+    """What a forked child does: the command, in an interpreter of its own where the parent has used a GPU.
+
+    threads: for torch, which has read the environment long ago; 0 for as many as it likes.
+    """
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda._is_in_bad_fork():
         os.execv(sys.executable, worker_command(words))
+    if torch is not None and threads:
+        torch.set_num_threads(threads)
     sys.argv[1:] = words
     console(words)

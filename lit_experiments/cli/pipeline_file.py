@@ -10,6 +10,9 @@ A pipeline file (`configs/pipelines/NAME.yaml`, or any file given to `run --conf
     options:     {step: options of that step alone}
     steps:       the steps in order
     figures:     folder that collects the figures of all steps
+
+Steps run in order, one after the other. Those that name a `lane` may run beside those of other lanes; a step without a
+lane waits for all before it, and all after it wait for it.
 """
 
 from __future__ import annotations
@@ -23,8 +26,8 @@ from lit_experiments.cli import configs
 from lit_experiments.errors import UserError
 
 _FILE_KEYS = ("description", "extends", "shared", "options", "steps", "figures")
-_STEP_KEYS = ("run", "options", "needs", "number", "name")
-_COMMAND_LINE_ONLY = ("restart", "dry_run", "config", "steps")
+_STEP_KEYS = ("run", "options", "needs", "number", "name", "lane")
+_COMMAND_LINE_ONLY = ("restart", "dry_run", "config", "steps", "jobs")
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,8 @@ class Step:
 
     run: its folder; "{run}" stands for the pipeline's. options: of its own, "{run}" likewise. needs: options that this
     step cannot go without when another model or preset is given; its own values belong to the embedded model. number,
-    name: what `--steps` calls it; several steps may have the same.
+    name: what `--steps` calls it; several steps may have the same. lane: steps of other lanes may run beside it; None:
+    no other step may.
     """
 
     verb: str
@@ -43,6 +47,7 @@ class Step:
     needs: tuple[str, ...]
     number: int
     name: str
+    lane: str | None = None
 
     def __str__(self) -> str:
         label = self.name if self.name == self.exp else f"{self.name} ({self.exp})"
@@ -200,4 +205,8 @@ def _step(path: Path, place: int, step: Any) -> Step:
         raise UserError(f"{where}: needs must be a list of options, found {needs!r}.")
     options = _options(path, f"options of step {place}", step.get("options"))
     exp = str(step[verbs[0]])
-    return Step(verbs[0], exp, str(step.get("run", "{run}")), options, tuple(needs), number, str(step.get("name", exp)))
+    lane = step.get("lane")
+    if not isinstance(lane, str | None):
+        raise UserError(f"{where}: lane must be a name, found {lane!r}.")
+    run, name = str(step.get("run", "{run}")), str(step.get("name", exp))
+    return Step(verbs[0], exp, run, options, tuple(needs), number, name, lane)

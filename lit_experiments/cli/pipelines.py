@@ -19,11 +19,12 @@ from lit_experiments.cli.pipeline_commands import (
     values_of,
 )
 from lit_experiments.cli.pipeline_file import Pipeline, choose, read_pipeline, step_lines
+from lit_experiments.cli.pipeline_run import jobs_at_once, run_steps
 from lit_experiments.cli.verbs import say
 from lit_experiments.errors import EXIT_DONE, EXIT_STOPPED, EXIT_USER, UserError
 from lit_experiments.launch import current
 
-_RUN_HELP = """Usage: lit-experiments run PIPELINE [--steps WHICH] [--dry_run] [--config FILE] [--KEY VALUE ...]
+_RUN_HELP = """Usage: lit-experiments run PIPELINE [--steps WHICH] [--jobs N] [--dry_run] [--config FILE] [--KEY VALUE]
 
 A pipeline is a list of steps (configs/pipelines/<name>.yaml).
 What is finished is skipped, what was interrupted resumes.
@@ -32,6 +33,8 @@ Options are given to every step that knows them: --model, --devices, --limit, --
 An option that some step sets for itself, such as the adapter of a second collection, goes to those steps alone.
 
 --steps 2,5-6,clustering  only these steps, by number, range or name.
+--jobs N                  steps that do not wait for each other run side by side, at most N at a time. Default: one per
+                          processor with the embedded model, 1 with a model, preset or devices of your own, or a GPU.
 --dry_run                 what each step would take: samples, tokens, bytes, memory, time. Nothing is written.
 --config FILE             options in a YAML file: `shared:` for every step that knows them, `options: {STEP: {...}}`
                           for single steps. With `extends: PIPELINE` in it, or `steps:`, it is a pipeline by itself:
@@ -91,6 +94,7 @@ def run_pipeline(argv: list[str], again: Callable[[list[str]], None] | None = No
     name = None if argv[0].startswith("--") else argv[0]
     typed = grouped(argv if name is None else argv[1:])
     config = value_of(typed.pop("config")) if "config" in typed else None
+    jobs = value_of(typed.pop("jobs")) if "jobs" in typed else None
     steps_given = " ".join(values_of(typed.pop("steps"))) if "steps" in typed else None
     dry_run = typed.pop("dry_run", None) is not None
     if "shard" in typed:
@@ -110,24 +114,12 @@ def run_pipeline(argv: list[str], again: Callable[[list[str]], None] | None = No
         from lit_experiments.cli.pipeline_preview import preview
 
         return preview(planned, chosen, children)
-    code = _run(pipeline, planned, chosen, children)
+    code, failed = run_steps(chosen, children, jobs_at_once(jobs, chosen, given))
+    if code == EXIT_USER and failed is not None:
+        _point_to_inputs(pipeline, planned, failed)
     if code != EXIT_STOPPED:
         _gather_figures(pipeline, given, planned)
     return code
-
-
-def _run(pipeline: Pipeline, planned: Sequence[Planned], chosen: Sequence[Planned], children: PipelineChildren) -> int:
-    for place, each in enumerate(chosen, start=1):
-        say(f"[{place}/{len(chosen)}] step {each.step}")
-        if each.command is None:
-            say(each.left_out)
-            continue
-        code = children.run(each.command)
-        if code != EXIT_DONE:
-            if code == EXIT_USER:
-                _point_to_inputs(pipeline, planned, each)
-            return code
-    return EXIT_DONE
 
 
 def _check_alone(name: str) -> None:

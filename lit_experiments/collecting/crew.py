@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Protocol
 
 from lit_experiments.collecting.forked import ForkedChild
@@ -27,21 +28,12 @@ def worker_command(argv: Sequence[str]) -> list[str]:
     return [sys.executable, "-m", "lit_experiments.cli", *argv]
 
 
-def run_child(command: Sequence[str]) -> int:
-    """Runs one `lit-experiments` command to its end, passing signals on.
+def run_one(start: Callable[[Crew], None]) -> int:
+    """Waits for the one child that `start` starts, passing signals on.
 
     Returns:
-        Its exit code; 75 if a signal came, however the command ended.
+        Its exit code; 75 if a signal came, however the child ended.
     """
-    return _run_one(lambda crew: crew.start(command, dict(os.environ), ()))
-
-
-def run_forked(action: Callable[[], object]) -> int:
-    """The same for what a forked child of this process does, see `ForkedChild`."""
-    return _run_one(lambda crew: crew.fork(action, dict(os.environ)))
-
-
-def _run_one(start: Callable[[Crew], None]) -> int:
     crew = Crew()
     crew.take_signals()
     try:
@@ -63,6 +55,14 @@ class Child(Protocol):
     def wait(self) -> int: ...
 
     def send_signal(self, number: int) -> None: ...
+
+
+@dataclass(frozen=True)
+class Output:
+    """Numbers of the open files that a child's standard output and error go to."""
+
+    stdout: int
+    stderr: int
 
 
 class Crew:
@@ -94,21 +94,33 @@ class Crew:
         """Ends what `take_signals` began."""
         self._signals.close()
 
-    def start(self, command: Sequence[str], env: dict[str, str], keep_open: Sequence[int]) -> None:
-        """Adds a child. It has a session of its own, so that Ctrl-C reaches this process only, which passes it on."""
+    def start(
+        self, command: Sequence[str], env: dict[str, str], keep_open: Sequence[int], output: Output | None = None
+    ) -> None:
+        """Adds a child. It has a session of its own, so that Ctrl-C reaches this process only, which passes it on.
+
+        output: where its words go; None: where this process's go.
+        """
         kept = (self._lifeline, *keep_open)
         env = {**env, LIFELINE: str(self._lifeline)}
-        self.workers.append(subprocess.Popen(command, env=env, pass_fds=kept, start_new_session=True))
+        stdout, stderr = (None, None) if output is None else (output.stdout, output.stderr)
+        self.workers.append(
+            subprocess.Popen(command, env=env, pass_fds=kept, start_new_session=True, stdout=stdout, stderr=stderr)
+        )
 
-    def fork(self, action: Callable[[], object], env: dict[str, str]) -> None:
+    def fork(self, action: Callable[[], object], env: dict[str, str], output: Output | None = None) -> None:
         """Adds a child that goes on from where this process is; otherwise like one that was started."""
         os.set_inheritable(self._lifeline, True)  # should it go on as another program
-        self.workers.append(ForkedChild(action, {**env, LIFELINE: str(self._lifeline)}, [self._held_end]))
+        files = {} if output is None else {1: output.stdout, 2: output.stderr}
+        self.workers.append(ForkedChild(action, {**env, LIFELINE: str(self._lifeline)}, [self._held_end], files))
 
-    def wait(self) -> int:
-        """Waits for all; returns 0, 75 after a signal, or the code of the first child that failed."""
+    def wait(self, tend: Callable[[], object] = lambda: None) -> int:
+        """Waits for all; returns 0, 75 after a signal, or the code of the first child that failed.
+
+        tend: called again and again in between; may add children for as long as `may_go_on`.
+        """
         try:
-            failed = self._watch()
+            failed = self._watch(tend)
         finally:
             os.close(self._held_end)
             os.close(self._lifeline)
@@ -117,10 +129,14 @@ class Crew:
             return EXIT_STOPPED if any(codes) else EXIT_DONE
         return failed if failed > 0 else 128 - failed  # a shell's way to say "killed by signal N"
 
-    def _watch(self) -> int | None:
+    def may_go_on(self) -> bool:
+        """Whether no signal came and no child has failed so far."""
+        return self.stop.name is None and not any(worker.returncode for worker in self.workers)
+
+    def _watch(self, tend: Callable[[], object]) -> int | None:
         """Returns the code of the first child that failed, when none is left."""
         failed, interrupts, stopping = None, 0, False
-        while running := [w for w in self.workers if w.poll() is None]:
+        while running := self._running(tend):
             if not stopping and self.stop.name is not None:
                 stopping = self._end(signal.SIGTERM, _GRACE)
             ended = [w.returncode for w in self.workers if w.returncode]
@@ -133,6 +149,12 @@ class Crew:
                 self._send(signal.SIGKILL, running)
             time.sleep(0.05)
         return failed or next((w.returncode for w in self.workers if w.returncode not in (0, EXIT_STOPPED)), None)
+
+    def _running(self, tend: Callable[[], object]) -> list[Child]:
+        for worker in self.workers:
+            worker.poll()
+        tend()
+        return [worker for worker in self.workers if worker.poll() is None]
 
     def _end(self, number: int, grace: float) -> bool:
         self._send(number, self.workers)

@@ -12,7 +12,7 @@ import sys
 import threading
 import traceback
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from lit_experiments.errors import EXIT_DONE, EXIT_FAILED
@@ -39,20 +39,27 @@ class ForkedChild:
         returncode: negative for a signal; None while it was not seen to have ended.
     """
 
-    def __init__(self, action: Callable[[], object], env: dict[str, str], close: Sequence[int]) -> None:
+    def __init__(
+        self,
+        action: Callable[[], object],
+        env: dict[str, str],
+        close: Sequence[int],
+        files: Mapping[int, int],
+    ) -> None:
         """Starts it, in a session of its own, with this process's folder and open files.
 
         Args:
             action: what it does; its exit code is that of the SystemExit that this raises, 0 where it returns.
             env: all of its environment.
             close: numbers of open files that it must not hold.
+            files: its number of an open file -> the number here.
         """
         self.returncode: int | None = None
         sys.stdout.flush()  # or both would write what waits
         sys.stderr.flush()
         self.pid = os.fork()
         if self.pid == 0:
-            _live(action, env, close)
+            _live(action, env, close, files)
 
     def poll(self) -> int | None:
         return self._reap(os.WNOHANG)
@@ -73,7 +80,7 @@ class ForkedChild:
         return self.returncode
 
 
-def _live(action: Callable[[], object], env: dict[str, str], close: Sequence[int]) -> None:
+def _live(action: Callable[[], object], env: dict[str, str], close: Sequence[int], files: Mapping[int, int]) -> None:
     """The child's life. It ends as an interpreter of its own would, and never returns into its parent's work."""
     code = EXIT_FAILED
     try:
@@ -82,6 +89,8 @@ def _live(action: Callable[[], object], env: dict[str, str], close: Sequence[int
         weakref.finalize._registry.clear()  # type: ignore[attr-defined]  # the parent's temporary folders stay
         for descriptor in close:
             os.close(descriptor)
+        for number, here in files.items():
+            os.dup2(here, number)
         os.environ.clear()
         os.environ.update(env)
         action()

@@ -18,10 +18,13 @@ import atexit, os, sys, tempfile, threading, time
 from pathlib import Path
 from lit_experiments.cli import pipeline_children
 from lit_experiments.cli.pipeline_children import PipelineChildren
-from lit_experiments.collecting.crew import run_forked
+from lit_experiments.collecting.crew import run_one
 from lit_experiments.signals import StopNow, stop_signal
 
 pipeline_children.IMPORTED = ()  # which takes seconds
+
+def run_forked(action):
+    return run_one(lambda crew: crew.fork(action, dict(os.environ)))
 
 def work():  # as a command does: until it is told to stop
     try:
@@ -117,7 +120,12 @@ def test_it_stops_when_its_parent_is_killed(tmp_path: Path) -> None:
     assert (tmp_path / "stopped").read_text() == "the end of its parent process"
 
 
-CHILDREN = "children = PipelineChildren({console})\n{then}\nprint(children.run(['--version']))"
+CHILDREN = """
+with stop_signal():  # as a command does before anything else; it has a thread of its own
+    children = PipelineChildren({console})
+    {then}
+    print(children.run(['--version']))
+"""
 
 
 @pytest.mark.parametrize(
