@@ -16,6 +16,16 @@ class UserError(ValueError):
     exit_code = EXIT_USER
 
 
+class Untestable(UserError):
+    """Data with which a claim cannot be tested: too few groups, labels or classes. A training with several targets goes
+    on without this one, whose claim is underpowered for the reason that is the message's first line."""
+
+    @property
+    def reason(self) -> str:
+        """The first line."""
+        return str(self).partition("\n")[0]
+
+
 class RunFailed(RuntimeError):
     """The run cannot go on, through no mistake in the command. Everything committed so far is safe."""
 

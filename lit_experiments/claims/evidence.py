@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from lit_experiments.statistics import Estimate
@@ -12,7 +13,8 @@ class Control:
     """What is told without the states. name: surface, embedding or output. model: which was chosen inside the training
     part. gain: of the control together with the states over the control alone, paired. determines: the target follows
     from it (R2 or AUROC above 0.99). definition: the number that a readout of the same output is, where the target is
-    one ("expected confidence"); empty otherwise."""
+    one ("expected confidence"); empty otherwise. growth: of the score, from half of the training groups to all; NaN
+    where that was not measured: where the control tells next to nothing, or groups are few."""
 
     name: str
     model: str
@@ -20,6 +22,7 @@ class Control:
     gain: Estimate
     determines: bool
     definition: str = ""
+    growth: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class Evidence:
     probes of shuffled labels that do as well, NaN without any. alpha: of the tests. apart: score on test rows without a
     like text in training, None where all of them have none. by_row: score of the same states where rows are split one
     by one, None where no rows were joined. detectable: the smallest distance from chance that would have been seen with
-    80 % power.
+    80 % power. untested: why there are no numbers, as a clause; empty where there are.
     """
 
     score_name: str
@@ -77,3 +80,4 @@ class Evidence:
     grouping: Grouping
     detectable: float
     shuffles: int = 0
+    untested: str = ""

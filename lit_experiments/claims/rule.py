@@ -4,10 +4,11 @@ Supported: readable from the states of held-out groups, more than each control a
 shaped. The other words say which of these fails first, in this order:
 
 leaked: the rows had to be put together for their content, and only where copies are in training is the target told.
-underpowered: too few groups for an interval, or too few for the smallest effect of interest (`OF_INTEREST`) to be seen
-with 80 % power, or one test for and one against.
+underpowered: too few groups, labels or classes for a test (`untested`) or for an interval, or too few for the smallest
+effect of interest (`OF_INTEREST`) to be seen with 80 % power, or one test for and one against.
 not supported: it would have been seen, and is not; or states of random weights tell as much.
-surface-explained, output-explained: readable, and the states add nothing to what the control tells.
+surface-explained, output-explained: readable, and the states add nothing to what the control tells, or no more than it
+would gain itself from as much training data again, and as much again.
 
 A target that is a function of the model's own output is output-explained by the same rule: nothing can be added to what
 determines it. One case is different. Where the target *is* a readout of that very output (the entropy or the expected
@@ -57,6 +58,10 @@ states whose scores are on average below it tell nothing that could explain."""
 DECISIVE, MANY_GROUPS = 0.005, 30
 """A permutation test of at least so many groups with a p-value of at most this decides alone: it is exact whatever the
 labels' distribution, while the interval of an R2 rests on its few largest labels where tails are heavy."""
+DOUBLINGS = 2.0
+"""A control that tells more the more rows it is fitted to has not told all it can: a gain over it must exceed what so
+many further doublings of the training part would add at the pace of the last one. A label that follows from words that
+come in few texts each is an example."""
 _NOTHING = {"r2": 0.02, "auroc": 0.03, "accuracy": 0.03}
 """A control no farther above chance than this, and not seen to be above it, tells nothing that could explain."""
 _COPIED = 0.05
@@ -137,9 +142,11 @@ def _beyond(control: Control, evidence: Evidence) -> str:
     if _tells_nothing(control.score, evidence) and control.gain.value > 0:
         return YES
     least = LEAST_SHARE * (evidence.score.value - evidence.chance)
-    if control.gain.side_of(0.0) > 0 and control.gain.value >= least:
+    unlearned = 0.0 if math.isnan(control.growth) else DOUBLINGS * max(0.0, control.growth)
+    if control.gain.side_of(0.0) > 0 and control.gain.value >= least and control.gain.low > unlearned:
         return YES
     nothing_added = control.gain.high < least and control.score.value > evidence.chance
+    nothing_added |= 0 < unlearned >= control.gain.value
     return NO if nothing_added or control.score.side_of(evidence.chance) > 0 else OPEN
 
 
@@ -201,6 +208,8 @@ def _only_by_row(evidence: Evidence, readable: str) -> bool:
 def _sentence(target: str, evidence: Evidence, answers: dict[str, str], word: str) -> str:
     shown = f"{NAMES[evidence.score_name]} {number(evidence.score)}"
     chance = f"chance {evidence.chance:.2g}"
+    if evidence.untested:
+        return f"{target} could not be tested: {evidence.untested}."
     if word == LEAKED:
         return _leak_sentence(target, evidence, answers, shown)
     if not evidence.score.has_interval:

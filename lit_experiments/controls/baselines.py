@@ -7,8 +7,8 @@ so that what a baseline leaves over can be learned from without a leak. Knows fe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Literal, get_args
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ from lit_experiments.controls.null_inputs import (
     weighted,
 )
 from lit_experiments.controls.null_models import (
+    CERTAINTIES,
     PENALTIES,
     STEPS,
     TEXT_WIDTHS,
@@ -33,14 +34,16 @@ from lit_experiments.controls.null_models import (
     selection_path,
     smoothed,
     stacked,
+    term_means,
     text_distances,
     tree_columns,
     with_pairs,
 )
 from lit_experiments.controls.problems import Problem
+from lit_experiments.probes.blocks import TEST
 
 SurfaceModel = Literal[
-    "auto", "none", "numbers", "words", "characters", "alike", "kinds", "neighbours", "selected", "trees"
+    "auto", "none", "numbers", "words", "characters", "word_means", "alike", "kinds", "neighbours", "selected", "trees"
 ]
 MODELS = tuple(name for name in get_args(SurfaceModel) if name not in ("auto", "none"))
 STACKED = "stacked"
@@ -56,6 +59,10 @@ _PAIRED_NUMBERS = 30
 """Numbers that are multiplied with each other and with words."""
 _TREE_NUMBERS = 24
 """Numbers that trees read as they are, besides the features that go with the target most."""
+_LEAST_HALVED = 40
+"""Training groups from which on models are fitted to half of them too."""
+_TOLD = 0.97
+"""Share of the target's variance below which the best model's loss shows that it tells something."""
 _BETTER = 0.99
 """Share of the best model's loss below which the models together are taken instead."""
 
@@ -63,11 +70,13 @@ _BETTER = 0.99
 @dataclass(frozen=True, eq=False)
 class Baseline:
     """predicted [n, C]: numbers, or probabilities of K classes. model: which was chosen; losses: of each candidate,
-    cross-validated: mean squared error, summed over the target's columns."""
+    cross-validated: mean squared error, summed over the target's columns. halved: [n, C] as `predicted`, by models that
+    were fitted to half of the training groups, without the row's own; None where that was not tried."""
 
     predicted: Floats
     model: str
     losses: dict[str, float]
+    halved: Floats | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +118,33 @@ def fit_baseline(
     columns[train] = _mixed(held[:, train], weights, y[train])
     columns[test] = _mixed(final, weights, y[train])
     return Baseline(_as_predicted(columns, problem), model, shown)
+
+
+def growing_baseline(
+    features: Features, problem: Problem, kinds: tuple[str, ...], most_rows: int, seed: int
+) -> Baseline | None:
+    """`fit_baseline`, and once more on either half of the training groups, to tell whether more rows would tell more.
+
+    Not where cross-validation shows that next to nothing is told, nor with few groups.
+    """
+    whole = fit_baseline(features, problem, kinds, most_rows, seed)
+    train = ~problem.test
+    names = np.unique(problem.group[train])
+    if whole is None or len(names) < _LEAST_HALVED:
+        return whole
+    if min(whole.losses.values()) > _TOLD * float(problem.columns[train].var(0).sum()):
+        return whole
+    half = np.random.default_rng(seed).permutation(len(names)) % 2
+    side = half[np.searchsorted(names, np.where(train, problem.group, names[0]))]
+    halves = []
+    for chosen in (0, 1):
+        fitted = train & (side == chosen)
+        part = replace(problem, part=np.where(fitted, problem.part, TEST))
+        baseline = fit_baseline(features, part, kinds, most_rows, seed)
+        if baseline is None:
+            return whole
+        halves.append(np.where(fitted[:, None], np.nan, baseline.predicted))
+    return replace(whole, halved=np.nanmean(halves, 0))
 
 
 def leftover(problem: Problem, baseline: Baseline) -> Floats:
@@ -158,6 +194,9 @@ def _models(
     for kind, counts in (("words", words), ("characters", characters)):
         if kind in kinds and counts is not None:
             yield _ridge(kind, weighted(counts, train), y, most_rows)
+    single = None if features.words is None else term_counts(features.words, train, "single words")
+    if "word_means" in kinds and single is not None:
+        yield _word_means(single, y, most_rows)
     if "alike" in kinds and words is not None:
         vectors = weighted(words, train)
         yield _smoother("alike", TEXT_WIDTHS, lambda a, b: text_distances(vectors[a], vectors[b]), y, most_rows)
@@ -225,6 +264,14 @@ def _ridge(name: str, inputs: object, y: Floats, most_rows: int) -> _Model:
         return ridge_path(inputs[rows], y[rows], inputs[held_out])  # type: ignore[index]
 
     return _Model((name,) * len(PENALTIES), fit)
+
+
+def _word_means(counts: Any, y: Floats, most_rows: int) -> _Model:
+    def fit(rows: Ints, held_out: Ints) -> Floats:
+        rows = _thinned(rows, most_rows)
+        return term_means(counts[rows], y[rows], counts[held_out])
+
+    return _Model(("word_means",) * len(CERTAINTIES), fit)
 
 
 def _selection(

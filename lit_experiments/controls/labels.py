@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lit_experiments.errors import UserError
+from lit_experiments.errors import Untestable, UserError
 from lit_experiments.sources.records import open_records
 from stores import Store
 from stores.schema import nearest
@@ -99,6 +99,10 @@ class LabelTable:
             )
         return list(self.store.table([name]).column(0).to_pylist())
 
+    def missing(self, name: str) -> int:
+        """How many rows have no value in a column."""
+        return sum(_blank(value) for value in self.values(name, "--target"))
+
     def _join(self, file: str) -> None:
         stream = open_records(file, "--labels")
         if stream.columns is not None and ID not in stream.columns:
@@ -136,7 +140,8 @@ def read_labels(table: LabelTable, name: str, kind: TargetType, most_classes: in
             `most_classes` different values; all others are numbers.
 
     Raises:
-        UserError: unknown column, no label at all, labels that are all the same, or text where numbers are wanted.
+        UserError: unknown column, an infinite label, or text where numbers are wanted.
+        Untestable: no label at all, or labels that are all the same.
     """
     column = table.values(name, "--target")
     lengths = None
@@ -146,7 +151,13 @@ def read_labels(table: LabelTable, name: str, kind: TargetType, most_classes: in
     values = [None if _blank(value) else value for value in column]
     present = [value for value in values if value is not None]
     if not present:
-        raise UserError(f"--target {name}: not one of {len(values)} labels has a value.")
+        raise Untestable(f"not one of {len(values)} labels has a value.\nNext: collect rows with labels, or --labels.")
+    infinite = sum(isinstance(value, float) and math.isinf(value) for value in present)
+    if infinite:
+        raise UserError(
+            f"--target {name}: {infinite} of {len(present)} labels are infinite.\nNext: give these rows no label, "
+            "which leaves them out."
+        )
     numbers = _numbers(present)
     if kind == "number" and numbers is None:
         text = next(value for value in present if _numbers([value]) is None)
@@ -160,11 +171,15 @@ def read_labels(table: LabelTable, name: str, kind: TargetType, most_classes: in
         array = np.array([None if value is None else class_name(value) for value in values], object)
     distinct = len(set(array[~_missing(array, numeric)].tolist()))
     if distinct < 2:
-        raise UserError(
-            f"--target {name}: all {len(present)} labels are {class_name(present[0])!r}; there is nothing to tell "
-            "apart.\nNext: leave it out, or collect rows of other labels."
+        raise Untestable(
+            f"{_all_of(len(present))} {class_name(present[0])!r}; there is nothing to tell apart.\nNext: leave it "
+            "out, or collect rows of other labels."
         )
     return Labels(name, array, lengths, numeric, distinct, reason)
+
+
+def _all_of(count: int) -> str:
+    return "the only label is" if count == 1 else f"all {count} labels are"
 
 
 def class_name(value: Any) -> str:

@@ -40,11 +40,12 @@ def standardised(numbers: Floats, train: NDArray[np.bool_]) -> Floats:
 
 
 def term_counts(texts: Sequence[str], train: NDArray[np.bool_], kind: str) -> Any:
-    """Sparse [n, term] counts of words and word pairs, or of character n-grams within words; None where no term comes
-    in two training texts. kind: words or characters."""
+    """Sparse [n, term] counts of words and word pairs, of words alone, or of character n-grams within words; None where
+    no term comes in two training texts. kind: words, single words or characters."""
     from sklearn.feature_extraction.text import CountVectorizer
 
-    settings: dict[str, Any] = {"ngram_range": (1, 2), "token_pattern": r"\S+", "lowercase": False}
+    longest = 1 if kind == "single words" else 2
+    settings: dict[str, Any] = {"ngram_range": (1, longest), "token_pattern": r"\S+", "lowercase": False}
     if kind == "characters":
         settings = {"analyzer": "char_wb", "ngram_range": (1, 4)}
     try:

@@ -22,6 +22,8 @@ WIDTHS = (1.0, 3.0, 10.0, 30.0)
 """Of neighbourhoods in the data, in rows."""
 TEXT_WIDTHS = (0.03, 0.1, 0.3)
 """Of neighbourhoods of texts, in 1 - cosine."""
+CERTAINTIES = (1.0, 2.0, 4.0, 8.0)
+"""Powers of the certainty by which means of terms are weighed: from an average to the most certain term alone."""
 STEPS = (1, 2, 3, 5, 8, 12, 20, 30)
 """Features of a forward selection."""
 _MOST_PAIRED = 120
@@ -142,6 +144,29 @@ def tree_columns(train: Floats, y: Floats, order: list[int]) -> list[int]:
         return []
     strength = ((train.T @ (y - y.mean(0))) ** 2).sum(1)
     return [*dict.fromkeys([*order, *np.argsort(-strength, kind="stable").tolist()])][:_TREE_FEATURES]
+
+
+def term_means(train: Any, y: Floats, held_out: Any) -> Floats:
+    """[certainty, held_out row, C] weighted means of what the terms of a row have told in the training rows.
+
+    A term tells the mean target of its training texts, drawn to the overall mean as by one more text; its certainty is
+    the overall variance over that of its texts. Of many terms that come in few texts each, and go with one label, a
+    ridge or a selection finds some: here each has the weight of its own texts, as in a decision list (Rivest 1987).
+    train, held_out: sparse counts [row, term], of which the presence is used.
+    """
+    there, others = ((counts > 0).astype(np.float64) for counts in (train, held_out))
+    middle = y.mean(0)
+    rest = y - middle
+    texts = np.asarray(there.sum(0)).reshape(-1, 1)
+    total = np.asarray(there.T @ rest)
+    within = np.asarray(there.T @ rest**2) - total**2 / np.maximum(texts, 1)
+    whole = np.maximum((rest**2).mean(0), 1e-300)
+    certainty = (texts + 1) / (np.maximum(within, 0.0) / whole + 1) * (texts > 0)
+    out = []
+    for power in CERTAINTIES:
+        weight = certainty**power
+        out.append(others @ (weight * total / (texts + 1)) / np.maximum(others @ weight, 1e-300) + middle)
+    return np.stack(out)
 
 
 def smoothed(distance: Floats, y: Floats, widths: Sequence[float]) -> Floats:

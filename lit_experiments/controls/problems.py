@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from lit_experiments.controls.fields import StateField
 from lit_experiments.controls.labels import Floats, Ints, Labels
 from lit_experiments.controls.split import Split
-from lit_experiments.errors import UserError
+from lit_experiments.errors import Untestable, UserError
 from lit_experiments.probes.blocks import TEST
 from stores import Store
 
@@ -91,7 +91,8 @@ def make_problem(
         rare: what becomes of classes that have fewer: left out, or merged into one.
 
     Raises:
-        UserError: labels of tokens that fit no field; too few classes or groups are left.
+        UserError: labels of tokens that fit no field.
+        Untestable: too few classes or groups are left.
     """
     readable, lengths = _readable(store, fields, labels)
     row, entry = _entries(lengths, labels)
@@ -105,7 +106,7 @@ def make_problem(
         y = labels.values[used].astype(np.float64)
     else:
         values, group = labels.values[used].astype(str), split.group[row[used]]
-        classes, codes, more = _classes(labels.name, values, group, split.part[row[used]], rare)
+        classes, codes, more = _classes(values, group, split.part[row[used]], rare)
         used, y, notes = used[~np.isnan(codes)], codes[~np.isnan(codes)], [*notes, *more]
     row = row[used]
     problem = Problem(
@@ -166,7 +167,7 @@ def _entries(lengths: dict[str, Ints], labels: Labels) -> tuple[Ints, Ints | Non
 
 
 def _classes(
-    name: str, values: NDArray[np.str_], group: NDArray[np.str_], part: Ints, rare: Rare
+    values: NDArray[np.str_], group: NDArray[np.str_], part: Ints, rare: Rare
 ) -> tuple[tuple[str, ...], Floats, list[str]]:
     """Names of the classes that are learned, [n] codes (NaN where left out), and notes."""
     names = np.unique(values)
@@ -177,10 +178,9 @@ def _classes(
         enough = sorted({*enough, OTHER})
     counts = ", ".join(f"{n} {int((values == n).sum())}" for n in few[:10]) + (", ..." if len(few) > 10 else "")
     if len(enough) < 2:
-        raise UserError(
-            f"--target {name}: fewer than two of its {len(names)} classes have training rows of {_CLASS_GROUPS} groups "
-            f"and a test row ({counts}).\nNext: collect more rows, --rare_classes merge, or "
-            "--target_type number if they are numbers."
+        raise Untestable(
+            f"fewer than two of its {len(names)} classes have training rows of {_CLASS_GROUPS} groups and a test row "
+            f"({counts}).\nNext: collect more rows, --rare_classes merge, or --target_type number if they are numbers."
         )
     place = {label: code for code, label in enumerate(enough)}
     codes = np.array([place.get(label, np.nan) for label in merged.tolist()], np.float64)
@@ -197,14 +197,13 @@ def _learnable(member: NDArray[np.bool_], group: NDArray[np.str_], part: Ints) -
 def _check(problem: Problem, folds: int) -> None:
     test, train = set(problem.group[problem.test].tolist()), set(problem.group[~problem.test].tolist())
     if not test or len(train) < folds:
-        raise UserError(
-            f"--target {problem.name}: its labelled rows are of {len(test)} test and {len(train)} training groups; "
-            f"{folds} folds need {folds} training groups, and a test group is needed.\nNext: label more rows, or "
-            "lower --folds."
+        raise Untestable(
+            f"its labelled rows are of {len(test)} test and {len(train)} training groups; {folds} folds need {folds} "
+            "training groups, and a test group is needed.\nNext: label more rows, or lower --folds."
         )
     for name, mask in (("test", problem.test), ("training", ~problem.test)):
         if len(np.unique(problem.y[mask])) < 2:
-            raise UserError(
-                f"--target {problem.name}: all labels of the {name} part are the same; another --seed or "
-                "--test_fraction splits differently."
+            raise Untestable(
+                f"all labels of the {name} part are the same.\nNext: another --seed or --test_fraction splits "
+                "differently."
             )

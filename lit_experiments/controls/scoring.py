@@ -106,9 +106,9 @@ class Scorer:
     def _permuted(self, predicted: Floats, donors: Ints) -> Floats:
         """[P, M] for labels of donors [P, n]."""
         if not self.classes:
-            p, y = predicted[..., 0], self.true
-            spread = ((y - y.mean()) ** 2).sum()
-            return 1 - ((y**2).sum() - 2 * (y[donors] @ p) + (p**2).sum(0)) / spread
+            middle = self.true.mean()  # else the squares of numbers far from 0 leave nothing of their differences
+            p, y = predicted[..., 0] - middle, self.true - middle
+            return 1 - ((y**2).sum() - 2 * (y[donors] @ p) + (p**2).sum(0)) / (y**2).sum()
         total = np.zeros((len(donors), predicted.shape[1]))
         for column, outcome in enumerate(self.outcomes):
             ranks = rankdata(predicted[..., column], axis=0)

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from lit_experiments.controls.labels import LabelTable
 from lit_experiments.errors import UserError
 from lit_experiments.probes.blocks import TEST
-from lit_experiments.probes.errors import ProbeError
 from lit_experiments.probes.splits import balanced_split, group_split
 from lit_experiments.sources.content_groups import ContentGroups, Likeness, content_groups, united
+from lit_experiments.statistics.estimate import LEAST_GROUPS
 from stores import Store
 
 if TYPE_CHECKING:
@@ -79,7 +79,8 @@ class SplitOptions:
 class Split:
     """group [row]: names that no part shares. part [row]: TEST or a training fold. left_out [row]: rows without a part
     (their split column is empty). neighbour [row]: test rows with a text like one in the training part. content [row]:
-    groups of alike texts, whatever was split by. summary: for the report."""
+    groups of alike texts, whatever was split by. summary: for the report. reason: why nothing can be held out, all rows
+    being in fold 0; empty where something is."""
 
     group: NDArray[np.str_]
     part: Ints
@@ -87,6 +88,7 @@ class Split:
     neighbour: NDArray[np.bool_]
     content: Ints
     summary: SplitSummary
+    reason: str = ""
 
     @property
     def test_groups(self) -> set[str]:
@@ -173,19 +175,23 @@ def make_split(
             interval, it is chosen so that each has its share. None where no target has classes.
 
     Raises:
-        UserError: too few groups, a group or split column that is not there or empty, values that name no part.
+        UserError: a group or split column that is not there or empty, values that name no part, or more folds than
+            there are groups enough for.
     """
     content = content_of(texts, len(store), options)
     group, origin = _groups(store, table, texts, content, options)
     if options.split_column is None:
         left_out, notes = np.zeros(len(store), bool), list(content.notes)
-        part = _dealt(store, group, options, origin)
-        balanced = None if classes is None else balanced_split(group, classes, part, options.folds, options.seed)
+        reason = too_few_groups(store, len(store), "rows", group, options, origin)
+        part = np.zeros(len(store), np.int64) if reason else group_split(group, *_parts(options))
+        balanced = (
+            None if classes is None or reason else balanced_split(group, classes, part, options.folds, options.seed)
+        )
         if balanced is not None:
             part = balanced
             notes.append("The test part was chosen so that every class has its share of groups in it.")
     else:
-        part, left_out, more = _declared(store, table, group, options)
+        part, left_out, more, reason = _declared(store, table, group, options)
         group = np.char.add(np.where(part == TEST, "test:", "train:"), group)
         origin, notes = f"column {options.split_column}; folds by {origin}", [*content.notes, *more]
     test = ~left_out & (part == TEST)
@@ -205,7 +211,7 @@ def make_split(
         neighbours=int(neighbour.sum()),
         notes=notes,
     )
-    return Split(group, part, left_out, neighbour, content.group, summary)
+    return Split(group, part, left_out, neighbour, content.group, summary, reason)
 
 
 def content_of(texts: Texts | None, rows: int, options: SplitOptions) -> Content:
@@ -247,7 +253,7 @@ def _groups(
         raise UserError("--group_by column takes a column: name it with --group_column.")
     if by == "id":
         return ids, "row"
-    declared = None if column is None else _column(store, table, column)
+    declared = None if column is None else _column(store, table, column, ids if options.group_column is None else None)
     if declared is not None and by == "column":
         return declared, f"column {column}"
     if declared is not None:
@@ -260,9 +266,12 @@ def _groups(
     return ids[first][joined], origin
 
 
-def _column(store: Store, table: LabelTable, column: str) -> NDArray[np.str_]:
+def _column(store: Store, table: LabelTable, column: str, alone: NDArray[np.str_] | None) -> NDArray[np.str_]:
+    """[row] values as names. alone: names of rows without a value, which are groups of their own; None refuses them."""
     values = table.values(column, "--group_column")
     absent = sum(value is None for value in values)
+    if absent and alone is not None:
+        return np.array([f"row {i}" if v is None else f"value {v}" for i, v in zip(alone, values, strict=True)], str)
     if absent:
         raise UserError(
             f"--group_column {column}: {absent} of {len(values)} rows of {store.path} have no value, so it cannot be "
@@ -276,24 +285,36 @@ def least_groups(options: SplitOptions) -> int:
     return max(options.folds + 1, math.ceil((options.folds + 0.5) / (1 - options.test_fraction)))
 
 
-def _dealt(store: Store, group: NDArray[np.str_], options: SplitOptions, origin: str) -> Ints:
+def too_few_groups(
+    store: Store, rows: int, unit: str, group: NDArray[np.str_], options: SplitOptions, origin: str
+) -> str:
+    """Why groups are too few for the folds and a test part; empty where they are enough. unit: of the rows, in words.
+
+    Raises:
+        UserError: it is the folds that are too many: with fewer of them the test part would have groups for an
+            interval.
+    """
     groups, least = len(set(group.tolist())), least_groups(options)
-    if groups < least:
-        raise UserError(
-            f"{store.path} holds {len(store)} rows of {groups} groups (by {origin}); {options.folds} folds and a test "
-            f"part need at least {least}.\nNext: collect more, lower --folds, or say what may be parted: --group_by id "
-            "splits row by row."
-        )
-    try:
-        return group_split(group, options.test_fraction, options.folds, options.seed)
-    except ProbeError as error:
-        raise UserError(str(error)) from error
+    if groups >= least:
+        return ""
+    reason = (
+        f"{store.path} holds {rows} {unit} of {groups} groups (by {origin}); {options.folds} folds and a test part "
+        f"need at least {least}"
+    )
+    two_folds = least_groups(replace(options, folds=2))
+    if groups >= two_folds and groups * options.test_fraction >= LEAST_GROUPS:
+        raise UserError(f"{reason}.\nNext: lower --folds, or --group_by id, which splits {unit} one by one.")
+    return reason
+
+
+def _parts(options: SplitOptions) -> tuple[float, int, int]:
+    return options.test_fraction, options.folds, options.seed
 
 
 def _declared(
     store: Store, table: LabelTable, group: NDArray[np.str_], options: SplitOptions
-) -> tuple[Ints, NDArray[np.bool_], list[str]]:
-    """(part [row], rows without one, notes) as a column says it."""
+) -> tuple[Ints, NDArray[np.bool_], list[str], str]:
+    """(part [row], rows without one, notes, why there are too few training groups) as a column says it."""
     assert options.split_column is not None
     values = table.values(options.split_column, "--split_column")
     names = [None if value is None else str(value).strip().casefold() for value in values]
@@ -306,21 +327,22 @@ def _declared(
     left_out = np.array([name is None for name in names], bool)
     part = np.array([PARTS[name] if name is not None else 0 for name in names], np.int64)
     train = ~left_out & (part != TEST)
-    if not (~left_out & (part == TEST)).any() or len(set(group[train].tolist())) < options.folds:
-        raise UserError(
-            f"--split_column {options.split_column}: {int((~left_out & (part == TEST)).sum())} test rows and training "
-            f"rows of {len(set(group[train].tolist()))} groups; a test row and {options.folds} training groups "
-            f"are needed for {options.folds} folds."
-        )
-    part[train] = group_split(group[train], 0.0, options.folds, options.seed)
+    test_rows, groups = int((~left_out & (part == TEST)).sum()), len(set(group[train].tolist()))
+    sizes = f"--split_column {options.split_column}: {test_rows} test rows and training rows of {groups} groups"
+    if not test_rows or not groups:
+        raise UserError(f"{sizes}; a test row and {options.folds} training groups are needed.")
+    reason = "" if groups >= options.folds else f"{sizes}; {options.folds} folds need {options.folds} groups"
+    part[train] = 0 if reason else group_split(group[train], 0.0, options.folds, options.seed)
     validation = sum(name is not None and name not in ("train", "training", "test") for name in names)
     notes = [f"{int(left_out.sum())} rows are in no part and left out."] if left_out.any() else []
     if validation:
         notes.append(f"{validation} validation rows are part of training, where layer and penalty are chosen by folds.")
-    return part, left_out, notes
+    return part, left_out, notes, reason
 
 
 def twins_by_row(content: Ints, options: SplitOptions) -> int:
     """Test rows that would have a text like theirs in training if rows were split one by one."""
-    part = group_split(np.arange(len(content)), options.test_fraction, options.folds, options.seed)
+    if len(content) < least_groups(options):
+        return 0
+    part = group_split(np.arange(len(content)), *_parts(options))
     return int(np.isin(content[part == TEST], content[part != TEST]).sum())

@@ -67,6 +67,22 @@ CASES = {
         SURFACE_EXPLAINED,
     ),
     "more than the surface": (replace(STRONG, controls=[control("surface", 0.3, 0.3)]), SUPPORTED),
+    "more than a surface that more rows would hardly help": (
+        replace(STRONG, controls=[replace(control("surface", 0.3, 0.3), growth=0.05)]),
+        SUPPORTED,
+    ),
+    "no more than a surface would tell that was fitted to more rows": (
+        replace(STRONG, controls=[replace(control("surface", 0.3, 0.3), growth=0.2)]),
+        SURFACE_EXPLAINED,
+    ),
+    "the same, of a surface that tells little yet": (
+        replace(STRONG, controls=[replace(control("surface", 0.1, 0.3, 0.15), growth=0.2)]),
+        SURFACE_EXPLAINED,
+    ),
+    "what could not be tested": (
+        replace(NOISE, score=Estimate.undefined(0, 0.95), untested="not one of 5 labels has a value"),
+        UNDERPOWERED,
+    ),
     "the embedding tells it": (replace(STRONG, controls=[control("embedding", 0.6, 0.0)]), SURFACE_EXPLAINED),
     "the output tells it": (replace(STRONG, controls=[control("output", 0.6, 0.0)]), OUTPUT_EXPLAINED),
     "the output determines it": (replace(STRONG, controls=[control("output", 0.995, 0.2)]), OUTPUT_EXPLAINED),

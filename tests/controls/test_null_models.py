@@ -7,7 +7,14 @@ from scipy.sparse import csr_matrix
 from sklearn.preprocessing import normalize
 
 from lit_experiments.controls.null_inputs import bends
-from lit_experiments.controls.null_models import TEXT_WIDTHS, WIDTHS, smoothed, text_distances, with_pairs
+from lit_experiments.controls.null_models import (
+    TEXT_WIDTHS,
+    WIDTHS,
+    smoothed,
+    term_means,
+    text_distances,
+    with_pairs,
+)
 
 
 def test_neighbours_in_the_data_tell_a_walk() -> None:
@@ -50,3 +57,17 @@ def test_a_number_with_two_values_has_no_bends() -> None:
     numbers = np.stack([np.arange(50.0), np.arange(50) % 2], 1)
     train = np.arange(50) < 40
     assert bends(numbers, train).shape[1] == bends(numbers[:, :1], train).shape[1] + 1
+
+
+def test_a_word_in_a_few_texts_tells_their_label() -> None:
+    """Every text has one word of twenty whose texts have one label, among words that are in all kinds of texts."""
+    rng = np.random.default_rng(3)
+    telling = rng.integers(0, 20, 120)
+    there = np.concatenate([np.eye(20)[telling], rng.random((120, 60)) < 0.2], 1)
+    labels = (telling < 10).astype(np.float64)[:, None]
+    held = np.arange(120) % 4 == 0
+    counts = csr_matrix(there)
+    told = term_means(counts[~held], labels[~held], counts[held])
+    known = np.isin(telling[held], telling[~held])
+    assert ((told[-1] > 0.5) == labels[held])[known].mean() > 0.9
+    assert np.isfinite(term_means(counts[~held], labels[~held], csr_matrix((1, 80)))).all()

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lit_experiments.claims import Claim, Control, Evidence, Grouping, Judged, Twins, judged
+from lit_experiments.claims import untested as without_test
 from lit_experiments.claims.claim import BEYOND, OUTPUT, RANDOM, SURFACE
 from lit_experiments.claims.power import detectable_accuracy, detectable_auroc, detectable_r2
 from lit_experiments.controls.row_split import by_row_predictions, nearest_predictions, row_part, thinned
@@ -51,22 +52,39 @@ def judged_pairs(
     return [_judged(pair, by_key[pair.target], questions, store, options) for pair in pairs]
 
 
+def untested_pairs(
+    kinds: list[str], untested: dict[str, str], questions: Questions, options: ClaimOptions
+) -> list[Judged]:
+    """The claims that the questions cannot test: passes whose states would be read, and the reason by target key."""
+    grouping = _grouping(questions.split.summary, np.zeros(len(questions.ids), bool), questions)
+    return [
+        without_test(_claim(kind, key, "ridge", [], options), reason, grouping)
+        for kind in kinds
+        for key, reason in untested.items()
+    ]
+
+
+def _claim(states: str, target: str, reader: str, beyond: list[str], options: ClaimOptions) -> Claim:
+    return Claim(
+        id=f"{TASK}/{states}/{target}",
+        task=TASK,
+        target=target,
+        states=states,
+        field="resid_post",
+        layer="chosen",
+        position=options.position,
+        reader=reader,
+        data=options.data,
+        beyond=beyond,
+    )
+
+
 def _judged(pair: ProbedPair, target: Target, questions: Questions, store: Store, options: ClaimOptions) -> Judged:
     scores = {SURFACE: pair.controls.surface, OUTPUT: pair.controls.confidence}
     compared = {name for name, score in scores.items() if score is not None}
     compared |= {RANDOM} if pair.controls.twins is not None else set()
-    claim = Claim(
-        id=f"{TASK}/{pair.states}/{pair.target}",
-        task=TASK,
-        target=pair.target,
-        states=pair.states,
-        field="resid_post",
-        layer="chosen",
-        position=options.position,
-        reader="logistic" if pair.classes else "ridge",
-        data=options.data,
-        beyond=[name for name in BEYOND if name in compared],
-    )
+    reader, beyond = "logistic" if pair.classes else "ridge", [name for name in BEYOND if name in compared]
+    claim = _claim(pair.states, pair.target, reader, beyond, options)
     known = ~np.isnan(target.values)
     test = questions.test & known
     evidence = Evidence(
@@ -89,7 +107,8 @@ def _judged(pair: ProbedPair, target: Target, questions: Questions, store: Store
 
 
 def _control(name: str, score: ControlScore) -> Control:
-    return Control(name, score.model, score.score, score.gain, score.score.value > DETERMINED, score.definition)
+    determines = score.score.value > DETERMINED
+    return Control(name, score.model, score.score, score.gain, determines, score.definition, score.growth)
 
 
 def _shuffled_p(pair: ProbedPair) -> float:
@@ -148,4 +167,4 @@ def _by_row(
     return max(scores(part, np.stack([*readers.values()], 1)), key=lambda score: score.value)
 
 
-__all__ = ["ClaimOptions", "Twins", "judged_pairs"]
+__all__ = ["ClaimOptions", "Twins", "judged_pairs", "untested_pairs"]

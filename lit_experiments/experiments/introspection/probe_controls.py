@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from lit_experiments.controls.baselines import MODELS, Baseline, columns_of, fit_baseline
+from lit_experiments.controls.baselines import MODELS, columns_of, fit_baseline, growing_baseline
 from lit_experiments.controls.features import OUTPUTS, output_of, surface_of
 from lit_experiments.controls.problems import Problem
 from lit_experiments.experiments.introspection.passes import CONFIDENCE_PASSES, NothingToCompare
@@ -114,11 +114,12 @@ def _surface(store: Store, target: Target, questions: Questions, kind: str, opti
     rows = pass_rows(store, questions, kind)
     problem = problem_of(target, questions, target.key)
     features = surface_of(rows, problem, question_texts(rows, questions.ids))
-    baseline = fit_baseline(features, problem, MODELS, options.rows, options.seed)
+    baseline = growing_baseline(features, problem, MODELS, options.rows, options.seed)
     if baseline is None:
         raise NothingToCompare("the store holds no text or number of the question that varies.")
     names, weights = importance(surface_features(questions.rows[kind]), target, questions.part, options.penalties)
-    return Control(names, _everywhere(baseline, problem, target), weights, baseline.model)
+    halved = None if baseline.halved is None else _everywhere(baseline.halved, problem, target)
+    return Control(names, _everywhere(baseline.predicted, problem, target), weights, baseline.model, halved=halved)
 
 
 def _output(store: Store, target: Target, questions: Questions, kind: str, options: ControlOptions) -> Control:
@@ -135,12 +136,12 @@ def _output(store: Store, target: Target, questions: Questions, kind: str, optio
     if features is None or baseline is None:
         raise NothingToCompare("none of its features varies over the questions.")
     definition = definition_of(target, questions.rows[kind], kind)
-    predicted = _everywhere(baseline, problem, target)
+    predicted = _everywhere(baseline.predicted, problem, target)
     return Control(list(features.names), predicted, np.zeros((0, predicted.shape[1])), baseline.model, definition)
 
 
-def _everywhere(baseline: Baseline, problem: Problem, target: Target) -> Floats:
+def _everywhere(predicted: Floats, problem: Problem, target: Target) -> Floats:
     """[Q, C] predictions of all questions; 0, as the target's columns are, for those without a value."""
     out = np.zeros(target.columns.shape)
-    out[problem.row] = columns_of(problem, baseline.predicted)
+    out[problem.row] = columns_of(problem, predicted)
     return out

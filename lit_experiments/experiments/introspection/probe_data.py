@@ -13,7 +13,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lit_experiments.controls.split import SplitOptions
-from lit_experiments.errors import UserError
 from lit_experiments.experiments.introspection.passes import passes
 from lit_experiments.experiments.introspection.probe_split import QuestionSplit, split_questions
 from lit_experiments.experiments.introspection.probe_targets import Target
@@ -68,20 +67,13 @@ def read_questions_of(store: Store, options: SplitOptions, left_out: int = 0) ->
     """The questions of a store, split by groups of them. left_out: those that are not whole, and so are not in `store`.
 
     Raises:
-        UserError: too few for the split.
+        UserError: as `split_questions`.
     """
     rows = passes(store, _COLUMNS)
     first, *others = rows.values()
     common = first.index
     for other in others:
         common = common.intersection(other.index, sort=False)
-    least = 4 * (options.folds + 1)  # so that no part rests on a question or two
-    if len(common) < least:
-        raise UserError(
-            f"{store.path} holds {len(common)} questions that all of its passes share ({', '.join(rows)}); "
-            f"{options.folds} folds and a test part need at least {least}.\nNext: collect more questions, or lower "
-            "--folds."
-        )
     ids = common.to_numpy().astype(str)
     first = first.loc[common]
     split = split_questions(store.select(first["row"].to_numpy()), ids, options)
@@ -94,7 +86,8 @@ class Control:
 
     features: by name; weights [F, C]: of a ridge on them, for inputs of unit spread in the training part (empty where
     it is not asked which carry most). predicted [question, C]. model: the one that was chosen. definition: the readout
-    of the output that the target is; empty otherwise.
+    of the output that the target is; empty otherwise. halved: as predicted, by models of half of the training groups;
+    None where these were not fitted.
     """
 
     features: list[str]
@@ -102,6 +95,7 @@ class Control:
     weights: Floats
     model: str
     definition: str = ""
+    halved: Floats | None = None
 
 
 def importance(
@@ -112,6 +106,7 @@ def importance(
     if not names:
         return [], np.zeros((0, target.columns.shape[1]))
     train = part != TEST
+    train &= ~np.isnan(target.values) | bool(target.classes)
     fits = [choose_ridge(x[train], y[train], part[train], penalties) for y in target.columns.T]
     return names, np.stack([fit.weights * x[train].std(0) for fit in fits], 1)
 

@@ -5,6 +5,7 @@ Owns: the metrics of `introspection_probes`. Does not know: how anything was fit
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -232,7 +233,18 @@ class _Pair:
             layer=self.layers[place],
             model=control.model,
             definition=control.definition,
+            growth=self._growth(control),
         )
+
+    def _growth(self, control: Control) -> float:
+        """Of a control's score on all questions, each predicted without its group, from half of the training groups to
+        all."""
+        if control.halved is None:
+            return math.nan
+        known = ~np.isnan(self.target.values)
+        everywhere = replace(self.scorer, true=self.target.values[known])
+        whole, half = everywhere.value(np.stack([control.predicted[known], control.halved[known]], 1))
+        return float(whole - half)
 
     def _apart(self) -> Estimate | None:
         """The score on test questions without a like text in training."""

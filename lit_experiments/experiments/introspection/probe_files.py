@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save
 
+from lit_experiments.errors import UserError
 from lit_experiments.experiments.introspection.passes import WHOLE_QUESTIONS, finished
 from lit_experiments.experiments.introspection.probe_data import Questions, States
 from lit_experiments.experiments.introspection.probes_result import Pair, ProbedPair, ProbesResult
@@ -101,12 +102,16 @@ def read_probe_files(run: Path, store: Store) -> ProbeFiles:
     """The results of the probes on this run.
 
     Raises:
-        UserError: there are none, they are unfinished, or the store has changed since.
+        UserError: there are none, they are unfinished, none could be fitted, or the store has changed since.
     """
     folder = finished(run, "train", TASK, [METRICS, SPLIT, PREDICTIONS], store)
     split = _json(folder / SPLIT)
     test, groups = (np.array(split[name]) for name in ("test", "test_groups"))
     result = structured(_json(folder / METRICS), ProbesResult)
+    if not result.pairs:
+        raise UserError(
+            f"{folder.absolute()} holds no probe: nothing could be tested.\n  " + "\n  ".join(result.statements)
+        )
     return ProbeFiles(result, load_file(folder / PREDICTIONS), test, groups)
 
 

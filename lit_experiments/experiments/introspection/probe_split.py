@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lit_experiments.controls.split import SplitOptions, SplitSummary, Texts, content_of, least_groups, twins_by_row
+from lit_experiments.controls.split import SplitOptions, SplitSummary, Texts, content_of, too_few_groups, twins_by_row
 from lit_experiments.errors import UserError
 from lit_experiments.probes.blocks import TEST
 from lit_experiments.probes.splits import group_split
@@ -21,12 +21,14 @@ Ints = NDArray[np.int64]
 @dataclass(frozen=True, eq=False)
 class QuestionSplit:
     """group [Q]: the id of the first question of each group. part [Q]: TEST or the training fold. neighbour [Q]: test
-    questions with a text like one in training."""
+    questions with a text like one in training. reason: why nothing can be held out, all questions being in fold 0;
+    empty where something is."""
 
     group: NDArray[np.str_]
     part: Ints
     neighbour: NDArray[np.bool_]
     summary: SplitSummary
+    reason: str = ""
 
 
 def split_questions(store: Store, ids: NDArray[np.str_], options: SplitOptions) -> QuestionSplit:
@@ -36,19 +38,15 @@ def split_questions(store: Store, ids: NDArray[np.str_], options: SplitOptions) 
         store: one row per question, in the order of ids.
 
     Raises:
-        UserError: too few groups, or a group column that is not there or has no value.
+        UserError: a group column that is not there or has no value, or more folds than there are groups enough for.
     """
     texts = question_texts(store, ids)
     content = content_of(texts, len(ids), options)
     group, origin = _groups(store, ids, texts, content.group, options)
     names, sizes = np.unique(group, return_counts=True)
-    least = least_groups(options)
-    if len(names) < least:
-        raise UserError(
-            f"{store.path} holds {len(ids)} questions of {len(names)} groups (by {origin}); {options.folds} folds and "
-            f"a test part need at least {least}.\nNext: collect more questions, lower --folds, or --group_by id."
-        )
-    part: Ints = group_split(group, options.test_fraction, options.folds, options.seed)
+    reason = too_few_groups(store, len(ids), "questions", group, options, origin)
+    parts = (options.test_fraction, options.folds, options.seed)
+    part: Ints = np.zeros(len(ids), np.int64) if reason else group_split(group, *parts)
     test = part == TEST
     neighbour = test & np.isin(content.group, content.group[~test])
     summary = SplitSummary(
@@ -65,7 +63,7 @@ def split_questions(store: Store, ids: NDArray[np.str_], options: SplitOptions) 
         neighbours=int(neighbour.sum()),
         notes=list(content.notes),
     )
-    return QuestionSplit(group, part, neighbour, summary)
+    return QuestionSplit(group, part, neighbour, summary, reason)
 
 
 def question_texts(store: Store, ids: Sequence[str] | NDArray[np.str_]) -> Texts | None:

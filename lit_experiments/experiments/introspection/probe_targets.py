@@ -27,6 +27,8 @@ TARGETS = (
     "mcq.correctness",
     *(f"{kind}.parsed_answer" for kind in PASSES),
 )
+_LEAST_KNOWN = 2
+"""Values of a number in the test part and in each fold: one alone cannot vary."""
 _LEAST_SPREAD = 1e-6  # of the values' size; below this, differences are the model's rounding
 _NUMBERS = ("char_length", "token_length", "has_negation", "has_ambiguity", "token_rarity_mean", "token_rarity_max")
 _IF_COUNTED = ("token_surprisal_mean", "token_surprisal_max")
@@ -36,8 +38,8 @@ _IF_COUNTED = ("token_surprisal_mean", "token_surprisal_max")
 class Target:
     """One number or class per question.
 
-    key: "pass.name". values: [question] numbers, or class codes with NaN where a rare class was left out. classes:
-    their names, empty for numbers. chance: the score of a prediction that knows nothing of the question.
+    key: "pass.name". values: [question] numbers, or class codes; NaN where there is no value, or a rare class was left
+    out. classes: their names, empty for numbers. chance: the score of a prediction that knows nothing of the question.
     """
 
     key: str
@@ -76,38 +78,61 @@ def check_targets(wanted: list[str]) -> None:
         raise UserError(f"targets must be some of {', '.join(TARGETS)}; found {', '.join(unknown) or 'none'}.")
 
 
+@dataclass(frozen=True)
+class Asked:
+    """The targets that questions can be asked about; for the others the reason, key by key: `untested`, where the
+    questions are too few or too alike, `absent`, where the store lacks the pass. statements: all of it in words."""
+
+    targets: list[Target]
+    untested: dict[str, str]
+    absent: list[str]
+    statements: list[str]
+
+
 def read_targets(
-    rows: dict[str, pd.DataFrame], wanted: list[str], part: Ints, fewest: int
-) -> tuple[list[Target], list[str]]:
-    """The targets that these questions can be asked about, and a statement for each that they cannot.
+    rows: dict[str, pd.DataFrame], wanted: list[str], part: Ints, fewest: int, no_split: str = ""
+) -> Asked:
+    """The targets that these questions can be asked about, and why others cannot.
 
     rows: pass -> rows by question, all with the same questions. part: [question] TEST or the training fold. fewest: a
-    class with fewer questions than this in the training part, or with none in the test part, is left out.
+    class with fewer questions than this in the training part, or with none in the test part, is left out. no_split:
+    why nothing could be held out, and so none can be tested; empty where there is a test part.
     """
     targets, statements = [], []
-    for key in wanted:
+    untested: dict[str, str] = {}
+    absent = [key for key in wanted if key.split(".")[0] not in rows]
+    statements = [f"{key}: no probe; the store holds no {key.split('.')[0]} pass." for key in absent]
+    for key in (key for key in wanted if key not in absent):
         kind, name = key.split(".")
         try:
-            if kind not in rows:
-                raise NothingToCompare(f"the store holds no {kind} pass.")
+            if no_split:
+                raise NothingToCompare(f"{no_split}.")
             make = _classes if name in ("correctness", "parsed_answer") else _numbers
             target, without = make(key, rows[kind], part, fewest)
             targets.append(target)
             statements += [f"{key}: {without}"] if without else []
         except NothingToCompare as reason:
+            untested[key] = str(reason)
             statements.append(f"{key}: no probe; {reason}")
-    return targets, statements
+    return Asked(targets, untested, absent, statements)
 
 
 def _numbers(key: str, rows: pd.DataFrame, part: Ints, fewest: int) -> tuple[Target, str]:
     values = rows[key.split(".")[1]].to_numpy(np.float64)
-    absent = int((~np.isfinite(values)).sum())
-    if absent:
-        raise NothingToCompare(f"it has no value for {absent} of {len(values)} questions.")
-    for rows_of_part in (part == TEST, part != TEST):
-        if np.ptp(values[rows_of_part]) <= _LEAST_SPREAD * max(1.0, float(np.abs(values).max())):
-            raise NothingToCompare(f"it hardly varies: {values.min():.6g} to {values.max():.6g}.")
-    return Target(key, values, (), R2, 0.0), ""
+    known = np.isfinite(values)
+    values = np.where(known, values, np.nan)
+    absent = int((~known).sum())
+    lacking = f"it has no value for {absent} of {len(values)} questions"
+    if not known.any():
+        raise NothingToCompare(f"{lacking}.")
+    counts = [int((known & (part == place)).sum()) for place in np.unique(part)]
+    if min(counts) < _LEAST_KNOWN:
+        raise NothingToCompare(f"{lacking}: test part or folds have as few as {min(counts)}, and need {_LEAST_KNOWN}.")
+    for name, member in (("test", part == TEST), ("training", part != TEST)):
+        used = values[member & known]
+        if np.ptp(used) <= _LEAST_SPREAD * max(1.0, float(np.abs(values[known]).max())):
+            raise NothingToCompare(f"it hardly varies in the {name} part: {used.min():.6g} to {used.max():.6g}.")
+    return Target(key, values, (), R2, 0.0), f"{absent} questions without a value are left out." if absent else ""
 
 
 def _classes(key: str, rows: pd.DataFrame, part: Ints, fewest: int) -> tuple[Target, str]:

@@ -30,7 +30,7 @@ from lit_experiments.experiments.introspection.passes import (
     layer_names,
     questions_left_out,
 )
-from lit_experiments.experiments.introspection.probe_claims import ClaimOptions, judged_pairs
+from lit_experiments.experiments.introspection.probe_claims import ClaimOptions, judged_pairs, untested_pairs
 from lit_experiments.experiments.introspection.probe_controls import ControlOptions, controls_of
 from lit_experiments.experiments.introspection.probe_data import (
     Columns,
@@ -155,7 +155,7 @@ class IntrospectionProbes(TrainTask[ProbesResult]):
         _back(self.position)
 
     def check_data(self, data: Opened) -> None:
-        """Whether there are enough questions, in enough groups."""
+        """Whether the questions can be split as asked."""
         read_questions_of(data.store, self.split_options())
 
     def also_reads(self, data: Opened) -> dict[str, Any]:
@@ -166,14 +166,15 @@ class IntrospectionProbes(TrainTask[ProbesResult]):
         """Trains and evaluates; writes probes, split and held-out predictions."""
         left_out = questions_left_out(data.run)
         questions = read_questions_of(data.store, self.split_options(), left_out)
-        targets, statements = read_targets(questions.rows, self.targets, questions.part, self.fewest)
+        asked = read_targets(questions.rows, self.targets, questions.part, self.fewest, questions.split.reason)
+        targets, statements = asked.targets, [*asked.statements]
         if left_out:
             statements.append(f"{left_out} questions are left out: some pass of the store lacks them.")
-        if not targets:
-            raise UserError("There is nothing to probe:\n  " + "\n  ".join(statements))
         kinds = [kind for kind in self.passes if kind in questions.rows]
         statements += [f"states of {kind}: the store holds no such pass." for kind in self.passes if kind not in kinds]
-        fits, without = self._fit_all(data, questions, targets, kinds, trainer)
+        if not kinds or not (targets or asked.untested):
+            raise UserError("There is nothing to probe:\n  " + "\n  ".join(statements))
+        fits, without = self._fit_all(data, questions, targets, kinds, trainer) if targets else ([], [])
         if not is_rank_zero():
             return None
         pairs, arrays = evaluate(fits, targets, questions, Chance(self.resampler, self.permutations, self.seed))
@@ -191,7 +192,7 @@ class IntrospectionProbes(TrainTask[ProbesResult]):
         )
         return ProbesResult(
             questions=QuestionCounts(len(questions.ids), int(questions.test.sum()), left_out),
-            layers=fits[0].fitted.layers,
+            layers=fits[0].fitted.layers if fits else self.layers or layer_names(data.store),
             pairs=pairs,
             interval_level=LEVEL,
             alpha=SIGNIFICANT,
@@ -202,7 +203,10 @@ class IntrospectionProbes(TrainTask[ProbesResult]):
             permutations=self.permutations,
             folds=self.folds,
             split=questions.split.summary,
-            claims=judged_pairs(pairs, targets, questions, data.store, options),
+            claims=[
+                *judged_pairs(pairs, targets, questions, data.store, options),
+                *untested_pairs(kinds, asked.untested, questions, options),
+            ],
         )
 
     @property
@@ -290,6 +294,8 @@ class IntrospectionProbes(TrainTask[ProbesResult]):
         def make(y: NDArray[np.float64], names: list[str]) -> BlockDataModule:
             settings: dict[str, Any] = {"examples": examples, "layers": self.layers, **self._split()}
             data = StoreDataModule(rows, "resid_post", y, names, questions.split.group, **settings)
+            if np.isnan(y).any():
+                data.allow_missing()
             data.setup()
             data.fingerprint |= {"pass": kind, "model": store.fingerprint.get("model")}
             return data
@@ -302,7 +308,8 @@ class IntrospectionProbes(TrainTask[ProbesResult]):
         rows = ScratchRows(states, np.arange(states.entries))
 
         def make(y: NDArray[np.float64], columns: list[str]) -> BlockDataModule:
-            return ScratchDataModule(rows, y, questions.split.group, columns, layers=layers, **self._split())
+            data = ScratchDataModule(rows, y, questions.split.group, columns, layers=layers, **self._split())
+            return data.allow_missing() if np.isnan(y).any() else data
 
         return make
 

@@ -104,9 +104,9 @@ class Scorer:
         if self.kind == ACCURACY:
             answer = predicted.argmax(-1)
             return sum((true == c).astype(np.float64) @ (answer == c) for c in np.unique(self.true)) / len(self.true)
-        p, y = predicted[..., 0], self.true
-        spread = ((y - y.mean()) ** 2).sum()
-        return 1 - ((y**2).sum() - 2 * (true @ p) + (p**2).sum(0)) / spread
+        middle = self.true.mean()  # else the squares of numbers far from 0 leave nothing of their differences
+        p, y = predicted[..., 0] - middle, self.true - middle
+        return 1 - ((y**2).sum() - 2 * ((true - middle) @ p) + (p**2).sum(0)) / (y**2).sum()
 
 
 def score_column(predicted: Floats) -> Floats:

@@ -5,6 +5,7 @@ Owns: which field and layer are chosen, and everything that is compared with the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -167,7 +168,17 @@ class Evaluation:
             gain=self.scorer.gain(joined, alone),
             layer=f"{reading.fit.field.name} {reading.fit.field.layers[maps.layer]}",
             determines=bool(score.value > DETERMINED),
+            growth=self._growth(baseline),
         )
+
+    def _growth(self, baseline: Baseline) -> float:
+        """Of the score on all rows, each predicted without its group, from half of the training groups to all."""
+        if baseline.halved is None:
+            return math.nan
+        everywhere = replace(self.scorer, true=self.problem.y)
+        pair = [columns_of(self.problem, values) for values in (baseline.predicted, baseline.halved)]
+        whole, half = everywhere.value(np.stack(pair, 1))
+        return float(whole - half)
 
     def shuffled(self) -> Shuffled:
         """Linear probes of shuffled labels, each scored on its own labels at the layer that it chose."""

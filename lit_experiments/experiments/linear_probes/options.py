@@ -61,8 +61,9 @@ class LinearProbesOptions(TrainTask[LinearProbesResult]):
         permutations: Permutations of test labels behind each p-value.
         bins: Bins of confidence for the calibration error.
         surface_model: Control from text, lengths and place: auto (the best of all, chosen in the training part),
-            numbers, words, characters, alike (the labels of like texts), kinds (of columns such as source), neighbours
-            (the labels of rows near in the data), selected (few features and products of two or three), trees, or none.
+            numbers, words, characters, word_means (labels of texts with the same words, of words that go with one
+            label above all), alike (labels of like texts), kinds (of columns such as source), neighbours (labels of
+            rows near in the data), selected (few features and products of two or three), trees, or none.
         surface_rows: Training rows that such a model is fitted to at most.
         embedding_model: Folder or Hub id of a sentence-embedding model, as a further control.
         output_columns: Columns with what the model put out, as a control; null takes those that collections have.
@@ -103,7 +104,17 @@ class LinearProbesOptions(TrainTask[LinearProbesResult]):
     permutations: int
     bins: int
     surface_model: Literal[
-        "auto", "none", "numbers", "words", "characters", "alike", "kinds", "neighbours", "selected", "trees"
+        "auto",
+        "none",
+        "numbers",
+        "words",
+        "characters",
+        "word_means",
+        "alike",
+        "kinds",
+        "neighbours",
+        "selected",
+        "trees",
     ]
     surface_rows: int
     embedding_model: str | None

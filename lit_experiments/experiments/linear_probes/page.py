@@ -66,6 +66,12 @@ _ROWS = (
     Column("test groups", "count", of="test_groups"),
     Column("missing", "count", meaning="labels without a value", of="missing"),
 )
+_UNTESTED = (
+    Column("target", of="target"),
+    Column("verdict", of="verdict.word"),
+    Column("because", of="reason"),
+    Column("missing", "count", meaning="labels without a value", of="missing"),
+)
 _CONTROLS = (
     Column("target"),
     Column("control"),
@@ -131,7 +137,7 @@ def probes_page(result: LinearProbesResult, demonstration: bool) -> Page:
         question="Which layer and position tell each label, and is it more than surface, output and architecture tell?",
         done=f"One linear probe per target and layer, of {split.rows} rows in {split.groups} groups "
         f"({split.test_rows} rows of {split.test_groups} groups held out), split by {split.by}.",
-        outcome=[lead, *in_words([target.verdict.sentence for target in result.targets])],
+        outcome=[lead, *in_words([claim.verdict.sentence for claim in result.claims])],
         certainty=f"Intervals are {result.interval_level:.0%} over held-out groups; field, layer and penalty were "
         f"chosen without them; p-values are corrected over {len(result.targets)} targets.",
         sections=[*_sections(result)],
@@ -152,7 +158,15 @@ def probes_page(result: LinearProbesResult, demonstration: bool) -> Page:
 
 def _sections(result: LinearProbesResult) -> Iterator[Section]:
     targets = result.targets
-    yield Section("Verdicts", [_matrix(targets)])
+    untested = [(target,) for target in result.untested]
+    tables = [Table.of("untested", "Targets that could not be tested", _UNTESTED, untested)] if untested else []
+    yield Section("Verdicts", [_matrix(targets), *tables] if targets else tables)
+    if targets:
+        yield from _tested(targets)
+    yield Section("Rows and split", [*_rows(result)])
+
+
+def _tested(targets: list[TargetResult]) -> Iterator[Section]:
     yield Section("Scores and controls", [Table.of("scores", "", _SCORES, [(t,) for t in targets], most=40)])
     yield Section("Layer by layer", [_curves(targets)])
     yield Section("More scores", [*_more(targets)], quiet=True)
@@ -161,7 +175,6 @@ def _sections(result: LinearProbesResult) -> Iterator[Section]:
         yield Section("Controls", [Table.of("controls", "", _CONTROLS, labelled, most=40)], quiet=True)
     if any(target.transfer for target in targets):
         yield Section("Other runs", [*_transfer(targets)])
-    yield Section("Rows and split", [*_rows(result)])
 
 
 def _matrix(targets: list[TargetResult]) -> Matrix:
@@ -242,7 +255,8 @@ def _transferred(target: TargetResult, run: str) -> Verdict | None:
 
 
 def _rows(result: LinearProbesResult) -> Iterator[Block]:
-    yield Table.of("targets", "", _ROWS, [(target,) for target in result.targets])
+    if result.targets:
+        yield Table.of("targets", "", _ROWS, [(target,) for target in result.targets])
     yield from (Note(line) for line in split_notes(result.split))
     yield from (Note(f"{target.target}: {'; '.join(target.notes)}.") for target in result.targets if target.notes)
     yield from (Statement(f"There is no {line}") for line in result.without)

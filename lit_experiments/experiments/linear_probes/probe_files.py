@@ -153,7 +153,7 @@ def write_predictions(out: Path, store: Store, evaluations: Sequence[Evaluation]
         }
         tables.append(pa.table(columns))
     draft = out / f"{PREDICTIONS}.tmp"
-    pq.write_table(pa.concat_tables(tables), draft)
+    pq.write_table(pa.concat_tables(tables) if tables else pa.table({"target": pa.array([], pa.string())}), draft)
     draft.replace(out / PREDICTIONS)
 
 

@@ -62,7 +62,8 @@ class ClassScores:
 class ControlScore:
     """What is told without states. model: which one was chosen inside the training part, and of what; losses: of each
     candidate there. with_states: the same and what the states tell of the rest, at `layer`; gain: the difference,
-    paired. determines: the target follows from it (R2 or AUROC above 0.99), so that nothing can be beyond it."""
+    paired. determines: the target follows from it (R2 or AUROC above 0.99), so that nothing can be beyond it. growth:
+    of the score, from half of the training groups to all; NaN where that was not measured."""
 
     model: str
     losses: dict[str, float]
@@ -71,6 +72,7 @@ class ControlScore:
     gain: Estimate
     layer: str
     determines: bool
+    growth: float
 
 
 @dataclass(frozen=True)
@@ -149,9 +151,19 @@ class TargetResult:
 
 
 @dataclass(frozen=True)
+class UntestedTarget:
+    """A target that these rows cannot be tested for. missing: labels without a value."""
+
+    target: str
+    reason: str
+    missing: int
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
 class LinearProbesResult:
-    """All targets. alpha: of the tests behind verdicts. without: controls that there are not, and why.
-    claims: one per target."""
+    """All targets. alpha: of the tests behind verdicts. without: controls that there are not, and why. claims: one per
+    target, of those first that were tested. untested: the others."""
 
     targets: list[TargetResult]
     split: SplitSummary
@@ -161,3 +173,4 @@ class LinearProbesResult:
     folds: int
     without: list[str]
     claims: list[Judged]
+    untested: list[UntestedTarget]

@@ -16,6 +16,7 @@ from lit_experiments.controls.baselines import (
     Baseline,
     SurfaceModel,
     fit_baseline,
+    growing_baseline,
     leftover,
 )
 from lit_experiments.controls.features import Features, output_of, surface_of
@@ -119,7 +120,7 @@ def baselines_of(study: Study, problem: Problem, settings: Settings) -> dict[str
     kinds = MODELS if settings.surface_model == "auto" else (settings.surface_model,)
     if settings.surface_model != "none":
         surface = surface_of(study.store, problem, study.texts)
-        controls[SURFACE] = fit_baseline(surface, problem, kinds, rows, seed)
+        controls[SURFACE] = growing_baseline(surface, problem, kinds, rows, seed)
     if settings.embedding_model is not None and study.texts is not None:
         texts = [study.texts.values[row] for row in problem.row.tolist()]
         dense = embedded_texts(settings.embedding_model, texts)

@@ -26,6 +26,8 @@ class Corrected:
 
 def corrected(evaluations: Sequence[Evaluation]) -> list[Corrected]:
     """For each target; their permutations are the same."""
+    if not evaluations:
+        return []
     values = [np.array([evaluation.score.value]) for evaluation in evaluations]
     nulls = [evaluation.null[:, None] for evaluation in evaluations]
     over_targets = Family.joined(values, nulls).adjusted()

@@ -15,7 +15,7 @@ from lit_experiments.controls.fields import state_fields
 from lit_experiments.controls.labels import Floats, Labels, LabelTable, TargetType, class_name, read_labels
 from lit_experiments.controls.problems import Problem, Rare, make_problem
 from lit_experiments.controls.split import Split, SplitOptions, Texts, make_split, texts_of
-from lit_experiments.errors import UserError
+from lit_experiments.errors import Untestable, UserError
 from lit_experiments.tasks.live_states import LiveStore, with_states
 from stores import Store
 
@@ -37,9 +37,19 @@ class StudyOptions:
     split: SplitOptions
 
 
+@dataclass(frozen=True)
+class Untested:
+    """A target of which these rows cannot tell anything. missing: labels without a value."""
+
+    target: str
+    reason: str
+    missing: int
+
+
 @dataclass(frozen=True, eq=False)
 class Study:
-    """store: the rows that take part. problems: one per target."""
+    """store: the rows that take part. problems: one per target that can be tested; untested: the others, and why.
+    field: the first that holds states."""
 
     store: Store
     declared: Declarations
@@ -47,6 +57,8 @@ class Study:
     texts: Texts | None
     split: Split
     problems: list[Problem]
+    untested: list[Untested]
+    field: str
 
     @property
     def live(self) -> bool:
@@ -65,13 +77,27 @@ def read_study(run: Path, store: Store, options: StudyOptions) -> Study:
     table = LabelTable(rows, options.labels)
     fields = state_fields(rows, options.fields, options.layers)
     names = target_names(rows, table, declared, options.target)
-    labels = [read_labels(table, name, options.target_type, options.most_classes) for name in names]
+    untested: list[Untested] = []
+    labels = []
+    for name in names:
+        try:
+            labels.append(read_labels(table, name, options.target_type, options.most_classes))
+        except Untestable as error:
+            untested.append(Untested(name, error.reason, table.missing(name)))
     texts = texts_of(rows, options.text_column)
     split = make_split(rows, table, texts, resolved(options.split, declared), classes_of(labels, options.split.folds))
     weights = None if options.sample_weights is None else row_weights(rows, table, options.sample_weights)
-    settings = (split, weights, options.split.folds, options.rare_classes)
-    problems = [make_problem(rows, fields, label, *settings) for label in labels]
-    return Study(rows, declared, table, texts, split, problems)
+    problems = []
+    for label in labels:
+        try:
+            if split.reason:
+                raise Untestable(split.reason)
+            problems.append(
+                make_problem(rows, fields, label, split, weights, options.split.folds, options.rare_classes)
+            )
+        except Untestable as error:
+            untested.append(Untested(label.name, error.reason, int(label.missing.sum())))
+    return Study(rows, declared, table, texts, split, problems, untested, fields[0].name)
 
 
 def classes_of(labels: Sequence[Labels], folds: int) -> NDArray[np.bool_] | None:

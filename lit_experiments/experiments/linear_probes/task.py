@@ -27,7 +27,7 @@ from lit_experiments.experiments.linear_probes.significance import corrected
 from lit_experiments.experiments.linear_probes.study import Study, read_study, resolved
 from lit_experiments.experiments.linear_probes.transfer import OtherRun, open_other, other_store
 from lit_experiments.experiments.linear_probes.untrained import further_twins
-from lit_experiments.experiments.linear_probes.verdicts import with_verdicts
+from lit_experiments.experiments.linear_probes.verdicts import with_verdicts, without_test
 from lit_experiments.launch import is_rank_zero
 from lit_experiments.plain import write_json
 from lit_experiments.probes.blocks import TEST
@@ -82,7 +82,7 @@ class LinearProbes(LinearProbesOptions):
         split = resolved(self.split_options(), study.declared)
         others = {run: other_store(run) for run in self.evaluate_on or []}
         return {
-            "targets": [problem.name for problem in study.problems],
+            "targets": [*(problem.name for problem in study.problems), *(target.target for target in study.untested)],
             "group_column": split.group_column,
             "split_column": split.split_column,
             "labels": study.table.digest,
@@ -120,6 +120,7 @@ class LinearProbes(LinearProbesOptions):
         ]
         rows = fingerprint_hash({"store": study.store.fingerprint, "ids": study.store.sample_ids})
         targets, claims = with_verdicts(results, study.split.summary, rows, SIGNIFICANT)
+        untested, further_claims = without_test(study, self.method_on(study.live), rows)
         for evaluation in evaluations:
             save_probes(data.out, study.store, evaluation, settings.fit.method)
         write_json(data.out / "split.json", split_of(study.store, evaluations))
@@ -137,7 +138,8 @@ class LinearProbes(LinearProbesOptions):
             permutations=self.permutations,
             folds=self.folds,
             without=[*fits.without, *notes],
-            claims=claims,
+            claims=[*claims, *further_claims],
+            untested=untested,
         )
 
     def page(self, result: LinearProbesResult, data: Opened) -> Page:

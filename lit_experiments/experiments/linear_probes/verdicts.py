@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lit_experiments.claims import Claim, Control, Evidence, Grouping, Judged, judged
+from lit_experiments.claims import Claim, Control, Evidence, Grouping, Judged, judged, untested
 from lit_experiments.claims.claim import BEYOND, RANDOM
 from lit_experiments.controls.split import SplitSummary
-from lit_experiments.experiments.linear_probes.result import TargetResult
+from lit_experiments.experiments.linear_probes.result import TargetResult, UntestedTarget
+from lit_experiments.experiments.linear_probes.study import Study
 
 TASK = "linear_probes"
 
@@ -22,6 +23,31 @@ def with_verdicts(
     """
     claims = [judged(claim_of(result, data), evidence_of(result, split, alpha)) for result in results]
     return [replace(r, verdict=claim.verdict) for r, claim in zip(results, claims, strict=True)], claims
+
+
+def without_test(study: Study, method: str, data: str) -> tuple[list[UntestedTarget], list[Judged]]:
+    """Targets that could not be tested, with their verdicts, and these claims.
+
+    Args:
+        method: the option of this name; data: what the rows are, by a hash.
+    """
+    targets, claims = [], []
+    for target in study.untested:
+        claim = Claim(
+            id=f"{TASK}/{study.field}/{target.target}",
+            task=TASK,
+            target=target.target,
+            states=study.field,
+            field=study.field,
+            layer="chosen",
+            position="label",
+            reader=method,
+            data=data,
+            beyond=[],
+        )
+        claims.append(untested(claim, target.reason, grouping_of(study.split.summary)))
+        targets.append(UntestedTarget(target.target, target.reason, target.missing, claims[-1].verdict))
+    return targets, claims
 
 
 def claim_of(result: TargetResult, data: str) -> Claim:
@@ -51,7 +77,10 @@ def evidence_of(result: TargetResult, split: SplitSummary, alpha: float) -> Evid
         p_corrected=result.p_targets,
         shuffled_p=result.shuffled.p,
         alpha=alpha,
-        controls=[Control(name, c.model, c.score, c.gain, c.determines) for name, c in result.controls.items()],
+        controls=[
+            Control(name, c.model, c.score, c.gain, c.determines, growth=c.growth)
+            for name, c in result.controls.items()
+        ],
         twins=result.twins,
         apart=result.apart,
         by_row=result.by_row,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lit_experiments.controls.labels import LabelTable
 from lit_experiments.controls.split import Split, SplitOptions, Texts, make_split, texts_of
+from lit_experiments.errors import UserError
 from lit_experiments.probes.blocks import TEST
 from lit_experiments.probes.splits import group_split
 from lit_experiments.sources.content_groups import united
@@ -49,6 +50,8 @@ def split_contexts(store: Store, options: SplitOptions) -> Split:
         UserError: too few groups for the folds and a test part.
     """
     split = make_split(store, LabelTable(store, None), context_texts(store), options)
+    if split.reason:
+        raise UserError(f"{split.reason}.\nNext: collect more contexts, lower --folds, or --group_by id.")
     if options.group_by == "id":
         return split
     joined = united(split.group, context_groups(store))

@@ -219,8 +219,8 @@ def test_two_devices_and_a_second_start_give_the_same_numbers(
         (["--position=-3"], ["no entry 3 from the end", "Ask for one that every row has"]),
         (["--passes", "[other]"], ["passes must be some of mcq"]),
         (["--layers", "[resid_post.9]"], ["no layer resid_post.9; it has resid_post.0"]),
-        (["--targets", "[mcq.parsed_answer]"], ["There is nothing to probe", "fewer than two classes"]),
-        (["--folds", "60"], ["60 folds and a test part need at least", "lower --folds"]),
+        (["--targets", "[other_confidence.entropy]"], ["There is nothing to probe", "no other_confidence pass"]),
+        (["--folds", "200"], ["200 folds and a test part need at least", "lower --folds"]),
     ],
 )
 def test_a_mistake_is_answered_with_one_message(

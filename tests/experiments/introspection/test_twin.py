@@ -64,9 +64,9 @@ def test_targets_solved_for_together_are_predicted_as_one_by_one_and_a_twin_goes
 ) -> None:
     store = open_introspection(run)
     questions = read_questions_of(store, SplitOptions("auto", None, None, Likeness(0.5, 0.7), 0.3, 5, 0))
-    targets, _ = read_targets(
+    targets = read_targets(
         questions.rows, ["mcq.entropy", "self_confidence.entropy", "mcq.parsed_answer"], questions.part, 4
-    )
+    ).targets
     assert len({target.columns.shape[1] for target in targets}) > 1
     random = random_states(store, questions.rows, settings(1, 3), None, tmp_path)
     together = random.predictions(targets, questions, [1.0, 100.0])
