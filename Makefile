@@ -3,12 +3,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+VENV_VLLM := .venv-vllm
+READY_VLLM := $(VENV_VLLM)/.ready
 
-.PHONY: help setup demo test lint format clean
+.PHONY: help setup demo test setup-vllm test-vllm lint format clean
 help:
 	@echo "make demo   set up, run study 1 on the embedded model, show its result"
 	@echo "make test   set up, run the tests"
 	@echo "make setup  .venv with the pinned packages of requirements.lock"
+	@echo "make setup-vllm, test-vllm   .venv-vllm: the same with vLLM for CPUs, and the tests of --engine vllm"
 	@echo "make lint   ruff, format check, type check"
 
 setup: $(READY)
@@ -28,6 +31,22 @@ demo: setup
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
+setup-vllm: $(READY_VLLM)
+
+# An environment of its own, since vLLM needs an older transformers. Without dependencies: see requirements-vllm.lock.
+$(READY_VLLM): requirements-vllm.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; try make PYTHON=python3.11")'
+	@test -x $(VENV_VLLM)/bin/python || $(PYTHON) -m venv $(VENV_VLLM)
+	@echo "Installing pinned packages into $(VENV_VLLM) (once; a few minutes) ..."
+	@$(VENV_VLLM)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: torch==2.13.0
+	@$(VENV_VLLM)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --no-deps -r requirements-vllm.lock
+	@$(VENV_VLLM)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# One process: each starts vLLM several times, and it takes all the threads there are.
+test-vllm: setup-vllm
+	$(VENV_VLLM)/bin/python -m pytest tests/vllm
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -38,4 +57,4 @@ format: setup
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) $(VENV_VLLM) .pytest_cache .ruff_cache .mypy_cache

@@ -36,7 +36,6 @@ from lit_experiments.collecting.collector import Collector
 from lit_experiments.collecting.plan import Sample
 from lit_experiments.collecting.run import RunSettings, collect
 from lit_experiments.lm.capture import capture
-from lit_experiments.lm.load import load
 from lit_experiments.lm.spec import ModelSpec
 from stores import Column, Field, Records, Schema
 
@@ -159,7 +158,7 @@ def collection(collector: Collector, run: Path, backend: str) -> tuple[np.ndarra
 
 def loaded(model: Path, dtype: str, count: int) -> ResidualStream:
     collector = ResidualStream(ModelSpec(str(model), None, None, dtype, "auto"), sequences(count))
-    collector._lm = load(collector.spec, torch.device("cpu"))
+    collector.load_model(torch.device("cpu"))
     return collector
 
 

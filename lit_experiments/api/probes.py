@@ -212,7 +212,18 @@ class Probe:
             return np.asarray(values.read())[0]
 
 
-_OF_THE_MODEL = ("model", "adapter", "revision", "precision", "attn", "device_map", "quantization")
+_OF_THE_MODEL = (
+    "model",
+    "adapter",
+    "revision",
+    "precision",
+    "attn",
+    "device_map",
+    "quantization",
+    "engine",
+    "tensor_parallel",
+    "pipeline_parallel",
+)
 _OF_THE_TEXTS = (
     "text_column",
     "template",

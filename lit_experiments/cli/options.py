@@ -58,6 +58,15 @@ _MODEL = [
         "quantization_config (torchao, ...). Recorded with the data.",
         "Model",
     ),
+    Option(
+        "engine",
+        Literal["transformers", "vllm"],
+        "What computes: Hugging Face's modules (exact), or vLLM (many texts at a time, one model over several "
+        "devices). Recorded with the data; a store of one is never continued by the other.",
+        "Model",
+    ),
+    Option("tensor_parallel", int, "--engine vllm: over how many devices each matrix is split.", "Model"),
+    Option("pipeline_parallel", int, "--engine vllm: in how many stages of blocks the model lies.", "Model"),
 ]
 _TRAINER = [
     Option("precision", str, "32-true, bf16-true or 16-true: the dtype that the model is loaded in.", "Trainer"),

@@ -39,6 +39,9 @@ def rebuilt_collector(store: Store, exp: str | None) -> Collector:
             started=store.provenance.get("started"),
             device_map=options.get("device_map"),
             quantization=options.get("quantization"),
+            engine=options.get("engine", "transformers"),
+            tensor_parallel=options.get("tensor_parallel", 1),
+            pipeline_parallel=options.get("pipeline_parallel", 1),
         )
         collector: Collector = collector_class(spec, **config["init_args"])
         fingerprint = collector.fingerprint()

@@ -151,6 +151,9 @@ def _collector(resolved: Resolved) -> Any:
         started=None if options["restart"] else _started(run),
         device_map=options["device_map"],
         quantization=options["quantization"],
+        engine=options["engine"],
+        tensor_parallel=options["tensor_parallel"],
+        pipeline_parallel=options["pipeline_parallel"],
     )
     collector = import_class(resolved.class_path)(spec, **resolved.init_args)
     if spec.started is None and collector.info.tokens.clock.asked and not is_main():

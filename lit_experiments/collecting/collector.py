@@ -18,12 +18,13 @@ from lit_experiments.collecting.inputs import INPUT_DIGEST, input_digest, payloa
 from lit_experiments.collecting.plan import Batch, Sample
 from lit_experiments.collecting.subset import rows_of
 from lit_experiments.errors import RunFailed
-from lit_experiments.lm.errors import ModelError, NonFiniteStateError, SequenceError
-from lit_experiments.lm.float16 import UnroundedRows
+from lit_experiments.lm.engine import Engine
+from lit_experiments.lm.engines import load_engine
+from lit_experiments.lm.errors import ModelError, NonFiniteStateError, SequenceError, model_error
 from lit_experiments.lm.info import ModelInfo, read_info
-from lit_experiments.lm.load import load
 from lit_experiments.lm.model import LanguageModel
 from lit_experiments.lm.spec import ModelSpec
+from lit_experiments.lm.transformers_engine import TransformersEngine
 from stores import Records, Schema, Store
 
 Item = TypeVar("Item")
@@ -37,6 +38,7 @@ class Collector(LightningModule, ABC):
 
     Attributes:
         version: version of the study's code; raise it when the numbers it produces change.
+        engines: which engines can compute what the study asks for; with the vLLM engine there is no `lm`.
         info: what is known of the model without its weights (layers, width, window, tokenizer).
         stop_check: called between steps of long loops; raises when the run has been asked to stop.
         given: columns of numbers that are the data's or the settings', which no model's noise excuses (see
@@ -45,14 +47,25 @@ class Collector(LightningModule, ABC):
 
     version: ClassVar[int] = 1
     given: ClassVar[frozenset[str]] = frozenset()
+    engines: ClassVar[tuple[str, ...]] = ("transformers",)
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
+        self.check_engine(spec)
         self.spec = spec
         self.info: ModelInfo = read_info(spec)
         self.stop_check: Callable[[], None] = _never
         self.halvings = 0
-        self._lm: LanguageModel | None = None
+        self._engine: Engine | None = None
+
+    @classmethod
+    def check_engine(cls, spec: ModelSpec) -> None:
+        """Raises ModelError for an engine that cannot compute what this study asks for."""
+        if spec.engine not in cls.engines:
+            raise model_error(
+                f"{cls.__name__} reaches into the model, which the {spec.engine} engine does not allow.",
+                allowed=f"--engine {' or '.join(cls.engines)}",
+            )
 
     @abstractmethod
     def samples(self) -> Sequence[Sample]:
@@ -108,11 +121,22 @@ class Collector(LightningModule, ABC):
         return replace(schema, columns=(*schema.columns, INPUT_DIGEST))
 
     @property
-    def lm(self) -> LanguageModel:
+    def engine(self) -> Engine:
         """The language model; loaded once per process, when Lightning has chosen the device."""
-        if self._lm is None:
+        if self._engine is None:
             raise RuntimeError("The language model is loaded in configure_model, which the Trainer calls.")
-        return self._lm
+        return self._engine
+
+    @property
+    def lm(self) -> LanguageModel:
+        """The modules themselves, of the transformers engine: for studies that reach into them (see `engines`)."""
+        if not isinstance(self.engine, TransformersEngine):
+            raise RuntimeError(f"The {self.spec.engine} engine has no modules to reach into: use `engine`.")
+        return self.engine.lm
+
+    def engine_notes(self) -> list[str]:
+        """Lines to print when a process has computed its share."""
+        return [] if self._engine is None else self._engine.notes()
 
     def fingerprint(self) -> dict[str, Any]:
         """What shapes the numbers, and nothing else: not devices, workers, batch sizes or paths."""
@@ -125,16 +149,16 @@ class Collector(LightningModule, ABC):
 
     def load_model(self, device: torch.device) -> None:
         """Loads the weights, unless they are loaded already. Raises lm.ModelError."""
-        if self._lm is None:
-            self._lm = load(self.spec, device)
+        if self._engine is None:
+            self._engine = load_engine(self.spec, device)
 
     def read_unrounded(self) -> None:
         """From now on captured states come as the model computed them, in float32, instead of as they are stored."""
-        self._lm = replace(self.lm, encoder=UnroundedRows())
+        self._engine = self.engine.unrounded()
 
     def drop_model(self) -> None:
         """Lets go of the weights."""
-        self._lm = None
+        self._engine = None
 
     def predict_step(self, batch: Batch, batch_idx: int) -> list[Records]:
         """The rows of a batch, in one piece, or in several when the device's memory made it halve the batch."""

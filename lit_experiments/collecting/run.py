@@ -243,6 +243,8 @@ def _run_trainer(collector: Collector, settings: RunSettings, plan: Plan, bar: S
         finally:
             stop.raise_at_once()
         data.rendezvous.wait()
+    for line in collector.engine_notes():
+        sys.stderr.write(line + "\n")
     if collector.halvings:
         sys.stderr.write(f"Memory was short {collector.halvings} times and batches were halved: same rows.\n")
 

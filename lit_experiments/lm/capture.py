@@ -103,7 +103,7 @@ def capture(
     output = _read(lm, batch, names, sink, to_the_end=next_logits or log_probs)
     finite = sink.finite.cpu()
     if nonfinite == "raise":
-        _require_finite(finite, names, rows, batch.ids.shape[1], lm.info.name)
+        require_finite(finite, names, rows, batch.ids.shape[1], lm.info.name)
     logits = logits_after(lm, output, sequences).cpu() if output is not None and next_logits else None
     scored = log_probs_within(lm, batch, output, sequences) if output is not None and log_probs else None
     return Captured(sink.values, sink.exponents, torch.tensor([len(row) for row in rows]), finite, logits, scored)
@@ -132,7 +132,7 @@ def capture_together(
 
     _read(lm, batch, names, hand_out, to_the_end=False)
     for sink in sinks.values():
-        _require_finite(sink.finite.cpu(), names, sink.rows, batch.ids.shape[1], lm.info.name)
+        require_finite(sink.finite.cpu(), names, sink.rows, batch.ids.shape[1], lm.info.name)
     return {
         name: Captured(sink.values, sink.exponents, sink.lengths, sink.finite.cpu(), None, None)
         for name, sink in sinks.items()
@@ -176,8 +176,11 @@ def _read(lm: LanguageModel, batch: Batch, names: list[str], sink: Sink, to_the_
     return None
 
 
-def _require_finite(finite: Tensor, names: list[str], rows: list[list[int]], longest: int, model: str) -> None:
-    """finite: bool [site, entry of `rows`]. Raises NonFiniteStateError for the first state that is not finite."""
+def require_finite(finite: Tensor, names: list[str], rows: list[list[int]], longest: int, model: str) -> None:
+    """finite: bool [site, entry of `rows`]; rows: as from `chosen_rows` with `longest`.
+
+    Raises NonFiniteStateError for the first state that is not finite.
+    """
     if bool(finite.all()):
         return
     site, column = (~finite).nonzero()[0].tolist()

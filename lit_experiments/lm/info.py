@@ -23,6 +23,7 @@ from lit_experiments.lm.sites import available_sites
 from lit_experiments.lm.spec import ModelSpec
 from lit_experiments.lm.tokens import Tokens, added_beyond, load_tokens
 from lit_experiments.lm.transformers_log import overheard
+from lit_experiments.lm.vllm_engine.identity import identity
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,8 @@ class ModelInfo:
             "bos_policy": self.bos_policy,
             "prefix": list(self.tokens.prefix or ()),
             **({} if self.quantization is None else {"quantization": self.quantization}),
+            # Stores of the transformers engine are older than the choice, and keep their fingerprints.
+            **({} if self.spec.engine == "transformers" else {"engine": identity(self.spec)}),
         }
 
 
@@ -204,6 +207,8 @@ def _unknown_type(model_type: str, path: Path) -> ModelError:
 
 
 def _attention(spec: ModelSpec, config: Any) -> str:
+    if spec.engine != "transformers":
+        return spec.engine  # has its own
     soft_capped = getattr(config.get_text_config(decoder=True), "attn_logit_softcapping", None) is not None
     has_sdpa = _model_class(config)._supports_sdpa and not soft_capped
     if spec.attn == "auto":

@@ -14,7 +14,7 @@ def recorded_spec(options: dict[str, Any], known: dict[str, Any]) -> ModelSpec:
         adapter=options.get("adapter"),
         revision=options.get("revision"),
         dtype=known["dtype"],
-        attn=known["attn"],
+        attn="auto" if "engine" in known else known["attn"],  # what another engine has is not to be had here
         device_map=options.get("device_map"),
         quantization=options.get("quantization"),
     )

@@ -16,11 +16,9 @@ from lit_experiments.experiments.activations.samples import TextSamples
 from lit_experiments.experiments.activations.summary import describe, summary
 from lit_experiments.experiments.activations.table_collector import TextsCollector
 from lit_experiments.experiments.activations.text_table import TextRow
-from lit_experiments.lm.capture import capture_together
-from lit_experiments.lm.decode import Decoder
 from lit_experiments.lm.sampling import Sampling
 from lit_experiments.lm.sites import resolve_sites
-from lit_experiments.lm.spec import ModelSpec
+from lit_experiments.lm.spec import ENGINES, ModelSpec
 from lit_experiments.ranges import at_least, seeds, share
 from lit_experiments.sources.given_responses import GivenResponses
 from stores import Records, Schema, Store
@@ -30,6 +28,7 @@ class ActivationsCollector(TextsCollector):
     """For each text: its response if there is to be one, then one forward pass over both, and the states."""
 
     version: ClassVar[int] = 1
+    engines: ClassVar[tuple[str, ...]] = ENGINES
     describe = staticmethod(describe)
 
     def __init__(
@@ -128,7 +127,7 @@ class ActivationsCollector(TextsCollector):
         prefixes = [int(table.prefix[sample.payload]) for sample in batch]
         ends = [len(ids) for ids in sequences]
         readings = {p.field: p.reading(sizes, spans, prefixes, ends) for p in self._stored}
-        captured = capture_together(self.lm, sequences, self.sites, readings) if readings else {}
+        captured = self.engine.capture_together(sequences, self.sites, readings) if readings else {}
         columns = [
             {"sample_id": sample.sample_id, "sample_index": sample.index}
             | self.layout.values(row, sample.group)
@@ -152,11 +151,13 @@ class ActivationsCollector(TextsCollector):
 
     def _responses(self, rows: Sequence[TextRow], sample_ids: list[str]) -> list[Response]:
         if self.responses is not None:
-            return given_responses(self.lm, rows)
+            return given_responses(self.engine, rows)
         if self.answering is None:
             return [Response([], [], False) for _ in rows]
         prompts = [row.ids for row in rows]
-        return self.answering.responses(Decoder(self.lm, (), self.stop_check), prompts, sample_ids)
+        return self.answering.responses(
+            self.engine.decoder((), self.stop_check), prompts, self.info.eos_ids, sample_ids
+        )
 
     def _require_room(self, generate: int) -> None:
         window = self.info.window

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from lit_experiments.experiments.activations.text_table import TextRow
-from lit_experiments.lm.decode import Decoder
+from lit_experiments.lm.engine import Continuer, Engine
 from lit_experiments.lm.info import ModelInfo
-from lit_experiments.lm.model import LanguageModel
 from lit_experiments.lm.noise import StreamKey
 from lit_experiments.lm.sampling import Sampling
-from lit_experiments.lm.score import token_log_probs
 
 
 @dataclass(frozen=True)
@@ -39,9 +37,9 @@ class Response:
         return {"response": text, "response_ids": self.ids, "response_log_probs": scores, "stop_reason": reason}
 
 
-def given_responses(lm: LanguageModel, rows: Sequence[TextRow]) -> list[Response]:
+def given_responses(engine: Engine, rows: Sequence[TextRow]) -> list[Response]:
     """The responses that come with the texts, with what the model makes of each of their tokens."""
-    scores = token_log_probs(lm, [[*row.ids, *row.response_ids] for row in rows])
+    scores = engine.token_log_probs([[*row.ids, *row.response_ids] for row in rows])
     return [
         Response(row.response_ids, logs[len(row.ids) - 1 :].double().tolist(), False, row.response)
         for row, logs in zip(rows, scores, strict=True)
@@ -56,9 +54,10 @@ class Answering:
     sampling: Sampling
     seed: int
 
-    def responses(self, decoder: Decoder, prompts: Sequence[list[int]], sample_ids: Sequence[str]) -> list[Response]:
+    def responses(
+        self, decoder: Continuer, prompts: Sequence[list[int]], stop_ids: Sequence[int], sample_ids: Sequence[str]
+    ) -> list[Response]:
         """One response per prompt, which depends on nothing else in the batch (see `Decoder`)."""
-        stop_ids = decoder.lm.info.eos_ids
         keys = [StreamKey(self.seed, name, 0) for name in sample_ids]
         state = decoder.prefill(prompts)
         written = decoder.sample(state, self.tokens, self.sampling, keys, stop_ids=stop_ids, feed_last=False)

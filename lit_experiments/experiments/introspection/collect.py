@@ -17,13 +17,11 @@ from lit_experiments.experiments.introspection.prompts import MIDPOINTS, letters
 from lit_experiments.experiments.introspection.samples import PassPrompt, stored_positions
 from lit_experiments.experiments.introspection.schema import make_schema
 from lit_experiments.experiments.introspection.summary import compare, describe
-from lit_experiments.lm.capture import capture
-from lit_experiments.lm.decode import Decoder
 from lit_experiments.lm.info import ModelInfo
 from lit_experiments.lm.noise import StreamKey
 from lit_experiments.lm.sampling import Sampling
 from lit_experiments.lm.sites import resolve_sites
-from lit_experiments.lm.spec import ModelSpec
+from lit_experiments.lm.spec import ENGINES, ModelSpec
 from lit_experiments.ranges import at_least, share
 from stores import Records, Schema
 
@@ -32,6 +30,7 @@ class IntrospectionCollector(PassCollector):
     """For each question and pass: one prefill, hidden states, answer letters, and what the question looks like."""
 
     version: ClassVar[int] = 2
+    engines: ClassVar[tuple[str, ...]] = ENGINES
     given: ClassVar[frozenset[str]] = frozenset(
         {"temperature", "top_p"} | {f"token_{what}_{of}" for what in ("rarity", "surprisal") for of in ("mean", "max")}
     )
@@ -84,7 +83,7 @@ class IntrospectionCollector(PassCollector):
     def collect(self, batch: Sequence[Sample]) -> Records:
         prompts: list[PassPrompt] = [sample.payload for sample in batch]
         positions = [prompt.positions for prompt in prompts]
-        captured = capture(self.lm, [prompt.ids for prompt in prompts], self.sites, positions, next_logits=True)
+        captured = self.engine.capture([prompt.ids for prompt in prompts], self.sites, positions, next_logits=True)
         assert captured.next_logits is not None, "next_logits=True"
         letters = [
             distribution(logits, prompt.spellings)
@@ -104,7 +103,7 @@ class IntrospectionCollector(PassCollector):
         """The text that the model writes after each prompt; next_logits: [prompt, vocabulary]."""
         if self.max_new_tokens == 1 and self.temperature == 0:  # already known
             return [self.info.tokens.decode([int(token)]) for token in next_logits.argmax(-1)]
-        decoder = Decoder(self.lm, (), self.stop_check)
+        decoder = self.engine.decoder((), self.stop_check)
         state = decoder.prefill([s.payload.ids for s in batch])
         keys = [StreamKey(self.seed, s.sample_id, 0) for s in batch]
         sampling = Sampling(temperature=self.temperature, top_p=self.top_p, top_k=0)

@@ -13,7 +13,7 @@ import torch
 
 from lit_experiments.collecting.records import PlannedCollector
 from lit_experiments.experiments.pos.resample_schema import make_schema
-from lit_experiments.lm.decode import Continuations, Decoder
+from lit_experiments.lm.continuations import Continuations
 from lit_experiments.lm.errors import NonFiniteStateError
 from lit_experiments.lm.noise import StreamKey
 from lit_experiments.lm.sampling import Sampling
@@ -79,7 +79,7 @@ class ContinuingCollector(PlannedCollector):
         Raises:
             NonFiniteStateError: the model computed no numbers; its index is that of the prefix.
         """
-        decoder = Decoder(self.lm, (), self.stop_check)
+        decoder = self.engine.decoder((), self.stop_check)
         state = decoder.prefill(prefixes)
 
         def piece(part: list[tuple[int, StreamKey]]) -> Continuations:

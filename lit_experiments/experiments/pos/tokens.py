@@ -13,9 +13,9 @@ from lit_experiments.collecting.records import PlannedCollector
 from lit_experiments.experiments.pos.align import Aligned
 from lit_experiments.experiments.pos.groups import origin
 from lit_experiments.experiments.pos.sentences import Labelled, check_tags, make_samples
-from lit_experiments.lm.capture import Captured, capture
+from lit_experiments.lm.capture import Captured
 from lit_experiments.lm.sites import resolve_sites
-from lit_experiments.lm.spec import ModelSpec
+from lit_experiments.lm.spec import ENGINES, ModelSpec
 from lit_experiments.reports.tables import text_table
 from lit_experiments.sources.treebank import read_treebank
 from stores import Column, Field, Records, Schema, Store
@@ -69,6 +69,7 @@ class PosTokensCollector(PlannedCollector):
     """For each sentence: the states of its labelled words at the chosen sites, with their labels and places."""
 
     version: ClassVar[int] = 1
+    engines: ClassVar[tuple[str, ...]] = ENGINES
     describe = staticmethod(describe)
 
     def __init__(
@@ -125,7 +126,7 @@ class PosTokensCollector(PlannedCollector):
         if not read:
             return Records(rows, {"resid_post": np.zeros((len(self.sites), 0, self.info.d_model), np.float32)}, lengths)
         places = [[p for word in sentence.words for p in word.positions(self.position)] for sentence in read]
-        states = capture(self.lm, [sentence.ids for sentence in read], self.sites, places)
+        states = self.engine.capture([sentence.ids for sentence in read], self.sites, places)
         if self.position != "mean":
             arrays, exponents = {"resid_post": states.values.numpy()}, {"resid_post": states.exponents.numpy()}
             return Records(rows, arrays, lengths, exponents)

@@ -20,10 +20,9 @@ from lit_experiments.experiments.prefill_dynamics.paragraph_split import Counts,
 from lit_experiments.experiments.prefill_dynamics.read import ReadingCollector
 from lit_experiments.experiments.prefill_dynamics.readings import Reading, generated, readings, sample
 from lit_experiments.experiments.prefill_dynamics.summary import compare, describe
-from lit_experiments.lm.decode import Decoder
 from lit_experiments.lm.noise import StreamKey
 from lit_experiments.lm.sampling import Sampling
-from lit_experiments.lm.spec import ModelSpec
+from lit_experiments.lm.spec import ENGINES, ModelSpec
 from lit_experiments.ranges import at_least
 from lit_experiments.sources.paragraphs import Paragraphs, read_paragraphs
 from lit_experiments.sources.selection import fit
@@ -34,6 +33,7 @@ class PrefillDynamicsCollector(ReadingCollector):
     """For each paragraph and condition: generate the continuation if the condition needs it, then one prefill."""
 
     version: ClassVar[int] = 1
+    engines: ClassVar[tuple[str, ...]] = ENGINES
     describe = staticmethod(describe)
     compare = staticmethod(compare)
     export_json = staticmethod(export_json)
@@ -103,7 +103,7 @@ class PrefillDynamicsCollector(ReadingCollector):
         """The same with their continuations, which depend on seed, sample and model, not on the batch."""
         temperature = texts[0].temperature
         assert temperature is not None, "generated text has one"
-        decoder = Decoder(self.lm, (), self.stop_check)
+        decoder = self.engine.decoder((), self.stop_check)
         new = decoder.sample(
             decoder.prefill([t.ids for t in texts]),
             self.limits.max_new_tokens,

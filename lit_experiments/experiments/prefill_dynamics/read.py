@@ -15,7 +15,6 @@ from lit_experiments.collecting.plan import Sample
 from lit_experiments.collecting.records import RecordsCollector
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.prefill_dynamics.readings import Reading, row
-from lit_experiments.lm.capture import capture
 from lit_experiments.lm.info import read_info
 from lit_experiments.lm.spec import ModelSpec
 from lit_experiments.ranges import seeds
@@ -79,7 +78,7 @@ class ReadingCollector(RecordsCollector):
         """The rows of samples whose texts are these, in one prefill."""
         starts = [0 if self.states == "all" else text.boundary for text in texts]
         positions = [list(range(start, len(text.ids))) for start, text in zip(starts, texts, strict=True)]
-        captured = capture(self.lm, [text.ids for text in texts], self.sites, positions, log_probs=True)
+        captured = self.engine.capture([text.ids for text in texts], self.sites, positions, log_probs=True)
         assert captured.log_probs is not None, "log_probs=True"
         names = {"reader": self.info.name, "generator": self.writer.name}
         rows = [

@@ -20,13 +20,12 @@ from lit_experiments.experiments.tempnorm.formulas import (
     over_continuations,
 )
 from lit_experiments.lm.continuations import Continuations
-from lit_experiments.lm.decode import Decoder
+from lit_experiments.lm.engine import Continuer, Texts
 from lit_experiments.lm.errors import NonFiniteStateError
 from lit_experiments.lm.noise import StreamKey
 from lit_experiments.lm.sampling import Sampling
 from lit_experiments.lm.sites import resolve_sites
-from lit_experiments.lm.spec import ModelSpec
-from lit_experiments.lm.state import State
+from lit_experiments.lm.spec import ENGINES, ModelSpec
 from lit_experiments.ranges import above, at_least, seeds
 from lit_experiments.sources.contexts import read_contexts
 from lit_experiments.sources.selection import fit
@@ -49,6 +48,7 @@ class TempnormCollector(RecordsCollector):
     """For each context: wander a little, record the hidden vector there, sample continuations, score them."""
 
     version: ClassVar[int] = 2
+    engines: ClassVar[tuple[str, ...]] = ENGINES
     jsonl_shape = staticmethod(jsonl_shape)
 
     def __init__(
@@ -119,7 +119,7 @@ class TempnormCollector(RecordsCollector):
         return Schema(fields, _COLUMNS, {"layer": list(self.sites), "eval_length": list(self.eval_lengths)})
 
     def collect(self, batch: Sequence[Sample]) -> Records:
-        decoder = Decoder(self.lm, self.sites, self.stop_check)
+        decoder = self.engine.decoder(self.sites, self.stop_check)
         state = decoder.prefill([s.payload.ids for s in batch])
         if self.initial_wander:
             keys = [StreamKey(self.seed, f"{s.sample_id}/wander", 0) for s in batch]
@@ -130,7 +130,7 @@ class TempnormCollector(RecordsCollector):
         continuations = self._continue(decoder, state.fork(self.gen_number), batch)
         return self._records(batch, starts, hidden, next_token, continuations)
 
-    def _continue(self, decoder: Decoder, state: State, batch: Sequence[Sample]) -> Continuations:
+    def _continue(self, decoder: Continuer, state: Texts, batch: Sequence[Sample]) -> Continuations:
         keys = [StreamKey(self.seed, s.sample_id, g) for s in batch for g in range(self.gen_number)]
         ends = self.info.eos_ids if self.stop_at_eos else ()
         try:

@@ -1,0 +1,1 @@
+"""Tests of `--engine vllm`. They run where vLLM is installed: `make test-vllm`."""
