@@ -17,6 +17,7 @@ from .errors import (
     ExportError,
     FingerprintError,
     FingerprintMismatch,
+    LeaseLost,
     LockedError,
     MergeConflict,
     MissingLibrary,
@@ -35,6 +36,7 @@ from .errors import (
 )
 from .export import export
 from .field_view import FieldView
+from .files import is_store
 from .fingerprint import fingerprint_difference, fingerprint_hash
 from .inspection import inspect
 from .merge import Merged, merge
@@ -54,6 +56,7 @@ __all__ = [
     "FieldView",
     "FingerprintError",
     "FingerprintMismatch",
+    "LeaseLost",
     "LockedError",
     "MergeConflict",
     "Merged",
@@ -81,6 +84,7 @@ __all__ = [
     "fingerprint_difference",
     "fingerprint_hash",
     "inspect",
+    "is_store",
     "lock",
     "merge",
     "new_launch_name",

@@ -84,6 +84,10 @@ class WriteFailed(StoreError):
     exit_code = 1
 
 
+class LeaseLost(WriteFailed):
+    """Another collection took the run over after this one's lease had ended; it is the one that goes on."""
+
+
 class LockedError(StoreError):
     """Another process is collecting into this store."""
 

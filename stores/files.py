@@ -20,6 +20,7 @@ from typing import Protocol
 
 from .block_file import BlockFile, Spare
 from .checksums import FileChecksums
+from .elsewhere import pointed
 from .errors import CorruptStore, StoreError
 from .remote_files import RemoteFiles, whole
 
@@ -52,7 +53,7 @@ class Files(Protocol):
 
 
 def open_files(path: str | os.PathLike[str]) -> Files:
-    """The place behind a folder or a URL such as memory://name or s3://bucket/name.
+    """The place behind a folder or a URL such as s3://bucket/name, or a file that stands for one (elsewhere.py).
 
     Raises StoreError for a URL that no store can have, also where its slashes were collapsed ("s3:/bucket").
     """
@@ -64,7 +65,13 @@ def open_files(path: str | os.PathLike[str]) -> Files:
             raise StoreError(
                 f"Can't use {text}: as a URL it needs {name}//, and no folder of a store is named {name!r}."
             )
-    return LocalFiles(Path(text))
+    url = pointed(Path(text))
+    return LocalFiles(Path(text)) if url is None else RemoteFiles(url)
+
+
+def is_store(path: str | os.PathLike[str]) -> bool:
+    """Whether there is a store.json, whatever it says."""
+    return open_files(path).exists("store.json")
 
 
 class LocalFiles:

@@ -2,7 +2,7 @@
 
 The process that starts a collection holds an exclusive flock on `.lock` and hands its descriptor on to the processes it
 starts; a flock belongs to the open file, so it lasts until the last of them is gone, however the first one ended.
-Object stores have no locks: there the caller must see to it, and `held` is False.
+On an object store a lease takes its place (lease.py).
 """
 
 from __future__ import annotations
@@ -17,11 +17,15 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from . import lease
 from .errors import LockedError, NotWritable
 from .files import LocalFiles, open_files
+from .lease import Lease, Terms
+from .remote_files import RemoteFiles
 
 LOCK_NAME = ".lock"
 _POLL_SECONDS = 0.05
+_LEASE = Terms(30.0)
 
 
 class StoreLock:
@@ -54,15 +58,20 @@ class StoreLock:
         self.release()
 
 
-def exclusive(path: str | os.PathLike[str], wait_seconds: float) -> StoreLock:
-    """The lock of the process that starts a collection; the folder is made if needed.
+def exclusive(path: str | os.PathLike[str], wait_seconds: float, terms: Terms = _LEASE) -> StoreLock | Lease:
+    """The lock of the process that starts a collection, or its lease; the folder is made if needed.
 
-    Raises LockedError naming the holder if another collection still runs after `wait_seconds`, NotWritable if the
-    folder can't be used.
+    Args:
+        wait_seconds: how long to wait for another collection to end; for a lease that its holder doesn't renew, if
+            this is more than 0, until it ends.
+        terms: of the lease.
+
+    Raises LockedError naming the holder if another collection still runs then, NotWritable if the place can't be used.
     """
     files = open_files(path)
-    if not isinstance(files, LocalFiles):
-        return StoreLock(None)
+    if isinstance(files, RemoteFiles):
+        return lease.acquire(files, terms, patient=wait_seconds > 0)
+    assert isinstance(files, LocalFiles)
     descriptor = _acquire(files.root / LOCK_NAME, time.monotonic() + wait_seconds)
     holder = json.dumps(
         {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%FT%TZ", time.gmtime())}
@@ -73,8 +82,10 @@ def exclusive(path: str | os.PathLike[str], wait_seconds: float) -> StoreLock:
 
 
 def is_held(path: str | os.PathLike[str]) -> bool:
-    """Whether a process holds the store's lock. False on object stores, which have none."""
+    """Whether a process holds the store's lock, or its lease."""
     files = open_files(path)
+    if isinstance(files, RemoteFiles):
+        return lease.is_held(files)
     if not isinstance(files, LocalFiles) or not (files.root / LOCK_NAME).is_file():
         return False
     with (files.root / LOCK_NAME).open("rb") as file:

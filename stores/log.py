@@ -3,12 +3,14 @@ readers and for `verify`.
 
 Every commit names the store, part and segment that it was written for and the commit before it; every part's head
 (heads.py) names the last. Heads are read before the folders are listed, and a commit that another one or a head names
-is looked for even if the listing lacks it, so that writers at work never look like damage.
+is looked for even if the listing lacks it, so that writers at work never look like damage. On object stores the heads
+alone say what was committed (heads.py): rows files that theirs do not lead to are what a killed writer left.
 """
 
 from __future__ import annotations
 
 import itertools
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -126,9 +128,20 @@ class _Checker:
         """(part, rows file name) of what lies in the folders and of what the store's heads name."""
         found = {(h.part, h.last) for h in self.heads.values() if h and h.store == self.store and h.last is not None}
         for part in self.part_names:
-            if self.files.obstacle(f"{PARTS}/{part}") is None:
+            if self._is_fenced(part):
+                head = self.heads[part]
+                found |= {(part, head.last)} if head and head.store == self.store and head.last is not None else set()
+            elif self.files.obstacle(f"{PARTS}/{part}") is None:
                 found |= {(part, name) for name in self.files.names(f"{PARTS}/{part}") if parse_name(name)}
         return found
+
+    def _is_fenced(self, part: str) -> bool:
+        """Whether a part's head alone says what it holds; also of a head that was made since the heads were read."""
+        if part not in self.heads and not self.files.is_local and self.files.exists(head_path(part)):
+            with suppress(CorruptStore):  # then it is missed below
+                self.heads[part] = read_head(self.files, part)
+        head = self.heads.get(part)
+        return head is not None and head.fenced
 
     def strangers(self, commits: list[_Commit]) -> bool:
         """Whether everything here is of another store than store.json."""

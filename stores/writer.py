@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 from .backends import backend
 from .checksums import BLOCK_BYTES
 from .chunks import Fetch, Layout, Pieces, fill_value
-from .errors import CorruptStore, RecordError, StoreError, WriteFailed
+from .errors import CorruptStore, LeaseLost, RecordError, StoreError, WriteFailed
+from .fencing import part_name
 from .files import Files, open_files
-from .heads import publish_head, start_head, update_heads
+from .heads import OwnHead, update_heads
 from .records import Encoded, Records, encode_records
 from .rows import SEGMENT, Manifest, Place, encode_rows, length_column, offset_column, pack_checksums
 from .schema import EXPONENT_SUFFIX, Field, Schema
@@ -71,8 +72,8 @@ class PartWriter:
             if rank == 0:
                 with contextlib.suppress(CorruptStore):  # a fault elsewhere is for readers and `verify` to name
                     update_heads(self._files, launch)
-            self.part = _make_part(self._files, f"{launch}-r{rank:03d}")
-            self._head = start_head(self._files, header.identity, self.part)
+            self.part = _make_part(self._files, part_name(launch, rank))
+            self._own = OwnHead(self._files, header.identity, self.part)
         except OSError as error:
             raise WriteFailed(f"Can't make a part in {self._files.locate('parts')}: {error}") from error
 
@@ -110,15 +111,20 @@ class PartWriter:
             raise StoreError(f"The writer of part {self.part} is closed.")
         try:
             self._commit()
+        except LeaseLost:
+            self._closed = True
+            raise
         except (OSError, WriteFailed) as error:
             self._closed = True
             place = self._files.locate(f"parts/{self.part}")
+            remedy = "Make room and run again" if self._files.is_local else "Run again when the server takes them"
             raise WriteFailed(
                 f"Writing to {place} failed: {error}. The {self.rows_committed} rows this writer committed are whole. "
-                "Make room and run again: it continues from them."
+                f"{remedy}: it continues from them."
             ) from error
 
     def _commit(self) -> None:
+        self._own.require_open()
         number, folder = self._segment, f"parts/{self.part}"
         self._segment += 1  # an interrupted attempt keeps its number; a second one starts afresh
         base = f"{folder}/{self._backend.segment_name(number)}"
@@ -130,11 +136,13 @@ class PartWriter:
         table = _with_places(number, self._buffer, self.schema)
         name, data = encode_rows(table, self._manifest(number, len(table), written, plans), number)
         self._files.publish(f"{folder}/{name}", data)
+        if self._own.head.fenced:
+            self._own.advance(name, len(table))  # that is the commit
         self._empty_buffer()
         self.rows_committed += len(table)
         self.bytes_written += written.total + len(data)
-        self._head = self._head.after(name, len(table))
-        publish_head(self._files, self._head)
+        if not self._own.head.fenced:
+            self._own.advance(name, len(table))
 
     def _manifest(self, number: int, rows: int, written: WrittenFiles, plans: list[FieldPlan]) -> Manifest:
         prefix = f"parts/{self.part}/"
@@ -149,7 +157,8 @@ class PartWriter:
                 "all_zero": _all_zero(plan.name, self._buffer),
                 "crc32c": pack_checksums(written.chunks[plan.name]),
             }
-        return Manifest(Place(self._head.store, self.part, number), rows, self._head.last, files, fields, BLOCK_BYTES)
+        head = self._own.head
+        return Manifest(Place(head.store, self.part, number), rows, head.last, files, fields, BLOCK_BYTES)
 
     def close(self) -> None:
         """Commit what is buffered and take no more."""
@@ -175,7 +184,9 @@ class PartWriter:
 
 
 def _make_part(files: Files, wanted: str) -> str:
-    """A part folder that nobody else has."""
+    """A part folder that nobody else has. On an object store its head makes the part, under just that name."""
+    if not files.is_local:
+        return wanted
     name, attempt = wanted, 1
     while not files.make_folder(f"parts/{name}"):
         attempt += 1

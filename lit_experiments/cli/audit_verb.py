@@ -27,8 +27,10 @@ def audit(argv: list[str]) -> int:
     parser.add_argument("run", metavar="RUN", help="folder of a run with finished trainings")
     parser.add_argument("--claims", metavar="FILE", help="YAML list of claims to judge (default: those of the tasks)")
     words = parser.parse_args(argv)
+    from stores import is_store, open_store
+
     run = local_folder("RUN", words.run)
-    if not (run / "store" / "store.json").exists():
+    if not is_store(run / "store"):
         raise UserError(f"{run.absolute()} holds no store.\nNext: point RUN at the folder of a collection.")
     wanted = None if words.claims is None else read_claims(words.claims)
     from lit_experiments.claims.audit import Audit, audit_page, audited, matched
@@ -37,7 +39,6 @@ def audit(argv: list[str]) -> int:
     from lit_experiments.reports.terminal import terminal_text
     from lit_experiments.reports.write import write_page
     from lit_experiments.tasks.source import source_of
-    from stores import open_store
 
     store = open_store(run / "store")
     items = judged_claims(run, store)

@@ -11,8 +11,9 @@ from typing import Any
 
 from lit_experiments.cli.class_values import import_class
 from lit_experiments.cli.parser import Resolved
-from lit_experiments.cli.places import local_folder, local_path
+from lit_experiments.cli.places import local_path
 from lit_experiments.cli.verbs import collect, say, trainer_of, without_restart
+from lit_experiments.cli.working_copy import run_place, working_copy
 from lit_experiments.errors import EXIT_DONE, EXIT_USER, UserError
 from lit_experiments.launch import current, is_main, is_rank_zero, is_worker
 from lit_experiments.plain import write_json
@@ -33,9 +34,14 @@ def analyze(resolved: Resolved, argv: list[str]) -> int:
 
 
 def _learn(resolved: Resolved, argv: list[str], has_trainer: bool) -> int:
+    task = import_class(resolved.class_path)(**resolved.init_args)
+    with working_copy(_folder_of(resolved, task), resolved.options["run"]):
+        return _learn_here(resolved, argv, has_trainer, task)
+
+
+def _learn_here(resolved: Resolved, argv: list[str], has_trainer: bool, task: Any) -> int:
     from lit_experiments.collecting.aside import set_aside
 
-    task = import_class(resolved.class_path)(**resolved.init_args)
     run = _folder_of(resolved, task) if _collection(task) is not None else _run_to_read(resolved, task)
     out, restart = run / resolved.exp, resolved.options["restart"]
     trainer = _checked_trainer(resolved, out) if has_trainer else {}
@@ -99,8 +105,10 @@ def _remove_checkpoints(out: Path) -> None:
 
 
 def _run_to_read(resolved: Resolved, task: Any) -> Path:
+    from stores import is_store
+
     experiment, run = getattr(task.reads, "experiment", task.reads), _folder_of(resolved, task)
-    if not (run / "store" / "store.json").exists():
+    if not is_store(run / "store"):
         raise UserError(
             f"{run.absolute()} holds no store to learn from.\n"
             f"Next: python collect.py --exp {experiment}, or point --run at the folder of a collection."
@@ -117,7 +125,7 @@ def _folder_of(resolved: Resolved, task: Any) -> Path:
     """--run, or the folder of the experiment that is read; of what is collected without states, one of its own."""
     experiment = getattr(task.reads, "experiment", task.reads)
     default = f"runs/{experiment}" if _collection(task) is None else f"runs/{experiment}-live"
-    return local_folder("--run", default if resolved.options["run"] is None else resolved.options["run"])
+    return run_place("--run", default if resolved.options["run"] is None else resolved.options["run"])
 
 
 def _checked_trainer(resolved: Resolved, out: Path) -> dict[str, Any]:

@@ -84,7 +84,13 @@ _TRAINER = [
     ),
 ]
 _COLLECT = [
-    Option("run", str | None, "Folder of this run. Default: runs/<exp>, or runs/<exp>-<preset>.", "Run"),
+    Option(
+        "run",
+        str | None,
+        "Folder of this run, or its URL on object storage (s3://BUCKET/RUN). Default: runs/<exp>, or "
+        "runs/<exp>-<preset>.",
+        "Run",
+    ),
     Option(
         "limit",
         int | None,
@@ -117,6 +123,12 @@ _COLLECT = [
     Option("batch_size", int | None, "Most samples in one batch.", "Run"),
     Option("flush_mb", float, "Commit when this much waits in memory, in megabytes.", "Store"),
     Option("flush_seconds", float, "Commit at least this often, in seconds.", "Store"),
+    Option(
+        "lease_seconds",
+        float,
+        "On object storage: how long others are kept out after this collection's last sign of life.",
+        "Store",
+    ),
 ]
 _TRAIN = [
     Option(

@@ -12,8 +12,8 @@ from lit_experiments.cli.claims_file import registered
 from lit_experiments.cli.class_values import import_class
 from lit_experiments.cli.devices import trainer_arguments
 from lit_experiments.cli.parser import Resolved
-from lit_experiments.cli.places import local_folder
 from lit_experiments.cli.trainer_flags import build_flags
+from lit_experiments.cli.working_copy import run_place, working_copy
 from lit_experiments.errors import EXIT_DONE, UserError
 from lit_experiments.launch import is_idle_slurm_allocation, is_main
 
@@ -23,6 +23,12 @@ _DEMONSTRATION = "the embedded model: a demonstration subject, never a scientifi
 
 def collect(resolved: Resolved, argv: list[str]) -> int:
     """Runs a collection; the same command resumes it."""
+    run = run_folder(resolved)
+    with working_copy(run, resolved.options["run"]):
+        return _collect(resolved, argv)
+
+
+def _collect(resolved: Resolved, argv: list[str]) -> int:
     from lit_experiments.collecting.crew import worker_command
     from lit_experiments.collecting.dry_run import dry_run, hand_over
     from lit_experiments.collecting.run import collect as run_collection
@@ -48,7 +54,8 @@ def collect(resolved: Resolved, argv: list[str]) -> int:
     if is_main():
         for line in (*_findings(collector, settings.store, rows), *_unasked(settings.store, rows)):
             say(line)
-        say(f"{rows:,} rows in {settings.store}. Next: lit-experiments inspect {settings.run}")
+        run = resolved.options["run"] if "://" in (resolved.options["run"] or "") else settings.run
+        say(f"{rows:,} rows in {run}/store. Next: lit-experiments inspect {run}")
     return EXIT_DONE
 
 
@@ -57,7 +64,7 @@ def check_options(resolved: Resolved) -> None:
     if resolved.verb == "collect":
         run_settings(resolved)
         return
-    local_folder("--run", resolved.options["run"] or "runs")
+    run_place("--run", resolved.options["run"] or "runs")
     if resolved.verb == "train":
         trainer_of(resolved, Path(), own_precision=True)
 
@@ -77,6 +84,7 @@ def run_settings(resolved: Resolved) -> Any:
         batch_size=options["batch_size"],
         flush_bytes=max(1, int(options["flush_mb"] * 1e6)),
         flush_seconds=options["flush_seconds"],
+        lease_seconds=options["lease_seconds"],
         limit=options["limit"],
         shard=parse_shard(options["shard"]),
         trainer=trainer_of(resolved, run),
@@ -121,7 +129,7 @@ def run_folder(resolved: Resolved) -> Path:
 
         name = f"{name}-{str(parse_shard(resolved.options['shard'])).replace('/', 'of')}"
     run = resolved.options["run"]
-    return local_folder("--run", f"runs/{name}" if run is None else run)
+    return run_place("--run", f"runs/{name}" if run is None else run)
 
 
 def say(text: str) -> None:
@@ -166,7 +174,7 @@ def _started(run: Path) -> str | None:
     """When the run was first started, by its store; None for a new one."""
     import stores
 
-    if not (run / "store" / "store.json").exists():
+    if not stores.is_store(run / "store"):
         return None
     return stores.open_store(run / "store").provenance.get("started")
 

@@ -10,6 +10,7 @@ from lit_experiments.collecting.samples import Totals
 from lit_experiments.errors import UserError
 from lit_experiments.units import byte_count
 from stores import Field, Schema
+from stores.files import open_files
 
 _ROW_BYTES = 256  # a generous guess for a row's metadata columns, next to texts
 
@@ -28,8 +29,10 @@ def _field_bytes(field: Field, counted: Totals) -> int:
     return vectors * math.prod(field.trailing[-1:]) * field.stored_dtype.itemsize + exponents
 
 
-def free_bytes(path: Path) -> int:
-    """Free bytes on the disk that will hold `path`, which need not exist yet."""
+def free_bytes(path: Path) -> int | None:
+    """Free bytes on the disk that will hold `path`, which need not exist yet; None for what lies on object storage."""
+    if not open_files(path).is_local:
+        return None
     existing = next(p for p in [path.absolute(), *path.absolute().parents] if p.exists())
     return shutil.disk_usage(existing).free
 
@@ -41,8 +44,8 @@ def require_room(run: Path, schema: Schema, counted: Totals) -> None:
         UserError: the uncompressed size is larger than the free space.
     """
     needed = payload_bytes(schema, counted) + _ROW_BYTES * counted.samples
-    free = free_bytes(run)
-    if needed > free:
+    free = free_bytes(run / "store")
+    if free is not None and needed > free:
         raise UserError(
             f"Not enough room on the disk of {run.absolute()}: {counted.samples:,} samples need up to "
             f"{byte_count(needed)}, {byte_count(free)} are free.\nNext: choose another disk with --run DIR, or fewer "

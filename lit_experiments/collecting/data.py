@@ -28,13 +28,17 @@ class CollectData(LightningDataModule):
 
     Attributes:
         rendezvous: where the processes can wait for each other after the run. met: set when they have met before it.
+        launch: names what this launch writes; once the processes have met, the first one's for all.
     """
 
-    def __init__(self, samples: Sequence[Sample], batches: Batches, store: Path, met: threading.Event) -> None:
+    def __init__(
+        self, samples: Sequence[Sample], batches: Batches, store: Path, met: threading.Event, launch: str
+    ) -> None:
         super().__init__()
         self.samples, self.batches = samples, batches
         self.store = store
         self.met = met
+        self.launch = launch
         self.mine: Sequence[Batch] = ()
         # A resumed run may have fewer batches left than processes. An instance attribute: the base class sets it too.
         self.allow_zero_length_dataloader_with_multiple_devices = True
@@ -46,6 +50,7 @@ class CollectData(LightningDataModule):
         self.rendezvous = Rendezvous()
         known = np.packbits(self._committed() if trainer.is_global_zero else np.zeros(0, bool))
         done = np.unpackbits(trainer.strategy.broadcast(known, src=0), count=len(self.samples)).astype(bool)
+        self.launch = trainer.strategy.broadcast(self.launch, src=0)
         self.mine = share(pending(self.batches, done), trainer.global_rank, trainer.world_size)
 
     def _committed(self) -> NDArray[np.bool_]:

@@ -21,6 +21,7 @@ from lit_experiments.collecting.sample_keys import read_keys
 from lit_experiments.collecting.samples import Sample, totals
 from lit_experiments.trainer import WATCHING
 from lit_experiments.units import byte_count, duration
+from stores import new_launch_name
 
 FORECAST_VARIABLE = "LIT_FORECAST"
 """Names a file that gets the forecast too, as JSON: how a pipeline sums up those of its steps."""
@@ -30,23 +31,25 @@ _SAMPLES = 24  # spread over all sizes and stages: how well numbers compress dif
 
 @dataclasses.dataclass(frozen=True)
 class Forecast:
-    """What a whole run would take. payload, on_disk, free, memory: bytes; seconds: at most about so many."""
+    """What a whole run would take. payload, on_disk, free (None on object storage), memory: bytes; seconds: at most
+    about so many."""
 
     samples: int
     batches: int
     tokens: int
     payload: int
     on_disk: float
-    free: int
+    free: int | None
     memory: int
     seconds: float
 
     def __str__(self) -> str:
+        free = "object storage" if self.free is None else f"{byte_count(self.free)} free"
         lines = [
             f"samples            {self.samples:,} in {self.batches:,} batches",
             f"tokens             {self.tokens:,} (all draws counted)",
             f"uncompressed       {byte_count(self.payload)}",
-            f"bytes on disk      about {byte_count(self.on_disk)} ({byte_count(self.free)} free)",
+            f"bytes on disk      about {byte_count(self.on_disk)} ({free})",
             f"memory             {byte_count(self.memory)} at most so far",
             f"time               at most about {duration(self.seconds)}",
             "Nothing was kept. The same command without --dry_run starts the run.",
@@ -63,12 +66,12 @@ def dry_run(collector: Collector, settings: RunSettings) -> Forecast:
         trial = dataclasses.replace(settings, run=Path(folder), trainer={**flags, "devices": 1})
         schema = open_or_create(collector, trial).schema
         small = Plan(few, plan_batches(few, settings.batch_tokens, settings.batch_size))
-        _run_trainer(collector, trial, small)  # once to load the model and warm up
+        _run_trainer(collector, trial, small, new_launch_name())  # once to load the model and warm up
         written = _data_bytes(trial.store)
         again = dataclasses.replace(trial, run=Path(folder) / "timed")
         open_or_create(collector, again)
         started = time.monotonic()
-        _run_trainer(collector, again, small)
+        _run_trainer(collector, again, small, new_launch_name())
         seconds = time.monotonic() - started
     everything, tried = totals(plan.samples, plan.wanted), totals(few)
     payload = payload_bytes(schema, everything)
@@ -78,7 +81,7 @@ def dry_run(collector: Collector, settings: RunSettings) -> Forecast:
         tokens=everything.tokens,
         payload=payload,
         on_disk=written / payload_bytes(schema, tried) * payload,
-        free=free_bytes(settings.run),
+        free=free_bytes(settings.store),
         memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         seconds=seconds / tried.tokens * everything.tokens,
     )

@@ -38,7 +38,13 @@ class _End(NamedTuple):
     message: str
 
 
-def supervise(command: Sequence[str], trainer: dict[str, object], keep_open: Sequence[int], sink: Sink | None) -> None:
+def supervise(
+    command: Sequence[str],
+    trainer: dict[str, object],
+    keep_open: Sequence[int],
+    sink: Sink | None,
+    launch: str | None = None,
+) -> None:
     """Runs `command` once per device and waits.
 
     A worker that fails ends the others; a signal to this process is passed on to all.
@@ -48,6 +54,7 @@ def supervise(command: Sequence[str], trainer: dict[str, object], keep_open: Seq
         trainer: arguments of the Trainer; says how many workers, and on what.
         keep_open: file descriptors that the workers inherit (the store's lock lives as long as any of them).
         sink: takes the workers' progress.
+        launch: names what this launch writes; a new name where none is given.
 
     Raises:
         Stopped: after a signal, to this process or to a worker.
@@ -55,7 +62,7 @@ def supervise(command: Sequence[str], trainer: dict[str, object], keep_open: Seq
     """
     devices = int(str(trainer["devices"]))
     read_end, write_end = os.pipe()
-    env = _environment(devices, str(trainer.get("accelerator")), write_end)
+    env = _environment(devices, str(trainer.get("accelerator")), write_end, launch or stores.new_launch_name())
     ends: list[_End] = []
     crew = Crew()
     crew.take_signals()
@@ -73,7 +80,7 @@ def supervise(command: Sequence[str], trainer: dict[str, object], keep_open: Seq
     _raise_outcome(code, crew, ends)
 
 
-def _environment(devices: int, accelerator: str, report: int) -> dict[str, str]:
+def _environment(devices: int, accelerator: str, report: int, launch: str) -> dict[str, str]:
     """What all workers of a launch are told."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(_FOREIGN)}
     common: dict[str, object] = {"WORLD_SIZE": devices, "LOCAL_WORLD_SIZE": devices, "NODE_RANK": 0}
@@ -82,7 +89,7 @@ def _environment(devices: int, accelerator: str, report: int) -> dict[str, str]:
         "MASTER_PORT": _free_port(),
         "OMP_NUM_THREADS": _threads(devices, accelerator),
     }
-    common |= {SUPERVISED: 1, LAUNCH_VARIABLE: stores.new_launch_name(), PIPE_VARIABLE: report}
+    common |= {SUPERVISED: 1, LAUNCH_VARIABLE: launch, PIPE_VARIABLE: report}
     return inherited | {key: str(value) for key, value in common.items()}
 
 

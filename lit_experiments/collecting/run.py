@@ -16,7 +16,7 @@ from lightning.pytorch import Callback, Trainer
 from numpy.typing import NDArray
 
 import stores
-from lit_experiments.collecting.aside import set_aside
+from lit_experiments.collecting.aside import holds_store, set_aside, set_store_aside
 from lit_experiments.collecting.budget import require_room
 from lit_experiments.collecting.collector import Collector
 from lit_experiments.collecting.committed import committed
@@ -52,6 +52,7 @@ class RunSettings:
         batch_size: most samples in a batch.
         flush_bytes: commit when this much waits in memory.
         flush_seconds: commit at least this often.
+        lease_seconds: how long a collection on object storage keeps others out after its last sign of life.
         limit: only the first samples, or groups of samples.
         shard: only this part of what is then left; None is everything.
         trainer: arguments of the Trainer: devices, accelerator, strategy, logger, ...
@@ -72,11 +73,13 @@ class RunSettings:
     restart: bool = False
     config: str | None = None
     shard: Shard | None = None
+    lease_seconds: float = 30.0
 
     def __post_init__(self) -> None:
         at_least(1, batch_tokens=self.batch_tokens, batch_size=self.batch_size, limit=self.limit)
         at_least(1, flush_bytes=self.flush_bytes)
         at_least(1e-3, flush_seconds=self.flush_seconds)
+        at_least(2, lease_seconds=self.lease_seconds)
 
     @property
     def store(self) -> Path:
@@ -138,15 +141,17 @@ def collect(collector: Collector, settings: RunSettings, worker_command: Sequenc
         stores.StoreError, UserError, lm.ModelError: see their messages.
     """
     if not is_main():
-        _run_trainer(collector, settings, make_plan(collector, settings))
+        _run_trainer(collector, settings, make_plan(collector, settings), _launch())
         return 0
     plan = make_plan(collector, settings)
-    if settings.restart or not (settings.store / "store.json").exists():
+    if settings.restart or not stores.is_store(settings.store):
         _prove(collector, settings, plan)
         _begin_anew(settings)
     _save_config(settings)
     open_or_create(collector, settings)
-    with lock.exclusive(settings.store, _LOCK_PATIENCE) as held:
+    launch = _launch()
+    terms = lock.Terms(settings.lease_seconds, launch, _writers(settings))
+    with lock.exclusive(settings.store, _LOCK_PATIENCE, terms) as held:
         store = open_or_create(collector, settings)
         refuse_other_inputs(store, plan.samples, collector.model_input)
         collector.write_beside(settings.run)
@@ -154,7 +159,7 @@ def collect(collector: Collector, settings: RunSettings, worker_command: Sequenc
         if left.samples or current().is_external:  # the others wait for this process even where nothing is left to do
             require_room(settings.run, store.schema, left)
             with ProgressBar(totals(plan.samples, plan.wanted), left) as bar:
-                _run(collector, settings, plan, worker_command, held.descriptors, bar)
+                _run(collector, settings, plan, worker_command, held.descriptors, bar, launch)
     planned = int(plan.wanted.sum())
     store = stores.open_store(settings.store)
     rows = int((plan.wanted & committed(store, plan.samples)).sum())
@@ -180,17 +185,17 @@ def _prove(collector: Collector, settings: RunSettings, plan: Plan) -> None:
         collector.load_model(device)
         loggers = settings.trainer.get("logger")
         start_loggers(loggers if isinstance(loggers, list) else [])
-    elif settings.restart and settings.store.exists():
+    elif settings.restart and holds_store(settings.store):
         collector.load_model(torch.device("cpu"))
         collector.drop_model()
 
 
 def _begin_anew(settings: RunSettings) -> None:
     """Sets the old store and its configuration aside, if that is asked for; not while someone writes into it."""
-    if not (settings.restart and settings.store.exists()):
+    if not (settings.restart and holds_store(settings.store)):
         return
-    with lock.exclusive(settings.store, _LOCK_PATIENCE):
-        set_aside(settings.store)
+    with lock.exclusive(settings.store, _LOCK_PATIENCE, lock.Terms(settings.lease_seconds)):
+        set_store_aside(settings.store)
     set_aside(settings.run / "config.yaml")
 
 
@@ -220,21 +225,31 @@ def _run(
     command: Sequence[str] | None,
     lock_fds: Sequence[int],
     bar: ProgressBar,
+    launch: str,
 ) -> None:
     if command is None or settings.trainer["devices"] == 1 or is_worker():
-        _run_trainer(collector, settings, plan, bar)
+        _run_trainer(collector, settings, plan, launch, bar)
     else:
-        supervise(command, settings.trainer, lock_fds, bar)
+        supervise(command, settings.trainer, lock_fds, bar, launch)
 
 
-def _run_trainer(collector: Collector, settings: RunSettings, plan: Plan, bar: Sink | None = None) -> None:
+def _launch() -> str:
+    """A name for what this launch writes: its starter's, or a new one."""
+    return os.environ.get(LAUNCH_VARIABLE) or stores.new_launch_name()
+
+
+def _writers(settings: RunSettings) -> int:
+    """How many processes of this launch write."""
+    return current().world_size if current().is_external else int(settings.trainer["devices"])
+
+
+def _run_trainer(collector: Collector, settings: RunSettings, plan: Plan, launch: str, bar: Sink | None = None) -> None:
     """The predict loop of this process; returns when all processes of an external launch are done."""
-    launch = os.environ.get(LAUNCH_VARIABLE) or stores.new_launch_name()
-    writer = StoreWriter(settings.store, settings.flush_bytes, settings.flush_seconds, launch)
     sink = bar or (PipeSink(int(os.environ[PIPE_VARIABLE])) if PIPE_VARIABLE in os.environ else _Silent())
     with stop_signal() as stop, lonely_notice() as met:
         collector.stop_check = stop.check
-        data = CollectData(plan.samples, plan.batches, settings.store, met)
+        data = CollectData(plan.samples, plan.batches, settings.store, met, launch)
+        writer = StoreWriter(settings.store, settings.flush_bytes, settings.flush_seconds, lambda: data.launch)
         watchers = [LogMetrics(writer)] if settings.trainer.get("logger") else []
         trainer = quiet_trainer([writer, Reporter(sink, writer, stop), *watchers], settings.trainer)
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ class StoreWriter(BasePredictionWriter):
     end, on exceptions and on signals, what is complete is committed: Lightning calls `on_exception`, not `teardown`.
     """
 
-    def __init__(self, store: Path, flush_bytes: int, flush_seconds: float, launch: str) -> None:
+    def __init__(self, store: Path, flush_bytes: int, flush_seconds: float, launch: Callable[[], str]) -> None:
+        """launch: names the launch, once the processes have met."""
         super().__init__(write_interval="batch")
         self.store = store
         self.flush_bytes = flush_bytes
@@ -87,7 +88,7 @@ class StoreWriter(BasePredictionWriter):
     def _write(self, rank: int) -> None:
         """The thread: one writer, closed (and so committed) when the end mark arrives."""
         try:
-            with stores.PartWriter(self.store, rank, self.flush_bytes, self.flush_seconds, self.launch) as part:
+            with stores.PartWriter(self.store, rank, self.flush_bytes, self.flush_seconds, self.launch()) as part:
                 while (records := self._next(part)) is not None:
                     part.append(records)
                     self.bytes_written = part.bytes_written

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from lit_experiments.probes.class_probe import LOGISTIC, load_class_probe
 from lit_experiments.probes.errors import ProbeError
 from lit_experiments.probes.save import LINEAR, load_probe
-from stores import StoreError, fingerprint_hash, open_store
+from stores import StoreError, fingerprint_hash, is_store, open_store
 
 Floats = NDArray[np.float64]
 
@@ -201,7 +201,7 @@ def _format(folder: Path) -> str:
 
 def _run_of(folder: Path) -> Path | None:
     """The run that a probe's folder lies in."""
-    return next((path for path in folder.absolute().parents if (path / "store" / "store.json").is_file()), None)
+    return next((path for path in folder.absolute().parents if is_store(path / "store")), None)
 
 
 def _stored_model(folder: Path, fingerprint: dict[str, Any]) -> dict[str, Any] | None:

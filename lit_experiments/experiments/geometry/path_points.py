@@ -17,7 +17,7 @@ from lit_experiments.errors import UserError
 from lit_experiments.experiments.geometry.answers import CORRECT, UNDECIDED, AnswerChecker
 from lit_experiments.plain import write_json
 from lit_experiments.tasks.reads import Reads
-from stores import Store
+from stores import Store, is_store
 
 FILE = "bifurcation_points.json"
 EXPERIMENT = "path_sensitivity"
@@ -95,7 +95,7 @@ def load_points(run: Path) -> list[Point]:
         UserError: it has not, or they are not readable.
     """
     path = run / EXPERIMENT / FILE
-    if not (run / "store" / "store.json").exists():
+    if not is_store(run / "store"):
         raise UserError(
             f"{run.absolute()} holds no collection of {EXPERIMENT}, whose branching points are to be attributed.\n"
             f"Next: python collect.py --exp {EXPERIMENT} --run {run}, then lit-experiments analyze --exp {EXPERIMENT} "

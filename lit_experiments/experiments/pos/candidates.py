@@ -19,6 +19,7 @@ from lit_experiments.errors import UserError
 from lit_experiments.experiments.pos.sentences import TAGS
 from lit_experiments.experiments.pos.words import READS, TagProbe, Words, open_words
 from lit_experiments.probes.class_probe import ClassProbe, load_class_probe
+from stores import is_store
 
 _SUMS = 1e-9  # how far from 1 the sum of float64 probabilities may be
 
@@ -98,7 +99,7 @@ def open_tokens(folder: Path, tokens: str | None) -> Words:
     """
     if tokens is not None:
         return open_words(Path(tokens))
-    holding = [parent for parent in folder.absolute().parents if (parent / "store" / "store.json").exists()]
+    holding = [parent for parent in folder.absolute().parents if is_store(parent / "store")]
     if not holding:
         raise UserError(
             f"No run of {READS.experiment} holds {folder.absolute()}.\n"

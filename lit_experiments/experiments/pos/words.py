@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.pos.groups import Place
 from lit_experiments.tasks.reads import Reads
-from stores import Store
+from stores import Store, is_store
 
 FIELD = "resid_post"
 _AT_ONCE = 8192  # words whose states are in memory when probabilities are computed
@@ -107,7 +107,7 @@ def open_words(run: Path) -> Words:
     Raises:
         UserError: the folder holds no store, another study's, or an empty one.
     """
-    if not (run / "store" / "store.json").exists():
+    if not is_store(run / "store"):
         raise UserError(f"{run.absolute()} holds no store of labelled words.{READS.next}")
     return words_of(READS.open(run))
 

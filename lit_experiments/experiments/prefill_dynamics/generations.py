@@ -16,7 +16,7 @@ from lit_experiments.errors import UserError
 from lit_experiments.experiments.prefill_dynamics.paragraph_split import tokenised
 from lit_experiments.experiments.prefill_dynamics.readings import Reading
 from lit_experiments.lm.tokens import Tokens
-from stores import Store, fingerprint_difference, open_store
+from stores import Store, fingerprint_difference, is_store, open_store
 
 _COLUMNS = ["paragraph_id", "paragraph_place", "condition", "prompt", "continuation", "input_ids", "boundary"]
 _COLUMNS += ["straddles", "temperature", "stop_reason", "retokenises"]
@@ -61,7 +61,7 @@ def load_generations(
         UserError: no such run, another study, other settings, or a run that was interrupted.
     """
     folder = Path(run)
-    if not (folder / "store" / "store.json").exists():
+    if not is_store(folder / "store"):
         raise UserError(
             f"--generations {folder}: no run there.\n"
             "Next: collect the texts first, without --reader, and name that run."

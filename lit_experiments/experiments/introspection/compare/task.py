@@ -51,7 +51,7 @@ from lit_experiments.statistics import LEVEL
 from lit_experiments.tasks.reads import Reads
 from lit_experiments.tasks.source import is_demonstration
 from lit_experiments.tasks.task import AnalyzeTask, Opened
-from stores import Store
+from stores import Store, is_store
 
 T = TypeVar("T")
 
@@ -132,7 +132,7 @@ class IntrospectionCompare(AnalyzeTask[Comparison]):
     def _tuned(self, data: Opened) -> Store:
         """The finetuned run's store. Raises UserError where there is none of study 3."""
         other = self._other(data.run)
-        if not (other / "store" / "store.json").exists():
+        if not is_store(other / "store"):
             raise UserError(
                 f"{other.absolute()} holds no store to compare with.\n"
                 f"Next: python collect.py --exp {READS} --adapter ADAPTER --run {other}, or give --finetuned RUN."
