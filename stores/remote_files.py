@@ -8,7 +8,9 @@ AWS_ENDPOINT_URL, GOOGLE_APPLICATION_CREDENTIALS, AZURE_STORAGE_ACCOUNT_NAME, ..
 from __future__ import annotations
 
 import datetime
+import os
 import secrets
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,7 +23,8 @@ from .schema import nearest
 
 SCHEMES = ("memory", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
 """What has ranges, and puts that are conditional on what was there. Others (http, ftp, zip, ...) lack one of these."""
-_PATIENCE = datetime.timedelta(seconds=60)  # for which a request that failed for the server's sake is sent again
+_RETRIES = {"max_retries": 12, "retry_timeout": datetime.timedelta(seconds=60)}  # of requests that the server fails
+_PAUSES = (0.2, 0.5, 1.0)  # seconds between conditional puts that are sent again
 
 
 class RemoteError(OSError):
@@ -62,7 +65,7 @@ class RemoteFiles:
         if not bucket or {"..", "."} & set(self.root.split("/")):
             raise StoreError(f"Can't use {url}: give {scheme}://BUCKET/FOLDER.")
         self.url = f"{scheme}://{bucket}/{self.root}".rstrip("/")
-        self._bucket = _bucket(scheme, bucket)
+        self._bucket = _bucket(scheme, bucket, _settings() if scheme != "memory" else frozenset())
 
     def locate(self, rel: str) -> str:
         return f"{self.url}/{rel}"
@@ -238,15 +241,21 @@ class RemoteFiles:
         first one did it: then what is there is what was to be put."""
         import obstore
 
-        try:
-            with self._asking(rel):
-                return str(obstore.put(self._bucket, self._key(rel), data, mode=mode, use_multipart=False)["e_tag"])
-        except (Changed, FileNotFoundError) as error:
-            with suppress(CorruptStore):
-                there = self.read_tagged(rel)
-                if there.data == data:
-                    return there.tag
-            raise Changed(str(error)) from error
+        for pause in (*_PAUSES, None):
+            try:
+                with self._asking(rel):
+                    return str(obstore.put(self._bucket, self._key(rel), data, mode=mode, use_multipart=False)["e_tag"])
+            except (Changed, FileNotFoundError) as error:
+                with suppress(CorruptStore):
+                    there = self.read_tagged(rel)
+                    if there.data == data:
+                        return there.tag
+                raise Changed(str(error)) from error
+            except RemoteError:  # a broken connection, after which the client does not know whether it may try again
+                if pause is None:
+                    raise
+                time.sleep(pause)
+        raise AssertionError
 
     def delete(self, rel: str) -> None:
         """Remove an object. Raises RemoteError."""
@@ -272,9 +281,15 @@ class RemoteFiles:
             self.delete(rel)
 
 
+def _settings() -> frozenset[tuple[str, str]]:
+    """What the environment says of servers and credentials."""
+    return frozenset(item for item in os.environ.items() if item[0].startswith(("AWS_", "GOOGLE_", "AZURE_")))
+
+
 @cache
-def _bucket(scheme: str, name: str) -> Any:
-    """The client of a bucket, kept with its connections. Raises StoreError."""
+def _bucket(scheme: str, name: str, settings: frozenset[tuple[str, str]]) -> Any:
+    """The client of a bucket, kept with its connections for as long as the environment says the same. Raises
+    StoreError."""
     try:
         from obstore.exceptions import BaseError
         from obstore.store import MemoryStore, from_url
@@ -286,7 +301,7 @@ def _bucket(scheme: str, name: str) -> Any:
         return MemoryStore()
     url = f"{'gs' if scheme == 'gcs' else scheme}://{name}"
     try:
-        return from_url(url, retry_config={"retry_timeout": _PATIENCE}, client_options={"allow_http": True})
+        return from_url(url, retry_config=_RETRIES, client_options={"allow_http": True})
     except BaseError as error:
         raise StoreError(f"Can't reach {url}: {_first_line(error)}") from error
 

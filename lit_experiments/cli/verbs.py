@@ -13,7 +13,7 @@ from lit_experiments.cli.class_values import import_class
 from lit_experiments.cli.devices import trainer_arguments
 from lit_experiments.cli.parser import Resolved
 from lit_experiments.cli.trainer_flags import build_flags
-from lit_experiments.cli.working_copy import run_place, working_copy
+from lit_experiments.cli.working_copy import is_elsewhere, run_place, working_copy
 from lit_experiments.errors import EXIT_DONE, UserError
 from lit_experiments.launch import is_idle_slurm_allocation, is_main
 
@@ -23,17 +23,17 @@ _DEMONSTRATION = "the embedded model: a demonstration subject, never a scientifi
 
 def collect(resolved: Resolved, argv: list[str]) -> int:
     """Runs a collection; the same command resumes it."""
-    run = run_folder(resolved)
-    with working_copy(run, resolved.options["run"]):
-        return _collect(resolved, argv)
+    settings = run_settings(resolved)
+    with working_copy(settings.run, resolved.options["run"]):
+        return _collect(resolved, settings, argv)
 
 
-def _collect(resolved: Resolved, argv: list[str]) -> int:
+def _collect(resolved: Resolved, settings: Any, argv: list[str]) -> int:
     from lit_experiments.collecting.crew import worker_command
     from lit_experiments.collecting.dry_run import dry_run, hand_over
     from lit_experiments.collecting.run import collect as run_collection
 
-    settings, claims = run_settings(resolved), registered(resolved.options["claims"])
+    claims = registered(resolved.options["claims"])
     collector = _collector(resolved)
     provenance = {**settings.provenance, "started": collector.info.tokens.clock.moment, **claims}
     settings = replace(settings, provenance=provenance)
@@ -77,6 +77,8 @@ def run_settings(resolved: Resolved) -> Any:
 
     options, run = resolved.options, run_folder(resolved)
     above(0, flush_mb=options["flush_mb"])
+    if options["backend"] == "hdf5" and is_elsewhere(run, options["run"]):
+        raise UserError(f"--backend hdf5 writes to disks, {options['run']} is none.\nNext: --backend zarr")
     return RunSettings(
         run=run,
         backend=options["backend"],

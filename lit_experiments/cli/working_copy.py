@@ -31,7 +31,7 @@ def run_place(option: str, text: str) -> Path:
     Raises:
         UserError: it can be no folder, or a URL that is no place for a run.
     """
-    if text.partition("://")[0] not in SCHEMES or "://" not in text:
+    if "://" not in text or text.startswith("file:"):
         return local_folder(option, text)
     if text.startswith("memory:"):
         raise UserError(
@@ -71,6 +71,11 @@ def working_copy(run: Path, text: str | None) -> Iterator[None]:
         yield
     finally:
         copy.send()
+
+
+def is_elsewhere(run: Path, text: str | None) -> bool:
+    """Whether a run lies on object storage. text: what named it."""
+    return _url_of(run, text) is not None
 
 
 def _url_of(run: Path, text: str | None) -> str | None:

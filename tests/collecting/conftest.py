@@ -96,9 +96,9 @@ def undisturbed(launcher: Launcher, toy: list[str], tmp_path_factory: pytest.Tem
     return folder / "run", time.monotonic() - started
 
 
-def content(run: Path) -> dict[str, Any]:
-    """Everything in a run's store, rows in order, and its certificate."""
-    store = stores.open_store(run / "store")
+def content(run: Path | str) -> dict[str, Any]:
+    """Everything in a run's store, rows in order, and its certificate. run: its folder or URL."""
+    store = stores.open_store(f"{run}/store")
     found: dict[str, Any] = {name: store.field(name).read() for name in (f.name for f in store.schema.fields)}
     found["certificate"] = stores.certify(store).root
     return found | store.table([c.name for c in store.schema.columns]).to_pydict() | {"sample_id": store.sample_ids}

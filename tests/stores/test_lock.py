@@ -83,7 +83,3 @@ def test_releasing_twice_does_no_harm(tmp_path):
     held.release()
     held.release()
     assert not held.held
-
-
-def test_object_stores_have_no_lock():
-    assert not lock.exclusive("memory://x/y", 0).held
