@@ -107,14 +107,26 @@ class Scorer:
         """[P, M] for labels of donors [P, n]."""
         if not self.classes:
             middle = self.true.mean()  # else the squares of numbers far from 0 leave nothing of their differences
-            p, y = predicted[..., 0] - middle, self.true - middle
-            return 1 - ((y**2).sum() - 2 * (y[donors] @ p) + (p**2).sum(0)) / (y**2).sum()
+            p, y = predicted[..., 0] - middle, (self.true - middle)[donors]
+            return permuted_r2(y, p)
         total = np.zeros((len(donors), predicted.shape[1]))
         for column, outcome in enumerate(self.outcomes):
             ranks = rankdata(predicted[..., column], axis=0)
-            right, wrong = outcome.sum(), (1 - outcome).sum()
-            total += (outcome[donors] @ ranks - right * (right + 1) / 2) / (right * wrong)
+            permuted = outcome[donors]
+            right = permuted.sum(1, keepdims=True)
+            pairs = right * (permuted.shape[1] - right)
+            above = permuted @ ranks - right * (right + 1) / 2
+            total += np.where(pairs > 0, above / np.maximum(pairs, 1), 0.5)
         return total / len(self.outcomes)
+
+
+def permuted_r2(y: Floats, p: Floats) -> Floats:
+    """[P, M] R2 of predictions p [n, M] for permuted labels y [P, n], both around the mean of the real labels. Where
+    groups differ in size, permuted labels have a mean and a spread of their own."""
+    squares = (y**2).sum(1, keepdims=True)
+    spread = squares - y.sum(1, keepdims=True) ** 2 / y.shape[1]
+    errors = squares - 2 * (y @ p) + (p**2).sum(0)
+    return np.where(spread > 0, 1 - errors / np.where(spread > 0, spread, 1.0), -np.inf)
 
 
 def mean_over_classes(

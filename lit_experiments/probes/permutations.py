@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lit_experiments.probes.splits import shuffled_donors
+from lit_experiments.probes.splits import GroupMoves
 
 Ints = NDArray[np.int64]
 
@@ -53,8 +53,8 @@ class Permutations:
             yield self._donors(start, min(start + size, self.count))
 
     def _donors(self, start: int, stop: int) -> Ints:
-        numbers = range(start, stop)
-        return np.stack([shuffled_donors(self.codes, self.seed, number, self.groups) for number in numbers])
+        moves = GroupMoves.of(self.codes, self.seed, self.groups)
+        return np.stack([moves.donors(number) for number in range(start, stop)])
 
 
 def shared(groups: Sequence[ArrayLike], count: int, seed: int) -> list[Permutations]:

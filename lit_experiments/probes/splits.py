@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,9 @@ from numpy.typing import NDArray
 from lit_experiments.probes.blocks import TEST
 from lit_experiments.probes.errors import ProbeError
 from lit_experiments.statistics import LEAST_GROUPS
+
+_STRATUM = 8
+"""Groups of nearly one size that swap targets: few, so that they are alike, and enough for 40,000 orders."""
 
 
 def group_codes(groups: Sequence[str] | Sequence[int] | NDArray) -> tuple[NDArray, NDArray[np.int64]]:
@@ -125,15 +129,57 @@ def _fewest(groups: NDArray, strata: NDArray[np.bool_], rows: NDArray[np.bool_])
 
 
 def shuffled_donors(codes: NDArray[np.int64], seed: int, shuffle: int, groups: int | None = None) -> NDArray[np.int64]:
-    """[row] whose targets each row gets when targets are permuted between groups.
+    """[row] whose targets each row gets when targets are permuted between groups; see `GroupMoves`."""
+    return GroupMoves.of(codes, seed, groups).donors(shuffle)
 
-    Rows are listed group by group, once in the groups' own order and once with the groups permuted, and paired: with
-    groups of one size whole groups swap targets; otherwise runs of neighbours do, which keeps dependence within
-    groups nearly as it is. groups: how many there are beside those of the codes too; None: none beside these.
+
+@dataclass(frozen=True, eq=False)
+class GroupMoves:
+    """Permutations of rows' targets between groups.
+
+    Groups of one size swap their targets row by row. Where sizes differ, groups swap within strata of `_STRATUM` groups
+    or a few more of nearly one size; one that is larger than its donor gets some targets twice, a smaller one gets some
+    of them. What depends within a group then stays together: were targets dealt out row after row instead, groups would
+    get parts of several others, and statistics of permuted targets would vary less than that of the real ones (a test
+    at 5 % said 7 to 11 % of noise, groups of 1 to 8 rows correlated by 0.5; so 3 to 7 %).
+
+    codes: [row] number of the row's group. sizes: [group] rows. order: [row] rows group by group. by_size: the groups
+    that have rows, by size; stratum: [same] of each. They follow from sizes and seed, the same for every permutation.
     """
-    rng = np.random.default_rng([seed, shuffle])
-    most = int(codes.max()) + 1 if len(codes) else 0
-    rank = rng.permutation(most if groups is None else groups)
-    donors = np.empty(len(codes), np.int64)
-    donors[np.argsort(codes, kind="stable")] = np.argsort(rank[codes], kind="stable")
-    return donors
+
+    codes: NDArray[np.int64]
+    seed: int
+    sizes: NDArray[np.int64]
+    order: NDArray[np.int64]
+    by_size: NDArray[np.int64]
+    stratum: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, codes: NDArray[np.int64], seed: int, groups: int | None = None) -> GroupMoves:
+        """groups: how many there are beside those of the codes too; None: none beside these."""
+        most = int(codes.max()) + 1 if len(codes) else 0
+        sizes = np.bincount(codes, minlength=most if groups is None else groups).astype(np.int64)
+        present = np.flatnonzero(sizes)
+        tie = np.random.default_rng(seed).permutation(len(sizes))
+        by_size = present[np.lexsort((tie[present], sizes[present]))]
+        strata = max(1, len(present) // _STRATUM)
+        stratum = np.arange(len(present)) * strata // max(1, len(present))
+        return cls(codes, seed, sizes, np.argsort(codes, kind="stable"), by_size, stratum)
+
+    def donors(self, number: int) -> NDArray[np.int64]:
+        """[row] whose target each row gets under this permutation."""
+        rng = np.random.default_rng([self.seed, number])
+        rank = rng.permutation(len(self.sizes))
+        donors = np.empty(len(self.codes), np.int64)
+        present = self.sizes[self.by_size]
+        if not len(present) or present[0] == present[-1]:
+            donors[self.order] = np.argsort(rank[self.codes], kind="stable")
+            return donors
+        donor = np.arange(len(self.sizes))
+        donor[self.by_size] = self.by_size[np.lexsort((rank[self.by_size], self.stratum))]
+        turn = rng.integers(0, np.maximum(self.sizes[donor], 1))
+        turn = np.where(self.sizes[donor] == self.sizes, 0, turn)
+        first, of = np.cumsum(self.sizes) - self.sizes, self.codes[self.order]
+        place = np.arange(len(of)) - first[of] + turn[of]
+        donors[self.order] = self.order[first[donor[of]] + place % self.sizes[donor[of]]]
+        return donors

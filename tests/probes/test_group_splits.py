@@ -67,6 +67,42 @@ def test_donors_are_a_permutation_that_moves_whole_groups():
     assert (shuffled_donors(codes, 0, 1) != donors).any()
 
 
+def _unequal(groups: int = 30) -> np.ndarray:
+    rng = np.random.default_rng(1)
+    return rng.permutation(np.repeat(np.arange(groups), rng.integers(1, 9, groups)))
+
+
+def test_a_group_of_another_size_gets_the_targets_of_one_group_of_nearly_its_size():
+    codes = _unequal()
+    sizes = np.bincount(codes)
+    moved = 0
+    for shuffle in range(20):
+        donors = shuffled_donors(codes, 0, shuffle)
+        for group in range(30):
+            (donor,) = {*codes[donors[codes == group]].tolist()}
+            rows = donors[codes == group]
+            assert len(set(rows.tolist())) == min(sizes[group], sizes[donor])
+            assert abs(sizes[group] - sizes[donor]) <= 4
+            moved += donor != group
+    assert moved > 0.7 * 20 * 30
+    assert len({shuffled_donors(codes, 0, k).tobytes() for k in range(50)}) == 50
+
+
+def test_permuted_sums_over_unequal_groups_vary_as_those_of_other_noise():
+    """Dealt out row after row, the groups' targets were parted, and a sum over groups varied by a quarter less."""
+    rng = np.random.default_rng(2)
+    codes = np.sort(_unequal(60))
+    mark = rng.normal(size=60)[codes]
+    ratio = []
+    for _ in range(60):
+        target = rng.normal(size=60)[codes]
+        target -= target.mean()
+        sums = [mark @ target[shuffled_donors(codes, 0, k)] for k in range(60)]
+        ratio.append(np.var(sums))
+    fresh = [mark @ (value - value.mean()) for value in (rng.normal(size=60)[codes] for _ in range(2000))]
+    assert 0.85 < np.mean(ratio) / np.var(fresh) < 1.2
+
+
 @pytest.mark.parametrize(("blocks", "ranks"), [(7, 2), (1, 4), (0, 2), (8, 4)])
 def test_every_rank_makes_as_many_steps_and_every_block_comes_once(blocks, ranks):
     shares = [share(list(range(blocks)), rank, ranks) for rank in range(ranks)]

@@ -12,6 +12,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from lit_experiments.controls.scoring import permuted_r2
 from lit_experiments.probes.permutations import Permutations
 from lit_experiments.statistics import Estimate, GroupBootstrap
 from lit_experiments.statistics.calibration import aurocs
@@ -105,8 +106,7 @@ class Scorer:
             answer = predicted.argmax(-1)
             return sum((true == c).astype(np.float64) @ (answer == c) for c in np.unique(self.true)) / len(self.true)
         middle = self.true.mean()  # else the squares of numbers far from 0 leave nothing of their differences
-        p, y = predicted[..., 0] - middle, self.true - middle
-        return 1 - ((y**2).sum() - 2 * ((true - middle) @ p) + (p**2).sum(0)) / (y**2).sum()
+        return permuted_r2(true - middle, predicted[..., 0] - middle)
 
 
 def score_column(predicted: Floats) -> Floats:
