@@ -6,25 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lit_experiments.claims.cells import verdicts_matrix
 from lit_experiments.claims.claim import Claim, closest
 from lit_experiments.claims.evidence import Evidence
-from lit_experiments.claims.rule import (
-    BEYOND_TWIN,
-    NAMES,
-    NO_COPIES,
-    OF_CONTROL,
-    QUESTIONS,
-    READABLE,
-    WORDS,
-    YES,
-    Judged,
-    in_words,
-    judged,
-    tone_of,
-)
+from lit_experiments.claims.rule import NAMES, WORDS, Judged, Verdict, in_words, judged
 from lit_experiments.errors import UserError
 from lit_experiments.reports import blocks
-from lit_experiments.statistics import Estimate
 
 
 @dataclass(frozen=True)
@@ -87,9 +74,7 @@ def audit_page(audit: Audit) -> blocks.Page:
     """The matrix of verdicts with the numbers that decide."""
     times = Counter(claim.verdict for claim in audit.claims)
     counted = ", ".join(f"{word} {times[word]}" for word in WORDS if times[word])
-    parts = [name for name in QUESTIONS if any(name in claim.claims for claim in audit.claims)]
-    names = [claim.id for claim in audit.claims]
-    rows = [[_verdict(claim), *(_part(claim, name) for name in parts)] for claim in audit.claims]
+    rows = {c.id: (Verdict(c.verdict, c.claims, c.sentence), c.numbers) for c in audit.claims}
     notes = [f"{claim.id}: its store has changed since; train again." for claim in audit.claims if claim.stale]
     if audit.claims_file is not None:
         notes.append(_registration(audit))
@@ -104,7 +89,7 @@ def audit_page(audit: Audit) -> blocks.Page:
             blocks.Section(
                 "Verdicts",
                 [
-                    blocks.Matrix("verdicts", "", names, ["verdict", *parts], rows),
+                    verdicts_matrix(rows),
                     *(blocks.Note(note) for note in notes),
                 ],
             ),
@@ -174,25 +159,3 @@ def _registration(audit: Audit) -> str:
     if audit.registered == audit.claims_file:
         return f"These claims ({mine}) are those that were registered before collecting."
     return f"These claims ({mine}) are not those that were registered before collecting ({audit.registered[:12]})."
-
-
-def _verdict(claim: AuditedClaim) -> blocks.Verdict:
-    return blocks.Verdict(claim.verdict, tone_of(claim.verdict), claim.numbers.score)
-
-
-def _part(claim: AuditedClaim, name: str) -> blocks.Verdict | None:
-    word = claim.claims.get(name)
-    if word is None:
-        return None
-    tone: blocks.Tone = "for" if word == YES else "against" if word == "no" else "open"
-    return blocks.Verdict(word, tone, _number(claim.numbers, name))
-
-
-def _number(evidence: Evidence, name: str) -> Estimate | None:
-    if name == READABLE:
-        return evidence.score
-    if name == NO_COPIES:
-        return evidence.apart
-    if name == BEYOND_TWIN:
-        return None if evidence.twins is None else evidence.twins.difference
-    return next((c.gain for c in evidence.controls if OF_CONTROL[c.name] == name), None)

@@ -26,20 +26,23 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lit_experiments.claims.claim import BEYOND, EMBEDDING, OUTPUT, RANDOM, SURFACE, Claim
+from lit_experiments.claims.claim import BEYOND, RANDOM, Claim
 from lit_experiments.claims.evidence import Control, Evidence, Twins
+from lit_experiments.claims.questions import (
+    BEYOND_EMBEDDING,
+    BEYOND_OUTPUT,
+    BEYOND_SURFACE,
+    BEYOND_TWIN,
+    NO,
+    NO_COPIES,
+    OF_CONTROL,
+    OPEN,
+    READABLE,
+    YES,
+    reason,
+)
 from lit_experiments.statistics import Estimate
 
-READABLE, BEYOND_SURFACE, BEYOND_EMBEDDING, BEYOND_OUTPUT, BEYOND_TWIN, NO_COPIES = (
-    "readable",
-    "beyond the surface",
-    "beyond the embedding",
-    "beyond the output",
-    "beyond random weights",
-    "without copies",
-)
-QUESTIONS = (READABLE, BEYOND_SURFACE, BEYOND_EMBEDDING, BEYOND_OUTPUT, BEYOND_TWIN, NO_COPIES)
-OF_CONTROL = {SURFACE: BEYOND_SURFACE, EMBEDDING: BEYOND_EMBEDDING, OUTPUT: BEYOND_OUTPUT}
 SUPPORTED, SURFACE_EXPLAINED, OUTPUT_EXPLAINED, LEAKED, UNDERPOWERED, NOT = (
     "supported",
     "surface-explained",
@@ -49,7 +52,6 @@ SUPPORTED, SURFACE_EXPLAINED, OUTPUT_EXPLAINED, LEAKED, UNDERPOWERED, NOT = (
     "not supported",
 )
 WORDS = (SUPPORTED, SURFACE_EXPLAINED, OUTPUT_EXPLAINED, LEAKED, UNDERPOWERED, NOT)
-YES, NO, OPEN = "yes", "no", "open"
 OF_INTEREST = {"r2": 0.25, "auroc": 0.3, "accuracy": 0.3}
 """Distances from chance that a study must be able to see before it may say that there is nothing."""
 LEAST_SHARE = 0.1
@@ -220,22 +222,24 @@ def _sentence(target: str, evidence: Evidence, answers: dict[str, str], word: st
         return f"{target} is not seen to be readable from the states: {shown}, {chance}{power}."
     if answers[READABLE] == OPEN:
         return f"Whether {target} is readable from the states stays open: {shown}, {chance}{power}."
-    parts = [f"{target} is readable from the states of held-out groups: {shown}, {chance}{_decided(evidence)}"]
+    parts = [
+        f"{target} is readable from the states of held-out groups: {shown}, {chance}{_why(evidence, READABLE, YES)}"
+    ]
     lists = {answer: [q for q in answers if answers[q] == answer and q != READABLE] for answer in (YES, NO, OPEN)}
     if lists[YES]:
-        parts.append(", ".join(_with_gain(question, evidence) for question in lists[YES]))
+        parts.append(", ".join(_with_gain(question, evidence, YES) for question in lists[YES]))
     if lists[NO]:
-        parts.append(f"not seen to be {' or '.join(_with_gain(question, evidence) for question in lists[NO])}")
+        parts.append(f"not seen to be {' or '.join(_with_gain(question, evidence, NO) for question in lists[NO])}")
     if lists[OPEN]:
-        parts.append(f"open: {', '.join(_with_gain(question, evidence) for question in lists[OPEN])}")
+        parts.append(f"open: {', '.join(_with_gain(question, evidence, OPEN) for question in lists[OPEN])}")
     parts += [f"it is the {c.definition} of the model's own output" for c in evidence.controls if c.definition]
     return "; ".join(parts) + "."
 
 
-def _decided(evidence: Evidence) -> str:
-    """What to add where the interval alone would leave it open."""
-    above = evidence.score.side_of(evidence.chance) > 0
-    return "" if above else f", by permutation (p {evidence.p_corrected:.2g})"
+def _why(evidence: Evidence, question: str, answer: str) -> str:
+    """What to add where the interval alone would not give the answer."""
+    because = reason(evidence, question, answer)
+    return f", {because}" if because else ""
 
 
 def _leak_sentence(target: str, evidence: Evidence, answers: dict[str, str], shown: str) -> str:
@@ -249,11 +253,12 @@ def _leak_sentence(target: str, evidence: Evidence, answers: dict[str, str], sho
     )
 
 
-def _with_gain(question: str, evidence: Evidence) -> str:
+def _with_gain(question: str, evidence: Evidence, answer: str) -> str:
     """The question, with the number that decides it."""
+    because = _why(evidence, question, answer)
     for control in evidence.controls:
         if OF_CONTROL[control.name] == question:
-            return f"{question} ({'determines it' if control.determines else f'gain {number(control.gain)}'})"
+            return f"{question} ({because[2:] if control.determines else f'gain {number(control.gain)}{because}'})"
     if question == BEYOND_TWIN and evidence.twins is not None:
         return f"{question} (best of {len(evidence.twins.scores)}: {evidence.twins.best.value:.2f})"
     if question == NO_COPIES and evidence.apart is not None:

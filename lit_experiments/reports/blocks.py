@@ -117,11 +117,13 @@ def _attribute(item: Any, path: str) -> Any:
 
 @dataclass(frozen=True)
 class Verdict:
-    """One cell of a matrix of verdicts. word: the verdict; tone: what colour it has; value: the number behind it."""
+    """One cell of a matrix of verdicts. word: the verdict; tone: what colour it has; value: the number behind it;
+    reason: why it is this one, where the number alone would not give it."""
 
     word: str
     tone: Tone
     value: Estimate | float | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True)

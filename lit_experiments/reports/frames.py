@@ -46,7 +46,7 @@ def _(block: Table) -> list[Record]:
 @records.register
 def _(block: Matrix) -> list[Record]:
     return [
-        {"row": row, "column": column, "verdict": cell.word, **_spread(block.value, cell.value)}
+        {"row": row, "column": column, "verdict": cell.word, **_spread(block.value, cell.value), "reason": cell.reason}
         for row, cells in zip(block.row_names, block.cells, strict=True)
         for column, cell in zip(block.column_names, cells, strict=True)
         if cell is not None

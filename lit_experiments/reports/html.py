@@ -97,7 +97,8 @@ def _(block: Matrix) -> str:
                 line += f"<td>{NO_VALUE}</td>"
                 continue
             value = "" if cell.value is None else f"<span>{escape(_value_text(cell.value, block.digits))}</span>"
-            line += f'<td class="{cell.tone}">{escape(cell.word)}{value}</td>'
+            because = f"<span>{escape(cell.reason)}</span>" if cell.reason else ""
+            line += f'<td class="{cell.tone}">{escape(cell.word)}{value}{because}</td>'
         lines.append(f"<tr>{line}</tr>")
     table = f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
     title = f"<h3>{escape(block.title)}</h3>" if block.title else ""

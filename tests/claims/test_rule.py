@@ -6,6 +6,7 @@ from math import nan
 import pytest
 
 from lit_experiments.claims import Claim, Control, Evidence, Grouping, Twins, judged
+from lit_experiments.claims.cells import verdicts_matrix
 from lit_experiments.claims.claim import BEYOND
 from lit_experiments.claims.power import detectable_accuracy, detectable_auroc, detectable_r2
 from lit_experiments.claims.rule import LEAKED, NOT, OUTPUT_EXPLAINED, SUPPORTED, SURFACE_EXPLAINED, UNDERPOWERED
@@ -138,3 +139,19 @@ def test_the_smallest_effect_seen_falls_with_groups() -> None:
     assert detectable_r2(300) < detectable_r2(30) < detectable_r2(10)
     assert detectable_auroc(5, 95) > detectable_auroc(50, 50)
     assert detectable_accuracy(2, 0.9) == pytest.approx(0.1)
+
+
+def test_a_cell_says_why_where_its_interval_would_not() -> None:
+    by_permutation = replace(STRONG, score=estimate(0.3, 0.4), controls=[control("surface", -0.01, 0.1, 0.2)])
+    verdict = judged(CLAIM, by_permutation).verdict
+    row = verdicts_matrix({"kind": (verdict, by_permutation)}).cells[0]
+    assert [cell.reason for cell in row if cell is not None][:3] == [
+        "permutation p 0.001",
+        "permutation p 0.001",
+        "surface alone tells nothing",
+    ]
+    assert "surface alone tells nothing" in verdict.sentence
+    plain = verdicts_matrix({"kind": (judged(CLAIM, STRONG).verdict, STRONG)}).cells[0]
+    assert {cell.reason for cell in plain if cell is not None} == {""}
+    nothing = verdicts_matrix({"kind": (judged(CLAIM, NOISE).verdict, NOISE)}).cells[0]
+    assert [cell.reason for cell in nothing if cell is not None] == ["", "", *["not readable"] * 3]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from lit_experiments.claims.rule import SUPPORTED, WORDS, tone_of
+from lit_experiments.claims.cells import verdict_cell
+from lit_experiments.claims.rule import SUPPORTED, WORDS, Judged
 from lit_experiments.experiments.introspection.pair_blocks import (
     PAIR,
     by_target,
@@ -17,7 +18,7 @@ from lit_experiments.experiments.introspection.pair_blocks import (
     target_panels,
 )
 from lit_experiments.experiments.introspection.passes import PASS_NAMES
-from lit_experiments.experiments.introspection.probes_result import ProbedPair, ProbesResult, verdict_words
+from lit_experiments.experiments.introspection.probes_result import ProbedPair, ProbesResult
 from lit_experiments.reports import blocks
 from lit_experiments.reports.blocks import Column
 from lit_experiments.reports.document import DEMONSTRATION
@@ -101,7 +102,7 @@ def probes_page(result: ProbesResult, demonstration: bool) -> blocks.Page:
     """The page; demonstration: the data are the embedded model's."""
     counts = result.questions
     place = "the answer position" if result.position == "answer" else f"stored token {result.position}"
-    words = verdict_words(result)
+    claims = {(item.claim.states, item.claim.target): item for item in result.claims}
     split = result.split
     counted = {"by": split.by, "groups": split.groups, "largest": split.largest_group, "twins": split.twins_by_row}
     counted |= {
@@ -124,7 +125,9 @@ def probes_page(result: ProbesResult, demonstration: bool) -> blocks.Page:
             blocks.Section(
                 "What is readable",
                 [
-                    pair_matrix("verdicts", result.pairs, lambda p: _verdict(p, words), "held-out score"),
+                    pair_matrix(
+                        "verdicts", result.pairs, lambda p: _verdict(claims[p.states, p.target]), "held-out score"
+                    ),
                     blocks.Note(_MATRIX.format(alpha=result.alpha)),
                     blocks.Table.of("probes", "", _PROBES, named(result.pairs), most=40),
                 ],
@@ -158,9 +161,8 @@ def _outcome(result: ProbesResult) -> list[str]:
     return [first, *(f"{PASS_NAMES[item.claim.states]}: {item.verdict.sentence}" for item in wanted[:_SENTENCES])]
 
 
-def _verdict(pair: ProbedPair, words: dict[tuple[str, str], str]) -> blocks.Verdict:
-    word = words[pair.states, pair.target]
-    return blocks.Verdict(word, tone_of(word), pair.chosen.score)
+def _verdict(item: Judged) -> blocks.Verdict:
+    return verdict_cell(item.verdict, item.evidence)
 
 
 def _gains(result: ProbesResult) -> blocks.Table:

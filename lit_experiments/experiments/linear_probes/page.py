@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lit_experiments.claims.rule import NO, QUESTIONS, SUPPORTED, UNDERPOWERED, YES, in_words
+from lit_experiments.claims.cells import verdicts_matrix
+from lit_experiments.claims.rule import SUPPORTED, in_words
 from lit_experiments.experiments.linear_probes.result import (
     ControlScore,
     LinearProbesResult,
     SplitSummary,
     TargetResult,
 )
+from lit_experiments.experiments.linear_probes.verdicts import evidence_of
 from lit_experiments.reports.blocks import (
     Block,
     Cell,
@@ -26,7 +28,6 @@ from lit_experiments.reports.blocks import (
     Series,
     Statement,
     Table,
-    Tone,
     Verdict,
 )
 from lit_experiments.reports.document import DEMONSTRATION
@@ -34,7 +35,6 @@ from lit_experiments.statistics import Estimate
 
 NAMES = {"r2": "R2", "auroc": "AUROC"}
 _FLOOR, _TOP = -0.35, 1.04  # R2 may lie far below 0 in a bad layer; scores of 1 are seen whole
-_TONES: dict[str, Tone] = {YES: "for", NO: "against", SUPPORTED: "for", UNDERPOWERED: "open"}
 _SCORES = (
     Column("target", of="target"),
     Column("score", of=lambda r: NAMES[r.score_name]),
@@ -160,7 +160,8 @@ def _sections(result: LinearProbesResult) -> Iterator[Section]:
     targets = result.targets
     untested = [(target,) for target in result.untested]
     tables = [Table.of("untested", "Targets that could not be tested", _UNTESTED, untested)] if untested else []
-    yield Section("Verdicts", [_matrix(targets), *tables] if targets else tables)
+    evidence = {t.target: (t.verdict, evidence_of(t, result.split, result.alpha)) for t in targets}
+    yield Section("Verdicts", [verdicts_matrix(evidence), *tables] if targets else tables)
     if targets:
         yield from _tested(targets)
     yield Section("Rows and split", [*_rows(result)])
@@ -175,30 +176,6 @@ def _tested(targets: list[TargetResult]) -> Iterator[Section]:
         yield Section("Controls", [Table.of("controls", "", _CONTROLS, labelled, most=40)], quiet=True)
     if any(target.transfer for target in targets):
         yield Section("Other runs", [*_transfer(targets)])
-
-
-def _matrix(targets: list[TargetResult]) -> Matrix:
-    names = ["verdict", *dict.fromkeys([*QUESTIONS, *(claim for t in targets for claim in t.verdict.claims)])]
-    names = [name for name in names if name == "verdict" or any(name in t.verdict.claims for t in targets)]
-    rows = [[_cell(target, name) for name in names] for target in targets]
-    return Matrix("verdicts", "", [target.target for target in targets], names, rows)
-
-
-def _cell(target: TargetResult, name: str) -> Verdict | None:
-    word = target.verdict.word if name == "verdict" else target.verdict.claims.get(name)
-    if word is None:
-        return None
-    if name == "verdict":
-        return Verdict(word, _TONES.get(word, "against"), target.score)
-    numbers: dict[str, Estimate | None] = {
-        "readable": target.score,
-        "beyond the surface": _gain(target, "surface"),
-        "beyond the embedding": _gain(target, "embedding"),
-        "beyond the output": _gain(target, "output"),
-        "beyond random weights": None if target.twins is None else target.twins.difference,
-        "without copies": target.apart,
-    }
-    return Verdict(word, _TONES.get(word, "open"), numbers[name])
 
 
 def _curves(targets: list[TargetResult]) -> Curves:

@@ -1,0 +1,59 @@
+"""The questions that a claim consists of: the number behind each answer, and the reason where that number alone would
+not give it. Decides nothing: `rule` does."""
+
+from __future__ import annotations
+
+import math
+
+from lit_experiments.claims.claim import EMBEDDING, OUTPUT, RANDOM, SURFACE
+from lit_experiments.claims.evidence import Control, Evidence
+from lit_experiments.statistics import Estimate
+
+READABLE, BEYOND_SURFACE, BEYOND_EMBEDDING, BEYOND_OUTPUT, BEYOND_TWIN, NO_COPIES = (
+    "readable",
+    "beyond the surface",
+    "beyond the embedding",
+    "beyond the output",
+    "beyond random weights",
+    "without copies",
+)
+QUESTIONS = (READABLE, BEYOND_SURFACE, BEYOND_EMBEDDING, BEYOND_OUTPUT, BEYOND_TWIN, NO_COPIES)
+OF_CONTROL = {SURFACE: BEYOND_SURFACE, EMBEDDING: BEYOND_EMBEDDING, OUTPUT: BEYOND_OUTPUT}
+YES, NO, OPEN = "yes", "no", "open"
+
+
+def number_behind(evidence: Evidence, question: str) -> Estimate | None:
+    """The number that the answer to a question is about: a score, or a paired difference of two."""
+    if question == READABLE:
+        return evidence.score
+    if question == NO_COPIES:
+        return evidence.apart
+    if question == BEYOND_TWIN:
+        return None if evidence.twins is None else evidence.twins.difference
+    control = _control(evidence, question)
+    return None if control is None else control.gain
+
+
+def reason(evidence: Evidence, question: str, answer: str) -> str:
+    """Why the answer is this one where the interval of its number does not say so by itself; empty where it does."""
+    control = _control(evidence, question)
+    if control is not None and control.determines:
+        return f"{control.name} determines it"
+    number = number_behind(evidence, question)
+    if number is None or not number.has_interval:
+        return ""
+    above = number.side_of(_reference(evidence, question)) > 0
+    if question == READABLE:
+        disagree = above != (answer == YES)
+        return f"permutation p {evidence.p_corrected:.2g}" if disagree and math.isfinite(evidence.p_corrected) else ""
+    if answer != YES or above:
+        return ""
+    return f"{RANDOM if control is None else control.name} alone tells nothing"
+
+
+def _control(evidence: Evidence, question: str) -> Control | None:
+    return next((control for control in evidence.controls if OF_CONTROL[control.name] == question), None)
+
+
+def _reference(evidence: Evidence, question: str) -> float:
+    return evidence.chance if question in (READABLE, NO_COPIES) else 0.0
