@@ -89,7 +89,7 @@ def _methods(page: Page) -> str:
 def _provenance(source: Source) -> str:
     facts = "".join(f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>" for name, value in source.facts)
     parts = ['<h2 id="provenance">Where these numbers come from</h2>']
-    parts += [f'<div class="grid"><table><tbody>{facts}</tbody></table></div>'] if facts else []
+    parts += [f'<div class="grid facts"><table><tbody>{facts}</tbody></table></div>'] if facts else []
     parts += ["<p>Made by:</p>", f"<pre>{escape(chr(10).join(source.commands))}</pre>"] if source.commands else []
     if source.settings:
         parts.append(f"<details><summary>All settings</summary><pre>{escape(source.settings)}</pre></details>")
