@@ -6,13 +6,14 @@ READY := $(VENV)/.ready
 VENV_VLLM := .venv-vllm
 READY_VLLM := $(VENV_VLLM)/.ready
 
-.PHONY: help setup demo test setup-vllm test-vllm lint format clean
+.PHONY: help setup demo test setup-vllm test-vllm lint docs format clean
 help:
 	@echo "make demo   set up, run study 1 on the embedded model, show its result"
 	@echo "make test   set up, run the tests"
 	@echo "make setup  .venv with the pinned packages of requirements.lock"
 	@echo "make setup-vllm, test-vllm   .venv-vllm: the same with vLLM for CPUs, and the tests of --engine vllm"
 	@echo "make lint   ruff, format check, type check"
+	@echo "make docs   the documentation, in site/; any warning is an error"
 
 setup: $(READY)
 
@@ -51,6 +52,10 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs --quiet build --clean
+	@echo "site/index.html"
 
 format: setup
 	$(BIN)/ruff format .

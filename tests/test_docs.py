@@ -1,0 +1,62 @@
+"""The pages of the documentation say what the code does; `make docs` builds them and checks their links."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+sys.path.insert(0, str(DOCS))
+import site_hooks  # noqa: E402
+
+SOURCES = {page: page.read_text(encoding="utf-8") for page in sorted(DOCS.rglob("*.md"))}
+
+
+def _pages(nav: list[object]) -> set[str]:
+    pages = set()
+    for item in nav:
+        value = next(iter(item.values())) if isinstance(item, dict) else item
+        pages |= _pages(value) if isinstance(value, list) else {str(value)}
+    return pages
+
+
+def test_every_page_is_in_the_contents() -> None:
+    contents = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
+    assert _pages(contents) == {str(page.relative_to(DOCS)) for page in SOURCES}
+
+
+@pytest.mark.parametrize("page", SOURCES, ids=lambda page: page.stem)
+def test_sections_of_the_readme_that_a_page_takes_are_there(page: Path) -> None:
+    for heading in re.findall(r"^<!-- readme: (.+) -->$", SOURCES[page], re.MULTILINE):
+        assert site_hooks.readme_section(heading).strip()
+
+
+def test_a_section_that_is_gone_is_an_error() -> None:
+    with pytest.raises(ValueError, match=re.escape("README.md has no heading 'Nothing of the kind'")):
+        site_hooks.readme_section("Nothing of the kind")
+
+
+def test_messages_that_troubleshooting_explains_are_messages_of_the_code() -> None:
+    table = SOURCES[DOCS / "guides" / "troubleshooting.md"]
+    messages = re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE)
+    assert len(messages) > 5
+    code = "".join(path.read_text(encoding="utf-8") for folder in ("lit_experiments", "stores")
+                   for path in (ROOT / folder).rglob("*.py"))  # fmt: skip
+    joined = re.sub(r'"\s*\n\s*f?"', "", code)
+    assert not [message for message in messages if message not in joined]
+
+
+def test_the_reference_has_every_option_of_an_experiment() -> None:
+    reference = "\n".join(site_hooks.options())
+    for words in (
+        "### collect --exp tempnorm",
+        "--gen_length INT",
+        "### train --exp linear_probes",
+        "--batch_tokens INT",
+    ):
+        assert words in reference
+    assert "## selftest" in reference
+    assert str(ROOT) not in reference
