@@ -2,10 +2,15 @@
 
 import re
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
 import yaml
+
+from lit_experiments.cli import main
+from lit_experiments.errors import EXIT_DONE
+from stores import Store, open_store
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -60,3 +65,24 @@ def test_the_reference_has_every_option_of_an_experiment() -> None:
         assert words in reference
     assert "## selftest" in reference
     assert str(ROOT) not in reference
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    run = tmp_path_factory.mktemp("read") / "tempnorm"
+    command = ["collect", "--exp", "tempnorm", "--limit", "24", "--run", str(run), "--accelerator", "cpu"]
+    assert main(command) == EXIT_DONE
+    return open_store(run / "store")
+
+
+TABS = re.findall(r'^=== "([^"]+)"\n\n    ```python\n(.*?)^    ```', SOURCES[DOCS / "guides" / "stores.md"], re.M | re.S)
+
+
+@pytest.mark.parametrize(("tool", "code"), TABS, ids=[tool for tool, _ in TABS])
+def test_a_store_is_read_by_other_tools_as_the_guide_says(tool: str, code: str, store: Store) -> None:
+    if tool in ("polars", "DuckDB"):
+        pytest.importorskip(tool.lower())
+    names: dict[str, object] = {"store": store}
+    exec(compile(textwrap.dedent(code), tool, "exec"), names)
+    made = next(names[name] for name in ("loader", "array", "dataset", "table", "rows") if name in names)
+    assert len(made) in (1, 10, 24)  # type: ignore[arg-type]
