@@ -75,7 +75,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return open_store(run / "store")
 
 
-TABS = re.findall(r'^=== "([^"]+)"\n\n    ```python\n(.*?)^    ```', SOURCES[DOCS / "guides" / "stores.md"], re.M | re.S)
+TABS = re.findall(
+    r'^=== "([^"]+)"\n\n    ```python\n(.*?)^    ```', SOURCES[DOCS / "guides" / "stores.md"], re.M | re.S
+)
 
 
 @pytest.mark.parametrize(("tool", "code"), TABS, ids=[tool for tool, _ in TABS])

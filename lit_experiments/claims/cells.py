@@ -31,6 +31,7 @@ def _part(verdict: Verdict, evidence: Evidence, question: str) -> blocks.Verdict
     answer = verdict.claims.get(question)
     if answer is None:
         return None
-    asked_in_vain = question != READABLE and verdict.claims[READABLE] != YES
-    because = "not readable" if asked_in_vain else reason(evidence, question, answer)
+    if question != READABLE and verdict.claims[READABLE] != YES:
+        return blocks.Verdict(answer, _TONES[answer], reason="not readable")
+    because = reason(evidence, question, answer)
     return blocks.Verdict(answer, _TONES[answer], number_behind(evidence, question), because)
