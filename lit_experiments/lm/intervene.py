@@ -30,7 +30,7 @@ from lit_experiments.lm.batching import chosen_rows, pad_right
 from lit_experiments.lm.edits import Edit, hook_edits
 from lit_experiments.lm.errors import ModelError, model_error
 from lit_experiments.lm.interventions import Ablate, Intervention, Patch, Steer, Target
-from lit_experiments.lm.model import LanguageModel
+from lit_experiments.lm.model import CACHE_ARGUMENTS, LanguageModel
 from lit_experiments.lm.sites import parse_site, resolve_sites
 
 __all__ = ["Ablate", "Intervention", "Patch", "Steer", "intervened"]
@@ -90,7 +90,7 @@ class _BoundBatch:
     def check(self, _body: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Before each forward pass: refuses one over other tokens, or with a cache (without, if it is to have one)."""
         ids = args[0] if args else kwargs.get("input_ids")
-        if (kwargs.get("past_key_values") is not None) != self.cached:
+        if any(kwargs.get(name) is not None for name in CACHE_ARGUMENTS) != self.cached:
             raise self._refusal(
                 "a pass without a cache" if self.cached else "a pass that keeps a cache, as in `Decoder`"
             )

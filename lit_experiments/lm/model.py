@@ -21,6 +21,9 @@ from lit_experiments.lm.info import ModelInfo
 from lit_experiments.lm.rope import RotaryByRow
 from lit_experiments.lm.sequences import check_sequences
 
+CACHE_ARGUMENTS = ("cache", "past_key_values")
+"""Names of the cache in forward passes: from Transformers 5.24 on, and before."""
+
 
 @dataclass(frozen=True)
 class LanguageModel:
@@ -62,8 +65,7 @@ class LanguageModel:
 
         Raises ModelError for a cache with an architecture that keeps none.
         """
-        if cache is not None and "past_key_values" not in self._arguments:
-            raise model_error(f"Architecture {self.info.model_type!r} keeps no cache: it cannot continue texts here.")
+        kept = {} if cache is None else {self._cache_argument(): cache}
         with nullcontext() if self.rope is None else self.rope.reading(batch.lengths):
             return self.body(
                 input_ids=batch.ids,
@@ -71,8 +73,15 @@ class LanguageModel:
                 use_cache=cache is not None,
                 return_dict=True,
                 **self.positions(batch.positions),
-                **({} if cache is None else {"past_key_values": cache}),
+                **kept,
             ).last_hidden_state
+
+    def _cache_argument(self) -> str:
+        """What the body's forward pass calls its cache."""
+        for name in CACHE_ARGUMENTS:
+            if name in self._arguments:
+                return name
+        raise model_error(f"Architecture {self.info.model_type!r} keeps no cache: it cannot continue texts here.")
 
     def positions(self, positions: Tensor) -> dict[str, Tensor]:
         """The argument that tells the body the tokens' positions; none for bodies that only know their order."""
