@@ -59,9 +59,8 @@ class Search:
 
     def empty(self) -> Totals:
         """Sums for the coming pass to fill."""
-        problems, _ = self.ask()
         return Totals.zeros(
-            len(problems), self.coordinates.hidden, self.coordinates.columns, self.coordinates.origin.device
+            self.going_on(), self.coordinates.hidden, self.coordinates.columns, self.coordinates.origin.device
         )
 
     def ask(self) -> tuple[Problems, Weights]:

@@ -157,7 +157,10 @@ class BatchedLBFGS:
     def _inverse_hessian_times(self, at: Tensor, vector: Tensor) -> Tensor:
         """The two loops over each problem's own history, newest first and back."""
         size, out, weights = self.moves.shape[1], vector.clone(), []
-        slots = [(self.count[at] - 1 - back) % size for back in range(size)]
+        if not len(at):
+            return out
+        known_pairs = min(size, max(1, int(self.count[at].max())))  # what was not filled yet would change nothing
+        slots = [(self.count[at] - 1 - back) % size for back in range(known_pairs)]
         for slot in slots:
             weight = self.rho[at, slot] * (self.moves[at, slot] * out).sum(1)
             out -= weight[:, None] * self.turns[at, slot]
