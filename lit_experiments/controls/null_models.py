@@ -38,15 +38,30 @@ _TREE_FEATURES = 16
 
 
 def ridge_path(train: Any, y: Floats, held_out: Any) -> Floats:
-    """[penalty, held_out row, C] predictions of ridges on `train` [n, F], dense or sparse, by the dual where F > n."""
-    mean = np.asarray(train.mean(0)).reshape(1, -1)
-    offset = y.mean(0)
-    gram = _products(train, train, mean)
-    cross = _products(held_out, train, mean)
-    values, vectors = np.linalg.eigh(gram)
-    scale = max(float(np.trace(gram)) / len(gram), 1e-12)
-    inside, outside = vectors.T @ (y - offset), cross @ vectors
-    return np.stack([outside @ (inside / (np.maximum(values, 0)[:, None] + p * scale)) + offset for p in PENALTIES])
+    """[penalty, held_out row, C] predictions of ridges on `train` [n, F], dense or sparse, by the dual where F >= n or
+    rows are sparse.
+
+    A Cholesky factor per penalty: for these few, that takes a fraction of one eigendecomposition.
+    """
+    mean, offset = np.asarray(train.mean(0)).reshape(1, -1), y.mean(0)
+    if issparse(train) or train.shape[1] >= len(y):
+        gram, right = _products(train, train, mean), y - offset
+        cross, total = _products(held_out, train, mean), float(np.trace(gram))
+    else:
+        centred, cross = train - mean, held_out - mean
+        gram, right = centred.T @ centred, centred.T @ (y - offset)
+        total = float(np.trace(gram))
+    scale = max(total / len(y), 1e-12)
+    return np.stack([cross @ _shifted_solution(gram, p * scale, right) + offset for p in PENALTIES])
+
+
+def _shifted_solution(gram: Floats, shift: float, right: Floats) -> Floats:
+    """(gram + shift I)^-1 right, of a symmetric gram without negative eigenvalues and a shift above 0."""
+    from scipy.linalg import cho_factor, cho_solve
+
+    shifted = gram.copy()
+    shifted.flat[:: len(gram) + 1] += shift
+    return np.asarray(cho_solve(cho_factor(shifted, lower=True, overwrite_a=True, check_finite=False), right))
 
 
 def _products(a: Any, b: Any, mean: Floats) -> Floats:

@@ -12,12 +12,14 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
 _WORTH_A_THREAD = 1 << 17  # numbers per step; below that, handing work over costs more than doing it
+_HANDED_OVER = 1 << 15  # numbers that a thread draws at a time
 
 
 @dataclass(frozen=True)
@@ -30,17 +32,34 @@ class StreamKey:
 
     def words(self) -> tuple[int, int]:
         """Philox's 128-bit key as two 64-bit words."""
-        text = json.dumps([self.seed, self.sample_id, self.draw])
-        digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
-        return int.from_bytes(digest[:8], "little"), int.from_bytes(digest[8:], "little")
+        return _words(self)
+
+
+@lru_cache(maxsize=1 << 16)
+def _words(key: StreamKey) -> tuple[int, int]:
+    text = json.dumps([key.seed, key.sample_id, key.draw])
+    digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
+    return int.from_bytes(digest[:8], "little"), int.from_bytes(digest[8:], "little")
 
 
 def race_noise(key: StreamKey, position: int, size: int) -> np.ndarray:
     """-log E for independent E ~ Exp(1), float32 [size]. argmax(log p + noise) = argmin(E / p) is a draw from p."""
-    generator = np.random.Generator(np.random.Philox(key=key.words(), counter=(0, 0, 0, position)))
-    waiting = generator.standard_exponential(size)
+    return _noise([(key, position)], size)[0]
+
+
+def _noise(pairs: Sequence[tuple[StreamKey, int]], size: int) -> np.ndarray:
+    """[row, size] `race_noise` of each key and position."""
+    waiting = np.empty((len(pairs), size))
+    for row, (key, position) in zip(waiting, pairs, strict=True):
+        generator = np.random.Generator(np.random.Philox(key=key.words(), counter=(0, 0, 0, position)))
+        generator.standard_exponential(out=row)
     # In float64: float32 would give exact zeros, one in 2**24, and each would win its race.
-    return -np.log(np.maximum(waiting, np.finfo(np.float64).tiny)).astype(np.float32)
+    np.maximum(waiting, np.finfo(np.float64).tiny, out=waiting)
+    return -np.log(waiting, out=waiting).astype(np.float32)
+
+
+Pair = tuple[StreamKey, int]
+_Row = tuple[Future[np.ndarray], int]  # of what a thread draws
 
 
 class NoiseAhead:
@@ -49,7 +68,7 @@ class NoiseAhead:
     def __init__(self, size: int) -> None:
         self.size = size
         self._pool: ThreadPoolExecutor | None = None
-        self._ahead: dict[tuple[StreamKey, int], Future[np.ndarray]] = {}
+        self._ahead: dict[Pair, _Row] = {}
 
     def __enter__(self) -> "NoiseAhead":
         return self
@@ -60,16 +79,20 @@ class NoiseAhead:
 
     def draw(self, keys: Sequence[StreamKey], positions: Sequence[int], last: bool) -> Tensor:
         """Noise float32 [rows, size] for this step; unless it is the last, the next step's is started."""
-        if len(keys) * self.size < _WORTH_A_THREAD:
-            rows = [race_noise(key, position, self.size) for key, position in zip(keys, positions, strict=True)]
-            return torch.from_numpy(np.stack(rows))
         wanted = list(zip(keys, positions, strict=True))
-        futures = [self._ahead.pop(pair) if pair in self._ahead else self._submit(*pair) for pair in wanted]
-        if not last:
-            self._ahead = {(key, position + 1): self._submit(key, position + 1) for key, position in wanted}
-        return torch.from_numpy(np.stack([future.result() for future in futures]))
+        if len(keys) * self.size < _WORTH_A_THREAD:
+            return torch.from_numpy(_noise(wanted, self.size))
+        started = {**self._ahead, **self._start([pair for pair in wanted if pair not in self._ahead])}
+        self._ahead = {} if last else self._start([(key, position + 1) for key, position in wanted])
+        return torch.from_numpy(np.stack([block.result()[row] for block, row in map(started.__getitem__, wanted)]))
 
-    def _submit(self, key: StreamKey, position: int) -> "Future[np.ndarray]":
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1))
-        return self._pool.submit(race_noise, key, position, self.size)
+    def _start(self, pairs: Sequence[Pair]) -> dict[Pair, _Row]:
+        """Hands rows over to threads, some at a time."""
+        self._pool = self._pool or ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1))
+        rows: dict[Pair, _Row] = {}
+        step = max(1, _HANDED_OVER // self.size)
+        for start in range(0, len(pairs), step):
+            part = pairs[start : start + step]
+            block = self._pool.submit(_noise, part, self.size)
+            rows |= {pair: (block, row) for row, pair in enumerate(part)}
+        return rows

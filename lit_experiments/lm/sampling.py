@@ -18,7 +18,8 @@ from torch import Tensor
 
 from lit_experiments.lm.errors import model_error
 
-_LEADING = 1024  # most nuclei are smaller; where one is not, the whole vocabulary is sorted
+_FEW = 128  # tokens that hold most nuclei: the race is then run among these alone
+_LEADING = 1024  # nearly all nuclei are smaller; where one is not, the whole vocabulary is sorted
 
 
 @dataclass(frozen=True)
@@ -57,19 +58,55 @@ def choose(logits: Tensor, noise: Tensor | None, sampling: Sampling, margin: flo
     margin = margin / sampling.temperature
     if sampling.top_k == 0 and sampling.top_p == 1:
         return _race(scaled + noise, scaled + noise, logits.new_ones(1, 1, dtype=torch.bool), margin)
+    if sampling.top_k == 0 and scaled.shape[1] > 2 * _FEW:
+        return _among_few(scaled, noise, sampling, margin)
+    return _among_all(scaled, noise, sampling, margin)
+
+
+def _among_few(scaled: Tensor, noise: Tensor, sampling: Sampling, margin: float) -> tuple[Tensor, Tensor]:
+    """`_among_all` of top-p for most rows at a fraction of the work: whatever could be kept lies among the leading few
+    tokens. Rows of which that is not so, or where equally likely tokens straddle the edge, go there."""
+    leading, ids = scaled.topk(_FEW, dim=-1)
+    count, fewest, most = _counts(_mass(scaled, leading, scaled.shape[1]), sampling.top_p, margin)
+    threshold, lowest = _at(leading, (count - 1).clamp(max=_FEW - 1)), _at(leading, (most - 1).clamp(max=_FEW - 1))
+    kept, possible = leading >= threshold, leading >= lowest - margin
+    certain = leading > _at(leading, fewest.clamp(max=_FEW - 1)) + margin
+    settled = (most < _FEW) & ~possible[:, -1] & (kept.sum(-1) == count)
+    token, close = _race_of_kept(leading + noise.gather(1, ids), kept, possible, certain, margin, ids)
+    rest = (~settled).nonzero()[:, 0]
+    if len(rest):
+        token[rest], close[rest] = _among_all(scaled[rest], noise[rest], sampling, margin)
+    return token, close
+
+
+def _among_all(scaled: Tensor, noise: Tensor, sampling: Sampling, margin: float) -> tuple[Tensor, Tensor]:
     kept, possible, certain = _kept(scaled, sampling, margin)
-    keys = scaled + noise
+    return _race_of_kept(scaled + noise, kept, possible, certain, margin)
+
+
+def _race_of_kept(
+    keys: Tensor, kept: Tensor, possible: Tensor, certain: Tensor, margin: float, ids: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     outside = torch.finfo(keys.dtype).min
-    return _race(keys.masked_fill(~kept, outside), keys.masked_fill(~possible, outside), certain, margin)
+    return _race(keys.masked_fill(~kept, outside), keys.masked_fill(~possible, outside), certain, margin, ids)
 
 
-def _race(keys: Tensor, possible_keys: Tensor, certain: Tensor, margin: float) -> tuple[Tensor, Tensor]:
-    """The winner by `keys`, close if in the race of all that could take part it is not certain or not clearly first."""
+def _race(
+    keys: Tensor, possible_keys: Tensor, certain: Tensor, margin: float, ids: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """The winner by `keys`, close if in the race of all that could take part it is not certain or not clearly first.
+
+    ids: [N, runner] tokens, where runners are some of these in another order; of equal ones the lower id wins.
+    """
     token = keys.argmax(-1)
+    if ids is not None:
+        first = keys == keys.gather(1, token[:, None])
+        token = ids.masked_fill(~first, torch.iinfo(ids.dtype).max).argmin(-1)
     best = possible_keys.gather(1, token[:, None])
     rivals = possible_keys.scatter(1, token[:, None], torch.finfo(keys.dtype).min).amax(-1)
     secure = certain.expand_as(keys).gather(1, token[:, None])[:, 0]
-    return token, ~secure | (best[:, 0] - rivals < margin)
+    winner = token if ids is None else ids.gather(1, token[:, None])[:, 0]
+    return winner, ~secure | (best[:, 0] - rivals < margin)
 
 
 def _kept(scaled: Tensor, sampling: Sampling, margin: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -78,17 +115,20 @@ def _kept(scaled: Tensor, sampling: Sampling, margin: float) -> tuple[Tensor, Te
     limit = min(sampling.top_k or vocabulary, vocabulary)
     leading = _leading(scaled, limit, sampling.top_p + margin)
     if sampling.top_p < 1:
-        mass = _mass(scaled, leading, limit)
-        # A set's mass moves by no more than the margin, since each log-probability does.
-        count, fewest, most = (
-            ((mass < top_p).sum(-1) + 1).clamp(max=limit)
-            for top_p in (sampling.top_p, sampling.top_p - margin, sampling.top_p + margin)
-        )
+        counts = _counts(_mass(scaled, leading, limit), sampling.top_p, margin)
+        count, fewest, most = (number.clamp(max=limit) for number in counts)
     else:
         count = fewest = most = torch.full((len(scaled),), limit, device=scaled.device)
     possible = scaled >= _at(leading, most - 1) - margin
     first_out = torch.where(fewest < vocabulary, _at(leading, fewest.clamp(max=leading.shape[1] - 1))[:, 0], -torch.inf)
     return _most_likely(scaled, leading, count), possible, scaled > first_out[:, None] + margin
+
+
+def _counts(mass: Tensor, top_p: float, margin: float) -> tuple[Tensor, Tensor, Tensor]:
+    """How many leading tokens are kept, and the fewest and the most that would be if rounding fell their way: a set's
+    mass moves by no more than the margin, since each log-probability does."""
+    count, fewest, most = ((mass < p).sum(-1) + 1 for p in (top_p, top_p - margin, top_p + margin))
+    return count, fewest, most
 
 
 def _leading(scaled: Tensor, limit: int, top_p: float) -> Tensor:

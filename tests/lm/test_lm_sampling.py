@@ -10,7 +10,7 @@ from lit_experiments.lm.decode import Decoder
 from lit_experiments.lm.errors import ModelError
 from lit_experiments.lm.load import load
 from lit_experiments.lm.noise import NoiseAhead, StreamKey, race_noise
-from lit_experiments.lm.sampling import _LEADING, Sampling, _kept, choose
+from lit_experiments.lm.sampling import _LEADING, Sampling, _among_all, _among_few, _kept, choose
 
 TOY = torch.tensor([0.35, 0.25, 0.2, 0.1, 0.06, 0.04])
 DRAWS = 20_000
@@ -160,3 +160,18 @@ def test_a_model_with_fixed_logits_is_sampled_from_its_distribution(tmp_path):
     pairs = out.token_ids[:, 0::2] * 4 + out.token_ids[:, 1::2]
     table = np.bincount(pairs.flatten(), minlength=16).reshape(4, 4)
     assert stats.chi2_contingency(table).pvalue > 1e-3  # successive tokens are independent, as the model says
+
+
+@pytest.mark.parametrize("top_p", [0.3, 0.95, 0.9999])
+@pytest.mark.parametrize("margin", [0.0, 5e-4, 0.3])
+def test_the_race_among_few_is_the_race_among_all(top_p, margin):
+    """Flat and peaked rows, and rows of few different values, where equally likely tokens straddle the edge."""
+    generator = torch.Generator().manual_seed(0)
+    scaled = torch.randn(300, 1000, generator=generator) * torch.linspace(0.1, 8, 300)[:, None]
+    scaled[::3] = scaled[::3].round()
+    noise = torch.randn(300, 1000, generator=generator)
+    noise[::2] = noise[::2].round()  # keys tie too
+    sampling = Sampling(1.0, top_p, 0)
+    few, all_ = (way(scaled, noise, sampling, margin) for way in (_among_few, _among_all))
+    assert torch.equal(few[0], all_[0])
+    assert torch.equal(few[1], all_[1])
