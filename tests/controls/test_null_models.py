@@ -3,13 +3,17 @@
 from itertools import product
 
 import numpy as np
+import pytest
 from scipy.sparse import csr_matrix
+from sklearn.linear_model import Ridge
 from sklearn.preprocessing import normalize
 
 from lit_experiments.controls.null_inputs import bends
 from lit_experiments.controls.null_models import (
+    PENALTIES,
     TEXT_WIDTHS,
     WIDTHS,
+    ridge_path,
     smoothed,
     term_means,
     text_distances,
@@ -71,3 +75,16 @@ def test_a_word_in_a_few_texts_tells_their_label() -> None:
     known = np.isin(telling[held], telling[~held])
     assert ((told[-1] > 0.5) == labels[held])[known].mean() > 0.9
     assert np.isfinite(term_means(counts[~held], labels[~held], csr_matrix((1, 80)))).all()
+
+
+@pytest.mark.parametrize("kind", ["narrow", "wide", "sparse"])
+def test_ridges_are_those_of_scikit_learn(kind: str) -> None:
+    rng = np.random.default_rng(0)
+    train, held_out = rng.normal(1, 2, (40, 90 if kind == "wide" else 7)), rng.normal(1, 2, (9, 90))
+    held_out, y = held_out[:, : train.shape[1]], rng.normal(3, 1, (40, 2))
+    scale = float(((train - train.mean(0)) ** 2).sum()) / len(train)
+    as_given = csr_matrix if kind == "sparse" else np.asarray
+    path = ridge_path(as_given(train), y, as_given(held_out))
+    for predicted, penalty in zip(path, PENALTIES, strict=True):
+        expected = Ridge(alpha=penalty * scale).fit(train, y).predict(held_out)
+        np.testing.assert_allclose(predicted, expected, rtol=1e-9)
