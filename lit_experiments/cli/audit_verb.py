@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from lit_experiments.cli import configs
 from lit_experiments.cli.claims_file import read_claims
-from lit_experiments.cli.places import local_folder
 from lit_experiments.cli.verb_parser import VerbParser
 from lit_experiments.cli.verbs import say
+from lit_experiments.cli.working_copy import run_place, working_copy
 from lit_experiments.errors import EXIT_DONE, UserError
 
 if TYPE_CHECKING:
@@ -27,12 +27,17 @@ def audit(argv: list[str]) -> int:
     parser.add_argument("run", metavar="RUN", help="folder of a run with finished trainings")
     parser.add_argument("--claims", metavar="FILE", help="YAML list of claims to judge (default: those of the tasks)")
     words = parser.parse_args(argv)
+    run = run_place("RUN", words.run)
+    with working_copy(run, words.run):
+        return _audit(run, words.claims)
+
+
+def _audit(run: Path, claims_file: str | None) -> int:
     from stores import is_store, open_store
 
-    run = local_folder("RUN", words.run)
     if not is_store(run / "store"):
         raise UserError(f"{run.absolute()} holds no store.\nNext: point RUN at the folder of a collection.")
-    wanted = None if words.claims is None else read_claims(words.claims)
+    wanted = None if claims_file is None else read_claims(claims_file)
     from lit_experiments.claims.audit import Audit, audit_page, audited, matched
     from lit_experiments.claims.claim import claims_hash
     from lit_experiments.plain import write_json
@@ -47,7 +52,7 @@ def audit(argv: list[str]) -> int:
             f"{run.absolute()} holds no finished training with claims.\nNext: lit-experiments train --exp "
             f"linear_probes --run {run}"
         )
-    claims = audited(items) if wanted is None else matched(wanted, items, words.claims)
+    claims = audited(items) if wanted is None else matched(wanted, items, str(claims_file))
     tasks = [*dict.fromkeys(claim.task for claim in claims)]
     digest = None if wanted is None else claims_hash(wanted)
     content = Audit(str(run), claims, tasks, digest, store.provenance.get("claims"))

@@ -8,14 +8,14 @@ from pathlib import Path
 import yaml
 
 import stores
-from lit_experiments.cli import configs
 from lit_experiments.cli.places import local_folder
-from lit_experiments.cli.store_verbs import store_path
+from lit_experiments.cli.store_verbs import run_of, store_path
 from lit_experiments.cli.verbs import say
 from lit_experiments.collecting import declarations
 from lit_experiments.collecting.ended import mark_ended, not_ended, shard_of
 from lit_experiments.collecting.shards import missing_shards
 from lit_experiments.errors import EXIT_DONE, UserError
+from stores.files import open_files
 
 _CONFIG = "config.yaml"
 
@@ -30,9 +30,7 @@ def merge(args: Namespace) -> int:
     if (out / "store").exists():
         raise UserError(f"--out {args.out} holds a store already.\nNext: name a folder that does not exist yet.")
     merged = stores.merge(paths, out / "store")
-    first = None if "://" in paths[0] else Path(paths[0]).parent
-    if first is not None:
-        _take_along(first, out)
+    _take_along(run_of(paths[0]), out)
     open_ends = _open_ends(paths)
     if not open_ends:
         mark_ended(out, stores.open_store(out / "store"))
@@ -49,13 +47,13 @@ def merge(args: Namespace) -> int:
     return EXIT_DONE
 
 
-def _take_along(first: Path, out: Path) -> None:
+def _take_along(first: str, out: Path) -> None:
     """What lies next to a store and says how to read it, and how to go on with it."""
-    declared = first / declarations.NAME
-    if declared.is_file():
-        (out / declarations.NAME).write_bytes(declared.read_bytes())
-    if (first / _CONFIG).is_file() and not (out / _CONFIG).exists():
-        settings = configs.read_yaml(first / _CONFIG) | {"run": str(out), "shard": None}
+    files = open_files(first)
+    if files.exists(declarations.NAME):
+        (out / declarations.NAME).write_bytes(files.read(declarations.NAME))
+    if files.exists(_CONFIG) and not (out / _CONFIG).exists():
+        settings = yaml.safe_load(files.read(_CONFIG)) | {"run": str(out), "shard": None}
         (out / _CONFIG).write_text(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
@@ -63,7 +61,7 @@ def _open_ends(paths: list[str]) -> list[str]:
     """Why the runs together are not known to be whole; nothing where they are."""
     lines, shards = [], []
     for path in paths:
-        reason = "" if "://" in path else not_ended(Path(path).parent, stores.open_store(path))
+        reason = not_ended(run_of(path), stores.open_store(path))
         if reason:
             lines.append(f"{path}: {reason}")
         else:
@@ -74,6 +72,6 @@ def _open_ends(paths: list[str]) -> list[str]:
 
 def _shard(path: str) -> str | None:
     try:
-        return shard_of(Path(path).parent)
-    except (OSError, ValueError):  # a store that no collection of ours made, or on object storage
+        return shard_of(run_of(path))
+    except (stores.CorruptStore, ValueError):  # a store that no collection of ours made
         return None

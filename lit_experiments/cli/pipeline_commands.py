@@ -33,9 +33,9 @@ class Planned:
     def output(self) -> Path:
         """The file that exists once the step has run (or, for a collection, begun)."""
         folder = Path(self.folder)
-        return (
-            folder / "store" / "store.json" if self.step.verb == "collect" else folder / self.step.exp / "results.json"
-        )
+        if self.step.verb != "collect":
+            return folder / self.step.exp / "results.json"
+        return folder / "config.yaml" if (folder / "store").is_file() else folder / "store" / "store.json"
 
     def inputs(self, others: Sequence[Planned]) -> list[Planned]:
         """The steps before this one that write what it reads: its own folder's collections and trainings, and what

@@ -21,6 +21,7 @@ from lit_experiments.cli.pipeline_commands import (
 from lit_experiments.cli.pipeline_file import Pipeline, choose, read_pipeline, step_lines
 from lit_experiments.cli.pipeline_run import jobs_at_once, run_steps
 from lit_experiments.cli.verbs import say
+from lit_experiments.cli.working_copy import run_place, working_copies
 from lit_experiments.errors import EXIT_DONE, EXIT_STOPPED, EXIT_USER, UserError
 from lit_experiments.launch import current
 
@@ -103,6 +104,10 @@ def run_pipeline(argv: list[str], again: Callable[[list[str]], None] | None = No
             "other shards elsewhere, and lit-experiments merge RUN RUN --out RUN"
         )
     pipeline = read_pipeline(name, config)
+    run = value_of(typed["run"]) if "run" in typed else ""
+    url = run.rstrip("/") if "://" in run and not run.startswith("file:") else None
+    if url is not None:
+        typed["run"] = [f"--run={run_place('--run', url)}"]
     given = given_to(pipeline, typed)
     planned = plan(pipeline, given)
     steps = choose(pipeline, steps_given)
@@ -110,16 +115,17 @@ def run_pipeline(argv: list[str], again: Callable[[list[str]], None] | None = No
     _check_alone(pipeline.name)
     children = PipelineChildren(again)
     _check_options(chosen)
-    if dry_run:
-        from lit_experiments.cli.pipeline_preview import preview
+    with working_copies(Path(pipeline_folder(pipeline, given)), url, [each.folder for each in planned]):
+        if dry_run:
+            from lit_experiments.cli.pipeline_preview import preview
 
-        return preview(planned, chosen, children)
-    code, failed = run_steps(chosen, children, jobs_at_once(jobs, chosen, given))
-    if code == EXIT_USER and failed is not None:
-        _point_to_inputs(pipeline, planned, failed)
-    if code != EXIT_STOPPED:
-        _gather_figures(pipeline, given, planned)
-    return code
+            return preview(planned, chosen, children)
+        code, failed = run_steps(chosen, children, jobs_at_once(jobs, chosen, given))
+        if code == EXIT_USER and failed is not None:
+            _point_to_inputs(pipeline, planned, failed)
+        if code != EXIT_STOPPED:
+            _gather_figures(pipeline, given, planned)
+        return code
 
 
 def _check_alone(name: str) -> None:

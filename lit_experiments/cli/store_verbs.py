@@ -101,6 +101,11 @@ def store_path(run: str) -> str:
     )
 
 
+def run_of(path: str) -> str:
+    """The folder or URL in which a store lies."""
+    return path.rstrip("/").rpartition("/")[0] if "://" in path else str(Path(path).parent)
+
+
 def _export_store(path: str, args: Namespace, out: Path) -> None:
     """In the study's own layout where it has one for this format."""
     kind, store = args.format, stores.open_store(path)

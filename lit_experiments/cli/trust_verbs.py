@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import re
 from argparse import Namespace
-from pathlib import Path
 
 import stores
 from lit_experiments.cli.places import local_path, new_file
-from lit_experiments.cli.store_verbs import store_path
+from lit_experiments.cli.store_verbs import run_of, store_path
 from lit_experiments.cli.verbs import say
 from lit_experiments.collecting.ended import not_ended
 from lit_experiments.errors import EXIT_DONE, EXIT_FAILED, UserError
@@ -27,15 +26,14 @@ def certificate(args: Namespace) -> int:
     path = store_path(args.run)
     out = None if args.json is None else new_file("--json", args.json)
     store = stores.open_store(path)
-    reason = "" if "://" in path else not_ended(_run_of(path), store)
+    reason = not_ended(run_of(path), store)
     if reason:
         raise UserError(
             f"{path} has no certificate: {reason}.\nNext: run its collect command (again); it goes on where it was, "
             "and has nothing to do where nothing is left."
         )
     certified = stores.certify(store)
-    if "://" not in path:
-        remember(_run_of(path), Certified(certified.root, "", certified.rows, stores.commits_key(store)))
+    remember(run_of(path), Certified(certified.root, "", certified.rows, stores.commits_key(store)))
     if out is not None:
         write_json(out, certified.to_json())
     size = sum(entry["payload"] for segment in store.segments for entry in segment.manifest.fields.values())
@@ -128,11 +126,6 @@ def _expected(text: str) -> str | Certificate:
         raise UserError(f"--certificate {path} cannot be read: {error}.") from error
     except stores.StoreError as error:
         raise UserError(f"--certificate {path}: {error}") from error
-
-
-def _run_of(path: str) -> Path:
-    """The folder of the run that a store belongs to."""
-    return Path(path).parent
 
 
 def _promise(store: Store) -> str:

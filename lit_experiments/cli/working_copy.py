@@ -8,8 +8,9 @@ stores), so whatever reads a run's folder reads this one. Does not know: what th
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from stores.remote_files import SCHEMES, Changed, RemoteFiles
 
 _STORE = "store"
 _INDEX = ".elsewhere.json"
+_CARED_FOR = "LIT_WORKING_COPY"  # set where a process above this one fetches and sends
 
 
 def run_place(option: str, text: str) -> Path:
@@ -60,7 +62,8 @@ def working_copy(run: Path, text: str | None) -> Iterator[None]:
     if url is None:
         yield
         return
-    if is_worker() and not is_main():  # the first process does it; one on another machine needs the store alone
+    # The first process does it; one on another machine needs the store alone.
+    if _CARED_FOR in os.environ or (is_worker() and not is_main()):
         _ensure_pointer(run, url)
         yield
         return
@@ -71,6 +74,23 @@ def working_copy(run: Path, text: str | None) -> Iterator[None]:
         yield
     finally:
         copy.send()
+
+
+@contextmanager
+def working_copies(base: Path, url: str | None, folders: Iterable[str]) -> Iterator[None]:
+    """Working copies of several runs for a block that starts commands on them.
+
+    Args:
+        base: the working copy of the run at `url`; None does nothing.
+        folders: `base` and folders next to it whose names begin with its name; theirs are URLs that begin with `url`.
+    """
+    with ExitStack() as stack:
+        for folder in sorted(set(folders)) if url is not None else ():
+            stack.enter_context(working_copy(Path(folder), f"{url}{folder.removeprefix(str(base))}"))
+            stack.callback(os.environ.pop, _CARED_FOR, None)
+        if url is not None:
+            os.environ[_CARED_FOR] = "1"
+        yield
 
 
 def is_elsewhere(run: Path, text: str | None) -> bool:

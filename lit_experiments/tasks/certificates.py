@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lit_experiments.collecting.ended import not_ended
-from lit_experiments.plain import write_json
+from lit_experiments.plain import plain, write_json
 from stores import Store, certify, commits_key
+from stores.files import open_files
 
 NAME = "certificate.json"
 
@@ -48,10 +49,14 @@ def certificate_of(run: Path, store: Store) -> Certified:
     return remember(run, Certified(certify(store).root, "", len(store), key))
 
 
-def remember(run: Path, certified: Certified) -> Certified:
-    """Writes a certificate into a run's folder, if it can be written; returns it."""
+def remember(run: Path | str, certified: Certified) -> Certified:
+    """Writes a certificate into a run's folder or under its URL, if it can be written; returns it."""
+    files = open_files(run)
     with suppress(OSError):  # of a run that is only to be read it is computed again
-        write_json(run / NAME, certified)
+        if files.is_local:
+            write_json(Path(run) / NAME, certified)
+        else:
+            files.publish(NAME, json.dumps(plain(certified), indent=2).encode())
     return certified
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 import stores
+from benchmarks.object_server import BUCKET, ObjectServer, environment
 from lit_experiments.errors import EXIT_DONE, EXIT_FAILED, EXIT_USER
 from stores import lock
 from tests.collecting.conftest import SAMPLES, Launcher, assert_same, content
-from tests.object_server import BUCKET, ObjectServer, environment
 
 _LEASE = ("--lease_seconds", "2")
 

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 import stores
+from benchmarks.object_server import FaultyProxy, ObjectServer, environment
 from stores import lock
 from stores.files import open_files
 from stores.lock import Terms
 from stores.remote_files import Changed, RemoteFiles
-from tests.object_server import FaultyProxy, ObjectServer, environment
 
 from .samples import assert_rows, create, records
 

@@ -1,0 +1,111 @@
+"""Collections whose store lies on object storage: killed at random moments, and timed against a local disk.
+
+    python -m benchmarks.object_storage [--kills 60] [--samples 200] [--seed 0] [--dir FOLDER]
+
+The server is moto's, a process on this machine that keeps what it holds in memory: what is timed is the price of
+requests, not of a network. Kills: SIGKILL at a random moment of a command that resumes the run, up to five after each
+other, every second run on two devices; then the same command runs to its end. Counted: rows lost, rows twice,
+certificates that are not that of the run on disk, and what `verify` says. Exit code 1 if anything differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import stores
+from benchmarks.fork_server import ForkServer
+from benchmarks.object_server import BUCKET, ObjectServer, environment
+
+ROOT = Path(__file__).resolve().parents[1]
+IN_A_ROW = 5
+_COLLECT = ("collect", "--exp", "tempnorm", "--accelerator", "cpu", "--gen_length", "10", "--eval_lengths", "[1, 10]")
+_SMALL = ("--gen_number", "3", "--limit", "60", "--batch_size", "4", "--flush_seconds", "0.05", "--lease_seconds", "2")
+_PLAIN = ("--gen_number", "8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=60)
+    parser.add_argument("--samples", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--dir", type=Path, default=None)
+    words = parser.parse_args()
+    folder = words.dir or Path(tempfile.mkdtemp())
+    with ObjectServer() as server:
+        env = environment(server.port)
+        os.environ.update(env)  # for the stores that are opened here
+        faults = kill(folder, env, words.kills, random.Random(words.seed)) if words.kills else 0
+        compare_times(folder, env, words.samples)
+    sys.exit(1 if faults else 0)
+
+
+def kill(folder: Path, env: dict[str, str], kills: int, luck: random.Random) -> int:
+    """Kills runs and looks at what they left; prints and returns the number of faults."""
+    counts: Counter[str] = Counter()
+    with ForkServer(ROOT) as forks:
+        started = time.monotonic()
+        assert forks.start([*_COLLECT, *_SMALL, "--run", str(folder / "reference")], folder).wait() == 0
+        lasts = time.monotonic() - started
+        expected = stores.certify(stores.open_store(folder / "reference" / "store")).root
+        for number in range(-(-kills // IN_A_ROW)):
+            url = f"s3://{BUCKET}/killed-{number}"
+            command = [*_COLLECT, *_SMALL, "--run", url, "--devices", str(1 + number % 2)]
+            before: set[str] = set()
+            for _ in range(min(IN_A_ROW, kills - number * IN_A_ROW)):
+                process = forks.start(command, folder, env)
+                moment = time.monotonic() + luck.uniform(0, lasts + (4 if before else 0))  # a lease has to end first
+                while time.monotonic() < moment and process.poll() is None:
+                    time.sleep(0.01)
+                process.send_signal(signal.SIGKILL)
+                counts["killed" if process.wait() == -signal.SIGKILL else "had ended"] += 1
+                now = _rows(url)
+                counts["lost"] += len(before - set(now))
+                counts["twice"] += len(now) - len(set(now))
+                counts["with new commits"] += set(now) > before
+                before = set(now)
+            code = forks.start(command, folder, env).wait()
+            counts["wrong ends"] += code != 0
+            counts["problems"] += len(stores.verify(f"{url}/store"))
+            counts["other certificates"] += stores.certify(stores.open_store(f"{url}/store")).root != expected
+            counts["runs"] += 1
+    print(", ".join(f"{name}: {count}" for name, count in counts.items()), flush=True)
+    return sum(counts[name] for name in ("lost", "twice", "wrong ends", "problems", "other certificates"))
+
+
+def _rows(url: str) -> list[str]:
+    return stores.open_store(f"{url}/store").sample_ids if stores.is_store(f"{url}/store") else []
+
+
+def compare_times(folder: Path, env: dict[str, str], samples: int) -> None:
+    """Prints what the same commands take on the disk and on the server."""
+    for run in (str(folder / "disk"), f"s3://{BUCKET}/timed"):
+        command = [*_COLLECT, *_PLAIN, "--limit", str(samples), "--run", run]
+        for words in (command, ["certificate", run], ["verify", run]):
+            seconds, processor = _timed(words, folder, env)
+            print(
+                f"{run.partition(':')[0][-12:]:>12} {words[0]:<12} {seconds:6.1f} s, {processor:6.1f} CPU s", flush=True
+            )
+
+
+def _timed(words: list[str], folder: Path, env: dict[str, str]) -> tuple[float, float]:
+    """(seconds, processor seconds) of a command, its imports included."""
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    command = [sys.executable, "-m", "lit_experiments.cli", *words]
+    subprocess.run(command, cwd=folder, env=env, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return time.monotonic() - started, used
+
+
+if __name__ == "__main__":
+    main()
