@@ -49,7 +49,11 @@ def _export(argv: list[str]) -> Namespace:
     packed = f"for hdf5: {', '.join(COMPRESSIONS)} ({COMPRESSIONS[0]} if left out; blosc is quick but needs a plugin)"
     parser.add_argument("--compression", metavar="NAME", help=packed)
     _add_exp(parser)
-    parser.add_argument("--pad", choices=("left", "right"), help="npy of study 3: the padded side (default: right)")
+    padded = (
+        "npy: ragged data as one array with zeros on that side and a mask, or with none as one array per row (default: "
+        "rows one after the other, with offsets; in study 3 right)"
+    )
+    parser.add_argument("--pad", choices=("left", "right", "none"), help=padded)
     parser.add_argument("--short_names", action="store_true", help="npy of study 3: folders self_conf, other_conf")
     return parser.parse_args(argv)
 

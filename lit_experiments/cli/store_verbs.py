@@ -114,7 +114,7 @@ def _export_store(path: str, args: Namespace, out: Path) -> None:
     if kind == "npy" and layout is not None:
         layout(store, out, args.pad or "right", args.short_names)
         return
-    _refuse_layout(args)
+    _refuse_layout(args, may_pad=kind == "npy")
     if kind == "json" and layout is None:
         raise UserError(f"{path}: this study has no layout in JSON files.\nNext: --format jsonl, one record per row.")
     if layout is not None:
@@ -123,17 +123,15 @@ def _export_store(path: str, args: Namespace, out: Path) -> None:
     shape, header = (
         getattr(study, name, None) if kind == "jsonl" else None for name in ("jsonl_shape", "jsonl_header")
     )
-    stores.export(path, kind, out, shape and shape(store), header and header(store), args.compression)
+    stores.export(path, kind, out, shape and shape(store), header and header(store), args.compression, args.pad)
 
 
-def _refuse_layout(args: Namespace) -> None:
-    """Raises UserError for options of the padded npy layout where that is not what is written."""
-    given = [name for name in ("pad", "short_names") if getattr(args, name)]
-    if given:
-        raise UserError(
-            f"--{given[0]} belongs to the padded arrays of a run of introspection (--format npy).\n"
-            "Next: leave it out; other exports are not padded."
-        )
+def _refuse_layout(args: Namespace, may_pad: bool = False) -> None:
+    """Raises UserError for options of npy layouts where that is not what is written."""
+    if args.pad and not may_pad:
+        raise UserError(f"--pad belongs to --format npy, not to {args.format}.\nNext: leave it out.")
+    if args.short_names:
+        raise UserError("--short_names belongs to a run of introspection (--format npy).\nNext: leave it out.")
 
 
 def _study(path: str, exp: str | None) -> Any:

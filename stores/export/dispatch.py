@@ -15,6 +15,7 @@ from ..reader import open_store
 from ..schema import nearest
 
 COMPRESSIONS = ("gzip", "none", "blosc")  # of hdf5; the first is the default
+PADDINGS = ("left", "right", "none")
 FORMATS = {
     "jsonl": ("jsonl", "export_jsonl"),
     "npy": ("tensors", "export_npy"),
@@ -32,13 +33,16 @@ def export(
     record: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
     header: dict[str, Any] | None = None,
     compression: str | None = None,
+    pad: str | None = None,
 ) -> Path:
     """Write all rows of a store to `out` (a new file, or a new folder) and return its path.
 
     jsonl writes one file (compressed if it ends in .zst), hdf5 one file, the others a folder. `record` reshapes each
     row (metadata and numpy arrays) of a JSONL export, `header` is a first line of its own there. `compression` of an
-    hdf5 export is "gzip" (if left out), "none" or "blosc", which needs a plugin to be read. Raises ExportError for an
-    unknown format, an `out` that exists, or options that the format doesn't have.
+    hdf5 export is "gzip" (if left out), "none" or "blosc", which needs a plugin to be read. `pad` of an npy export:
+    ragged fields as one array padded on the "left" or "right", or with "none" as one array per row.
+
+    Raises ExportError for an unknown format, an `out` that exists, or options that the format doesn't have.
     """
     if format not in FORMATS:
         raise ExportError(f"Unknown export format {format!r}{nearest(format, FORMATS)}; allowed: {', '.join(FORMATS)}.")
@@ -49,6 +53,8 @@ def export(
             f"Export to {format} takes no compression {compression!r}{nearest(compression, COMPRESSIONS)}; only hdf5 "
             f"does, one of {', '.join(COMPRESSIONS)}."
         )
+    if pad is not None and (format != "npy" or pad not in PADDINGS):
+        raise ExportError(f"Export to {format} takes no pad {pad!r}; only npy does, one of {', '.join(PADDINGS)}.")
     target = Path(out)
     if "://" in os.fspath(out) or not open_files(out).is_local:
         raise ExportError(f"Exports go to a local disk; {out} is a URL.")
@@ -59,6 +65,8 @@ def export(
     options: dict[str, Any] = {}
     if format == "jsonl":
         options = {"record": record, "header": header, "compress": target.suffix == ".zst"}
+    if format == "npy":
+        options = {"pad": pad}
     if format == "hdf5":
         options = {"compression": compression or COMPRESSIONS[0]}
     partial = target.with_name(target.name + ".partial")

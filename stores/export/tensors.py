@@ -26,22 +26,32 @@ _SAFE = {
 }  # fmt: skip
 
 
-def export_npy(store: Store, out: Path) -> None:
-    """`<field>.npy`, or `<field>/<dim>_<index>.npy` for fields with dims before the stacking one."""
+def export_npy(store: Store, out: Path, pad: str | None = None) -> None:
+    """`<field>.npy`, or `<field>/<dim>_<index>.npy` for fields with dims before the stacking one; see padded.py for
+    `pad`."""
+    if pad is not None:
+        from .padded import export_padded
+
+        export_padded(store, out, pad)
+        return
     out.mkdir()
-    files: dict[str, list[str]] = {}
-    for view in _views(store):
-        targets = {}
-        for lead, suffix in _leads(view):
-            name = f"{view.field.name}{suffix.replace('.', '/', 1).replace('.', '_')}.npy"
-            (out / name).parent.mkdir(exist_ok=True)
-            targets[lead] = _open_npy(out / name, _shape(view), tensor_dtype(view))
-            files.setdefault(view.field.name, []).append(name)
-        _fill(view, targets)
+    files = {view.field.name: write_stacked(view, out) for view in views(store)}
     for dim in store.schema.ragged_dims:
-        np.save(out / f"offsets_{dim}.npy", _offsets(store, dim))
-        np.save(out / f"lengths_{dim}.npy", np.diff(_offsets(store, dim)))
-    _describe(store, out, files)
+        np.save(out / f"offsets_{dim}.npy", offsets(store, dim))
+        np.save(out / f"lengths_{dim}.npy", np.diff(offsets(store, dim)))
+    describe(store, out, files)
+
+
+def write_stacked(view: FieldView, out: Path) -> list[str]:
+    """A field's rows one after the other, in files below `out` whose names are returned."""
+    targets, names = {}, []
+    for lead, suffix in leads(view):
+        name = f"{file_stem(view, suffix)}.npy"
+        (out / name).parent.mkdir(exist_ok=True)
+        targets[lead] = open_npy(out / name, _shape(view), tensor_dtype(view))
+        names.append(name)
+    _fill(view, targets)
+    return names
 
 
 def export_safetensors(store: Store, out: Path) -> None:
@@ -49,18 +59,18 @@ def export_safetensors(store: Store, out: Path) -> None:
     out.mkdir()
     plan: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
     names: dict[str, list[str]] = {}
-    for view in _views(store):
-        for _, suffix in _leads(view):
+    for view in views(store):
+        for _, suffix in leads(view):
             plan[view.field.name + suffix] = (_shape(view), tensor_dtype(view))
             names.setdefault(view.field.name, []).append(view.field.name + suffix)
     for dim in store.schema.ragged_dims:
         plan[f"offsets_{dim}"] = ((len(store) + 1,), np.dtype(np.int64))
     maps = _open_safetensors(out / "tensors.safetensors", plan)
-    for view in _views(store):
-        _fill(view, {lead: maps[view.field.name + suffix] for lead, suffix in _leads(view)})
+    for view in views(store):
+        _fill(view, {lead: maps[view.field.name + suffix] for lead, suffix in leads(view)})
     for dim in store.schema.ragged_dims:
-        maps[f"offsets_{dim}"][:] = _offsets(store, dim)
-    _describe(store, out, names)
+        maps[f"offsets_{dim}"][:] = offsets(store, dim)
+    describe(store, out, names)
 
 
 def tensor_dtype(view: FieldView) -> np.dtype[Any]:
@@ -68,11 +78,12 @@ def tensor_dtype(view: FieldView) -> np.dtype[Any]:
     return np.dtype(np.float16) if view.field.dtype == "float16" and not view.scaled else view.dtype
 
 
-def _views(store: Store) -> list[FieldView]:
+def views(store: Store) -> list[FieldView]:
+    """All fields."""
     return [store.field(f.name) for f in store.schema.fields]
 
 
-def _leads(view: FieldView) -> list[tuple[tuple[int, ...], str]]:
+def leads(view: FieldView) -> list[tuple[tuple[int, ...], str]]:
     """Each place along the leading dims, and how its tensor's name ends (".layer_03")."""
     dims = view.field.dims[: view.field.axis]
     places = itertools.product(*(range(n) for n in view.field.leading))
@@ -83,8 +94,9 @@ def _shape(view: FieldView) -> tuple[int, ...]:
     return (view.shape[view.field.axis], *view.field.trailing)
 
 
-def _offsets(store: Store, dim: str) -> NDArray[np.int64]:
-    view = next(v for v in _views(store) if v.field.stacking == dim)
+def offsets(store: Store, dim: str) -> NDArray[np.int64]:
+    """Where each row begins along a ragged dim, and the end of the last."""
+    view = next(v for v in views(store) if v.field.stacking == dim)
     return np.concatenate([[0], np.cumsum(view.lengths())]).astype(np.int64)
 
 
@@ -101,7 +113,8 @@ def _fill(view: FieldView, targets: dict[tuple[int, ...], Any]) -> None:
         at += n
 
 
-def _open_npy(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+def open_npy(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+    """A new file as a memory map; None where it holds no number."""
     if 0 in shape:
         np.save(path, np.empty(shape, dtype))
         return None
@@ -127,12 +140,18 @@ def _open_safetensors(path: Path, plan: dict[str, tuple[tuple[int, ...], np.dtyp
     }
 
 
-def _describe(store: Store, out: Path, tensors: dict[str, list[str]]) -> None:
+def file_stem(view: FieldView, suffix: str) -> str:
+    """The name of a place's file without its ending; suffix: as `leads` gives it."""
+    return view.field.name + suffix.replace(".", "/", 1).replace(".", "_")
+
+
+def describe(store: Store, out: Path, tensors: dict[str, list[str]], pad: str | None = None) -> None:
+    """Writes rows.parquet and metadata.json. tensors: the files, or names within one, of each field."""
     import pyarrow.parquet as pq
 
     pq.write_table(store.table(), out / "rows.parquet", compression="zstd")
     fields = {}
-    for view in _views(store):
+    for view in views(store):
         f = view.field
         fields[f.name] = {
             "dims": list(f.dims[f.axis :]), "leading_dims": list(f.dims[: f.axis]), "shape": list(_shape(view)),
@@ -142,5 +161,5 @@ def _describe(store: Store, out: Path, tensors: dict[str, list[str]]) -> None:
     document = {
         "rows": len(store), "fields": fields, "coords": store.schema.coords, "fingerprint": store.fingerprint,
         "fingerprint_sha256": fingerprint_hash(store.fingerprint), "provenance": store.provenance,
-    }  # fmt: skip
+    } | ({} if pad is None else {"padding": pad})  # fmt: skip
     (out / "metadata.json").write_text(json.dumps(document, indent=1, ensure_ascii=False))

@@ -15,6 +15,7 @@ from lit_experiments.errors import EXIT_DONE, EXIT_FAILED, EXIT_USER
 from stores import lock
 from tests.collecting.conftest import SAMPLES, Launcher, assert_same, content
 
+_FIT = ("--bootstraps", "2", "--shuffles", "0", "--folds", "2", "--penalties", "[1.0]")
 _LEASE = ("--lease_seconds", "2")
 
 
@@ -131,3 +132,25 @@ def test_a_collector_that_wakes_up_after_its_lease_can_commit_nothing(
     assert "Traceback" not in commands.log
     assert_same(content(url), content(undisturbed[0]))
     assert stores.verify(f"{url}/store") == []
+
+
+def test_training_and_certificate_go_straight_from_the_url(
+    commands: Commands, toy: list[str], tmp_path: Path, undisturbed: tuple[Path, float], url: str
+) -> None:
+    train = ["train", "--exp", "tempnorm_ridge", "--run", url, *_FIT]
+    second = Commands(commands.launcher, tmp_path / "elsewhere", commands.env)
+    assert commands.run([*toy, "--run", url]) == EXIT_DONE
+    assert commands.run(train) == EXIT_DONE, commands.log
+    assert second.run(train) == EXIT_DONE
+    assert "is up to date" in second.log
+    assert second.run(["certificate", url]) == EXIT_DONE
+    assert content(undisturbed[0])["certificate"] in second.log
+    assert not list(tmp_path.rglob("s3:*")), "a URL became a folder"
+
+
+def test_a_restart_sets_the_old_store_aside(commands: Commands, toy: list[str], url: str) -> None:
+    assert commands.run([*toy, "--run", url, "--limit", "3"]) == EXIT_DONE
+    assert commands.run([*toy, "--run", url, "--limit", "2", "--restart"]) == EXIT_DONE
+    assert len(_committed(url)) == 2
+    assert len(stores.open_store(f"{url}/store.old-1")) == 3
+    assert stores.verify(f"{url}/store.old-1") == []

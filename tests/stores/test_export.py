@@ -93,6 +93,36 @@ def test_npy(store, place, tmp_path, scale):
             assert list(np.load(out / name).shape) == field["shape"]
 
 
+@pytest.mark.parametrize("pad", ["left", "right"])
+def test_npy_padded(store, place, tmp_path, pad):
+    out = stores.export(place.path, "npy", tmp_path / "npy", pad=pad)
+    mask, lengths = np.load(out / "mask_token.npy"), np.diff(offsets())
+    assert mask.shape == (N, lengths.max())
+    np.testing.assert_array_equal(mask.sum(1), lengths)
+    np.testing.assert_array_equal(np.load(out / "lengths_token.npy"), lengths)
+    assert mask[lengths > 0, -1 if pad == "left" else 0].all()
+    for layer in range(LAYERS):
+        padded = np.load(out / "resid_post" / f"layer_{layer:02d}.npy")
+        np.testing.assert_array_equal(padded[mask].astype(np.float32), whole(store, "resid_post")[layer])
+        assert not padded[~mask].any()
+        np.testing.assert_array_equal(np.load(out / "start" / f"layer_{layer:02d}.npy"), whole(store, "start")[layer])
+    np.testing.assert_array_equal(np.load(out / "ids.npy")[mask], whole(store, "ids"))
+    np.testing.assert_array_equal(np.load(out / "log_probs.npy"), whole(store, "log_probs"))
+    assert json.loads((out / "metadata.json").read_text())["padding"] == pad
+
+
+def test_npy_with_one_array_per_row(store, place, tmp_path):
+    out = stores.export(place.path, "npy", tmp_path / "npy", pad="none")
+    assert not (out / "mask_token.npy").exists()
+    at = offsets()
+    for row_number in range(N):
+        entries = slice(at[row_number], at[row_number + 1])
+        np.testing.assert_array_equal(np.load(out / "ids" / f"row_{row_number:06d}.npy"), whole(store, "ids")[entries])
+        for layer in range(LAYERS):
+            found = np.load(out / "resid_post" / f"layer_{layer:02d}" / f"row_{row_number:06d}.npy")
+            np.testing.assert_array_equal(found.astype(np.float32), whole(store, "resid_post")[layer, entries])
+
+
 def test_safetensors(store, place, tmp_path):
     from safetensors.numpy import load_file
 
@@ -135,6 +165,8 @@ def test_what_cannot_be_exported_is_refused(local, tmp_path):
         (("jsnol", tmp_path / "x"), "did you mean 'jsonl'"),
         (("npy", tmp_path / "there"), "exists"),
         (("npy", tmp_path / "x", dict), "only jsonl"),
+        (("parquet", tmp_path / "x", None, None, None, "left"), "only npy"),
+        (("npy", tmp_path / "x", None, None, None, "middle"), "left, right, none"),
     ):
         with pytest.raises(stores.ExportError, match=message):
             stores.export(local.path, *arguments)

@@ -3,7 +3,8 @@
 OUT/run_config.json                      the run's configuration, which side is padded, and a note on the layout
 OUT/mcq/metadata.json                    a list with one object per question, in the order of the arrays
 OUT/mcq/mask.npy                         bool [question, token], True where a state is stored
-OUT/mcq/activations_layer_00.npy         [question, token, hidden]
+OUT/mcq/activations_layer_00.npy         [question, token, hidden]; with --pad none, in place of it and of mask.npy,
+OUT/mcq/activations_layer_00/00000.npy   [token, hidden] of one question
 
 The passes' folders are mcq, self_confidence and other_confidence, or, for scripts that expect these, mcq, self_conf and
 other_conf. Row i is the same question in every folder: questions that some pass lacks are left out and counted.
@@ -22,9 +23,10 @@ from lit_experiments.errors import UserError
 from lit_experiments.experiments.introspection.passes import whole_questions
 from lit_experiments.experiments.introspection.prompts import ANSWER_LETTERS, PASSES, SHORT
 from stores import Store
+from stores.export.padded import padding_mask
 from stores.export.tensors import tensor_dtype
 
-Padding = Literal["left", "right"]
+Padding = Literal["left", "right", "none"]
 _BLOCK = 64  # questions read at a time
 _NOTES = {
     "right": "activations_layer_XX.npy is [question, token, hidden], padded with zeros on the right; mask.npy says "
@@ -33,6 +35,8 @@ _NOTES = {
     "is one token, and it is the answer position for all). --pad left puts it at [:, -1] for every question.",
     "left": "activations_layer_XX.npy is [question, token, hidden], padded with zeros on the left; mask.npy says which "
     "are states. The state that predicts the answer is activations[:, -1] for every question.",
+    "none": "activations_layer_XX/NNNNN.npy is [token, hidden] of question NNNNN, counted from 0, without padding. The "
+    "state that predicts the answer is its last.",
 }
 _INDICES = (
     " answer_token_index (in the confidence passes confidence_token_index too) is where activations have that state; "
@@ -44,7 +48,7 @@ def export_npy(store: Store, out: Path, pad: Padding, short_names: bool) -> None
     """Writes the layout above.
 
     Args:
-        pad: the side that is filled up with zeros.
+        pad: the side that is filled up with zeros; "none" writes one array per question.
         short_names: name the folders mcq, self_conf, other_conf.
 
     Raises:
@@ -83,14 +87,17 @@ def _export_pass(store: Store, kind: str, folder: Path, pad: Padding) -> None:
     folder.mkdir()
     lengths = store["resid_post"].lengths()
     longest = int(lengths.max())
-    column = np.arange(longest)
-    mask = column >= longest - lengths[:, None] if pad == "left" else column < lengths[:, None]
+    mask = padding_mask(lengths, pad)
     last = np.full(len(lengths), longest - 1) if pad == "left" else lengths - 1
     rows = store.table().to_pylist()
     described = [_described(row, kind, int(place), pad) for row, place in zip(rows, last, strict=True)]
     _write(folder / "metadata.json", described)
-    np.save(folder / "mask.npy", mask)
+    if pad != "none":
+        np.save(folder / "mask.npy", mask)
     for layer in range(len(store.schema.coords["layer"])):
+        if pad == "none":
+            _export_questions(store, folder / f"activations_layer_{layer:02d}", layer)
+            continue
         _export_layer(store, folder / f"activations_layer_{layer:02d}.npy", layer, mask)
 
 
@@ -99,6 +106,14 @@ def _described(row: dict[str, Any], kind: str, last: int, pad: Padding) -> dict[
     indices = {"answer_token_index": last} | ({} if kind == "mcq" else {"confidence_token_index": last})
     options = dict(zip(ANSWER_LETTERS, row["options"], strict=True))
     return row | {"options": options, "padding": pad} | indices
+
+
+def _export_questions(store: Store, folder: Path, layer: int) -> None:
+    folder.mkdir()
+    view = store["resid_post"]
+    for question in range(len(store)):
+        states = view.read(slice(question, question + 1), layer=layer)
+        np.save(folder / f"{question:05d}.npy", states.astype(tensor_dtype(view), copy=False))
 
 
 def _export_layer(store: Store, path: Path, layer: int, mask: NDArray[np.bool_]) -> None:

@@ -64,6 +64,20 @@ def test_both_sides_hold_the_same_states(run: Path, tmp_path: Path) -> None:
         np.testing.assert_array_equal(left.sum(1), right.sum(1))
 
 
+def test_without_padding_each_question_has_an_array_of_its_own(run: Path, tmp_path: Path) -> None:
+    for pad in ("right", "none"):
+        assert export(run, tmp_path / pad, "--pad", pad) == EXIT_DONE
+    for kind in SHORT:
+        _, mask, padded = read(tmp_path / "right" / kind)
+        folder = tmp_path / "none" / kind
+        assert not (folder / "mask.npy").exists()
+        metadata = json.loads((folder / "metadata.json").read_text())
+        for question, row in enumerate(metadata):
+            states = np.load(folder / "activations_layer_03" / f"{question:05d}.npy")
+            np.testing.assert_array_equal(states, padded[question, mask[question]])
+            assert row["answer_token_index"] == len(states) - 1
+
+
 def test_right_is_the_default_and_short_names_are_the_same_folders(run: Path, tmp_path: Path) -> None:
     assert export(run, tmp_path / "usual") == EXIT_DONE
     assert export(run, tmp_path / "short", "--short_names") == EXIT_DONE
