@@ -60,12 +60,12 @@ def export(
         raise ExportError(f"Exports go to a local disk; {out} is a URL.")
     if os.path.lexists(target):
         raise ExportError(f"{target} exists; give another --out or remove it.")
-    module, function = FORMATS[format]
+    module, function = FORMATS[format] if pad is None else ("padded", "export_padded")
     exporter = getattr(import_module(f"stores.export.{module}"), function)
     options: dict[str, Any] = {}
     if format == "jsonl":
         options = {"record": record, "header": header, "compress": target.suffix == ".zst"}
-    if format == "npy":
+    if pad is not None:
         options = {"pad": pad}
     if format == "hdf5":
         options = {"compression": compression or COMPRESSIONS[0]}

@@ -26,14 +26,8 @@ _SAFE = {
 }  # fmt: skip
 
 
-def export_npy(store: Store, out: Path, pad: str | None = None) -> None:
-    """`<field>.npy`, or `<field>/<dim>_<index>.npy` for fields with dims before the stacking one; see padded.py for
-    `pad`."""
-    if pad is not None:
-        from .padded import export_padded
-
-        export_padded(store, out, pad)
-        return
+def export_npy(store: Store, out: Path) -> None:
+    """`<field>.npy`, or `<field>/<dim>_<index>.npy` for fields with dims before the stacking one."""
     out.mkdir()
     files = {view.field.name: write_stacked(view, out) for view in views(store)}
     for dim in store.schema.ragged_dims:
