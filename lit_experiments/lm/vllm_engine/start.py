@@ -52,7 +52,7 @@ def start(spec: ModelSpec, device: torch.device) -> VllmEngine:
     expected = reference(info)  # first, so that both models need not fit at once
     for name, value in (*_ENVIRONMENT.items(), *((n, os.environ.get(n, v)) for n, v in _PREFERRED.items())):
         os.environ[name] = value
-    engine = VllmEngine(info, _load(info, device), _lora(info))
+    engine = VllmEngine(info, *_load(info, device))
     check_states(engine, expected)
     return engine
 
@@ -73,8 +73,7 @@ def _refuse(info: ModelInfo, device: torch.device) -> None:
             found=f"{os.environ['WORLD_SIZE']} processes",
             next_step=f"--devices 1 --tensor_parallel {os.environ['WORLD_SIZE']}, or --shard for several runs",
         )
-    heads = {"adapter": info.adapter is not None and _trains_embeddings(info.adapter.folder)}
-    if heads["adapter"]:
+    if info.adapter is not None and _trains_embeddings(info.adapter.folder):
         raise model_error(
             f"Adapter {spec.adapter!r} changes more than the blocks' matrices, which this engine does not read.",
             next_step="--engine transformers",
@@ -87,7 +86,8 @@ def _trains_embeddings(folder: Path) -> bool:
     return bool(config.get("modules_to_save")) or bool({"lm_head", "embed_tokens"} & set(targets))
 
 
-def _load(info: ModelInfo, device: torch.device) -> Any:
+def _load(info: ModelInfo, device: torch.device) -> tuple[Any, Any]:
+    """vLLM's `LLM`, and its `LoRARequest`, None without an adapter."""
     from vllm import LLM
     from vllm.platforms import current_platform
 
@@ -100,7 +100,10 @@ def _load(info: ModelInfo, device: torch.device) -> Any:
     try:
         with python_warnings.catch_warnings():  # of what vLLM and torch mean to change
             python_warnings.simplefilter("ignore", FutureWarning)
-            return LLM(**_arguments(info, device))
+            llm, lora = LLM(**_arguments(info, device)), _lora(info)
+            if lora is not None:
+                llm.llm_engine.add_lora(lora)
+            return llm, lora
     except (ValueError, RuntimeError, OSError, NotImplementedError, AssertionError) as error:
         raise model_error(
             f"vLLM cannot load {info.name!r}.",
