@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 import stores
-from lit_experiments.cli import main as cli
+from lit_experiments.cli import main
 from tests.vllm.conftest import ROOT, Collect
 
 FAST = ("--engine", "vllm")
@@ -25,7 +25,7 @@ ROUNDING = 2.0**-10  # of float16, both stores' together, relative to a site's l
 
 def pair(collect: Collect, folder: Path, exp: str, *options: str, fast: tuple[str, ...] = ()) -> list[stores.Store]:
     """The same collection by the transformers engine and by vLLM's."""
-    assert cli.main(["collect", "--exp", exp, "--run", str(folder / "exact"), *options]) == 0
+    assert main(["collect", "--exp", exp, "--run", str(folder / "exact"), *options]) == 0
     done = collect(exp, folder / "fast", *options, *FAST, *fast)
     opened = [stores.open_store(folder / name / "store") for name in ("exact", "fast")]
     assert opened[0].sample_ids == opened[1].sample_ids
@@ -102,7 +102,7 @@ def test_killed_and_resumed_it_has_the_certificate_of_an_undisturbed_run(collect
 
 def test_no_other_engine_continues_a_store(collect: Collect, tmp_path: Path) -> None:
     options = ("--limit", "4")
-    assert cli.main(["collect", "--exp", "activations", "--run", str(tmp_path / "run"), *options]) == 0
+    assert main(["collect", "--exp", "activations", "--run", str(tmp_path / "run"), *options]) == 0
     refused = collect("activations", tmp_path / "run", *options, *FAST, code=2)
     assert "model.engine" in refused.stderr
     assert json.loads((tmp_path / "run" / "store" / "store.json").read_text())["fingerprint"]["model"]["attn"] == "sdpa"
@@ -112,6 +112,6 @@ def test_no_other_engine_continues_a_store(collect: Collect, tmp_path: Path) -> 
 def test_studies_that_reach_into_the_model_are_refused_by_name(
     exp: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["collect", "--exp", exp, *FAST, "--run", str(tmp_path / "run")]) == 2
+    assert main(["collect", "--exp", exp, *FAST, "--run", str(tmp_path / "run")]) == 2
     assert "vllm engine" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
