@@ -46,7 +46,7 @@ def main() -> None:
     if options.part == "wide":
         with tempfile.TemporaryDirectory() as folder:
             model = wide_model(Path(folder))
-            report_reading(replace(SPEC, model=str(model), engine="vllm"), 24, options.rounds)
+            report_reading(replace(SPEC, model=str(model), engine="vllm"), 12, options.rounds)
         return
     fast = report_reading(replace(SPEC, engine="vllm"), 64, options.rounds)
     report_continuing(load_engine(SPEC, "cpu"), fast, options.rounds)

@@ -35,7 +35,7 @@ def collect() -> Collect:
     def start(exp: str, run: Path, *options: str, code: int = 0) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "lit_experiments.cli", "collect", "--exp", exp, "--run", str(run), *options]
         env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(command, env=env, cwd=run.parent, capture_output=True, text=True, timeout=280)
+        done = subprocess.run(command, env=env, cwd=run.parent, capture_output=True, text=True, timeout=850)
         assert done.returncode == code, done.stderr[-3000:]
         return done
 

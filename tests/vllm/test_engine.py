@@ -16,6 +16,7 @@ from lit_experiments.lm.spec import ModelSpec
 LENGTHS = (5, 40, 512, 17, 1, 300, 33)
 TEXTS = [[(13 * i + 7 * k) % 2048 for i in range(n)] for k, n in enumerate(LENGTHS)]
 RELATIVE = 1e-5
+pytestmark = pytest.mark.timeout(900)  # vLLM takes half a minute to start, on a busy machine minutes
 
 
 @pytest.fixture(scope="module")

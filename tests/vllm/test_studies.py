@@ -20,6 +20,7 @@ from lit_experiments.cli import main
 from tests.vllm.conftest import ROOT, Collect
 
 FAST = ("--engine", "vllm")
+pytestmark = pytest.mark.timeout(900)  # vLLM takes half a minute to start, on a busy machine minutes
 ROUNDING = 2.0**-10  # of float16, both stores' together, relative to a site's largest value
 
 
@@ -87,7 +88,7 @@ def test_killed_and_resumed_it_has_the_certificate_of_an_undisturbed_run(collect
     command = [sys.executable, "-m", "lit_experiments.cli", "collect", "--exp", "tempnorm", *options]
     env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     with subprocess.Popen([*command, "--run", str(tmp_path / "killed")], env=env, stderr=subprocess.DEVNULL) as run:
-        deadline = time.monotonic() + 240
+        deadline = time.monotonic() + 600
         while not list(tmp_path.glob("killed/store/parts/*/rows-*")) and run.poll() is None:
             assert time.monotonic() < deadline
             time.sleep(0.02)

@@ -6,6 +6,7 @@ what is asked for, with our sampler. What cannot be done is refused by name befo
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
 import os
@@ -101,6 +102,8 @@ def _load(info: ModelInfo, device: torch.device) -> tuple[Any, Any]:
         with python_warnings.catch_warnings():  # of what vLLM and torch mean to change
             python_warnings.simplefilter("ignore", FutureWarning)
             llm, lora = LLM(**_arguments(info, device)), _lora(info)
+            # Before the interpreter goes: workers that are left to its end complain of shared memory that is lost.
+            atexit.register(llm.llm_engine.engine_core.shutdown)
             if lora is not None:
                 llm.llm_engine.add_lora(lora)
             return llm, lora

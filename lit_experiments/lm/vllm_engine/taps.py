@@ -110,6 +110,7 @@ class Filler:
         self.written = [0] * len(held.finite)
         self.source, self.target, self.text = (torch.empty(0, dtype=torch.int64) for _ in range(3))
         self.run: slice | None = None
+        self.everything = False
         if reading.statistic is not None:
             held.values.fill_(0 if reading.statistic == "mean" else -torch.inf)
 
@@ -124,6 +125,7 @@ class Filler:
         self.run = slice(int(target[0]), int(target[-1]) + 1) if together else None
         self.source = torch.from_numpy(source).to(self.device)
         self.target, self.text = torch.from_numpy(target), torch.from_numpy(text)
+        self.everything = bool((source == np.arange(len(source))).all())
 
     def _places(self, piece: Piece) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         first, stop = self.first[piece.row], self.first[piece.row + 1]
@@ -145,7 +147,8 @@ class Filler:
     def _store(self, site: int, state: Tensor) -> None:
         held = self.held
         if self.run is not None and state.device.type == "cpu":
-            exponents, finite = self.encode(state, held.values[site, self.run], self.source)
+            whole = self.everything and len(state) == len(self.source)
+            exponents, finite = self.encode(state, held.values[site, self.run], None if whole else self.source)
             held.exponents[site, self.run], held.finite[site, self.run] = exponents, finite
             return
         values = torch.empty(len(self.source), state.shape[1], dtype=held.values.dtype, device=state.device)
