@@ -16,6 +16,7 @@ import stat
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from . import lease
 from .errors import LockedError, NotWritable
@@ -94,6 +95,18 @@ def is_held(path: str | os.PathLike[str]) -> bool:
         except OSError as error:
             return error.errno in (errno.EWOULDBLOCK, errno.EAGAIN)
     return False
+
+
+def holder(path: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """Who holds the store's lock or lease: `pid`, `host`, `since`; None where nobody does, {} where he left no name."""
+    if not is_held(path):
+        return None
+    files = open_files(path)
+    try:
+        left: dict[str, Any] = json.loads(files.read(LOCK_NAME if files.is_local else lease.LEASE_NAME))
+    except (OSError, ValueError):  # between taking the lock and signing it
+        return {}
+    return left
 
 
 def _acquire(file: Path, until: float) -> int:

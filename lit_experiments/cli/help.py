@@ -24,6 +24,7 @@ VERB_HELP = {
     "verify": "re-read every byte of a store against its checksums; compute rows again and compare",
     "certificate": "one hash over a run's content, whatever devices, interruptions and backend it came by",
     "export": "write a store or probe in a format that other tools read",
+    "watch": "a run while it is being collected: rows, rates, memory, last commits, time left",
     "merge": "runs of one collection that were collected apart, made one",
     "audit": "every claim of a run's trained tasks, judged by one rule",
     "selftest": "what the package's intervals and tests hold, measured on simulated data",

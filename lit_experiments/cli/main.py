@@ -148,6 +148,10 @@ def _other_verb(verb: str, again: Callable[[list[str]], None] | None) -> Callabl
         from lit_experiments.cli import report_verb
 
         return report_verb.report
+    if verb == "watch":
+        from lit_experiments.cli import watch_verb
+
+        return watch_verb.watch
     if verb == "audit":
         from lit_experiments.cli import audit_verb
 

@@ -30,6 +30,7 @@ from lit_experiments.collecting.processes import LAUNCH_VARIABLE, supervise
 from lit_experiments.collecting.progress import PipeSink, ProgressBar, Reporter, Sink
 from lit_experiments.collecting.samples import Sample, totals
 from lit_experiments.collecting.shards import Shard
+from lit_experiments.collecting.watched import note_plan
 from lit_experiments.collecting.writer import StoreWriter
 from lit_experiments.errors import RunFailed, UserError
 from lit_experiments.launch import PIPE_VARIABLE, current, is_main, is_worker
@@ -149,6 +150,8 @@ def collect(collector: Collector, settings: RunSettings, worker_command: Sequenc
         _begin_anew(settings)
     _save_config(settings)
     open_or_create(collector, settings)
+    planned = totals(plan.samples, plan.wanted)
+    note_plan(settings.run, planned)
     launch = _launch()
     terms = lock.Terms(settings.lease_seconds, launch, _writers(settings))
     with lock.exclusive(settings.store, _LOCK_PATIENCE, terms) as held:
@@ -158,13 +161,14 @@ def collect(collector: Collector, settings: RunSettings, worker_command: Sequenc
         left = totals(plan.samples, plan.wanted & ~committed(store, plan.samples))
         if left.samples or current().is_external:  # the others wait for this process even where nothing is left to do
             require_room(settings.run, store.schema, left)
-            with ProgressBar(totals(plan.samples, plan.wanted), left) as bar:
+            with ProgressBar(planned, left) as bar:
                 _run(collector, settings, plan, worker_command, held.descriptors, bar, launch)
-    planned = int(plan.wanted.sum())
     store = stores.open_store(settings.store)
     rows = int((plan.wanted & committed(store, plan.samples)).sum())
-    if rows < planned:
-        raise RunFailed(f"{planned - rows} of {planned} samples have no row although every process ended well.")
+    if rows < planned.samples:
+        raise RunFailed(
+            f"{planned.samples - rows} of {planned.samples} samples have no row although every process ended well."
+        )
     mark_ended(settings.run, store, None if settings.shard is None else str(settings.shard))
     return rows
 
