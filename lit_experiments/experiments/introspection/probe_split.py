@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from lit_experiments.controls.split import SplitOptions, SplitSummary, Texts, content_of, too_few_groups, twins_by_row
 from lit_experiments.errors import UserError
 from lit_experiments.probes.blocks import TEST
 from lit_experiments.probes.splits import group_split
-from lit_experiments.sources.content_groups import united
+from lit_experiments.sources.content_groups import Likeness, united
 from stores import Store
 
 Ints = NDArray[np.int64]
@@ -64,6 +65,16 @@ def split_questions(store: Store, ids: NDArray[np.str_], options: SplitOptions) 
         notes=list(content.notes),
     )
     return QuestionSplit(group, part, neighbour, summary, reason)
+
+
+def question_groups(store: Store, rows: pd.DataFrame, likeness: Likeness, folds: int, seed: int) -> NDArray[np.str_]:
+    """[question] the id of the first question of each group of alike questions, of rows of one pass (see `passes`):
+    what folds, resamples and permutations of an analysis move together."""
+    ids = rows.index.to_numpy().astype(str)
+    texts = question_texts(store.select(rows["row"].to_numpy()), ids)
+    content = content_of(texts, len(ids), SplitOptions("content", None, None, likeness, 0.0, folds, seed))
+    first = np.unique(content.group, return_index=True)[1]
+    return ids[first][np.unique(content.group, return_inverse=True)[1]]
 
 
 def question_texts(store: Store, ids: Sequence[str] | NDArray[np.str_]) -> Texts | None:

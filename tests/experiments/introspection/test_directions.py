@@ -17,6 +17,7 @@ from lit_experiments.experiments.introspection.directions.separation import (
     corrected_cosine,
     extremes,
     held_out_projections,
+    shuffled_labels,
 )
 from lit_experiments.experiments.introspection.passes import NothingToCompare
 from lit_experiments.statistics import GroupBootstrap
@@ -186,6 +187,19 @@ def test_ties_stay_together_and_every_fold_holds_both() -> None:
         assert found.high[found.fold == f].sum() == 6
     with pytest.raises(NothingToCompare, match="thresholds 10"):
         extremes(np.repeat([10.0, 20.0], [55, 5]), ids, 1 / 3, 5, seed=0)
+
+
+def test_alike_questions_share_a_fold_and_swap_labels_together() -> None:
+    groups = np.repeat([f"g{i}" for i in range(40)], 3)
+    told = np.repeat(np.random.default_rng(0).uniform(0, 100, 40), 3)
+    told[:3] = 0.0, 100.0, 0.0  # one group is of high and of low confidence
+    found = extremes(told, groups, 1 / 3, 5, seed=0)
+    of_row = groups[found.rows]
+    assert all(len(set(found.fold[of_row == name].tolist())) == 1 for name in set(of_row.tolist()))
+    shuffled = shuffled_labels(found.high, found.fold, of_row, 40, seed=0)
+    alike = [shuffled[of_row == name] for name in set(of_row.tolist()) - {"g0"} if (of_row == name).sum() == 3]
+    assert np.mean([(labels == labels[0]).all(0).mean() for labels in alike]) > 0.8
+    assert (shuffled != found.high[:, None]).mean() > 0.3
 
 
 def test_auroc_within_one_fold_is_the_usual_one_and_folds_are_not_compared() -> None:

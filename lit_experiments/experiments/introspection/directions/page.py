@@ -53,8 +53,8 @@ _METHODS = (
     "Direction: mean answer-position state of the questions of high confidence minus that of those of low confidence, "
     "the outer {share:.0%} each by the pass's expected confidence, as a unit vector, per layer. Held out: {folds} "
     "folds by question; a question is projected on the direction of the other folds, and pairs are compared within a "
-    "fold. p: rank of the AUROC among {shuffles} labelings permuted within folds, corrected by the largest "
-    "statistic of each labeling over the layers of a pass (max-T).",
+    "fold. p: rank of the AUROC among {shuffles} labelings permuted within folds between groups of alike questions, "
+    "corrected by the largest statistic of each labeling over the layers of a pass (max-T).",
     "Ridge: of confidence on standardised states, the penalty (of {penalties}) chosen by folds inside each training "
     "part. Cosine without noise: from products of different questions only, as in a U-statistic.",
     "Intervals: {level:.0%}, over questions, those of verdicts and of the best layer for all layers together; "

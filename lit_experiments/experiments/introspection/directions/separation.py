@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lit_experiments.experiments.introspection.passes import NothingToCompare
-from lit_experiments.probes.splits import group_split
+from lit_experiments.probes.splits import GroupMoves, group_split
 from lit_experiments.statistics import Estimate, GroupBootstrap
 from lit_experiments.statistics.calibration import aurocs
 from lit_experiments.statistics.intervals import SHARE
@@ -22,6 +22,8 @@ from lit_experiments.statistics.intervals import SHARE
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
+_FOLD_SEEDS = 1_000_003
+"""Between the seeds of two folds' permutations."""
 _LEAST_GAP = 1e-3  # percent; below this, confidences differ by the model's rounding
 
 
@@ -39,11 +41,13 @@ class Extremes:
     upper: float
 
 
-def extremes(confidence: Floats, ids: NDArray[np.str_], share: float, folds: int, seed: int) -> Extremes:
+def extremes(confidence: Floats, groups: NDArray[np.str_], share: float, folds: int, seed: int) -> Extremes:
     """Questions at or below the `share` quantile of confidence and at or above the 1 - `share` one; ties stay together.
 
+    groups: [question] names of what no two folds share.
+
     Raises:
-        NothingToCompare: confidence hardly varies, or the folds need more questions.
+        NothingToCompare: confidence hardly varies, or the folds need more groups of questions.
     """
     lower, upper = np.quantile(confidence, [share, 1 - share]) if len(confidence) else (np.nan, np.nan)
     low, high = confidence <= lower, confidence >= upper
@@ -53,14 +57,19 @@ def extremes(confidence: Floats, ids: NDArray[np.str_], share: float, folds: int
             f"confidence hardly varies over its {len(confidence)} questions ({confidence.min():.3f} to "
             f"{confidence.max():.3f} %, thresholds {lower:.3f} and {upper:.3f} %), so none is high or low."
         )
-    if min(low.sum(), high.sum()) < fewest:
+    alone = low & ~np.isin(groups, groups[high])
+    counts = [len(np.unique(groups[chosen])) for chosen in (high, alone)]
+    if min(counts) < fewest:
         raise NothingToCompare(
-            f"{len(confidence)} questions give {high.sum()} of high and {low.sum()} of low confidence; {folds} folds "
-            f"need {fewest} of each. Collect more questions, or lower --folds."
+            f"{len(confidence)} questions give {counts[0]} of high and {counts[1]} of low confidence; {folds} folds "
+            f"need {fewest} of each, alike ones counted once. Collect more questions, or lower --folds."
         )
     fold = np.full(len(confidence), -1, np.int64)
-    for chosen in (low, high):
-        fold[chosen] = group_split(ids[chosen], 0.0, folds, seed)
+    for chosen in (alone, high):
+        fold[chosen] = group_split(groups[chosen], 0.0, folds, seed)
+    fold_of = dict(zip(groups[high].tolist(), fold[high].tolist(), strict=True))
+    for place in np.flatnonzero(low & ~alone).tolist():
+        fold[place] = fold_of[groups[place]]
     rows = np.flatnonzero(low | high)
     return Extremes(rows, high[rows], fold[rows], float(lower), float(upper))
 
@@ -85,12 +94,15 @@ def held_out_projections(x: Floats, high: Bools, fold: Ints) -> Floats:
     return out
 
 
-def shuffled_labels(high: Bools, fold: Ints, shuffles: int, seed: int) -> Bools:
-    """[M, S] labels permuted between the rows of each fold, so that every fold keeps its share of both."""
-    rng = np.random.default_rng(seed)
+def shuffled_labels(high: Bools, fold: Ints, groups: NDArray[np.str_], shuffles: int, seed: int) -> Bools:
+    """[M, S] labels permuted between the groups [M] of each fold, so that every fold keeps its share of both."""
     out = np.repeat(high[:, None], shuffles, 1)
-    for f in np.unique(fold):
-        out[fold == f] = rng.permuted(out[fold == f], axis=0)
+    for f in np.unique(fold).tolist():
+        rows = np.flatnonzero(fold == f)
+        codes = np.unique(groups[rows], return_inverse=True)[1].astype(np.int64)
+        moves = GroupMoves.of(codes, _FOLD_SEEDS * (f + 1) + seed)  # else folds of one size would move alike
+        for number in range(shuffles):
+            out[rows, number] = high[rows[moves.donors(number)]]
     return out
 
 

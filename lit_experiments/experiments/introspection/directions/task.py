@@ -42,9 +42,11 @@ from lit_experiments.experiments.introspection.passes import (
     layer_names,
     passes,
 )
+from lit_experiments.experiments.introspection.probe_split import question_groups
 from lit_experiments.probes.row_ridge import choose_ridge
-from lit_experiments.ranges import at_least, between, penalty_grid, reaching
+from lit_experiments.ranges import at_least, between, penalty_grid, reaching, share
 from lit_experiments.reports.blocks import Page
+from lit_experiments.sources.content_groups import Likeness
 from lit_experiments.statistics import LEVEL, GroupBootstrap
 from lit_experiments.statistics.calibration import aurocs
 from lit_experiments.statistics.max_t import max_t
@@ -85,13 +87,17 @@ class IntrospectionDirections(AnalyzeTask[Directions]):
 
     Args:
         share: Share of the questions that counts as of high confidence, and as of low: 1/3 is the outer thirds.
-        folds: Folds of the cross-validation, by question.
+        folds: Folds of the cross-validation, by groups of alike questions.
+        near_copies: Jaccard similarity of word 3-grams from which questions are near copies.
+        templates: Share of words in common, in order, from which questions are of one template; null looks for none.
         penalties: Ridge penalties to choose from, by cross-validation inside each training part.
-        shuffles: Labelings permuted between questions, behind p-values; the same for all layers.
+        shuffles: Labelings permuted between groups of alike questions, behind p-values; the same for all layers.
     """
 
     share: float
     folds: int
+    near_copies: float
+    templates: float | None
     penalties: list[float]
     shuffles: int
 
@@ -103,12 +109,13 @@ class IntrospectionDirections(AnalyzeTask[Directions]):
         between(0, 0.5, share=self.share)
         reaching(SIGNIFICANT, shuffles=self.shuffles)
         at_least(2, folds=self.folds)
+        share(near_copies=self.near_copies, templates=self.templates)
         penalty_grid(penalties=self.penalties)
 
     def result(self, data: Opened) -> Directions:
         """A direction per pass and layer, then the two passes' directions against each other."""
         names = layer_names(data.store)
-        ready, statements = self._passes(passes(data.store))
+        ready, statements = self._passes(data.store, passes(data.store))
         measured = {pass_.kind: self._pass(data.store, pass_, len(names)) for pass_ in ready}
         complete = len(ready) == len(CONFIDENCE_PASSES)
         self_other = self._between(data.store, ready, statements) if complete else None
@@ -137,7 +144,7 @@ class IntrospectionDirections(AnalyzeTask[Directions]):
             tensors[f"{kind}.spread"] = np.array([layer.spread for layer in measured.layers], np.float32)
         (data.out / FILE).write_bytes(save(tensors, metadata={"layers": json.dumps(result.layers)}))
 
-    def _passes(self, rows: dict[str, pd.DataFrame]) -> tuple[list[Pass], list[str]]:
+    def _passes(self, store: Store, rows: dict[str, pd.DataFrame]) -> tuple[list[Pass], list[str]]:
         """The passes that can be analyzed, and a statement for each that cannot."""
         ready, statements = [], []
         for kind in CONFIDENCE_PASSES:
@@ -145,16 +152,18 @@ class IntrospectionDirections(AnalyzeTask[Directions]):
                 statements.append(f"{kind}: the store holds no such pass.")
                 continue
             try:
-                ready.append(self._ready(kind, rows[kind]))
+                ready.append(self._ready(store, kind, rows[kind]))
             except NothingToCompare as reason:
                 statements.append(f"{kind}: {reason}")
         return ready, statements
 
-    def _ready(self, kind: str, rows: pd.DataFrame) -> Pass:
-        ids = ids_of(rows.index)
-        chosen = separation.extremes(rows[kind].to_numpy(np.float64), ids, self.share, self.folds, self.seed)
-        shuffled = separation.shuffled_labels(chosen.high, chosen.fold, self.shuffles, self.seed)
-        return Pass(kind, rows, chosen, self.resampler(ids[chosen.rows]), shuffled)
+    def _ready(self, store: Store, kind: str, rows: pd.DataFrame) -> Pass:
+        likeness = Likeness(self.near_copies, self.templates, seed=self.seed)
+        groups = question_groups(store, rows, likeness, self.folds, self.seed)
+        chosen = separation.extremes(rows[kind].to_numpy(np.float64), groups, self.share, self.folds, self.seed)
+        of_chosen = groups[chosen.rows]
+        shuffled = separation.shuffled_labels(chosen.high, chosen.fold, of_chosen, self.shuffles, self.seed)
+        return Pass(kind, rows, chosen, self.resampler(of_chosen), shuffled)
 
     def _pass(self, store: Store, pass_: Pass, count: int) -> tuple[PassDirections, list[list[float]]]:
         """Numbers of a pass, and its directions [layer][hidden]."""

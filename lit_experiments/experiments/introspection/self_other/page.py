@@ -80,8 +80,9 @@ _METHODS = (
     "Transfer: a ridge of expected confidence from the answer-position state, trained on one pass and evaluated on "
     "states and confidence of the other, next to one trained on that pass itself. {test_fraction:.0%} of the questions "
     "are held out, the same in both passes; the penalty (of {penalties}) is chosen by {folds} folds of the other "
-    "questions. p: Spearman above 0 against {permutations} permutations of the test questions, one-sided, corrected "
-    "by the largest statistic of each permutation, which all layers and pairs of passes share (max-T).",
+    "questions. p: Spearman above 0 against {permutations} permutations of the groups of alike test questions, "
+    "one-sided, corrected by the largest statistic of each permutation, which all layers and pairs of passes share "
+    "(max-T).",
     "Intervals: {level:.0%}, over questions; those of verdicts and of the highest hold for all layers and pairs of "
     "passes together; seed {seed}.",
 )

@@ -25,18 +25,20 @@ from lit_experiments.experiments.introspection.passes import (
     WHOLE_QUESTIONS,
     NothingToCompare,
     answer_states,
-    ids_of,
     layer_names,
     passes,
 )
+from lit_experiments.experiments.introspection.probe_split import question_groups
 from lit_experiments.experiments.introspection.self_other.alikeness import alikeness
 from lit_experiments.experiments.introspection.self_other.page import self_other_page
 from lit_experiments.experiments.introspection.self_other.result import Carried, Parts, PassPair, SelfOther, Transfer
 from lit_experiments.experiments.introspection.self_other.transfer import Floats, Split, Tested, transfer
 from lit_experiments.probes.blocks import TEST
+from lit_experiments.probes.permutations import Permutations
 from lit_experiments.probes.splits import group_split
-from lit_experiments.ranges import at_least, between, penalty_grid, reaching
+from lit_experiments.ranges import at_least, between, penalty_grid, reaching, share
 from lit_experiments.reports.blocks import Page
+from lit_experiments.sources.content_groups import Likeness
 from lit_experiments.statistics import LEVEL, Estimate, GroupBootstrap, spearman
 from lit_experiments.statistics.intervals import CORRELATION
 from lit_experiments.statistics.max_t import max_t
@@ -60,7 +62,9 @@ class IntrospectionSelfOther(AnalyzeTask[SelfOther]):
         folds: Folds of the cross-validation that chooses penalties, by question, inside the training part.
         penalties: Ridge penalties to choose from.
         shuffles: Pairings of different questions, as a control of cosine and CKA.
-        permutations: Permutations of the test questions behind p-values, the same for all layers and passes.
+        permutations: Permutations of the groups of test questions behind p-values, the same for all layers and passes.
+        near_copies: Jaccard similarity of word 3-grams from which questions are near copies.
+        templates: Share of words in common, in order, from which questions are of one template; null looks for none.
     """
 
     rank: int
@@ -69,6 +73,8 @@ class IntrospectionSelfOther(AnalyzeTask[SelfOther]):
     penalties: list[float]
     shuffles: int
     permutations: int
+    near_copies: float
+    templates: float | None
 
     reads: ClassVar[Reads] = WHOLE_QUESTIONS
     result_type: ClassVar[type] = SelfOther
@@ -78,6 +84,7 @@ class IntrospectionSelfOther(AnalyzeTask[SelfOther]):
         between(0, 1, test_fraction=self.test_fraction)
         at_least(1, rank=self.rank, shuffles=self.shuffles)
         reaching(SIGNIFICANT, permutations=self.permutations)
+        share(near_copies=self.near_copies, templates=self.templates)
         at_least(2, folds=self.folds)
         penalty_grid(penalties=self.penalties)
 
@@ -105,7 +112,7 @@ class IntrospectionSelfOther(AnalyzeTask[SelfOther]):
             if len(common) < _FEWEST:
                 statements.append(f"{a} and {b} share {len(common)} questions: too few to compare states.")
                 continue
-            boot = self.resampler(ids_of(common))
+            boot = self.resampler(self._groups(store, rows[a].loc[common]))
             alike = []
             for layer in range(layers):
                 x, y = (answer_states(store, rows[kind].loc[common], layer) for kind in (a, b))
@@ -126,7 +133,7 @@ class IntrospectionSelfOther(AnalyzeTask[SelfOther]):
             raise NothingToCompare(f"the store holds no {missing[0]} pass.")
         common = rows[SELF].index.intersection(rows[OTHER].index)
         confidence = {kind: rows[kind].loc[common, kind].to_numpy(np.float64) for kind in CONFIDENCE_PASSES}
-        split = self._split(ids_of(common), confidence)
+        split = self._split(self._groups(store, rows[SELF].loc[common]), confidence)
         layers = [
             transfer(_states(store, rows, common, layer), confidence, split, self.penalties)
             for layer in range(len(store.schema.coords["layer"]))
@@ -134,16 +141,21 @@ class IntrospectionSelfOther(AnalyzeTask[SelfOther]):
         parts = Parts(train=int((~split.test).sum()), test=int(split.test.sum()))
         return Transfer(parts, _between_confidences(confidence, split), _corrected(layers, split.boot))
 
-    def _split(self, ids: NDArray[np.str_], confidence: dict[str, Floats]) -> Split:
-        """Raises NothingToCompare for few questions or confidence that does not vary, in either part."""
-        n = len(ids)
+    def _groups(self, store: Store, rows: pd.DataFrame) -> NDArray[np.str_]:
+        likeness = Likeness(self.near_copies, self.templates, seed=self.seed)
+        return question_groups(store, rows, likeness, self.folds, self.seed)
+
+    def _split(self, groups: NDArray[np.str_], confidence: dict[str, Floats]) -> Split:
+        """Raises NothingToCompare for few groups of questions or confidence that does not vary, in either part."""
+        n = len(np.unique(groups))
         n_test = round(self.test_fraction * n)
         if n_test < _FEWEST or n - n_test < _FEWEST * self.folds:
             raise NothingToCompare(
                 f"{n} questions in both passes give {n - n_test} to train on and {n_test} to test on; {self.folds} "
-                f"folds need {_FEWEST * self.folds} and {_FEWEST}. Collect more questions, or lower --folds."
+                f"folds need {_FEWEST * self.folds} and {_FEWEST}, alike ones counted once. Collect more questions, or "
+                "lower --folds."
             )
-        part = group_split(ids, self.test_fraction, self.folds, self.seed)
+        part = group_split(groups, self.test_fraction, self.folds, self.seed)
         for kind, values in confidence.items():
             for name, chosen in (("training", part != TEST), ("test", part == TEST)):
                 if np.ptp(values[chosen]) < _LEAST_RANGE:
@@ -151,7 +163,8 @@ class IntrospectionSelfOther(AnalyzeTask[SelfOther]):
                         f"{kind} hardly varies over the {chosen.sum()} {name} questions ({values[chosen].min():.3f} to "
                         f"{values[chosen].max():.3f} %): nothing to predict."
                     )
-        return Split(part, self.resampler(ids[part == TEST]), self.permutations, self.seed)
+        tested = groups[part == TEST]
+        return Split(part, self.resampler(tested), Permutations.of(tested, self.permutations, self.seed))
 
 
 def _corrected(layers: list[list[Tested]], boot: GroupBootstrap) -> list[list[Carried]]:

@@ -10,13 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from lit_experiments.experiments.introspection.self_other.result import Carried
 from lit_experiments.probes.blocks import TEST
+from lit_experiments.probes.permutations import Permutations
 from lit_experiments.probes.row_ridge import Ridge, choose_ridge
 from lit_experiments.statistics import Estimate, GroupBootstrap
 from lit_experiments.statistics.intervals import CORRELATION, EXPLAINED
-from lit_experiments.statistics.permutation import permutation_p, spearman_null
+from lit_experiments.statistics.permutation import permutation_p
 from lit_experiments.statistics.scores import RankCorrelation, error_terms, r2_from_sums
 
 Floats = NDArray[np.float64]
@@ -25,12 +27,11 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Split:
-    """part: [Q] TEST or the training fold; boot: resamples of the test questions; permutations, seed: of p-values."""
+    """part: [Q] TEST or the training fold; boot: resamples of the groups of test questions; permutations: of these."""
 
     part: Ints
     boot: GroupBootstrap
-    permutations: int
-    seed: int
+    permutations: Permutations
 
     @property
     def test(self) -> NDArray[np.bool_]:
@@ -64,7 +65,7 @@ def transfer(
         for trained in states:
             r2, draws = _scores(y, predicted[trained], center, split)
             spearman = split.boot.from_draws(draws[0], draws[1:], CORRELATION).item()
-            value, null = spearman_null(y, _varying(predicted[trained]), split.permutations, split.seed)
+            value, null = moved_spearman(y, _varying(predicted[trained]), split.permutations)
             p = float(permutation_p(value, null))
             gaps: tuple[Estimate | None, Estimate | None] = (None, None)
             if trained != evaluated:
@@ -78,6 +79,16 @@ def fit_on_training(x: Floats, y: Floats, split: Split, penalties: list[float]) 
     """A ridge on the training questions; x: [Q, D], y: [Q]."""
     train = ~split.test
     return choose_ridge(x[train], y[train], split.part[train], penalties)
+
+
+def moved_spearman(y: Floats, predicted: Floats, permutations: Permutations) -> tuple[float, Floats]:
+    """Rank correlation of y [row] and predicted [row], and [permutation] those with y permuted between groups; NaN
+    without spread or for values that are not finite."""
+    if not (np.isfinite(y).all() and np.isfinite(predicted).all() and np.ptp(y) > 0 and np.ptp(predicted) > 0):
+        return float("nan"), np.full(permutations.count, np.nan)
+    ranks, others = (rankdata(v) - (len(y) + 1) / 2 for v in (y, predicted))
+    others = others / np.sqrt((ranks @ ranks) * (others @ others))
+    return float(ranks @ others), np.concatenate([ranks[donors] @ others for donors in permutations.blocks()])
 
 
 def _varying(predicted: Floats) -> Floats:
