@@ -20,7 +20,7 @@ from pathlib import Path
 FACTOR = 8
 _TOPICS = ("rivers run to the sea", "engines turn a heavy wheel", "birds sing in the wood", "prices rise in the spring")
 _EXPORTS = ("jsonl", "npy", "safetensors", "parquet", "zarr", "hdf5")
-_LIGHT = ("--bootstraps", "50", "--shuffles", "1", "--folds", "2")
+_LIGHT = ("--bootstraps", "50", "--shuffles", "1", "--folds", "2", "--twin", "false")
 
 
 @dataclass(frozen=True)

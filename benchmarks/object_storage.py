@@ -3,14 +3,15 @@
     python -m benchmarks.object_storage [--kills 60] [--samples 200] [--seed 0] [--dir FOLDER]
 
 The server is moto's, a process on this machine that keeps what it holds in memory: what is timed is the price of
-requests, not of a network. Kills: SIGKILL at a random moment of a command that resumes the run, up to five after each
-other, every second run on two devices; then the same command runs to its end. Counted: rows lost, rows twice,
-certificates that are not that of the run on disk, and what `verify` says. Exit code 1 if anything differs.
+requests, not of a network. Kills: SIGKILL at a random moment after a command that resumes the run has got the lease,
+up to five after each other, every second run on two devices; then the same command runs to its end. Counted: rows lost,
+rows twice, certificates that are not that of the run on disk, and what `verify` says. Exit code 1 if anything differs.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import resource
@@ -24,12 +25,27 @@ from pathlib import Path
 
 import stores
 from benchmarks.fork_server import ForkServer
+from benchmarks.forked_workers import ForkedProcess
 from benchmarks.object_server import BUCKET, ObjectServer, environment
+from stores.files import open_files
+from stores.lease import LEASE_NAME
 
 ROOT = Path(__file__).resolve().parents[1]
 IN_A_ROW = 5
 _COLLECT = ("collect", "--exp", "tempnorm", "--accelerator", "cpu", "--gen_length", "10", "--eval_lengths", "[1, 10]")
-_SMALL = ("--gen_number", "3", "--limit", "60", "--batch_size", "4", "--flush_seconds", "0.05", "--lease_seconds", "2")
+_ROWS = 60
+_SMALL = (
+    "--gen_number",
+    "3",
+    "--limit",
+    str(_ROWS),
+    "--batch_size",
+    "2",
+    "--flush_seconds",
+    "0.05",
+    "--lease_seconds",
+    "2",
+)
 _PLAIN = ("--gen_number", "8")
 
 
@@ -45,7 +61,8 @@ def main() -> None:
         env = environment(server.port)
         os.environ.update(env)  # for the stores that are opened here
         faults = kill(folder, env, words.kills, random.Random(words.seed)) if words.kills else 0
-        compare_times(folder, env, words.samples)
+        if words.samples:
+            compare_times(folder, env, words.samples)
     sys.exit(1 if faults else 0)
 
 
@@ -53,33 +70,57 @@ def kill(folder: Path, env: dict[str, str], kills: int, luck: random.Random) -> 
     """Kills runs and looks at what they left; prints and returns the number of faults."""
     counts: Counter[str] = Counter()
     with ForkServer(ROOT) as forks:
-        started = time.monotonic()
         assert forks.start([*_COLLECT, *_SMALL, "--run", str(folder / "reference")], folder).wait() == 0
-        lasts = time.monotonic() - started
         expected = stores.certify(stores.open_store(folder / "reference" / "store")).root
-        for number in range(-(-kills // IN_A_ROW)):
-            url = f"s3://{BUCKET}/killed-{number}"
-            command = [*_COLLECT, *_SMALL, "--run", url, "--devices", str(1 + number % 2)]
+        lasts = _undisturbed(forks, folder, env)
+        while counts["killed"] < kills:
+            url = f"s3://{BUCKET}/killed-{counts['runs']}"
+            command = [*_COLLECT, *_SMALL, "--run", url, "--devices", str(1 + counts["runs"] % 2)]
             before: set[str] = set()
-            for _ in range(min(IN_A_ROW, kills - number * IN_A_ROW)):
+            for _ in range(min(IN_A_ROW, kills - counts["killed"])):
                 process = forks.start(command, folder, env)
-                moment = time.monotonic() + luck.uniform(0, lasts + (4 if before else 0))  # a lease has to end first
-                while time.monotonic() < moment and process.poll() is None:
-                    time.sleep(0.01)
+                _await_lease(url, process)
+                time.sleep(luck.uniform(0, lasts))
                 process.send_signal(signal.SIGKILL)
-                counts["killed" if process.wait() == -signal.SIGKILL else "had ended"] += 1
+                code = process.wait()
                 now = _rows(url)
                 counts["lost"] += len(before - set(now))
                 counts["twice"] += len(now) - len(set(now))
-                counts["with new commits"] += set(now) > before
                 before = set(now)
-            code = forks.start(command, folder, env).wait()
-            counts["wrong ends"] += code != 0
-            counts["problems"] += len(stores.verify(f"{url}/store"))
-            counts["other certificates"] += stores.certify(stores.open_store(f"{url}/store")).root != expected
-            counts["runs"] += 1
+                if code != -signal.SIGKILL:  # it was quicker than the kill
+                    break
+                counts["killed"] += 1
+                counts["of them amid collecting"] += 0 < len(now) < _ROWS
+            _look(url, forks.start(command, folder, env).wait(), expected, counts)
     print(", ".join(f"{name}: {count}" for name, count in counts.items()), flush=True)
     return sum(counts[name] for name in ("lost", "twice", "wrong ends", "problems", "other certificates"))
+
+
+def _undisturbed(forks: ForkServer, folder: Path, env: dict[str, str]) -> float:
+    """Seconds from getting the lease to the end of a run that nobody disturbs."""
+    url = f"s3://{BUCKET}/undisturbed"
+    process = forks.start([*_COLLECT, *_SMALL, "--run", url], folder, env)
+    _await_lease(url, process)
+    started = time.monotonic()
+    assert process.wait() == 0
+    return time.monotonic() - started
+
+
+def _await_lease(url: str, process: ForkedProcess) -> None:
+    """Returns when the process holds the lease, or has ended."""
+    files = open_files(f"{url}/store")
+    while process.poll() is None:
+        if files.exists(LEASE_NAME) and json.loads(files.read(LEASE_NAME))["pid"] == process.pid:
+            return
+        time.sleep(0.02)
+
+
+def _look(url: str, code: int, expected: str, counts: Counter[str]) -> None:
+    """Counts what is wrong with a run that was brought to its end."""
+    counts["runs"] += 1
+    counts["wrong ends"] += code != 0
+    counts["problems"] += len(stores.verify(f"{url}/store"))
+    counts["other certificates"] += stores.certify(stores.open_store(f"{url}/store")).root != expected
 
 
 def _rows(url: str) -> list[str]:

@@ -24,6 +24,8 @@ from .schema import nearest
 SCHEMES = ("memory", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
 """What has ranges, and puts that are conditional on what was there. Others (http, ftp, zip, ...) lack one of these."""
 _RETRIES = {"max_retries": 12, "retry_timeout": datetime.timedelta(seconds=60)}  # of requests that the server fails
+_ROLE_SERVER = "169.254.169.254"  # asked for a machine's own role where the environment holds no key
+_VARIABLES = "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT_URL (or those of gs:// or az://)"
 _PAUSES = (0.2, 0.5, 1.0)  # seconds between conditional puts that are sent again
 
 
@@ -95,7 +97,7 @@ class RemoteFiles:
         except (AlreadyExistsError, PreconditionError) as error:
             raise Changed(f"{self.locate(rel)} was changed by another process") from error
         except BaseError as error:
-            raise RemoteError(f"{self.locate(rel)}: {_first_line(error)}") from error
+            raise RemoteError(f"{self.locate(rel)}: {_first_line(error)}{_hint(error)}") from error
 
     def exists(self, rel: str) -> bool:
         """Whether there is an object of that name, or one below it. Raises RemoteError."""
@@ -304,6 +306,12 @@ def _bucket(scheme: str, name: str, settings: frozenset[tuple[str, str]]) -> Any
         return from_url(url, retry_config=_RETRIES, client_options={"allow_http": True})
     except BaseError as error:
         raise StoreError(f"Can't reach {url}: {_first_line(error)}") from error
+
+
+def _hint(error: Exception) -> str:
+    """Where to look when the server doesn't let this process in, or nobody said who it is."""
+    refused = type(error).__name__ in ("PermissionDeniedError", "UnauthenticatedError") or _ROLE_SERVER in str(error)
+    return f"\nNext: set {_VARIABLES}, and look at the bucket's name and rights" if refused else ""
 
 
 def _first_line(error: Exception) -> str:

@@ -171,3 +171,16 @@ def test_a_url_of_a_local_folder_is_that_folder(here):
 def test_what_export_offers_is_what_the_stores_can_write() -> None:
     assert tuple(dispatch.FORMATS) == store_parsers.FORMATS
     assert store_parsers.COMPRESSIONS == dispatch.COMPRESSIONS
+
+
+def test_a_server_that_is_not_there_is_said_in_one_message(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
+    for name, value in keys.items():
+        monkeypatch.setenv(name, value)
+    assert main(["inspect", "s3://bucket/run"]) == EXIT_FAILED
+    said = capsys.readouterr().err
+    assert "failed: s3://bucket/run/store/store.json" in said
+    assert "127.0.0.1:9" in said
+    assert "Traceback" not in said
+    assert not list(tmp_path.iterdir())

@@ -22,7 +22,7 @@ from tests.toys import random_llama
 STARTERS = ["srun", "torchrun"]
 
 
-def _environment(starter: str, rank: int, port: int) -> dict[str, str]:
+def launched(starter: str, rank: int, port: int) -> dict[str, str]:
     meeting = {"MASTER_PORT": str(port)}
     if starter == "torchrun":
         place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1"}
@@ -39,7 +39,7 @@ def _launch(launcher: Launcher, folder: Path, starter: str, argv: list[str]) -> 
         port = probe.getsockname()[1]
     for rank in (0, 1):
         (folder / f"rank-{rank}").mkdir(exist_ok=True)
-    return [launcher.server.start(argv, folder / f"rank-{rank}", _environment(starter, rank, port)) for rank in (0, 1)]
+    return [launcher.server.start(argv, folder / f"rank-{rank}", launched(starter, rank, port)) for rank in (0, 1)]
 
 
 def _said(folder: Path, rank: int) -> str:

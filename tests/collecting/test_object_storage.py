@@ -2,18 +2,20 @@
 
 import os
 import signal
-import subprocess
+import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 import stores
+from benchmarks.forked_workers import ForkedProcess
 from benchmarks.object_server import BUCKET, ObjectServer, environment
 from lit_experiments.errors import EXIT_DONE, EXIT_FAILED, EXIT_USER
 from stores import lock
 from tests.collecting.conftest import SAMPLES, Launcher, assert_same, content
+from tests.collecting.test_launchers import launched
 
 _FIT = ("--bootstraps", "2", "--shuffles", "0", "--folds", "2", "--penalties", "[1.0]")
 _LEASE = ("--lease_seconds", "2")
@@ -41,8 +43,8 @@ class Commands:
         self.launcher, self.folder, self.env = launcher, folder, env
         folder.mkdir(exist_ok=True)
 
-    def start(self, argv: list[str]) -> subprocess.Popen[str]:
-        return self.launcher.server.start(argv, self.folder, self.env)  # type: ignore[return-value]
+    def start(self, argv: list[str], env: Mapping[str, str] | None = None) -> ForkedProcess:
+        return self.launcher.server.start(argv, self.folder, {**self.env, **(env or {})})
 
     def run(self, argv: list[str]) -> int:
         return self.start(argv).wait()
@@ -113,6 +115,23 @@ def test_two_collectors_at_once_end_with_one_row_for_each_sample(
     assert [process.wait() for process in both] == [EXIT_DONE, EXIT_DONE], commands.log + second.log
     assert_same(content(url), content(undisturbed[0]))
     assert len({segment.part for segment in stores.open_store(f"{url}/store").segments}) == 1
+
+
+def test_processes_of_two_machines_write_one_run(
+    commands: Commands, toy: list[str], tmp_path: Path, undisturbed: tuple[Path, float], url: str
+) -> None:
+    """Started by torchrun, in folders that share nothing."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    places = [Commands(commands.launcher, tmp_path / f"machine-{rank}", commands.env) for rank in (0, 1)]
+    argv = [*toy, "--run", url, "--devices", "2"]
+    both = [place.start(argv, launched("torchrun", rank, port)) for rank, place in enumerate(places)]
+    assert [process.wait() for process in both] == [EXIT_DONE, EXIT_DONE], places[0].log + places[1].log
+    assert_same(content(url), content(undisturbed[0]))
+    launches = {segment.part.rpartition("-r") for segment in stores.open_store(f"{url}/store").segments}
+    assert sorted(rank for _, _, rank in launches) == ["000", "001"]
+    assert len({launch for launch, _, _ in launches}) == 1, "so a later launch can close what all of them wrote"
 
 
 def test_a_collector_that_wakes_up_after_its_lease_can_commit_nothing(
