@@ -57,7 +57,8 @@ def choose(logits: Tensor, noise: Tensor | None, sampling: Sampling, margin: flo
     scaled = logits / sampling.temperature
     margin = margin / sampling.temperature
     if sampling.top_k == 0 and sampling.top_p == 1:
-        return _race(scaled + noise, scaled + noise, logits.new_ones(1, 1, dtype=torch.bool), margin)
+        keys = scaled + noise
+        return _race(keys, keys, logits.new_ones(1, 1, dtype=torch.bool), margin)
     if sampling.top_k == 0 and scaled.shape[1] > 2 * _FEW:
         return _among_few(scaled, noise, sampling, margin)
     return _among_all(scaled, noise, sampling, margin)
