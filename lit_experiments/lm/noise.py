@@ -35,6 +35,9 @@ class StreamKey:
         return _words(self)
 
 
+Pair = tuple[StreamKey, int]  # a stream, and the position in it
+
+
 @lru_cache(maxsize=1 << 16)
 def _words(key: StreamKey) -> tuple[int, int]:
     text = json.dumps([key.seed, key.sample_id, key.draw])
@@ -47,19 +50,39 @@ def race_noise(key: StreamKey, position: int, size: int) -> np.ndarray:
     return _noise([(key, position)], size)[0]
 
 
-def _noise(pairs: Sequence[tuple[StreamKey, int]], size: int) -> np.ndarray:
+def _noise(pairs: Sequence[Pair], size: int) -> np.ndarray:
     """[row, size] `race_noise` of each key and position."""
-    waiting = np.empty((len(pairs), size))
+    out = np.empty((len(pairs), size), np.float32)
+    _fill(out, pairs)
+    return out
+
+
+def _fill(out: np.ndarray, pairs: Sequence[Pair]) -> None:
+    """Puts `race_noise` of each key and position into the rows of `out`."""
+    waiting = np.empty(out.shape)
     for row, (key, position) in zip(waiting, pairs, strict=True):
         generator = np.random.Generator(np.random.Philox(key=key.words(), counter=(0, 0, 0, position)))
         generator.standard_exponential(out=row)
     # In float64: float32 would give exact zeros, one in 2**24, and each would win its race.
     np.maximum(waiting, np.finfo(np.float64).tiny, out=waiting)
-    return -np.log(waiting, out=waiting).astype(np.float32)
+    np.negative(np.log(waiting, out=waiting), out=waiting)
+    out[:] = waiting
 
 
-Pair = tuple[StreamKey, int]
-_Row = tuple[Future[np.ndarray], int]  # of what a thread draws
+@dataclass(frozen=True)
+class _Drawn:
+    """noise [row, size], complete once `blocks` are done; row: of each key and position."""
+
+    noise: np.ndarray
+    row: dict[Pair, int]
+    blocks: list[Future[None]]
+
+    def of(self, pairs: Sequence[Pair]) -> np.ndarray:
+        """The rows of these, waited for."""
+        for block in self.blocks:
+            block.result()
+        rows = [self.row[pair] for pair in pairs]
+        return self.noise if rows == list(range(len(self.noise))) else self.noise[rows]
 
 
 class NoiseAhead:
@@ -68,7 +91,7 @@ class NoiseAhead:
     def __init__(self, size: int) -> None:
         self.size = size
         self._pool: ThreadPoolExecutor | None = None
-        self._ahead: dict[Pair, _Row] = {}
+        self._ahead: _Drawn | None = None
 
     def __enter__(self) -> "NoiseAhead":
         return self
@@ -82,17 +105,18 @@ class NoiseAhead:
         wanted = list(zip(keys, positions, strict=True))
         if len(keys) * self.size < _WORTH_A_THREAD:
             return torch.from_numpy(_noise(wanted, self.size))
-        started = {**self._ahead, **self._start([pair for pair in wanted if pair not in self._ahead])}
-        self._ahead = {} if last else self._start([(key, position + 1) for key, position in wanted])
-        return torch.from_numpy(np.stack([block.result()[row] for block, row in map(started.__getitem__, wanted)]))
+        ahead = self._ahead
+        if ahead is None or not all(pair in ahead.row for pair in wanted):
+            ahead = self._start(wanted)
+        self._ahead = None if last else self._start([(key, position + 1) for key, position in wanted])
+        return torch.from_numpy(ahead.of(wanted))
 
-    def _start(self, pairs: Sequence[Pair]) -> dict[Pair, _Row]:
+    def _start(self, pairs: Sequence[Pair]) -> _Drawn:
         """Hands rows over to threads, some at a time."""
         self._pool = self._pool or ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1))
-        rows: dict[Pair, _Row] = {}
-        step = max(1, _HANDED_OVER // self.size)
-        for start in range(0, len(pairs), step):
-            part = pairs[start : start + step]
-            block = self._pool.submit(_noise, part, self.size)
-            rows |= {pair: (block, row) for row, pair in enumerate(part)}
-        return rows
+        noise, step = np.empty((len(pairs), self.size), np.float32), max(1, _HANDED_OVER // self.size)
+        blocks = [
+            self._pool.submit(_fill, noise[start : start + step], pairs[start : start + step])
+            for start in range(0, len(pairs), step)
+        ]
+        return _Drawn(noise, {pair: row for row, pair in enumerate(pairs)}, blocks)
