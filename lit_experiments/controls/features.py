@@ -20,7 +20,6 @@ from lit_experiments.controls.circumstances import (
 )
 from lit_experiments.controls.labels import Floats
 from lit_experiments.controls.problems import Problem
-from lit_experiments.controls.split import IDS, POSITIONS, Texts
 from lit_experiments.controls.text_features import (
     distribution_numbers,
     marked_words,
@@ -28,6 +27,7 @@ from lit_experiments.controls.text_features import (
     overlap_numbers,
     shape_numbers,
 )
+from lit_experiments.controls.texts import IDS, POSITIONS, Texts
 from lit_experiments.controls.word_places import place_columns
 from lit_experiments.controls.written_numbers import number_columns
 from lit_experiments.errors import UserError

@@ -6,14 +6,14 @@ Owns: the groups that no split may part, and what the report says of them. Does 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, overload
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lit_experiments.controls.labels import LabelTable
+from lit_experiments.controls.texts import Texts
 from lit_experiments.errors import UserError
 from lit_experiments.probes.blocks import TEST
 from lit_experiments.probes.splits import balanced_split, group_split
@@ -21,17 +21,8 @@ from lit_experiments.sources.content_groups import ContentGroups, Likeness, cont
 from lit_experiments.statistics.estimate import LEAST_GROUPS
 from stores import Store
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 Ints = NDArray[np.int64]
-_TEXTS = 1 << 14
-"""Texts that are objects at a time."""
 GroupBy = Literal["auto", "content", "id", "column"]
-TEXTS = ("text", "prompt_text", "starting_point", "context", "prompt", "question", "question_text", "sentence")
-IDS = ("input_ids", "starting_point_ids")
-POSITIONS = ("positions", "span_positions")
-"""Columns with the tokens whose states are stored, as indices into the ids."""
 GROUPS = ("pair", "question_id", "paragraph_id", "problem_id", "doc_id", "group")
 """Columns whose equal values belong together, in stores that declare none."""
 _IDENTICAL = 1.01
@@ -94,59 +85,6 @@ class Split:
     def test_groups(self) -> set[str]:
         """The groups of the test part."""
         return set(self.group[self.part == TEST].tolist())
-
-
-@dataclass(frozen=True, eq=False)
-class Texts:
-    """What each row's model read, as text. origin: the column that it comes from; ids where only token ids are there,
-    which then stand as words."""
-
-    values: Sequence[str]
-    origin: str
-
-
-class StoredTexts(Sequence[str]):
-    """A column of texts as Arrow holds it: a text becomes an object when it is looked at."""
-
-    def __init__(self, column: pa.ChunkedArray) -> None:
-        self._column = column
-
-    def __len__(self) -> int:
-        return len(self._column)
-
-    @overload
-    def __getitem__(self, place: int) -> str: ...
-    @overload
-    def __getitem__(self, place: slice) -> list[str]: ...
-
-    def __getitem__(self, place: int | slice) -> str | list[str]:
-        if isinstance(place, slice):
-            return [self[row] for row in range(*place.indices(len(self)))]
-        return self._column[place].as_py() or ""
-
-    def __iter__(self) -> Iterator[str]:
-        for start in range(0, len(self), _TEXTS):
-            yield from (text or "" for text in self._column.slice(start, _TEXTS).to_pylist())
-
-
-def texts_of(store: Store, column: str | None) -> Texts | None:
-    """The text of every row; None where the store holds neither text nor ids.
-
-    Raises:
-        UserError: a column that is not there, or that holds no text.
-    """
-    kinds = {c.name: c.type for c in store.schema.columns}
-    if column is not None and kinds.get(column) != "string":
-        held = f"it holds {kinds[column]} values" if column in kinds else "there is no such column"
-        textual = ", ".join(name for name, kind in kinds.items() if kind == "string") or "none"
-        raise UserError(f"--text_column {column}: {held} in {store.path}. Columns of text: {textual}.")
-    name = column or next((name for name in TEXTS if kinds.get(name) == "string"), None)
-    if name is not None:
-        return Texts(StoredTexts(store.table([name]).column(0)), name)
-    ids = next((name for name in IDS if kinds.get(name) == "list<int64>"), None)
-    if ids is None:
-        return None
-    return Texts([" ".join(map(str, row or ())) for row in store.table([ids]).column(0).to_pylist()], ids)
 
 
 @dataclass(frozen=True, eq=False)

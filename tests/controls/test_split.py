@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from lit_experiments.controls.split import SplitOptions, Texts, content_of
+from lit_experiments.controls.split import SplitOptions, content_of
+from lit_experiments.controls.texts import Texts
 from lit_experiments.sources.content_groups import Likeness
 
 OPTIONS = SplitOptions("auto", None, None, Likeness(0.5, 0.7), 0.3, 5, 0)

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lit_experiments.controls.split import SplitOptions, SplitSummary, Texts, content_of, too_few_groups, twins_by_row
+from lit_experiments.controls.split import SplitOptions, SplitSummary, content_of, too_few_groups, twins_by_row
+from lit_experiments.controls.texts import Texts
 from lit_experiments.errors import UserError
 from lit_experiments.probes.blocks import TEST
 from lit_experiments.probes.splits import group_split

@@ -17,7 +17,8 @@ from lit_experiments.controls.labels import Floats
 from lit_experiments.controls.random_states import random_features
 from lit_experiments.controls.row_split import by_row_predictions, nearest_predictions, row_part, thinned
 from lit_experiments.controls.scoring import Scorer
-from lit_experiments.controls.split import IDS, SplitOptions
+from lit_experiments.controls.split import SplitOptions
+from lit_experiments.controls.texts import IDS
 from lit_experiments.experiments.linear_probes.evaluation import Evaluation
 from lit_experiments.experiments.linear_probes.study import Study
 from lit_experiments.probes.blocks import TEST

@@ -14,7 +14,8 @@ from lit_experiments.collecting.declarations import Declarations, read_declarati
 from lit_experiments.controls.fields import state_fields
 from lit_experiments.controls.labels import Floats, Labels, LabelTable, TargetType, class_name, read_labels
 from lit_experiments.controls.problems import Problem, Rare, make_problem
-from lit_experiments.controls.split import Split, SplitOptions, Texts, make_split, texts_of
+from lit_experiments.controls.split import Split, SplitOptions, make_split
+from lit_experiments.controls.texts import Texts, texts_of
 from lit_experiments.errors import Untestable, UserError
 from lit_experiments.tasks.live_states import LiveStore, with_states
 from stores import Store

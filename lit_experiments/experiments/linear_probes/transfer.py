@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from lit_experiments.controls.fields import StateField, layer_names, state_fields
 from lit_experiments.controls.labels import Floats, Ints, LabelTable, class_name
 from lit_experiments.controls.scoring import Scorer, ranking_columns
-from lit_experiments.controls.split import Texts, texts_of
+from lit_experiments.controls.texts import Texts, texts_of
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.linear_probes.evaluation import Evaluation
 from lit_experiments.experiments.linear_probes.result import Transfer

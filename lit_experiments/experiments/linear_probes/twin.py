@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lit_experiments.controls.fields import StateField
-from lit_experiments.controls.split import IDS, POSITIONS
+from lit_experiments.controls.texts import IDS, POSITIONS
 from lit_experiments.errors import UserError
 from lit_experiments.probes.scratch_states import ScratchStates
 from lit_experiments.tasks.random_twin import Floats32, RandomTwin, model_of

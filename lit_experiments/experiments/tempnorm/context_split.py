@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lit_experiments.controls.labels import LabelTable
-from lit_experiments.controls.split import Split, SplitOptions, Texts, make_split, texts_of
+from lit_experiments.controls.split import Split, SplitOptions, make_split
+from lit_experiments.controls.texts import Texts, texts_of
 from lit_experiments.errors import UserError
 from lit_experiments.probes.blocks import TEST
 from lit_experiments.probes.splits import group_split
