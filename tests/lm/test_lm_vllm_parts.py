@@ -14,7 +14,7 @@ from lit_experiments.lm.errors import ModelError
 from lit_experiments.lm.layouts import Layout, Point
 from lit_experiments.lm.vllm_engine.regions import MappedRegions, Plan, Reading, Regions, Views, views
 from lit_experiments.lm.vllm_engine.scorer import Scorer
-from lit_experiments.lm.vllm_engine.taps import Filler, Piece, site_hook
+from lit_experiments.lm.vllm_engine.taps import Filler, Piece, same_places, site_hook
 
 LENGTHS, HIDDEN, VOCABULARY = (4, 1, 7, 3), 8, 11
 TEXTS = [[(3 * k + i) % VOCABULARY for i in range(n)] for k, n in enumerate(LENGTHS)]
@@ -156,6 +156,23 @@ def test_the_stream_is_the_sum_of_what_blocks_hand_on() -> None:
     assert torch.allclose(states["resid_post.0"], states["resid_mid.0"] + states["resid_mid.0"].tanh())
     assert torch.equal(states["resid_pre.1"], states["resid_post.0"])
     assert torch.allclose(states["final_norm"], states["resid_post.1"].tanh())
+
+
+@pytest.mark.parametrize("packing", PACKINGS)
+@pytest.mark.parametrize("statistic", [None, "mean"])
+def test_one_state_serves_all_sites_that_are_its(packing: str, statistic: str | None) -> None:
+    names = ["embed", "resid_pre.0", "resid_post.0", "resid_pre.1", "resid_post.1"]
+    assert same_places(names, range(2)) == {"resid_pre.0": [0, 1], "resid_pre.1": [2, 3], "resid_post.1": [4]}
+    assert same_places(names[2:4], range(1)) == {"resid_post.0": [0], "resid_pre.1": [1]}
+    plan, held = planned(Reading([list(range(n)) for n in LENGTHS], statistic, unrounded=False))
+    filler = Filler(plan.readings[0], held.readings[0], torch.device("cpu"))
+    for pieces, state in passes(packing):
+        filler.begin(pieces)
+        filler.take(0, state)
+        filler.take_again(0, 1, state)
+    assert torch.equal(held.readings[0].values[1], held.readings[0].values[0])
+    assert bool(held.readings[0].finite.all())
+    assert filler.written == [sum(LENGTHS)] * 2
 
 
 def test_sites_of_another_stage_have_no_hook_and_absent_ones_are_named() -> None:

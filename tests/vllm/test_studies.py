@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -83,7 +82,7 @@ def test_study_3_with_an_adapter_and_sampled_output(collect: Collect, tmp_path: 
 
 
 def test_killed_and_resumed_it_has_the_certificate_of_an_undisturbed_run(collect: Collect, tmp_path: Path) -> None:
-    options = ("--limit", "12", "--gen_number", "4", "--batch_tokens", "1000", "--flush_mb", "0.05", *FAST)
+    options = ("--limit", "24", "--gen_number", "4", "--batch_size", "1", "--flush_seconds", "0.01", *FAST)
     collect("tempnorm", tmp_path / "whole", *options)
     command = [sys.executable, "-m", "lit_experiments.cli", "collect", "--exp", "tempnorm", *options]
     env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -95,7 +94,7 @@ def test_killed_and_resumed_it_has_the_certificate_of_an_undisturbed_run(collect
         run.send_signal(signal.SIGKILL)
     assert run.returncode == -signal.SIGKILL
     committed = len(stores.open_store(tmp_path / "killed" / "store"))
-    assert 0 < committed < 12
+    assert 0 < committed < 24
     collect("tempnorm", tmp_path / "killed", *options)
     whole, killed = (stores.certify(stores.open_store(tmp_path / name / "store")).root for name in ("whole", "killed"))
     assert killed == whole
@@ -106,10 +105,10 @@ def test_no_other_engine_continues_a_store(collect: Collect, tmp_path: Path) -> 
     assert main(["collect", "--exp", "activations", "--run", str(tmp_path / "run"), *options]) == 0
     refused = collect("activations", tmp_path / "run", *options, *FAST, code=2)
     assert "model.engine" in refused.stderr
-    assert json.loads((tmp_path / "run" / "store" / "store.json").read_text())["fingerprint"]["model"]["attn"] == "sdpa"
+    assert len(stores.open_store(tmp_path / "run" / "store")) == 4
 
 
-@pytest.mark.parametrize("exp", ["steering", "sampling_variance", "attribution"])
+@pytest.mark.parametrize("exp", ["path_sensitivity", "sampling_variance", "attribution"])
 def test_studies_that_reach_into_the_model_are_refused_by_name(
     exp: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -45,6 +45,20 @@ def site_hook(model: nn.Module, layout: Layout, name: str, blocks: range, sink: 
     return _part_hook(block, layout, site, sink)
 
 
+def same_places(names: Sequence[str], blocks: range) -> dict[str, list[int]]:
+    """Which of these sites are one state, by the site that it is read at: what leaves a block enters the next one of
+    this stage, so that a sum and a cast serve both."""
+    places: dict[str, list[int]] = {}
+    for k, name in enumerate(names):
+        site = parse_site(name)
+        if site.kind == "embed":
+            name = "resid_pre.0"
+        elif site.kind == "resid_post" and site.layer is not None and site.layer + 1 in blocks:
+            name = f"resid_pre.{site.layer + 1}"
+        places.setdefault(name, []).append(k)
+    return places
+
+
 def _part_hook(block: nn.Module, layout: Layout, site: Site, sink: Sink) -> Any:
     point: Point | None = getattr(layout, site.kind)
     assert point is not None, "resolve_sites refuses a site that the layout lacks"
@@ -143,6 +157,15 @@ class Filler:
             self._store(site, state)
         else:
             self._pool(site, state.index_select(0, self.source).float())
+
+    def take_again(self, taken: int, site: int, state: Tensor) -> None:
+        """The same state as site `taken` had, at another site."""
+        if self.reading.statistic is not None or self.run is None:
+            self.take(site, state)
+            return
+        self.written[site] += len(self.target)
+        for part in (self.held.values, self.held.exponents, self.held.finite):
+            part[site, self.run] = part[taken, self.run]
 
     def _store(self, site: int, state: Tensor) -> None:
         held = self.held

@@ -15,7 +15,7 @@ from lit_experiments.lm.layouts import Layout
 from lit_experiments.lm.vllm_engine.regions import MappedRegions, Plan, views
 from lit_experiments.lm.vllm_engine.sampling import RaceProcessor
 from lit_experiments.lm.vllm_engine.scorer import Scorer, head_of
-from lit_experiments.lm.vllm_engine.taps import Filler, Piece, site_hook
+from lit_experiments.lm.vllm_engine.taps import Filler, Piece, same_places, site_hook
 
 ROW = "lit_row"  # in a request's `extra_args`: which of the plan's texts it is
 
@@ -90,10 +90,13 @@ class _Reading:
             raise
 
     def _attach(self, plan: Plan, layout: Layout, blocks: range) -> None:
-        for k, name in enumerate(plan.sites):
-            handle = site_hook(self.runner.model, layout, name, blocks, partial(self._fill, k))
-            self.present.append(handle is not None)
-            self.handles += [] if handle is None else [handle]
+        self.present = [False] * len(plan.sites)
+        for name, sites in same_places(plan.sites, blocks).items():
+            handle = site_hook(self.runner.model, layout, name, blocks, partial(self._fill, sites))
+            if handle is not None:
+                self.handles.append(handle)
+                for k in sites:
+                    self.present[k] = True
         if self.scorer is not None:
             handle = site_hook(self.runner.model, layout, "final_norm", blocks, self.scorer.take)
             self.handles += [] if handle is None else [handle]
@@ -112,9 +115,11 @@ class _Reading:
         if self.scorer is not None:
             self.scorer.begin(pieces)
 
-    def _fill(self, k: int, state: torch.Tensor) -> None:
+    def _fill(self, sites: list[int], state: torch.Tensor) -> None:
         for filler in self.fillers:
-            filler.take(k, state)
+            filler.take(sites[0], state)
+            for k in sites[1:]:
+                filler.take_again(sites[0], k, state)
 
     def end(self) -> list[list[int] | None] | None:
         self._remove()
