@@ -20,7 +20,7 @@ from pathlib import Path
 FACTOR = 8
 _TOPICS = ("rivers run to the sea", "engines turn a heavy wheel", "birds sing in the wood", "prices rise in the spring")
 _EXPORTS = ("jsonl", "npy", "safetensors", "parquet", "zarr", "hdf5")
-_LIGHT = ("--bootstraps", "50", "--shuffles", "1", "--folds", "2", "--twin", "false")
+_LIGHT = ("--bootstraps", "50", "--shuffles", "19", "--folds", "2", "--twin", "false")
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def main() -> None:
 
 def write_inputs(size: Path, texts: int, contexts: int) -> None:
     """texts.csv, with two kinds of short texts that are all different, and contexts.txt."""
-    size.mkdir(parents=True)
+    size.mkdir(parents=True, exist_ok=True)
     lines = ["text,kind"]
     for number in range(texts):
         topic = number % 2
