@@ -66,7 +66,7 @@ _MODEL = [
         "Model",
     ),
     Option("tensor_parallel", int, "--engine vllm: over how many devices each matrix is split.", "Model"),
-    Option("pipeline_parallel", int, "--engine vllm: in how many stages of blocks the model lies.", "Model"),
+    Option("pipeline_parallel", int, "Stages of blocks: only 1 works so far, others are refused.", "Model"),
 ]
 _TRAINER = [
     Option("precision", str, "32-true, bf16-true or 16-true: the dtype that the model is loaded in.", "Trainer"),

@@ -57,6 +57,12 @@ class ModelSpec:
                     f"The transformers engine does not split a model: --{name} {value}.",
                     next_step="--engine vllm, or --device_map auto for blocks on several devices",
                 )
+        if self.pipeline_parallel > 1:
+            raise model_error(
+                f"vLLM's stages of blocks do not work with this engine: --pipeline_parallel {self.pipeline_parallel}.",
+                allowed="1",
+                next_step="--tensor_parallel splits a model over devices",
+            )
         placed = {"device_map": self.device_map, "quantization": self.quantization}
         placed["attn"] = None if self.attn == "auto" else self.attn
         for name, option in placed.items():
