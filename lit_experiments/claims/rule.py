@@ -145,7 +145,9 @@ def _beyond(control: Control, evidence: Evidence) -> str:
         return YES
     least = LEAST_SHARE * (evidence.score.value - evidence.chance)
     unlearned = 0.0 if math.isnan(control.growth) else DOUBLINGS * max(0.0, control.growth)
-    if control.gain.side_of(0.0) > 0 and control.gain.value >= least and control.gain.low > unlearned:
+    # What a control that is not seen to tell anything has gained may be noise: then the gain itself is compared.
+    gained = control.gain.low if control.score.side_of(evidence.chance) > 0 else control.gain.value
+    if control.gain.side_of(0.0) > 0 and control.gain.value >= least and gained > unlearned:
         return YES
     nothing_added = control.gain.high < least and control.score.value > evidence.chance
     nothing_added |= 0 < unlearned >= control.gain.value

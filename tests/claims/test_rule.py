@@ -76,6 +76,10 @@ CASES = {
         replace(STRONG, controls=[replace(control("surface", 0.3, 0.3), growth=0.2)]),
         SURFACE_EXPLAINED,
     ),
+    "a surface that tells nothing, and gained so little by chance": (
+        replace(STRONG, controls=[replace(control("surface", 0.05, 0.29, 0.15), growth=0.13)]),
+        SUPPORTED,
+    ),
     "the same, of a surface that tells little yet": (
         replace(STRONG, controls=[replace(control("surface", 0.1, 0.3, 0.15), growth=0.2)]),
         SURFACE_EXPLAINED,
