@@ -259,7 +259,7 @@ BAD: list[tuple[str, ...]] = [
     ("train --exp tempnorm_ridge --run ''", "--run"),
     ("train --exp tempnorm_ridge --run nowhere", "nowhere", "no store"),
     ("train --exp tempnorm_ridge --run damaged", "damaged"),
-    ("analyze --exp prefill_dynamics --run gs://bucket/run", "gs://bucket/run", "URL"),
+    ("analyze --exp prefill_dynamics --run gsx://bucket/run", "gsx://bucket/run", "s3://"),
     (A, "no store of prefill_dynamics"),
     # --- the Trainer's flags
     (f"{C} --trainer.x '[1'", "--trainer.x", "no such argument"),
