@@ -215,7 +215,7 @@ def _places(reading: Positions | Pool) -> tuple[Positions, str | None]:
 
 def _require_all(plan: Plan, written: list[list[list[int]] | None]) -> None:
     """Raises ModelError if a site did not give the state of every token that was wanted."""
-    counts = [each for each in written if each is not None]
+    counts = [stage for stage in written if stage is not None]
     for k, reading in enumerate(plan.readings):
         for site, name in enumerate(plan.sites):
             here = [stage[k][site] for stage in counts if stage[k][site] >= 0]
