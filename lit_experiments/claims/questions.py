@@ -20,6 +20,10 @@ READABLE, BEYOND_SURFACE, BEYOND_EMBEDDING, BEYOND_OUTPUT, BEYOND_TWIN, NO_COPIE
 QUESTIONS = (READABLE, BEYOND_SURFACE, BEYOND_EMBEDDING, BEYOND_OUTPUT, BEYOND_TWIN, NO_COPIES)
 OF_CONTROL = {SURFACE: BEYOND_SURFACE, EMBEDDING: BEYOND_EMBEDDING, OUTPUT: BEYOND_OUTPUT}
 YES, NO, OPEN = "yes", "no", "open"
+DOUBLINGS = 2.0
+"""A control that tells more the more rows it is fitted to has not told all it can: a gain over it must exceed what so
+many further doublings of the training part would add at the pace of the last one. A label that follows from words that
+come in few texts each is an example."""
 
 
 def number_behind(evidence: Evidence, question: str) -> Estimate | None:
@@ -46,9 +50,19 @@ def reason(evidence: Evidence, question: str, answer: str) -> str:
     if question == READABLE:
         disagree = above != (answer == YES)
         return f"permutation p {evidence.p_corrected:.2g}" if disagree and math.isfinite(evidence.p_corrected) else ""
-    if answer != YES or above:
+    if above == (answer == YES):
         return ""
-    return f"{RANDOM if control is None else control.name} alone tells nothing"
+    if answer == YES:
+        return f"{RANDOM if control is None else control.name} alone tells nothing"
+    if answer == OPEN or control is None:
+        return ""
+    learns = still_to_learn(control) >= number.low
+    return f"{control.name} would learn as much from more rows" if learns else "little beside what the states tell"
+
+
+def still_to_learn(control: Control) -> float:
+    """What a control would gain from further training data, at the pace of the last doubling."""
+    return 0.0 if math.isnan(control.growth) else DOUBLINGS * max(0.0, control.growth)
 
 
 def _control(evidence: Evidence, question: str) -> Control | None:

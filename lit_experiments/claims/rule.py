@@ -40,6 +40,7 @@ from lit_experiments.claims.questions import (
     READABLE,
     YES,
     reason,
+    still_to_learn,
 )
 from lit_experiments.statistics import Estimate
 
@@ -60,10 +61,6 @@ states whose scores are on average below it tell nothing that could explain."""
 DECISIVE, MANY_GROUPS = 0.005, 30
 """A permutation test of at least so many groups with a p-value of at most this decides alone: it is exact whatever the
 labels' distribution, while the interval of an R2 rests on its few largest labels where tails are heavy."""
-DOUBLINGS = 2.0
-"""A control that tells more the more rows it is fitted to has not told all it can: a gain over it must exceed what so
-many further doublings of the training part would add at the pace of the last one. A label that follows from words that
-come in few texts each is an example."""
 _NOTHING = {"r2": 0.02, "auroc": 0.03, "accuracy": 0.03}
 """A control no farther above chance than this, and not seen to be above it, tells nothing that could explain."""
 _COPIED = 0.05
@@ -144,7 +141,7 @@ def _beyond(control: Control, evidence: Evidence) -> str:
     if _tells_nothing(control.score, evidence) and control.gain.value > 0:
         return YES
     least = LEAST_SHARE * (evidence.score.value - evidence.chance)
-    unlearned = 0.0 if math.isnan(control.growth) else DOUBLINGS * max(0.0, control.growth)
+    unlearned = still_to_learn(control)
     # What a control that is not seen to tell anything has gained may be noise: then the gain itself is compared.
     gained = control.gain.low if control.score.side_of(evidence.chance) > 0 else control.gain.value
     if control.gain.side_of(0.0) > 0 and control.gain.value >= least and gained > unlearned:

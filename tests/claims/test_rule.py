@@ -159,3 +159,6 @@ def test_a_cell_says_why_where_its_interval_would_not() -> None:
     assert {cell.reason for cell in plain if cell is not None} == {""}
     nothing = verdicts_matrix({"kind": (judged(CLAIM, NOISE).verdict, NOISE)}).cells[0]
     assert [cell.reason for cell in nothing if cell is not None] == ["", "", *["not readable"] * 3]
+    learning = replace(STRONG, controls=[replace(control("surface", 0.3, 0.3), growth=0.2)])
+    verdict = judged(CLAIM, learning).verdict
+    assert "beyond the surface (gain 0.30 [0.25, 0.35], surface would learn as much from more rows)" in verdict.sentence
