@@ -16,6 +16,7 @@ from typing import Any, Literal
 import psutil
 
 import stores
+from lit_experiments.collecting.ended import NAME as ENDED
 from lit_experiments.collecting.ended import not_ended
 from lit_experiments.collecting.samples import Totals
 from lit_experiments.plain import write_json
@@ -97,9 +98,12 @@ def rows_per_second(looks: Sequence[Look]) -> float:
 def _state(run: str, path: str, held: bool) -> State:
     if held:
         return "collecting"
-    if "://" in run:
-        return "stopped" if sum(_planned(run).values()) > len(stores.open_store(path)) else "complete"
-    return "stopped" if not_ended(Path(run), stores.open_store(path)) else "complete"
+    store = stores.open_store(path)
+    if "://" not in run:
+        return "stopped" if not_ended(Path(run), store) else "complete"
+    files = open_files(run)
+    ended = json.loads(files.read(ENDED)) if files.exists(ENDED) else {}
+    return "complete" if ended.get("commits") == stores.commits_key(store) else "stopped"
 
 
 def _planned(run: str) -> dict[str, int]:

@@ -12,6 +12,7 @@ import pytest
 import stores
 from benchmarks.forked_workers import ForkedProcess
 from benchmarks.object_server import BUCKET, ObjectServer, environment
+from lit_experiments.collecting.watched import look
 from lit_experiments.errors import EXIT_DONE, EXIT_FAILED, EXIT_USER
 from stores import lock
 from tests.collecting.conftest import SAMPLES, Launcher, assert_same, content
@@ -87,7 +88,9 @@ def test_a_run_killed_again_and_again_ends_like_one_on_a_disk(
         assert set(before) <= set(now), "a committed row is gone"
         assert len(now) == len(set(now)), "a row came twice"
         before = now
+    assert len(before) == SAMPLES or look(url).state != "complete"
     assert commands.run(argv) == EXIT_DONE, commands.log
+    assert look(url).state == "complete"
     assert_same(content(url), content(reference))
     assert stores.verify(f"{url}/store") == []
     assert commands.run(argv) == EXIT_DONE  # with nothing left to do
@@ -99,7 +102,10 @@ def test_a_second_collector_is_refused_with_the_holder_and_goes_on_when_it_is_go
 ) -> None:
     argv = [*toy, "--run", url]
     assert commands.run([*argv, "--limit", "4"]) == EXIT_DONE
+    assert look(url).state == "complete"
     with lock.exclusive(f"{url}/store", 0, lock.Terms(3.0)):
+        seen = look(url)
+        assert (seen.state, seen.holder["pid"], seen.rows) == ("collecting", os.getpid(), 4)
         assert commands.run(argv) == EXIT_USER
     assert f"is being written by process {os.getpid()} on" in commands.log
     assert "its lease ends in" in commands.log
