@@ -150,14 +150,14 @@ def collect(collector: Collector, settings: RunSettings, worker_command: Sequenc
         _begin_anew(settings)
     _save_config(settings)
     open_or_create(collector, settings)
-    planned = totals(plan.samples, plan.wanted)
-    note_plan(settings.run, planned)
     launch = _launch()
     terms = lock.Terms(settings.lease_seconds, launch, _writers(settings))
     with lock.exclusive(settings.store, _LOCK_PATIENCE, terms) as held:
         store = open_or_create(collector, settings)
         refuse_other_inputs(store, plan.samples, collector.model_input)
         collector.write_beside(settings.run)
+        planned = totals(plan.samples, plan.wanted)
+        note_plan(settings.run, planned)
         left = totals(plan.samples, plan.wanted & ~committed(store, plan.samples))
         if left.samples or current().is_external:  # the others wait for this process even where nothing is left to do
             require_room(settings.run, store.schema, left)

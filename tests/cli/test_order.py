@@ -53,7 +53,7 @@ def test_a_restart_with_weights_that_do_not_load_sets_nothing_aside(
     before = (run / "config.yaml").read_bytes()
     command = ["collect", "--exp", "tempnorm", "--run", "run", "--restart", "--model", str(broken_model), *SMALL]
     assert main([*command, "--devices", devices, "--accelerator", "cpu"]) == EXIT_USER
-    assert _names(run) == ["config.yaml", "ended.json", "store"]
+    assert _names(run) == ["config.yaml", "ended.json", "planned.json", "store"]
     assert (run / "config.yaml").read_bytes() == before
     assert "cannot be loaded" in capsys.readouterr().err
 
@@ -63,19 +63,19 @@ def test_a_restart_with_weights_that_do_not_load_sets_nothing_aside(
 )
 def test_a_restart_with_a_mistake_sets_nothing_aside(run: Path, words: list[str]) -> None:
     assert main(["collect", "--exp", "tempnorm", "--run", "run", "--restart", *SMALL, *words]) == EXIT_USER
-    assert _names(run) == ["config.yaml", "ended.json", "store"]
+    assert _names(run) == ["config.yaml", "ended.json", "planned.json", "store"]
 
 
 def test_a_restart_without_room_sets_nothing_aside(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lit_experiments.collecting.budget.free_bytes", lambda path: 10)
     assert main(["collect", "--exp", "tempnorm", "--run", "run", "--restart", *SMALL]) == EXIT_USER
-    assert _names(run) == ["config.yaml", "ended.json", "store"]
+    assert _names(run) == ["config.yaml", "ended.json", "planned.json", "store"]
 
 
 def test_a_restart_keeps_the_old_store_and_configuration_and_saves_the_new_one(run: Path) -> None:
     words = ["--restart", *SMALL, "--seed", "5"]
     assert main(["collect", "--exp", "tempnorm", "--run", "run", *words]) == EXIT_DONE
-    assert _names(run) == ["config.yaml", "config.yaml.old-1", "ended.json", "store", "store.old-1"]
+    assert _names(run) == ["config.yaml", "config.yaml.old-1", "ended.json", "planned.json", "store", "store.old-1"]
     assert yaml.safe_load((run / "config.yaml").read_text())["init_args"]["seed"] == 5
     assert yaml.safe_load((run / "config.yaml.old-1").read_text())["init_args"]["seed"] == 0
 
@@ -85,7 +85,7 @@ def test_a_training_that_is_refused_leaves_earlier_results_in_place(run: Path) -
     before = _names(run / "tempnorm_ridge")
     callback = ["--trainer.callbacks", "LearningRateMonitor"]  # needs a logger, and says so when training begins
     assert main(["train", "--exp", "tempnorm_ridge", "--run", "run", *FIT, "--restart", *callback]) == EXIT_USER
-    assert _names(run) == ["certificate.json", "config.yaml", "ended.json", "store", "tempnorm_ridge"]
+    assert _names(run) == ["certificate.json", "config.yaml", "ended.json", "planned.json", "store", "tempnorm_ridge"]
     assert _names(run / "tempnorm_ridge") == before
 
 
