@@ -68,11 +68,12 @@ def test_verdicts_on_what_is_planted(planted: Path, states: str, target: str, sa
 def test_every_page_shows_the_verdict_of_the_claim(planted: Path) -> None:
     claims = json.loads((planted / "introspection_probes" / "result.json").read_text())["claims"]
     words = {(item["claim"]["states"], item["claim"]["target"]): item["verdict"]["word"] for item in claims}
-    assert {(p["states"], p["target"]): p["verdict"] for p in result(planted)["pairs"]} == words
-    for name in ("introspection_probes", "introspection_surface"):
+    tested = {(p["states"], p["target"]): p["verdict"] for p in result(planted)["pairs"]}
+    assert tested == {pair: word for pair, word in words.items() if pair in tested}
+    for name, shown in (("introspection_probes", words), ("introspection_surface", tested)):
         page = (planted / name / "RESULTS.md").read_text()
-        for word in set(words.values()):
-            assert f"{word} {list(words.values()).count(word)}" in page
+        for word in set(shown.values()):
+            assert f"{word} {list(shown.values()).count(word)}" in page
 
 
 def test_differences_are_those_of_the_scores_and_paired(planted: Path) -> None:
@@ -96,7 +97,9 @@ def test_the_surface_feature_that_carries_it_is_named(planted: Path) -> None:
 
 def test_weights_of_several_classes_are_root_mean_squares_and_ordered() -> None:
     def control(weights: list[list[float]]) -> ControlScore:
-        return ControlScore(["a", "b"], weights, *[Estimate.undefined(50, 0.95)] * 3, "resid_post.0", "numbers", "")
+        return ControlScore(
+            ["a", "b"], weights, *[Estimate.undefined(50, 0.95)] * 3, "resid_post.0", "numbers", "", np.nan
+        )
 
     one = feature_weights(control([[0.1], [-0.5]]))
     assert one == {"b": -0.5, "a": 0.1}

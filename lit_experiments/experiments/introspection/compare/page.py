@@ -85,10 +85,10 @@ _LIKENESS_NOTE = (
 )
 _METHODS = (
     "Two runs over the same questions, paired: every difference is finetuned minus base over the questions "
-    "that both hold. Directions: as in introspection_directions, {folds} folds by question, the outer "
+    "that both hold. Directions: as in introspection_directions, {folds} folds by groups of alike questions, the outer "
     "{share:.0%} of the questions by confidence, each run's own. Probes: the held-out predictions that "
     "introspection_probes left in both runs; nothing is fitted again.",
-    "Intervals: {level:.0%}, over questions; seed {seed}.",
+    "Intervals: {level:.0%}; of states, directions, likeness and probes over groups of alike questions; seed {seed}.",
 )
 
 

@@ -1,6 +1,7 @@
 """One pass of two runs over the same questions: how states, directions and likeness differ, layer by layer.
 
-Owns the pairing: every difference is computed on resamples of questions that both sides share. Knows no page.
+Owns the pairing: every difference is computed on resamples of questions that both sides share, alike ones together.
+Knows no page.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from lit_experiments.experiments.introspection.directions.separation import (
     extremes,
     held_out_projections,
 )
-from lit_experiments.experiments.introspection.passes import NothingToCompare, answer_states, ids_of
+from lit_experiments.experiments.introspection.passes import NothingToCompare, answer_states
 from lit_experiments.experiments.introspection.self_other.alikeness import centered, mean_estimate
 from lit_experiments.statistics import GroupBootstrap
 from lit_experiments.statistics.calibration import aurocs
@@ -33,10 +34,12 @@ NAMES = ("base", "finetuned")
 
 @dataclass(frozen=True)
 class Pair:
-    """One pass of both runs: their stores, their rows (the same questions in the same order), resamples of these."""
+    """One pass of both runs: their stores, their rows (the same questions in the same order), the groups [question] of
+    alike ones, and resamples of these groups."""
 
     stores: tuple[Store, Store]
     rows: tuple[pd.DataFrame, pd.DataFrame]
+    groups: NDArray[np.str_]
     boot: GroupBootstrap
 
     def states(self, layer: int) -> tuple[Floats, Floats]:
@@ -53,7 +56,7 @@ class Pair:
         chosen = []
         for name, rows in zip(NAMES, self.rows, strict=True):
             try:
-                chosen.append(extremes(rows[kind].to_numpy(np.float64), ids_of(rows.index), share, folds, seed))
+                chosen.append(extremes(rows[kind].to_numpy(np.float64), self.groups, share, folds, seed))
             except NothingToCompare as reason:
                 raise NothingToCompare(f"of the {name} run, {reason}") from reason
         return chosen[0], chosen[1]
@@ -77,7 +80,9 @@ def direction_change(pair: Pair, chosen: tuple[Extremes, Extremes], layer: int) 
     Each run has its own high and low questions; the difference resamples all questions at once. Cosine: noise removed,
     as in `corrected_cosine`.
     """
-    base, tuned = (_Separation(x - x[:1], side) for x, side in zip(pair.states(layer), chosen, strict=True))
+    base, tuned = (
+        _Separation(x - x[:1], side, pair.groups) for x, side in zip(pair.states(layer), chosen, strict=True)
+    )
     fewer = min(base.rests_on, tuned.rests_on)
     return DirectionChange(
         base=pair.boot.from_weights(base.auroc, SHARE, base.rests_on).item(),
@@ -90,14 +95,14 @@ def direction_change(pair: Pair, chosen: tuple[Extremes, Extremes], layer: int) 
 class _Separation:
     """States [question, hidden] of one run with its high and low questions."""
 
-    def __init__(self, x: Floats, chosen: Extremes) -> None:
-        self.x, self.chosen = x, chosen
+    def __init__(self, x: Floats, chosen: Extremes, groups: NDArray[np.str_]) -> None:
+        self.x, self.chosen, self.groups = x, chosen, groups[chosen.rows]
         self._scores = held_out_projections(x[chosen.rows], chosen.high[:, None], chosen.fold)[:, 0]
 
     @property
     def rests_on(self) -> int:
-        """Questions of high or of low confidence, whichever are fewer."""
-        return int(min(self.chosen.high.sum(), (~self.chosen.high).sum()))
+        """Groups of questions of high or of low confidence, whichever are fewer."""
+        return min(len(np.unique(self.groups[side])) for side in (self.chosen.high, ~self.chosen.high))
 
     def auroc(self, weights: Floats) -> Floats:
         """[resample] of all questions' weights [resample, question]."""

@@ -15,6 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.introspection.answer_scores import Rows, agreement, in_both, measures
 from lit_experiments.experiments.introspection.compare.page import comparison_page
@@ -45,8 +49,10 @@ from lit_experiments.experiments.introspection.passes import (
     passes,
 )
 from lit_experiments.experiments.introspection.probe_files import probes_identity, read_probe_files
-from lit_experiments.ranges import at_least, between
+from lit_experiments.experiments.introspection.probe_split import question_groups
+from lit_experiments.ranges import at_least, between, share
 from lit_experiments.reports.blocks import Page
+from lit_experiments.sources.content_groups import Likeness
 from lit_experiments.statistics import LEVEL
 from lit_experiments.tasks.reads import Reads
 from lit_experiments.tasks.source import is_demonstration
@@ -63,12 +69,16 @@ class IntrospectionCompare(AnalyzeTask[Comparison]):
     Args:
         finetuned: Run folder of the finetuned model; null for the base run's name with -finetuned behind it.
         share: Share of the questions that counts as of high confidence, and as of low: 1/3 is the outer thirds.
-        folds: Folds of the cross-validation of the directions, by question.
+        folds: Folds of the cross-validation of the directions, by groups of alike questions.
+        near_copies: Jaccard similarity of word 3-grams from which questions are near copies.
+        templates: Share of words in common, in order, from which questions are of one template; null looks for none.
     """
 
     finetuned: str | None
     share: float
     folds: int
+    near_copies: float
+    templates: float | None
 
     reads: ClassVar[Reads] = WHOLE_QUESTIONS
     result_type: ClassVar[type] = Comparison
@@ -78,6 +88,7 @@ class IntrospectionCompare(AnalyzeTask[Comparison]):
         """Raises UserError for options that no data could go with."""
         between(0, 0.5, share=self.share)
         at_least(2, folds=self.folds)
+        share(near_copies=self.near_copies, templates=self.templates)
 
     def check_data(self, data: Opened) -> None:
         """Raises UserError where the other run is missing or none of study 3, or the two cannot be compared."""
@@ -143,7 +154,12 @@ class IntrospectionCompare(AnalyzeTask[Comparison]):
         return (data.run, data.store), (self._other(data.run), tuned)
 
     def _pair(self, base: Store, tuned: Store, rows: tuple[Rows, Rows], kind: str) -> Pair:
-        return Pair((base, tuned), (rows[0][kind], rows[1][kind]), self.resampler(ids_of(rows[0][kind].index)))
+        groups = self._groups(base, rows[0][kind])
+        return Pair((base, tuned), (rows[0][kind], rows[1][kind]), groups, self.resampler(groups))
+
+    def _groups(self, store: Store, rows: pd.DataFrame) -> NDArray[np.str_]:
+        likeness = Likeness(self.near_copies, self.templates, seed=self.seed)
+        return question_groups(store, rows, likeness, self.folds, self.seed)
 
     def _scores(self, base: Rows, tuned: Rows) -> list[ScoreChange]:
         """Scores of the mcq pass and the confidence in it, with paired differences; none without such a pass."""
@@ -163,7 +179,7 @@ class IntrospectionCompare(AnalyzeTask[Comparison]):
     def _likeness(self, pairs: dict[str, Pair], layers: int) -> list[Changed]:
         first, second = (pairs[kind] for kind in CONFIDENCE_PASSES)
         common = first.rows[0].index.intersection(second.rows[0].index)
-        boot = self.resampler(ids_of(common))
+        boot = self.resampler(self._groups(first.stores[0], first.rows[0].loc[common]))
         return [likeness_change(first, second, common, boot, layer) for layer in range(layers)]
 
     def _directions(self, pairs: dict[str, Pair], layers: int) -> tuple[dict[str, list[DirectionChange]], list[str]]:
