@@ -75,11 +75,15 @@ class PipelineChildren:
 def _become(console: Console, words: list[str], threads: int) -> None:
     """What a forked child does: the command, in an interpreter of its own where the parent has used a GPU.
 
-    threads: for torch, which has read the environment long ago; 0 for as many as it likes.
+    threads: for libraries that have read the environment long ago; 0 for as many as they like.
     """
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda._is_in_bad_fork():
         os.execv(sys.executable, worker_command(words))
+    if threads:
+        from threadpoolctl import threadpool_limits
+
+        threadpool_limits(threads)
     if torch is not None and threads:
         torch.set_num_threads(threads)
     sys.argv[1:] = words

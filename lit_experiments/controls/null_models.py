@@ -8,11 +8,13 @@ no text and no store.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
+from threadpoolctl import ThreadpoolController
 
 from lit_experiments.controls.labels import Floats, Ints
 
@@ -140,7 +142,10 @@ def selection_path(train: Floats, y: Floats, held_out: Floats) -> tuple[Floats, 
 
 
 def grown_trees(train: Floats, y: Floats, held_out: Floats, seed: int) -> Floats:
-    """[held_out row, C] predictions of histogram gradient boosting, one regression per column."""
+    """[held_out row, C] predictions of histogram gradient boosting, one regression per column.
+
+    In one thread: trees of a few hundred rows are done before a second one has woken up, which then spins.
+    """
     from sklearn.ensemble import HistGradientBoostingRegressor
 
     least = int(np.clip(len(train) // 40, 3, 20))
@@ -149,8 +154,15 @@ def grown_trees(train: Floats, y: Floats, held_out: Floats, seed: int) -> Floats
         trees = HistGradientBoostingRegressor(
             max_iter=50, max_leaf_nodes=8, min_samples_leaf=least, early_stopping=False, random_state=seed
         )
-        out[:, column] = trees.fit(train, y[:, column]).predict(held_out)
+        with _thread_pools().limit(limits=1, user_api="openmp"):
+            out[:, column] = trees.fit(train, y[:, column]).predict(held_out)
     return out
+
+
+@cache
+def _thread_pools() -> ThreadpoolController:
+    """Of the libraries that are loaded by now, scikit-learn's among them."""
+    return ThreadpoolController()
 
 
 def tree_columns(train: Floats, y: Floats, order: list[int]) -> list[int]:
