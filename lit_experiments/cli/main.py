@@ -148,10 +148,6 @@ def _other_verb(verb: str, again: Callable[[list[str]], None] | None) -> Callabl
         from lit_experiments.cli import report_verb
 
         return report_verb.report
-    if verb == "watch":
-        from lit_experiments.cli import watch_verb
-
-        return watch_verb.watch
     if verb == "audit":
         from lit_experiments.cli import audit_verb
 
@@ -171,6 +167,10 @@ def _store_verb(verb: str, rest: list[str]) -> int:
         from lit_experiments.cli import trust_verbs
 
         return (trust_verbs.verify if verb == "verify" else trust_verbs.certificate)(args)
+    if verb == "watch":
+        from lit_experiments.cli import watch_verb
+
+        return watch_verb.watch(args)
     if verb == "merge":
         from lit_experiments.cli import merge_verb
 

@@ -58,6 +58,13 @@ def _export(argv: list[str]) -> Namespace:
     return parser.parse_args(argv)
 
 
+def _watch(argv: list[str]) -> Namespace:
+    parser = _parser("watch", "A run while it is being collected, by this or another process, here or elsewhere.")
+    parser.add_argument("--every", type=float, default=2.0, metavar="SECONDS", help="between looks (default: 2)")
+    parser.add_argument("--once", action="store_true", help="look once and end")
+    return parser.parse_args(argv)
+
+
 def _merge(argv: list[str]) -> Namespace:
     text = (
         "Runs of one collection that were collected apart (by --shard, or with other --limit), made one. Arrays are "
@@ -74,6 +81,7 @@ PARSERS: dict[str, Callable[[list[str]], Namespace]] = {
     "verify": _verify,
     "certificate": _certificate,
     "export": _export,
+    "watch": _watch,
     "merge": _merge,
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
+from argparse import Namespace
 from collections import deque
 
 from rich.console import Console, Group
@@ -14,7 +15,6 @@ from rich.table import Table
 from rich.text import Text
 
 from lit_experiments.cli.store_verbs import store_path
-from lit_experiments.cli.verb_parser import VerbParser
 from lit_experiments.cli.verbs import say
 from lit_experiments.collecting.watched import Look, look, rows_per_second
 from lit_experiments.errors import EXIT_DONE
@@ -24,13 +24,8 @@ from lit_experiments.units import byte_count, duration
 _LOOKS = 30  # over which the rate is taken
 
 
-def watch(argv: list[str]) -> int:
+def watch(args: Namespace) -> int:
     """Shows a run until it is complete or nobody collects it any more; without a terminal, or with --once, once."""
-    parser = VerbParser("watch", "A run while it is being collected, by this or another process, here or elsewhere.")
-    parser.add_argument("run", metavar="RUN", help="folder or URL of a run, e.g. runs/tempnorm")
-    parser.add_argument("--every", type=float, default=2.0, metavar="SECONDS", help="between looks (default: 2)")
-    parser.add_argument("--once", action="store_true", help="look once and end")
-    args = parser.parse_args(argv)
     at_least(0.1, every=args.every)
     run = store_path(args.run).removesuffix("/store")
     looks = deque([look(run)], maxlen=_LOOKS)

@@ -13,14 +13,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lit_experiments.cli.places import local_folder
 from lit_experiments.errors import UserError
 from lit_experiments.launch import is_main, is_worker
-from stores.checksums import block_digest
-from stores.elsewhere import point, pointed
-from stores.errors import StoreError
-from stores.remote_files import SCHEMES, Changed, RemoteFiles
+
+if TYPE_CHECKING:  # loaded when they are needed: help has to be quick
+    from stores.remote_files import RemoteFiles
 
 _STORE = "store"
 _INDEX = ".elsewhere.json"
@@ -39,6 +39,9 @@ def run_place(option: str, text: str) -> Path:
         raise UserError(
             f"{option} {text}: what a URL with memory:// names ends with the process.\nNext: a folder, or s3://BUCKET/RUN"
         )
+    from stores.errors import StoreError
+    from stores.remote_files import RemoteFiles
+
     try:
         url = RemoteFiles(text).url
     except StoreError as error:
@@ -67,6 +70,8 @@ def working_copy(run: Path, text: str | None) -> Iterator[None]:
         _ensure_pointer(run, url)
         yield
         return
+    from stores.remote_files import RemoteFiles
+
     copy = _Copy(RemoteFiles(url), run)
     copy.fetch()
     _ensure_pointer(run, url)
@@ -100,6 +105,9 @@ def is_elsewhere(run: Path, text: str | None) -> bool:
 
 def _url_of(run: Path, text: str | None) -> str | None:
     """Where a run lies, if its folder is a working copy."""
+    from stores.elsewhere import pointed
+    from stores.remote_files import SCHEMES, RemoteFiles
+
     if text is not None and text.partition("://")[0] in SCHEMES and "://" in text:
         return RemoteFiles(text).url
     store = pointed(run / _STORE)
@@ -107,6 +115,8 @@ def _url_of(run: Path, text: str | None) -> str | None:
 
 
 def _ensure_pointer(run: Path, url: str) -> None:
+    from stores.elsewhere import point, pointed
+
     run.mkdir(parents=True, exist_ok=True)
     store = run / _STORE
     if store.exists() and pointed(store) != f"{url}/{_STORE}":
@@ -158,6 +168,8 @@ class _Copy:
             self._write_index()
 
     def _send_one(self, rel: str, data: bytes) -> None:
+        from stores.remote_files import Changed
+
         known, digest = self._known.get(rel), _digest(data)
         if known is not None and known.digest == digest:
             return
@@ -193,6 +205,8 @@ def _is_ours(path: Path) -> bool:
 
 
 def _digest(data: bytes) -> str:
+    from stores.checksums import block_digest
+
     return block_digest(data)
 
 
