@@ -92,3 +92,16 @@ def test_importing_loads_nothing_heavy(statement: str, absent: list[str]) -> Non
     code = f"{statement}; import sys; print([m for m in {absent!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("words", ["run introspection", "collect --exp activations", "watch", "audit", "list"])
+def test_help_loads_nothing_heavy(words: str) -> None:
+    """`run` once loaded the store's code, and numpy with it, before it looked whether help was asked for."""
+    heavy = ["torch", "lightning", "transformers", "numpy", "stores"]
+    code = (
+        "import atexit, sys\n"
+        f"atexit.register(lambda: print([m for m in {heavy!r} if m in sys.modules]))\n"
+        f"from lit_experiments.cli import main\nmain({[*words.split(), '--help']!r})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip().splitlines()[-1] == "[]"
