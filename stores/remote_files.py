@@ -156,8 +156,8 @@ class RemoteFiles:
         import obstore
 
         with self._reading(rel):
-            found = obstore.list_with_delimiter(self._bucket, self._key(rel) or None)
-        paths = [*found["common_prefixes"], *(meta["path"] for meta in found["objects"])]
+            listing = obstore.list_with_delimiter(self._bucket, self._key(rel) or None)
+        paths = [*listing["common_prefixes"], *(meta["path"] for meta in listing["objects"])]
         return sorted(path.rstrip("/").rsplit("/", 1)[-1] for path in paths)
 
     def walk(self, rel: str) -> list[tuple[str, int]]:
@@ -167,13 +167,13 @@ class RemoteFiles:
 
     def tags(self, but: tuple[str, ...]) -> list[tuple[str, str]]:
         """(name, tag) of all objects but those whose names begin with one of `but`. Raises RemoteError."""
-        found: list[tuple[str, str]] = []
+        tags: list[tuple[str, str]] = []
         folders = [""]
         while folders:  # folder by folder, so that what is left out is not listed, however much it is
             below, objects = self._level(folders.pop())
             folders += [name for name in below if not f"{name}/".startswith(but)]
-            found += [(name, tag) for name, tag in objects if not name.startswith(but)]
-        return sorted(found)
+            tags += [(name, tag) for name, tag in objects if not name.startswith(but)]
+        return sorted(tags)
 
     def _level(self, rel: str) -> tuple[list[str], list[tuple[str, str]]]:
         """(names that others begin with, (name, tag) of objects) directly below a name."""

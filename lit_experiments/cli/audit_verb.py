@@ -37,7 +37,7 @@ def _audit(run: Path, claims_file: str | None) -> int:
 
     if not is_store(run / "store"):
         raise UserError(f"{run.absolute()} holds no store.\nNext: point RUN at the folder of a collection.")
-    wanted = None if claims_file is None else read_claims(claims_file)
+    claims_to_judge = None if claims_file is None else read_claims(claims_file)
     from lit_experiments.claims.audit import Audit, audit_page, audited, matched
     from lit_experiments.claims.claim import claims_hash
     from lit_experiments.plain import write_json
@@ -52,9 +52,9 @@ def _audit(run: Path, claims_file: str | None) -> int:
             f"{run.absolute()} holds no finished training with claims.\nNext: lit-experiments train --exp "
             f"linear_probes --run {run}"
         )
-    claims = audited(items) if wanted is None else matched(wanted, items, str(claims_file))
+    claims = audited(items) if claims_to_judge is None else matched(claims_to_judge, items, str(claims_file))
     tasks = [*dict.fromkeys(claim.task for claim in claims)]
-    digest = None if wanted is None else claims_hash(wanted)
+    digest = None if claims_to_judge is None else claims_hash(claims_to_judge)
     content = Audit(str(run), claims, tasks, digest, store.provenance.get("claims"))
     out = run / FOLDER
     out.mkdir(exist_ok=True)

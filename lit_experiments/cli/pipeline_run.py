@@ -22,17 +22,17 @@ _SHARED_OUT = ("preset", "devices", "num_nodes", "strategy")
 """Options of runs that fill a machine by themselves."""
 
 
-def jobs_at_once(wanted: str | None, chosen: Sequence[Planned], given: Given) -> int:
+def jobs_at_once(number: str | None, chosen: Sequence[Planned], given: Given) -> int:
     """How many steps may run at a time.
 
     Raises:
-        UserError: `wanted`, the value of --jobs, is no number from 1.
+        UserError: `number`, the value of --jobs, is no number from 1.
     """
-    if wanted is not None:
-        if not wanted.isdecimal() or int(wanted) < 1:
-            raise UserError(f"--jobs must be a number of steps, at least 1, found {wanted!r}.\nNext: --jobs 1")
-        return int(wanted)
-    lanes = len({each.step.lane for each in chosen})
+    if number is not None:
+        if not number.isdecimal() or int(number) < 1:
+            raise UserError(f"--jobs must be a number of steps, at least 1, found {number!r}.\nNext: --jobs 1")
+        return int(number)
+    lanes = len({planned.step.lane for planned in chosen})
     heavy = any(key in given.all for key in _SHARED_OUT) or given.value("model") not in (None, "embedded")
     if lanes < 2 or heavy or _has_gpu():
         return 1
@@ -84,10 +84,10 @@ class _Steps:
         self, chosen: Sequence[Planned], children: PipelineChildren, crew: Crew, jobs: int, folder: Path
     ) -> None:
         self._chosen, self._children, self._crew, self._jobs = chosen, children, crew, jobs
-        self._lanes = [each.step.lane for each in chosen]
+        self._lanes = [planned.step.lane for planned in chosen]
         self._processes: dict[int, Child] = {}  # place -> process, of the steps that have started
-        self._left_out = {place for place, each in enumerate(chosen) if each.command is None}
-        titles = [f"[{place}/{len(chosen)}] step {each.step}" for place, each in enumerate(chosen, start=1)]
+        self._left_out = {place for place, planned in enumerate(chosen) if planned.command is None}
+        titles = [f"[{place}/{len(chosen)}] step {planned.step}" for place, planned in enumerate(chosen, start=1)]
         notes = {place: chosen[place].left_out for place in self._left_out}
         self.screen = Screen(titles, notes, folder)
 

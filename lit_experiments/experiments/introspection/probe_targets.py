@@ -89,9 +89,7 @@ class Asked:
     statements: list[str]
 
 
-def read_targets(
-    rows: dict[str, pd.DataFrame], wanted: list[str], part: Ints, fewest: int, no_split: str = ""
-) -> Asked:
+def read_targets(rows: dict[str, pd.DataFrame], keys: list[str], part: Ints, fewest: int, no_split: str = "") -> Asked:
     """The targets that these questions can be asked about, and why others cannot.
 
     rows: pass -> rows by question, all with the same questions. part: [question] TEST or the training fold. fewest: a
@@ -100,9 +98,9 @@ def read_targets(
     """
     targets, statements = [], []
     untested: dict[str, str] = {}
-    absent = [key for key in wanted if key.split(".")[0] not in rows]
+    absent = [key for key in keys if key.split(".")[0] not in rows]
     statements = [f"{key}: no probe; the store holds no {key.split('.')[0]} pass." for key in absent]
-    for key in (key for key in wanted if key not in absent):
+    for key in (key for key in keys if key not in absent):
         kind, name = key.split(".")
         try:
             if no_split:

@@ -166,13 +166,13 @@ class IntrospectionProbes(TrainTask[ProbesResult]):
         """Trains and evaluates; writes probes, split and held-out predictions."""
         left_out = questions_left_out(data.run)
         questions = read_questions_of(data.store, self.split_options(), left_out)
-        asked = read_targets(questions.rows, self.targets, questions.part, self.fewest, questions.split.reason)
-        targets, statements = asked.targets, [*asked.statements]
+        readable = read_targets(questions.rows, self.targets, questions.part, self.fewest, questions.split.reason)
+        targets, statements = readable.targets, [*readable.statements]
         if left_out:
             statements.append(f"{left_out} questions are left out: some pass of the store lacks them.")
         kinds = [kind for kind in self.passes if kind in questions.rows]
         statements += [f"states of {kind}: the store holds no such pass." for kind in self.passes if kind not in kinds]
-        if not kinds or not (targets or asked.untested):
+        if not kinds or not (targets or readable.untested):
             raise UserError("There is nothing to probe:\n  " + "\n  ".join(statements))
         fits, without = self._fit_all(data, questions, targets, kinds, trainer) if targets else ([], [])
         if not is_rank_zero():
@@ -205,7 +205,7 @@ class IntrospectionProbes(TrainTask[ProbesResult]):
             split=questions.split.summary,
             claims=[
                 *judged_pairs(pairs, targets, questions, data.store, options),
-                *untested_pairs(kinds, asked.untested, questions, options),
+                *untested_pairs(kinds, readable.untested, questions, options),
             ],
         )
 

@@ -80,11 +80,11 @@ class VllmEngine:
     ) -> dict[str, Captured]:
         """As `lm.capture.capture_together`."""
         names, longest = self._resolved(sites), max(map(len, sequences), default=0)
-        wanted = {name: _places(reading) for name, reading in readings.items()}
-        plans = [Reading(chosen_rows(sequences, places, 0), kind, self.exact) for places, kind in wanted.values()]
+        places_of = {name: _places(reading) for name, reading in readings.items()}
+        plans = [Reading(chosen_rows(sequences, places, 0), kind, self.exact) for places, kind in places_of.values()]
         held = self.read(sequences, names, plans)
         out = {}
-        for (name, (places, kind)), plan, states in zip(wanted.items(), plans, held.readings, strict=True):
+        for (name, (places, kind)), plan, states in zip(places_of.items(), plans, held.readings, strict=True):
             rows = chosen_rows(sequences, places, longest)
             require_finite(states.finite, names, rows, longest, self.info.name)
             lengths = torch.tensor([len(row) for row in plan.rows])

@@ -81,8 +81,8 @@ class RaceProcessor(LogitsProcessor):
         racers = [self.racers[index] for index in indices]
         everyone = indices == list(range(len(logits)))
         chosen = logits if everyone else logits[indices]
-        drawn = None if sampling.greedy else self._drawn(racers, chosen)
-        tokens, close = choose(chosen, drawn, sampling, margin)
+        noise = None if sampling.greedy else self._drawn(racers, chosen)
+        tokens, close = choose(chosen, noise, sampling, margin)
         if self.scores is not None:
             log_probs = chosen.gather(1, tokens[:, None])[:, 0] - chosen.logsumexp(-1)
             rows, steps = [racer.row for racer in racers], [len(racer.written) for racer in racers]
@@ -100,12 +100,12 @@ class RaceProcessor(LogitsProcessor):
 
 
 def _racer(params: SamplingParams, prompt: list[int] | None, written: list[int]) -> _Racer | None:
-    given = (params.extra_args or {}).get(RACE)
-    if given is None:
+    race = (params.extra_args or {}).get(RACE)
+    if race is None:
         return None
     assert prompt is not None, "texts are given as token ids"
-    seed, sample_id, draw = given["key"]
-    temperature, top_p, top_k = given["rule"]
-    rule = (Sampling(temperature, top_p, int(top_k)), float(given["margin"]))
+    seed, sample_id, draw = race["key"]
+    temperature, top_p, top_k = race["rule"]
+    rule = (Sampling(temperature, top_p, int(top_k)), float(race["margin"]))
     key = StreamKey(seed, sample_id, draw)
-    return _Racer(given["row"], key, rule, len(prompt), params.max_tokens or 0, written)
+    return _Racer(race["row"], key, rule, len(prompt), params.max_tokens or 0, written)

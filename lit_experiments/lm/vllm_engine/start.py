@@ -153,9 +153,9 @@ def _cache_bytes(info: ModelInfo) -> int:
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     width = getattr(config, "head_dim", None) or info.d_model // config.num_attention_heads
     token = 2 * info.n_layers * heads * width * torch.empty(0, dtype=getattr(torch, info.spec.dtype)).element_size()
-    wanted = _TEXTS_AT_ONCE * (info.window or 4096) * token
+    enough = _TEXTS_AT_ONCE * (info.window or 4096) * token
     workers = info.spec.tensor_parallel * info.spec.pipeline_parallel
-    return int(min(wanted, psutil.virtual_memory().available // _SHARE) // workers)
+    return int(min(enough, psutil.virtual_memory().available // _SHARE) // workers)
 
 
 def _rank(folder: Path) -> int:

@@ -83,8 +83,8 @@ def _before(module: nn.Module, sink: Sink) -> Any:
     """The stream that enters: a block's arguments are positions, hidden states and residual, a norm's the last two."""
 
     def hook(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        given = [*args, *(kwargs[name] for name in ("hidden_states", "residual") if name in kwargs)]
-        sink(_stream([one for one in given if isinstance(one, Tensor) and one.is_floating_point()]))
+        arguments = [*args, *(kwargs[name] for name in ("hidden_states", "residual") if name in kwargs)]
+        sink(_stream([one for one in arguments if isinstance(one, Tensor) and one.is_floating_point()]))
 
     return module.register_forward_pre_hook(hook, with_kwargs=True)
 
