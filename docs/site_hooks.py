@@ -1,8 +1,4 @@
-"""What the documentation site is made of besides its pages: sections of the README, and the reference of options.
-
-<!-- readme: Heading -->       the section of the README under this heading, without the heading
-<!-- options -->               every option of every experiment, from the same source as --help
-"""
+"""The reference of options: `<!-- options -->` in a page becomes every option of every experiment, as --help has them."""
 
 from __future__ import annotations
 
@@ -20,46 +16,11 @@ from lit_experiments.cli.help import VERB_HELP, options_of, shared_options
 from lit_experiments.cli.parser import Selection, base_configuration
 
 ROOT = Path(__file__).parent.parent
-README = ROOT / "README.md"
-_SECTION = re.compile(r"^<!-- readme: (.+) -->$", re.MULTILINE)
-_LINK = re.compile(r"\]\((docs/|lit_experiments/|benchmarks/)?([\w./-]+\.md)(#[\w-]+)?\)")
 
 
-def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+def on_page_markdown(markdown: str, **_: Any) -> str:
     """Fills in what a page asks for (called by MkDocs)."""
-    here = Path(page.file.src_uri).parent
-    filled = _SECTION.sub(lambda match: _with_links(readme_section(match[1]), here), markdown)
-    return filled.replace("<!-- options -->", "\n".join(options()))
-
-
-def readme_section(heading: str) -> str:
-    """The lines under a heading of the README, up to the next one of its level or above.
-
-    Raises:
-        ValueError: there is no such heading.
-    """
-    lines = README.read_text(encoding="utf-8").splitlines()
-    starts = [(i, line) for i, line in enumerate(lines) if line.startswith("#") and line.lstrip("# ") == heading]
-    if not starts:
-        raise ValueError(f"README.md has no heading {heading!r}.")
-    start, line = starts[0]
-    level = len(line) - len(line.lstrip("#"))
-    return "\n".join(_until_next(lines[start + 1 :], level))
-
-
-def _until_next(lines: list[str], level: int) -> Iterator[str]:
-    fenced = False
-    for line in lines:
-        fenced ^= line.startswith("```")
-        depth = len(line) - len(line.lstrip("#"))
-        if not fenced and 0 < depth <= level and line[depth] == " ":
-            return
-        yield line
-
-
-def _with_links(text: str, here: Path) -> str:
-    """Links of the README to pages of docs/, as seen from a page of the site."""
-    return _LINK.sub(lambda m: f"]({os.path.relpath(m[2], here)}{m[3] or ''})" if m[1] == "docs/" else m[0], text)
+    return markdown.replace("<!-- options -->", "\n".join(options()))
 
 
 def options() -> Iterator[str]:

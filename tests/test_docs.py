@@ -33,17 +33,6 @@ def test_every_page_is_in_the_contents() -> None:
     assert _pages(contents) == {str(page.relative_to(DOCS)) for page in SOURCES}
 
 
-@pytest.mark.parametrize("page", SOURCES, ids=lambda page: page.stem)
-def test_sections_of_the_readme_that_a_page_takes_are_there(page: Path) -> None:
-    for heading in re.findall(r"^<!-- readme: (.+) -->$", SOURCES[page], re.MULTILINE):
-        assert site_hooks.readme_section(heading).strip()
-
-
-def test_a_section_that_is_gone_is_an_error() -> None:
-    with pytest.raises(ValueError, match=re.escape("README.md has no heading 'Nothing of the kind'")):
-        site_hooks.readme_section("Nothing of the kind")
-
-
 def test_messages_that_troubleshooting_explains_are_messages_of_the_code() -> None:
     table = SOURCES[DOCS / "guides" / "troubleshooting.md"]
     messages = re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE)

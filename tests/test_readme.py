@@ -1,4 +1,4 @@
-"""What the README shows works as shown."""
+"""What the README and the guides show works as shown."""
 
 import json
 import re
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import stores
-from benchmarks.file_index import TREE, index, tree, with_tree
+from benchmarks.file_index import index
 from benchmarks.fork_server import ForkServer
 from lit_experiments.cli import main
 from lit_experiments.errors import EXIT_DONE, EXIT_USER
@@ -20,23 +20,23 @@ ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def _block(language: str, containing: str) -> str:
-    blocks = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
-    (found,) = [b for b in blocks if containing in b]
-    return str(found)
+def _block(guide: str, language: str, containing: str) -> str:
+    text = (ROOT / "docs" / "guides" / guide).read_text(encoding="utf-8")
+    (block,) = [block for block in re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL) if containing in block]
+    return str(block)
 
 
 @pytest.fixture(scope="module")
 def own_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("own")
-    (folder / "mine.py").write_text(_block("python", "class MyCollector"), encoding="utf-8")
+    (folder / "mine.py").write_text(_block("own-study.md", "python", "class MyCollector"), encoding="utf-8")
     configs = folder / "configs" / "collect"
     configs.mkdir(parents=True)
-    (configs / "mine.yaml").write_text(_block("yaml", "class_path: mine.MyCollector"), encoding="utf-8")
-    (folder / "mine_norms.py").write_text(_block("python", "class MeanNorms"), encoding="utf-8")
+    (configs / "mine.yaml").write_text(_block("own-study.md", "yaml", "class_path: mine.MyCollector"), encoding="utf-8")
+    (folder / "mine_norms.py").write_text(_block("own-study.md", "python", "class MeanNorms"), encoding="utf-8")
     configs = folder / "configs" / "analyze"
     configs.mkdir()
-    (configs / "mine_norms.yaml").write_text(_block("yaml", "class_path: mine_norms.MeanNorms"), encoding="utf-8")
+    (configs / "mine_norms.yaml").write_text(_block("own-study.md", "yaml", "class_path: mine_norms.MeanNorms"), encoding="utf-8")
     return folder
 
 
@@ -87,9 +87,9 @@ def test_its_options_are_in_the_help(own_study: Path) -> None:
 def test_the_store_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["collect", "--exp", "tempnorm", "--limit", "24", "--accelerator", "cpu"]) == EXIT_DONE
-    code = _block("python", "for row in store.iter_rows").replace(": ...", ": pass")
+    code = _block("stores.md", "python", "for row in store.iter_rows").replace(": ...", ": pass")
     names: dict[str, object] = {}
-    exec(compile(code, "README", "exec"), names)
+    exec(compile(code, "stores.md", "exec"), names)
     assert isinstance(names["store"], stores.Store)
 
 
@@ -102,19 +102,20 @@ def test_the_tree_names_what_is_there() -> None:
             assert any(p.is_dir() for p in places), name
 
 
-@pytest.mark.parametrize("folder", TREE)
-def test_the_folded_tree_names_every_file(folder: str) -> None:
-    block = README.split("<details><summary>Every file, by folder</summary>", 1)[1].split("</details>", 1)[0]
-    files = {path for kind in ("*.py", "*.yaml") for path in (ROOT / folder).rglob(kind)}
-    lines = {line.split(" ", 1)[0]: line.split() for line in block.replace("\n    ", " ").splitlines() if line}
-    assert files
-    assert not [path for path in files if path.name not in lines.get(f"{path.parent.relative_to(ROOT)}/", [])]
-
-
 def test_every_file_is_in_the_index_and_every_package_in_the_tree() -> None:
     assert (ROOT / "docs" / "files.md").read_text(encoding="utf-8") == index(ROOT), "python benchmarks/file_index.py"
-    assert with_tree(README, tree(ROOT)) == README, "python benchmarks/file_index.py"
     short = README.split("```\ncollect.py  train.py", 1)[1].split("```", 1)[0]
     packages = {path.name for path in (ROOT / "lit_experiments").iterdir() if (path / "__init__.py").exists()}
     packages |= {path.name for path in (ROOT / "lit_experiments" / "experiments").iterdir() if path.is_dir()}
     assert not {name for name in packages - {"__pycache__"} if f"{name}/" not in short}
+
+
+def test_its_links_lead_somewhere() -> None:
+    targets = re.findall(r"\]\(([^)#]+)", README)
+    assert targets
+    assert not [target for target in targets if not (ROOT / target).exists()]
+
+
+def test_its_yaml_is_that_of_the_guide() -> None:
+    (block,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    assert block == _block("own-study.md", "yaml", "class_path: mine.MyCollector")
