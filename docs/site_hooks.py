@@ -1,11 +1,10 @@
-"""The reference of options: `<!-- options -->` in a page becomes every option of every experiment, as --help has them."""
+"""The reference of options: a page's `<!-- options -->` becomes every option of every experiment, as --help has them."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

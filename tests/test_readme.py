@@ -36,7 +36,9 @@ def own_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "mine_norms.py").write_text(_block("own-study.md", "python", "class MeanNorms"), encoding="utf-8")
     configs = folder / "configs" / "analyze"
     configs.mkdir()
-    (configs / "mine_norms.yaml").write_text(_block("own-study.md", "yaml", "class_path: mine_norms.MeanNorms"), encoding="utf-8")
+    (configs / "mine_norms.yaml").write_text(
+        _block("own-study.md", "yaml", "class_path: mine_norms.MeanNorms"), encoding="utf-8"
+    )
     return folder
 
 
