@@ -1,4 +1,4 @@
-"""The reference of options: a page's `<!-- options -->` becomes every option of every experiment, as --help has them."""
+"""The reference of options: `<!-- options -->` in a page becomes every option of every experiment, as in --help."""
 
 from __future__ import annotations
 
