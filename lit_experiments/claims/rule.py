@@ -8,7 +8,7 @@ underpowered: too few groups, labels or classes for a test (`untested`) or for a
 effect of interest (`OF_INTEREST`) to be seen with 80 % power, or one test for and one against.
 not supported: it would have been seen, and is not; or states of random weights tell as much.
 surface-explained, output-explained: readable, and the states add nothing to what the control tells, or no more than it
-would gain itself from as much training data again, and as much again.
+would gain itself from four times the training data.
 
 A target that is a function of the model's own output is output-explained by the same rule: nothing can be added to what
 determines it. One case is different. Where the target *is* a readout of that very output (the entropy or the expected

@@ -59,8 +59,8 @@ _PAIRED_NUMBERS = 30
 """Numbers that are multiplied with each other and with words."""
 _TREE_NUMBERS = 24
 """Numbers that trees read as they are, besides the features that go with the target most."""
-_LEAST_HALVED = 40
-"""Training groups from which on models are fitted to half of them too."""
+_LEAST_QUARTERED = 40
+"""Training groups from which on models are fitted to a quarter of them too."""
 _TOLD = 0.97
 """Share of the target's variance below which the best model's loss shows that it tells something."""
 _BETTER = 0.99
@@ -70,13 +70,13 @@ _BETTER = 0.99
 @dataclass(frozen=True, eq=False)
 class Baseline:
     """predicted [n, C]: numbers, or probabilities of K classes. model: which was chosen; losses: of each candidate,
-    cross-validated: mean squared error, summed over the target's columns. halved: [n, C] as `predicted`, by models that
-    were fitted to half of the training groups, without the row's own; None where that was not tried."""
+    cross-validated: mean squared error, summed over the target's columns. quartered: [n, C] as `predicted`, by models
+    that were fitted to a quarter of the training groups, without the row's own; None where that was not tried."""
 
     predicted: Floats
     model: str
     losses: dict[str, float]
-    halved: Floats | None = None
+    quartered: Floats | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,28 +123,30 @@ def fit_baseline(
 def growing_baseline(
     features: Features, problem: Problem, kinds: tuple[str, ...], most_rows: int, seed: int
 ) -> Baseline | None:
-    """`fit_baseline`, and once more on either half of the training groups, to tell whether more rows would tell more.
+    """`fit_baseline`, and once more on each quarter of the training groups, which predicts the next one and as many of
+    the test rows: two doublings of the training part, to tell whether more rows would tell more.
 
     Not where cross-validation shows that next to nothing is told, nor with few groups.
     """
     whole = fit_baseline(features, problem, kinds, most_rows, seed)
     train = ~problem.test
     names = np.unique(problem.group[train])
-    if whole is None or len(names) < _LEAST_HALVED:
+    if whole is None or len(names) < _LEAST_QUARTERED:
         return whole
     if min(whole.losses.values()) > _TOLD * float(problem.columns[train].var(0).sum()):
         return whole
-    half = np.random.default_rng(seed).permutation(len(names)) % 2
-    side = half[np.searchsorted(names, np.where(train, problem.group, names[0]))]
-    halves = []
-    for chosen in (0, 1):
-        fitted = train & (side == chosen)
-        part = replace(problem, part=np.where(fitted, problem.part, TEST))
-        baseline = fit_baseline(features, part, kinds, most_rows, seed)
+    drawn = np.random.default_rng(seed).permutation(len(names)) % 4
+    of_group = drawn[np.searchsorted(names, np.where(train, problem.group, names[0]))]
+    quarter = np.where(train, of_group, np.arange(len(train)) % 4)
+    quartered = np.empty_like(whole.predicted)
+    for fitted in range(4):
+        part = np.where(train & (quarter == fitted), problem.part, TEST)
+        baseline = fit_baseline(features, replace(problem, part=part), kinds, most_rows, seed)
         if baseline is None:
             return whole
-        halves.append(np.where(fitted[:, None], np.nan, baseline.predicted))
-    return replace(whole, halved=np.nanmean(halves, 0))
+        held = quarter == (fitted + 1) % 4
+        quartered[held] = baseline.predicted[held]
+    return replace(whole, quartered=quartered)
 
 
 def leftover(problem: Problem, baseline: Baseline) -> Floats:

@@ -45,13 +45,26 @@ def spearman_p(a: ArrayLike, b: ArrayLike, permutations: int, seed: int) -> floa
     return float(permutation_p(*spearman_null(a, b, permutations, seed)))
 
 
-def sign_flip_null(differences: ArrayLike, flips: int, seed: int) -> tuple[float, Floats]:
-    """Mean of the differences [row], and [flip] means with random signs, the same for as many rows and one seed."""
+def sign_flip_null(
+    differences: ArrayLike, flips: int, seed: int, groups: ArrayLike | None = None
+) -> tuple[float, Floats]:
+    """Mean of the differences [row], and [flip] means with random signs, the same for the same groups and one seed.
+
+    groups: [row] names of rows that depend on each other, as copies of a text do, and have one sign; None takes every
+    row for itself.
+    """
     values = np.asarray(differences, np.float64)
-    signs = np.random.default_rng(seed).choice([-1.0, 1.0], (flips, len(values)))
-    return float(values.sum() / len(values)), signs @ values / len(values)
+    sums = values if groups is None else _sums(values, np.asarray(groups))
+    signs = np.random.default_rng(seed).choice([-1.0, 1.0], (flips, len(sums)))
+    return float(values.sum() / len(values)), signs @ sums / len(values)
 
 
-def sign_flip_p(differences: ArrayLike, flips: int, seed: int) -> float:
-    """Two-sided p that the mean of the differences [row] is 0, were their signs exchangeable."""
-    return float(permutation_p(*sign_flip_null(differences, flips, seed), two_sided=True))
+def sign_flip_p(differences: ArrayLike, flips: int, seed: int, groups: ArrayLike | None = None) -> float:
+    """Two-sided p that the mean of the differences [row] is 0, were the signs of groups exchangeable."""
+    return float(permutation_p(*sign_flip_null(differences, flips, seed, groups), two_sided=True))
+
+
+def _sums(values: Floats, groups: NDArray[np.generic]) -> Floats:
+    """[group] sums, in the order in which the groups come."""
+    _, first, code = np.unique(groups, return_index=True, return_inverse=True)
+    return np.asarray(np.bincount(code, values)[np.argsort(first)], np.float64)

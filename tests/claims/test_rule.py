@@ -69,19 +69,19 @@ CASES = {
     ),
     "more than the surface": (replace(STRONG, controls=[control("surface", 0.3, 0.3)]), SUPPORTED),
     "more than a surface that more rows would hardly help": (
-        replace(STRONG, controls=[replace(control("surface", 0.3, 0.3), growth=0.05)]),
+        replace(STRONG, controls=[replace(control("surface", 0.3, 0.3), growth=0.1)]),
         SUPPORTED,
     ),
     "no more than a surface would tell that was fitted to more rows": (
-        replace(STRONG, controls=[replace(control("surface", 0.3, 0.3), growth=0.2)]),
+        replace(STRONG, controls=[replace(control("surface", 0.3, 0.3), growth=0.4)]),
         SURFACE_EXPLAINED,
     ),
     "a surface that tells nothing, and gained so little by chance": (
-        replace(STRONG, controls=[replace(control("surface", 0.05, 0.29, 0.15), growth=0.13)]),
+        replace(STRONG, controls=[replace(control("surface", 0.05, 0.29, 0.15), growth=0.26)]),
         SUPPORTED,
     ),
     "the same, of a surface that tells little yet": (
-        replace(STRONG, controls=[replace(control("surface", 0.1, 0.3, 0.15), growth=0.2)]),
+        replace(STRONG, controls=[replace(control("surface", 0.1, 0.3, 0.15), growth=0.4)]),
         SURFACE_EXPLAINED,
     ),
     "what could not be tested": (
@@ -159,6 +159,6 @@ def test_a_cell_says_why_where_its_interval_would_not() -> None:
     assert {cell.reason for cell in plain if cell is not None} == {""}
     nothing = verdicts_matrix({"kind": (judged(CLAIM, NOISE).verdict, NOISE)}).cells[0]
     assert [cell.reason for cell in nothing if cell is not None] == ["", "", *["not readable"] * 3]
-    learning = replace(STRONG, controls=[replace(control("surface", 0.3, 0.3), growth=0.2)])
+    learning = replace(STRONG, controls=[replace(control("surface", 0.3, 0.3), growth=0.4)])
     verdict = judged(CLAIM, learning).verdict
     assert "beyond the surface (gain 0.30 [0.25, 0.35], surface would learn as much from more rows)" in verdict.sentence

@@ -116,6 +116,12 @@ def answer_states(store: Store, rows: pd.DataFrame, layer: int) -> NDArray[np.fl
     return np.asarray(view.gather(last[rows["row"].to_numpy()], layer=layer), np.float64)
 
 
+def without_confidence(kind: str, confidence: pd.Series) -> list[str]:
+    """A statement where questions of a confidence pass hold no confidence; else none. confidence: [question]."""
+    absent = int(confidence.isna().sum())
+    return [f"{kind}: {absent} of {len(confidence)} questions hold no confidence and are left out."] if absent else []
+
+
 @dataclass(frozen=True)
 class MeanRange:
     """Mean of a control's values, and where they lie."""

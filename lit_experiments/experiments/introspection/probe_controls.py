@@ -118,8 +118,10 @@ def _surface(store: Store, target: Target, questions: Questions, kind: str, opti
     if baseline is None:
         raise NothingToCompare("the store holds no text or number of the question that varies.")
     names, weights = importance(surface_features(questions.rows[kind]), target, questions.part, options.penalties)
-    halved = None if baseline.halved is None else _everywhere(baseline.halved, problem, target)
-    return Control(names, _everywhere(baseline.predicted, problem, target), weights, baseline.model, halved=halved)
+    quartered = None if baseline.quartered is None else _everywhere(baseline.quartered, problem, target)
+    return Control(
+        names, _everywhere(baseline.predicted, problem, target), weights, baseline.model, quartered=quartered
+    )
 
 
 def _output(store: Store, target: Target, questions: Questions, kind: str, options: ControlOptions) -> Control:

@@ -237,14 +237,14 @@ class _Pair:
         )
 
     def _growth(self, control: Control) -> float:
-        """Of a control's score on all questions, each predicted without its group, from half of the training groups to
-        all."""
-        if control.halved is None:
+        """Of a control's score on all questions, each predicted without its group, from a quarter of the training
+        groups to all."""
+        if control.quartered is None:
             return math.nan
         known = ~np.isnan(self.target.values)
         everywhere = replace(self.scorer, true=self.target.values[known])
-        whole, half = everywhere.value(np.stack([control.predicted[known], control.halved[known]], 1))
-        return float(whole - half)
+        whole, quarter = everywhere.value(np.stack([control.predicted[known], control.quartered[known]], 1))
+        return float(whole - quarter)
 
     def _apart(self) -> Estimate | None:
         """The score on test questions without a like text in training."""

@@ -172,13 +172,13 @@ class Evaluation:
         )
 
     def _growth(self, baseline: Baseline) -> float:
-        """Of the score on all rows, each predicted without its group, from half of the training groups to all."""
-        if baseline.halved is None:
+        """Of the score on all rows, each predicted without its group, from a quarter of the training groups to all."""
+        if baseline.quartered is None:
             return math.nan
         everywhere = replace(self.scorer, true=self.problem.y)
-        pair = [columns_of(self.problem, values) for values in (baseline.predicted, baseline.halved)]
-        whole, half = everywhere.value(np.stack(pair, 1))
-        return float(whole - half)
+        pair = [columns_of(self.problem, values) for values in (baseline.predicted, baseline.quartered)]
+        whole, quarter = everywhere.value(np.stack(pair, 1))
+        return float(whole - quarter)
 
     def shuffled(self) -> Shuffled:
         """Linear probes of shuffled labels, each scored on its own labels at the layer that it chose."""

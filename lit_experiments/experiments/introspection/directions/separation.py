@@ -44,24 +44,26 @@ class Extremes:
 def extremes(confidence: Floats, groups: NDArray[np.str_], share: float, folds: int, seed: int) -> Extremes:
     """Questions at or below the `share` quantile of confidence and at or above the 1 - `share` one; ties stay together.
 
-    groups: [question] names of what no two folds share.
+    confidence: [question], NaN where there is none: such a question is neither high nor low. groups: [question] names
+    of what no two folds share.
 
     Raises:
         NothingToCompare: confidence hardly varies, or the folds need more groups of questions.
     """
-    lower, upper = np.quantile(confidence, [share, 1 - share]) if len(confidence) else (np.nan, np.nan)
+    known = confidence[np.isfinite(confidence)]
+    lower, upper = np.quantile(known, [share, 1 - share]) if len(known) else (np.nan, np.nan)
     low, high = confidence <= lower, confidence >= upper
     fewest = 2 * folds
-    if len(confidence) and not upper - lower > _LEAST_GAP:
+    if len(known) and not upper - lower > _LEAST_GAP:
         raise NothingToCompare(
-            f"confidence hardly varies over its {len(confidence)} questions ({confidence.min():.3f} to "
-            f"{confidence.max():.3f} %, thresholds {lower:.3f} and {upper:.3f} %), so none is high or low."
+            f"confidence hardly varies over its {len(known)} questions ({known.min():.3f} to "
+            f"{known.max():.3f} %, thresholds {lower:.3f} and {upper:.3f} %), so none is high or low."
         )
     alone = low & ~np.isin(groups, groups[high])
     counts = [len(np.unique(groups[chosen])) for chosen in (high, alone)]
     if min(counts) < fewest:
         raise NothingToCompare(
-            f"{len(confidence)} questions give {counts[0]} of high and {counts[1]} of low confidence; {folds} folds "
+            f"{len(known)} questions give {counts[0]} of high and {counts[1]} of low confidence; {folds} folds "
             f"need {fewest} of each, alike ones counted once. Collect more questions, or lower --folds."
         )
     fold = np.full(len(confidence), -1, np.int64)

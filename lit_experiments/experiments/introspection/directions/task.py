@@ -38,9 +38,9 @@ from lit_experiments.experiments.introspection.passes import (
     NothingToCompare,
     answer_states,
     central_range,
-    ids_of,
     layer_names,
     passes,
+    without_confidence,
 )
 from lit_experiments.experiments.introspection.probe_split import question_groups
 from lit_experiments.probes.row_ridge import choose_ridge
@@ -153,17 +153,21 @@ class IntrospectionDirections(AnalyzeTask[Directions]):
                 continue
             try:
                 ready.append(self._ready(store, kind, rows[kind]))
+                statements += without_confidence(kind, rows[kind][kind])
             except NothingToCompare as reason:
                 statements.append(f"{kind}: {reason}")
         return ready, statements
 
     def _ready(self, store: Store, kind: str, rows: pd.DataFrame) -> Pass:
-        likeness = Likeness(self.near_copies, self.templates, seed=self.seed)
-        groups = question_groups(store, rows, likeness, self.folds, self.seed)
+        groups = self._groups(store, rows)
         chosen = separation.extremes(rows[kind].to_numpy(np.float64), groups, self.share, self.folds, self.seed)
         of_chosen = groups[chosen.rows]
         shuffled = separation.shuffled_labels(chosen.high, chosen.fold, of_chosen, self.shuffles, self.seed)
         return Pass(kind, rows, chosen, self.resampler(of_chosen), shuffled)
+
+    def _groups(self, store: Store, rows: pd.DataFrame) -> NDArray[np.str_]:
+        likeness = Likeness(self.near_copies, self.templates, seed=self.seed)
+        return question_groups(store, rows, likeness, self.folds, self.seed)
 
     def _pass(self, store: Store, pass_: Pass, count: int) -> tuple[PassDirections, list[list[float]]]:
         """Numbers of a pass, and its directions [layer][hidden]."""
@@ -236,7 +240,7 @@ class IntrospectionDirections(AnalyzeTask[Directions]):
         if min(m[used].sum() for pair in masks for m in pair) < 2:
             statements.append("The two passes share too few questions for a cosine between their directions.")
             return []
-        boot = self.resampler(ids_of(common)[used])
+        boot = self.resampler(self._groups(store, ready[0].rows.loc[common])[used])
         layers = []
         for layer in range(len(store.schema.coords["layer"])):
             first, second = (

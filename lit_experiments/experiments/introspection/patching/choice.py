@@ -161,7 +161,8 @@ def _pairs(
     stated = DIRECTION_OF[kind]
     if stated not in rows:
         raise NothingToCompare(f"the store holds no {stated} pass, so no question is of high or low confidence.")
-    confidence = rows[stated][stated].loc[rows[stated].index.intersection(rows[kind].index)].sort_values(kind="stable")
+    confidence = rows[stated][stated].loc[rows[stated].index.intersection(rows[kind].index)].dropna()
+    confidence = confidence.sort_values(kind="stable")
     n = min(pairs, len(confidence) // 3)
     if n < _FEWEST:
         raise NothingToCompare(

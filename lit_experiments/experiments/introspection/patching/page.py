@@ -54,14 +54,15 @@ _METHODS = (
     "the direction's rank among {random_directions} random ones, two-sided. Ablation: the part along the direction "
     "taken out; p likewise.",
     "Patching: the answer state of a question of high confidence put into one of low; control: that of another "
-    "question of low confidence; p of their difference by {flips:,} sign flips. p-values are corrected "
+    "question of low confidence; p of their difference by {flips:,} sign flips of groups of alike "
+    "questions. p-values are corrected "
     "over the layers of a pass by the largest statistic of every draw (max-T; sign flips are the same for all layers, "
     "random directions others, which makes it cautious). Accuracy: share of questions whose most "
     "probable letter is the (recipient's) key; key: its "
     "probability among the letters; outside: probability of all that is no letter. Directions come from all questions, "
     "these included.",
-    "Intervals: {level:.0%}, over questions (pairs); those of verdicts, and of the largest effects, hold for all "
-    "layers of a pass together, those of tables and curves each by itself; seed {seed}.",
+    "Intervals: {level:.0%}, over groups of alike questions (pairs); those of verdicts, and of the largest effects, "
+    "hold for all layers of a pass together, those of tables and curves each by itself; seed {seed}.",
 )
 
 

@@ -30,16 +30,15 @@ S = TypeVar("S", Steering, Ablation, Patching)
 @dataclass(frozen=True)
 class Settings:
     """multiples: of the spread; flips, seed: random sign flips behind each p-value of patching; resampler: the
-    bootstrap over groups [row]."""
+    bootstrap over groups [row]; sample [N], recipients [P]: names of the groups of alike questions, which are resampled
+    and flipped together."""
 
     multiples: Floats
     flips: int
     seed: int
     resampler: Callable[[ArrayLike], GroupBootstrap]
-
-    def boot(self, rows: int) -> GroupBootstrap:
-        """Resamples of so many questions (pairs); the same for every layer."""
-        return self.resampler(np.arange(rows))
+    sample: NDArray[np.str_]
+    recipients: NDArray[np.str_]
 
 
 def pass_statistics(layers: Sequence[LayerRun | None], settings: Settings) -> list[LayerEffects | None]:
@@ -52,9 +51,10 @@ def pass_statistics(layers: Sequence[LayerRun | None], settings: Settings) -> li
     effects = [None if layer is None else layer_statistics(layer, settings) for layer in layers]
     runs = [layer for layer in layers if layer is not None]
     held = [layer for layer in effects if layer is not None]
-    steer = _corrected([layer.steer for layer in held], [_slopes(run, settings) for run in runs], settings)
-    ablate = _corrected([layer.ablate for layer in held], [_ablations(run) for run in runs], settings)
-    patch = _corrected([layer.patch for layer in held], [_flips(run, settings) for run in runs], settings)
+    sample, recipients = settings.resampler(settings.sample), settings.resampler(settings.recipients)
+    steer = _corrected([layer.steer for layer in held], [_slopes(run, settings) for run in runs], sample)
+    ablate = _corrected([layer.ablate for layer in held], [_ablations(run) for run in runs], sample)
+    patch = _corrected([layer.patch for layer in held], [_flips(run, settings) for run in runs], recipients)
     return [
         None if layer is None else replace(layer, steer=next(steer), ablate=next(ablate), patch=next(patch))
         for layer in effects
@@ -85,13 +85,13 @@ def _ablations(layer: LayerRun) -> list[Test]:
 def _flips(layer: LayerRun, settings: Settings) -> list[Test]:
     """By measure the difference of patch and control, and those with flipped signs."""
     return [
-        Test(column, sign_flip_null(column, settings.flips, settings.seed)[1])
+        Test(column, sign_flip_null(column, settings.flips, settings.seed, settings.recipients)[1])
         for column in (layer.patch - layer.control).T
     ]
 
 
 def _corrected(
-    layers: Sequence[dict[str, S]], tests: Sequence[list[Test]], settings: Settings
+    layers: Sequence[dict[str, S]], tests: Sequence[list[Test]], boot: GroupBootstrap
 ) -> Iterator[dict[str, S]]:
     """Layer by layer the scores of an intervention, corrected over the layers that have the measure.
 
@@ -103,7 +103,7 @@ def _corrected(
         if known:
             values = np.stack([test.values for test in known], 1)
             p = max_t(values.mean(0), np.stack([test.null for test in known], 1), two_sided=True)
-            together = settings.boot(len(values)).jointly().mean(values)
+            together = boot.jointly().mean(values)
             corrected[measure] = zip(p.tolist(), together.tolist(), strict=True)
     for scores in layers:
         changed = {}
@@ -115,7 +115,7 @@ def _corrected(
 
 def layer_statistics(layer: LayerRun, settings: Settings) -> LayerEffects:
     """Everything at one pass and layer, by measure; p_corrected and together are those of a single layer."""
-    boots = settings.boot(len(layer.clean)), settings.boot(len(layer.patch))
+    boots = settings.resampler(settings.sample), settings.resampler(settings.recipients)
     out = LayerEffects(layer.spread, {}, {}, {}, {})
     for m, name in enumerate(MEASURES):
         if not np.isfinite(layer.clean[:, m]).all():
@@ -166,13 +166,14 @@ def patching(patch: Floats, control: Floats, gaps: Floats | None, settings: Sett
     """Of one measure: the mean change [P] by a high donor's state, by a low one's (control), and as share of the gap.
 
     gaps: [P] donor minus recipient, None where that means nothing. The share is sum of changes over sum of gaps; none
-    where the gap's own interval holds 0. p: patch against control, paired by recipient, two-sided, by flipping signs.
+    where the gap's own interval holds 0. p: patch against control, paired by recipient, two-sided, by flipping the
+    signs of groups of alike recipients.
     """
     none = Estimate.undefined(boot.n, boot.level)
     gap = none if gaps is None else boot.mean(gaps).item()
     share = none if gaps is None else boot.ratio(patch, gaps).item()
     difference = boot.mean(patch - control).item()
-    p = sign_flip_p(patch - control, settings.flips, settings.seed)
+    p = sign_flip_p(patch - control, settings.flips, settings.seed, settings.recipients)
     return Patching(
         change=boot.mean(patch).item(),
         control=boot.mean(control).item(),

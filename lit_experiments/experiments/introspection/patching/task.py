@@ -24,7 +24,7 @@ import numpy as np
 
 from lit_experiments.collecting.bars import Steps
 from lit_experiments.errors import Stopped, UserError
-from lit_experiments.experiments.introspection.passes import SIGNIFICANT, WHOLE_QUESTIONS
+from lit_experiments.experiments.introspection.passes import SIGNIFICANT, WHOLE_QUESTIONS, ids_of, passes
 from lit_experiments.experiments.introspection.patching.choice import (
     DIRECTION_OF,
     Choice,
@@ -39,14 +39,17 @@ from lit_experiments.experiments.introspection.patching.passes import MEASURES
 from lit_experiments.experiments.introspection.patching.result import Checks, Interventions, PassEffects
 from lit_experiments.experiments.introspection.patching.run import LayerRun, Parts, PassRunner, Plan, run_pass
 from lit_experiments.experiments.introspection.patching.statistics import Settings, pass_statistics
+from lit_experiments.experiments.introspection.probe_split import question_groups
 from lit_experiments.lm.model import LanguageModel
-from lit_experiments.ranges import at_least, reaching
+from lit_experiments.ranges import at_least, reaching, share
 from lit_experiments.reports.blocks import Page
+from lit_experiments.sources.content_groups import Likeness
 from lit_experiments.statistics import LEVEL
+from lit_experiments.statistics.estimate import LEAST_GROUPS
 from lit_experiments.tasks.reads import Reads
 from lit_experiments.tasks.source import is_demonstration
 from lit_experiments.tasks.task import AnalyzeTask, Opened
-from stores import fingerprint_hash
+from stores import Store, fingerprint_hash
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +63,9 @@ class IntrospectionPatching(AnalyzeTask[Interventions]):
         multiples: How far to steer, in standard deviations of all questions' projections on the direction.
         random_directions: Directions to compare with; p is at least 1 over one more than these.
         replacements: Pairs of prompts of equal length in which every position is replaced, as a check.
-        flips: Random sign flips behind each p-value of patching.
+        flips: Random sign flips, of groups of alike questions, behind each p-value of patching.
+        near_copies: Jaccard similarity of word 3-grams from which questions are near copies.
+        templates: Share of words in common, in order, from which questions are of one template; null looks for none.
         device: Where the model runs; auto takes the GPU if there is one.
         model: Where the collected model lies now, if elsewhere than then.
         together: Interventions computed at once; 1 reads each prompt anew for each.
@@ -74,6 +79,8 @@ class IntrospectionPatching(AnalyzeTask[Interventions]):
     random_directions: int
     replacements: int
     flips: int
+    near_copies: float
+    templates: float | None
     device: Literal["auto", "cpu", "cuda"]
     model: str | None
     together: int
@@ -90,6 +97,7 @@ class IntrospectionPatching(AnalyzeTask[Interventions]):
         reaching(SIGNIFICANT, random_directions=self.random_directions, flips=self.flips)
         at_least(1, together=self.together, batch_tokens=self.batch_tokens)
         at_least(0, replacements=self.replacements)
+        share(near_copies=self.near_copies, templates=self.templates)
         steps = self.multiples
         if not steps or 0 in steps or not np.isfinite(steps).all() or len(set(steps)) < len(steps):
             raise UserError(f"multiples must be different numbers other than 0, at least one, found {steps}.")
@@ -124,10 +132,10 @@ class IntrospectionPatching(AnalyzeTask[Interventions]):
             del choices[kind]
         parts = Parts(data.out / "parts", fingerprint_hash(json.loads(json.dumps(self.identity(data.run)))))
         try:
-            passes = self._interventions(lm, choices, directions, sites, parts)
+            runs = self._interventions(lm, choices, directions, sites, parts)
         except KeyboardInterrupt as signal:
             raise Stopped(f"the layers that are done are kept in {parts.folder}; the same command goes on.") from signal
-        effects = self._effects(passes, sites, statements)
+        effects = self._effects(runs, sites, choices, self._groups(data.store), statements)
         return Interventions(
             layers=sites,
             measures=list(MEASURES),
@@ -165,16 +173,36 @@ class IntrospectionPatching(AnalyzeTask[Interventions]):
                 for kind, choice in choices.items()
             }
 
+    def _groups(self, store: Store) -> dict[str, dict[str, str]]:
+        """pass -> question -> the group of alike questions that it is of."""
+        likeness = Likeness(self.near_copies, self.templates, seed=self.seed)
+        groups = {}
+        for kind, rows in passes(store).items():
+            names = question_groups(store, rows, likeness, LEAST_GROUPS, self.seed)
+            groups[kind] = dict(zip(ids_of(rows.index).tolist(), names.tolist(), strict=True))
+        return groups
+
     def _effects(
-        self, passes: dict[str, dict[str, LayerRun]], sites: list[str], statements: list[str]
+        self,
+        runs: dict[str, dict[str, LayerRun]],
+        sites: list[str],
+        choices: dict[str, Choice],
+        groups: dict[str, dict[str, str]],
+        statements: list[str],
     ) -> dict[str, PassEffects]:
-        settings = Settings(np.array(self._steps()), self.flips, self.seed, self.resampler)
         effects = {}
-        for kind, layers in passes.items():
+        for kind, layers in runs.items():
             if not layers:
                 statements.append(f"{kind}: no layer has a direction.")
                 continue
             first = next(iter(layers.values()))
+            sample, recipients = (
+                np.array([groups[kind][question] for question in side.questions.tolist()])
+                for side in (choices[kind].sample, choices[kind].recipients)
+            )
+            settings = Settings(
+                np.array(self._steps()), self.flips, self.seed, self.resampler, sample=sample, recipients=recipients
+            )
             by_site = pass_statistics([layers.get(site) for site in sites], settings)
             effects[kind] = PassEffects(len(first.clean), len(first.patch), by_site, _checks(list(layers.values())))
         return effects

@@ -27,6 +27,7 @@ from lit_experiments.experiments.introspection.passes import (
     answer_states,
     layer_names,
     passes,
+    without_confidence,
 )
 from lit_experiments.experiments.introspection.probe_split import question_groups
 from lit_experiments.experiments.introspection.self_other.alikeness import alikeness
@@ -96,6 +97,7 @@ class IntrospectionSelfOther(AnalyzeTask[SelfOther]):
         carried = None
         try:
             carried = self._transfer(data.store, rows)
+            statements += [s for kind in CONFIDENCE_PASSES for s in without_confidence(kind, rows[kind][kind])]
         except NothingToCompare as reason:
             statements.append(f"Transfer between self and other: {reason}")
         return SelfOther(layers, LEVEL, self.rank, statements, pairs, carried)
@@ -131,7 +133,8 @@ class IntrospectionSelfOther(AnalyzeTask[SelfOther]):
         missing = [kind for kind in CONFIDENCE_PASSES if kind not in rows]
         if missing:
             raise NothingToCompare(f"the store holds no {missing[0]} pass.")
-        common = rows[SELF].index.intersection(rows[OTHER].index)
+        stated = {kind: rows[kind].index[rows[kind][kind].notna()] for kind in CONFIDENCE_PASSES}
+        common = stated[SELF].intersection(stated[OTHER])
         confidence = {kind: rows[kind].loc[common, kind].to_numpy(np.float64) for kind in CONFIDENCE_PASSES}
         split = self._split(self._groups(store, rows[SELF].loc[common]), confidence)
         layers = [

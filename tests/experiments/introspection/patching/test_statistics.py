@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -24,7 +25,14 @@ from lit_experiments.statistics import GroupBootstrap
 Floats = NDArray[np.float64]
 N, R, P = 12, 80, 8
 RESAMPLER = partial(GroupBootstrap, resamples=200, level=0.95, seed=0)
-SETTINGS = Settings(np.array([-2.0, 1.0, 4.0]), flips=2000, seed=0, resampler=RESAMPLER)
+SETTINGS = Settings(
+    np.array([-2.0, 1.0, 4.0]),
+    flips=2000,
+    seed=0,
+    resampler=RESAMPLER,
+    sample=np.arange(N).astype(str),
+    recipients=np.arange(P).astype(str),
+)
 CHECKS: dict[str, Any] = {"identity": 0, "whole_replacement": None, "whole_replacements": 0, "collected": 0.0}
 CHECKS |= {"last_replacement": 0.0, "cached": True, "spread": 2.0}
 
@@ -54,7 +62,7 @@ def layer(effect: float, seed: int = 0) -> LayerRun:
 def test_the_slope_is_that_of_least_squares_through_no_change() -> None:
     rng = np.random.default_rng(0)
     changes, random = rng.normal(size=(3, N)), rng.normal(size=(R, 3))
-    found = steering(changes, random, SETTINGS, SETTINGS.boot(N))
+    found = steering(changes, random, SETTINGS, RESAMPLER(SETTINGS.sample))
     wanted = np.linalg.lstsq(SETTINGS.multiples[:, None], changes.mean(1), rcond=None)[0][0]
     assert found.slope.value == pytest.approx(wanted)
     slopes = np.linalg.lstsq(SETTINGS.multiples[:, None], random.T, rcond=None)[0][0]
@@ -66,12 +74,25 @@ def test_the_slope_is_that_of_least_squares_through_no_change() -> None:
 def test_the_share_of_a_gap_is_a_ratio_of_sums_and_none_without_a_gap() -> None:
     rng = np.random.default_rng(2)
     gaps, control = rng.uniform(5, 10, P), np.zeros(P)
-    found = patching(0.4 * gaps, control, gaps, SETTINGS, SETTINGS.boot(P))
+    found = patching(0.4 * gaps, control, gaps, SETTINGS, RESAMPLER(SETTINGS.recipients))
     assert (found.share.value, found.share.unanimous) == (pytest.approx(0.4), True)
     assert found.difference.value == pytest.approx(0.4 * gaps.mean())
     around_0 = gaps - gaps.mean()
-    assert np.isnan(patching(gaps, control, around_0, SETTINGS, SETTINGS.boot(P)).share.value)
-    assert np.isnan(patching(gaps, control, None, SETTINGS, SETTINGS.boot(P)).gap.value)
+    assert np.isnan(patching(gaps, control, around_0, SETTINGS, RESAMPLER(SETTINGS.recipients)).share.value)
+    assert np.isnan(patching(gaps, control, None, SETTINGS, RESAMPLER(SETTINGS.recipients)).gap.value)
+
+
+def test_copies_of_a_recipient_have_one_sign_and_count_as_one() -> None:
+    """Six copies of one question were six signs: p 0.03 for what one question did."""
+    rng = np.random.default_rng(3)
+    patch, control = 1.0 + 0.01 * rng.normal(size=P), np.zeros(P)
+    alone = patching(patch, control, None, SETTINGS, RESAMPLER(SETTINGS.recipients))
+    copied = replace(SETTINGS, recipients=np.array([*["q0"] * 6, "q1", "q2"]))
+    together = patching(patch, control, None, copied, RESAMPLER(copied.recipients))
+    assert alone.p < 0.02
+    assert together.p == pytest.approx(2 / 8, abs=0.05)  # eight ways to give three groups a sign, two as far from 0
+    assert alone.difference.has_interval
+    assert not together.difference.has_interval  # of three groups
 
 
 def test_p_values_are_corrected_over_the_layers_there_are() -> None:
