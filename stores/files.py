@@ -1,5 +1,5 @@
-"""Where a store's bytes lie: a local folder, or an object store. Owns create, read, list, durable, publish. Knows no
-format.
+"""Where a store's bytes lie: a local folder, an object store, or (to be read) a repository of the Hub. Owns create,
+read, list, durable, publish. Knows no format.
 
 Local: a published file is written next to its place, fsynced, renamed, and its folder fsynced. Object stores have no
 rename; there a single put is atomic. Paths within a store are relative, with "/". Only plain files are read (a FIFO
@@ -22,6 +22,7 @@ from .block_file import BlockFile, Spare
 from .checksums import FileChecksums
 from .elsewhere import pointed
 from .errors import CorruptStore, StoreError
+from .hub_files import SCHEME, HubFiles
 from .remote_files import RemoteFiles, whole
 
 _KINDS = {
@@ -59,14 +60,18 @@ def open_files(path: str | os.PathLike[str]) -> Files:
     """
     text = _LOCAL_URL.sub("", os.fspath(path))
     if "://" in text:
-        return RemoteFiles(text)
+        return _files_at(text)
     for name in Path(text).parts:
         if _SCHEME.fullmatch(name):
             raise StoreError(
                 f"Can't use {text}: as a URL it needs {name}//, and no folder of a store is named {name!r}."
             )
     url = pointed(Path(text))
-    return LocalFiles(Path(text)) if url is None else RemoteFiles(url)
+    return LocalFiles(Path(text)) if url is None else _files_at(url)
+
+
+def _files_at(url: str) -> Files:
+    return HubFiles(url) if url.startswith(f"{SCHEME}://") else RemoteFiles(url)
 
 
 def is_store(path: str | os.PathLike[str]) -> bool:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from .errors import SelectionError
 from .field_view import FieldView
 from .files import open_files
+from .hub_files import HubFiles
 from .row_index import WINDOW, RowIndex, read_index
 from .rows import arrow_schema
 from .schema import Schema, nearest
@@ -210,11 +211,14 @@ def _per_row(view: FieldView) -> list[NDArray[Any]]:
 
 
 def open_store(path: str | os.PathLike[str]) -> Store:
-    """Open a store (folder or fsspec URL), and check its commits.
+    """Open a store (folder or URL; of a repository on the Hub that holds a run, the run's), and check its commits.
 
-    Raises NotAStore, NewerFormat, CorruptStore.
+    Raises NotAStore, NewerFormat, CorruptStore, and HubError where the Hub gives nothing.
     """
     files = open_files(path)
+    if isinstance(files, HubFiles) and files.holds_run():
+        path = f"{files.url}/store"
+        files = open_files(path)
     header = read_header(files)
     index = read_index(files, header)
     return Store(path, header, index, None)

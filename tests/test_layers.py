@@ -24,10 +24,11 @@ ALLOWED = {
     "collecting": FIRST | COMMON,
     "claims": FIRST | COMMON | {"reports"},
     "tasks": FIRST | COMMON | {"probes", "reports", "collecting", "claims"},
+    "hub": FIRST | COMMON | {"probes", "reports", "collecting", "claims", "tasks"},
     "controls": FIRST | COMMON | {"probes", "claims", "tasks"},
     "experiments": FIRST | COMMON | {"probes", "reports", "collecting", "claims", "tasks", "controls"},
     "selftest": {"statistics", "probes"},
-    "cli": FIRST | COMMON | {"probes", "reports", "collecting", "claims", "tasks", "selftest"},
+    "cli": FIRST | COMMON | {"probes", "reports", "collecting", "claims", "tasks", "selftest", "hub"},
 }
 
 

@@ -26,6 +26,8 @@ VERB_HELP = {
     "export": "write a store or probe in a format that other tools read",
     "watch": "a run while it is being collected: rows, rates, memory, last commits, time left",
     "merge": "runs of one collection that were collected apart, made one",
+    "push": "a run, probe or directions to the Hugging Face Hub, with a card",
+    "pull": "a run, probe or directions from the Hub, checked",
     "audit": "every claim of a run's trained tasks, judged by one rule",
     "selftest": "what the package's intervals and tests hold, measured on simulated data",
     "report": "an index page of all runs in a folder, with their states and results",

@@ -175,6 +175,10 @@ def _store_verb(verb: str, rest: list[str]) -> int:
         from lit_experiments.cli import merge_verb
 
         return merge_verb.merge(args)
+    if verb in ("push", "pull"):
+        from lit_experiments.cli import hub_verbs
+
+        return (hub_verbs.push if verb == "push" else hub_verbs.pull)(args)
     from lit_experiments.cli import store_verbs
 
     return (store_verbs.inspect if verb == "inspect" else store_verbs.export)(args)

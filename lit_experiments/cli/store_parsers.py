@@ -76,6 +76,31 @@ def _merge(argv: list[str]) -> Namespace:
     return parser.parse_args(argv)
 
 
+def _push(argv: list[str]) -> Namespace:
+    text = (
+        "Send a run to a dataset repository of the Hugging Face Hub, or a probe or directions to a model repository, "
+        "with a card that says what it is. What is there already is not sent again."
+    )
+    parser = VerbParser("push", text)
+    parser.add_argument("folder", metavar="FOLDER", help="folder of a run, of a probe, or with directions.safetensors")
+    parser.add_argument("to", metavar="HUB", help="hf://OWNER/NAME; made where it is not there")
+    parser.add_argument("--private", action="store_true", help="a new repository is for its owner alone")
+    parser.add_argument("--revision", metavar="NAME", help="branch to push to; made where it is not there")
+    parser.add_argument("--message", metavar="TEXT", help="of the commit")
+    parser.add_argument("--license", metavar="NAME", help="for the card, as the Hub names it: cc-by-4.0, mit")
+    parser.add_argument("--dry_run", action="store_true", help="show the card and the files; send nothing")
+    return parser.parse_args(argv)
+
+
+def _pull(argv: list[str]) -> Namespace:
+    text = "Fetch a run, probe or directions from the Hub, and check every byte and the certificate."
+    parser = VerbParser("pull", text)
+    parser.add_argument("source", metavar="HUB", help="hf://OWNER/NAME, also @REVISION")
+    parser.add_argument("--out", metavar="DIR", help="folder that it becomes (default: runs/NAME)")
+    parser.add_argument("--revision", metavar="NAME", help="branch, tag or commit")
+    return parser.parse_args(argv)
+
+
 PARSERS: dict[str, Callable[[list[str]], Namespace]] = {
     "inspect": _inspect,
     "verify": _verify,
@@ -83,6 +108,8 @@ PARSERS: dict[str, Callable[[list[str]], Namespace]] = {
     "export": _export,
     "watch": _watch,
     "merge": _merge,
+    "push": _push,
+    "pull": _pull,
 }
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lit_experiments.collecting.ended import not_ended
 from lit_experiments.plain import plain, write_json
-from stores import Store, certify, commits_key
+from stores import NotWritable, Store, certify, commits_key
 from stores.files import open_files
 
 NAME = "certificate.json"
@@ -52,7 +52,7 @@ def certificate_of(run: Path, store: Store) -> Certified:
 def remember(run: Path | str, certified: Certified) -> Certified:
     """Writes a certificate into a run's folder or under its URL, if it can be written; returns it."""
     files = open_files(run)
-    with suppress(OSError):  # of a run that is only to be read it is computed again
+    with suppress(OSError, NotWritable):  # of a run that is only to be read it is computed again
         if files.is_local:
             write_json(Path(run) / NAME, certified)
         else:

@@ -1,0 +1,1 @@
+"""Tests of push and pull, against a stand-in for the Hub."""
