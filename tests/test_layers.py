@@ -28,7 +28,8 @@ ALLOWED = {
     "controls": FIRST | COMMON | {"probes", "claims", "tasks"},
     "experiments": FIRST | COMMON | {"probes", "reports", "collecting", "claims", "tasks", "controls"},
     "selftest": {"statistics", "probes"},
-    "cli": FIRST | COMMON | {"probes", "reports", "collecting", "claims", "tasks", "selftest", "hub"},
+    "serving": FIRST | COMMON | {"probes", "reports", "controls"},
+    "cli": FIRST | COMMON | {"probes", "reports", "collecting", "claims", "tasks", "selftest", "hub", "serving"},
 }
 
 
@@ -95,7 +96,7 @@ def test_importing_loads_nothing_heavy(statement: str, absent: list[str]) -> Non
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("words", ["run introspection", "collect --exp activations", "watch", "audit", "list"])
+@pytest.mark.parametrize("words", ["run introspection", "collect --exp activations", "watch", "audit", "serve", "list"])
 def test_help_loads_nothing_heavy(words: str) -> None:
     """`run` once loaded the store's code, and numpy with it, before it looked whether help was asked for."""
     heavy = ["torch", "lightning", "transformers", "numpy", "stores"]

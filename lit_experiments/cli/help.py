@@ -31,6 +31,7 @@ VERB_HELP = {
     "audit": "every claim of a run's trained tasks, judged by one rule",
     "selftest": "what the package's intervals and tests hold, measured on simulated data",
     "report": "an index page of all runs in a folder, with their states and results",
+    "serve": "the same in a browser, with every row of every store: texts, numbers by token, nearest rows",
 }
 _COMMON = [
     Option("exp", str, "Name of the experiment (a file in configs/<verb>/).", "Run"),

@@ -148,6 +148,10 @@ def _other_verb(verb: str, again: Callable[[list[str]], None] | None) -> Callabl
         from lit_experiments.cli import report_verb
 
         return report_verb.report
+    if verb == "serve":
+        from lit_experiments.cli import serve_verb
+
+        return serve_verb.serve
     if verb == "audit":
         from lit_experiments.cli import audit_verb
 

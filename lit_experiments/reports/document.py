@@ -57,15 +57,20 @@ def html_page(page: Page, source: Source) -> str:
 def html_document(title: str, body: str, charts: bool = False) -> str:
     """A whole page in the project's look around `body`, which is HTML. charts: it holds declarations to draw."""
     name = escape(title)
-    scripts = [_asset("page.js")]
+    scripts = [asset("page.js")]
     if charts:
         scripts.insert(0, chart_library().replace("</script", "<\\/script"))
-    looks = json.dumps({"light": look(), "dark": look(dark=True)})
-    configurations = f'<script type="application/json" id="looks">{looks}</script>' if charts else ""
+    configurations = chart_looks() if charts else ""
     head = f'<meta charset="utf-8"><title>{name}</title><meta name="viewport" content="width=device-width">'
-    head += f"<style>{_asset('page.css')}</style>"
+    head += f"<style>{asset('page.css')}</style>"
     end = configurations + "".join(f"<script>{script}</script>" for script in scripts)
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n{end}</body></html>\n'
+
+
+def chart_looks() -> str:
+    """The colours of charts by day and by night, where page.js finds them."""
+    looks = json.dumps({"light": look(), "dark": look(dark=True)})
+    return f'<script type="application/json" id="looks">{looks}</script>'
 
 
 def _links(source: Source) -> str:
@@ -96,5 +101,6 @@ def _provenance(source: Source) -> str:
     return "\n".join([*parts, f'<p class="note">To cite: {_CITE}</p>'])
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """A file that pages are made with: page.css, page.js."""
     return (files("lit_experiments.reports") / "assets" / name).read_text(encoding="utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import math
+from collections.abc import Sequence
 from functools import singledispatch
 
 from lit_experiments.reports.blocks import (
@@ -46,6 +47,20 @@ def html_section(section: Section, anchor: str) -> str:
     if section.folded:
         return f"<details><summary>{heading}</summary>\n{body}\n</details>"
     return f"{heading}\n{body}"
+
+
+def token_spans(tokens: Sequence[str], values: Sequence[float | None], strengths: Sequence[float | None]) -> str:
+    """Tokens with their numbers behind them, shown when pointed at. strengths: of the colour, from -1 to 1; tokens
+    without a finite value stay bare."""
+    numbered = zip(tokens, values, strengths, strict=True)
+    return "".join(_token_span(token, value, strength) for token, value, strength in numbered)
+
+
+def _token_span(token: str, value: float | None, strength: float | None) -> str:
+    if value is None or strength is None or not math.isfinite(value):
+        return f"<span>{escape(token)}</span>"
+    style = f"background: rgba({_NEGATIVE if strength < 0 else _POSITIVE}, {abs(strength) * 0.6:.2f})"
+    return f'<span style="{style}" title="{number(value, 3)}">{escape(token)}</span>'
 
 
 @singledispatch
@@ -109,17 +124,10 @@ def _(block: Matrix) -> str:
 def _(block: TokenStrip) -> str:
     known = [value for value in block.values if value is not None and math.isfinite(value)]
     largest = max((abs(value) for value in known), default=0.0) or 1.0
-    spans = []
-    for token, value in zip(block.tokens, block.values, strict=True):
-        if value is None or not math.isfinite(value):
-            spans.append(f"<span>{escape(token)}</span>")
-            continue
-        color = _NEGATIVE if value < 0 else _POSITIVE
-        style = f"background: rgba({color}, {abs(value) / largest * 0.6:.2f})"
-        spans.append(f'<span style="{style}" title="{number(value, 3)}">{escape(token)}</span>')
+    spans = token_spans(block.tokens, block.values, [None if v is None else v / largest for v in block.values])
     legend = f"{block.value}; strongest colour: {number(largest, 3)}. Point at a token to see its number."
     title = f"<h3>{escape(block.title)}</h3>" if block.title else ""
-    strip = f'<p class="strip">{"".join(spans)}</p><p class="note">{escape(legend)}</p>'
+    strip = f'<p class="strip">{spans}</p><p class="note">{escape(legend)}</p>'
     return title + strip + _downloads(block.name, picture=False)
 
 
@@ -128,11 +136,15 @@ def _(block: TokenStrip) -> str:
 @html_block.register(Scatter)
 @html_block.register(Bars)
 def _(block: Figure) -> str:
-    spec = json.dumps(specification(block), separators=(",", ":")).replace("</", "<\\/")
-    chart = f'<div class="chart" role="img" aria-label="{escape(block.caption)}"></div>'
-    data = f'<script type="application/json">{spec}</script>'
     links = _downloads(block.name, picture=True)
-    return f"<figure>{chart}{data}<figcaption>{escape(block.caption)}{links}</figcaption></figure>"
+    return f"<figure>{chart(block)}<figcaption>{escape(block.caption)}{links}</figcaption></figure>"
+
+
+def chart(figure: Figure) -> str:
+    """The place that page.js draws a figure in, with its declaration."""
+    spec = json.dumps(specification(figure), separators=(",", ":")).replace("</", "<\\/")
+    place = f'<div class="chart" role="img" aria-label="{escape(figure.caption)}"></div>'
+    return f'{place}<script type="application/json">{spec}</script>'
 
 
 def _head(column: Column) -> str:

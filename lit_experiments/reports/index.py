@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -59,17 +59,18 @@ def write_index(folder: Path) -> tuple[Path, list[RunEntry]]:
     Raises:
         FileNotFoundError: no folder in it is a run.
     """
-    runs = [_run(path.parent.parent) for path in sorted(folder.glob("*/store/store.json"))]
+    runs = [read_run(path.parent.parent, path.parent) for path in sorted(folder.glob("*/store/store.json"))]
     if not runs:
         raise FileNotFoundError(folder)
     page = folder / INDEX
-    write_text(page, html_document(f"Runs in {folder.absolute().name}", _body(folder, runs)))
+    write_text(page, html_document(f"Runs in {folder.absolute().name}", index_body(folder, runs)))
     return page, runs
 
 
-def _run(folder: Path) -> RunEntry:
+def read_run(folder: Path, path: Path) -> RunEntry:
+    """What a run's folder says of itself. path: of its store."""
     try:
-        store = open_store(folder / "store")
+        store = open_store(path)
     except StoreError as error:
         return RunEntry(folder, "damaged", str(error), 0, "-", [])
     config = store.provenance.get("config", {})
@@ -134,20 +135,25 @@ def _json(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _body(folder: Path, runs: Sequence[RunEntry]) -> str:
+def index_body(folder: Path, runs: Sequence[RunEntry], rows: Callable[[RunEntry], str] | None = None) -> str:
+    """The table of runs, as HTML. rows: the address of the page with a run's rows, where there is one."""
     heads = "".join(f'<th scope="col" class="word"><button type="button">{head}</button></th>' for head in _HEADS)
-    rows = "".join(_rows(folder, run) for run in runs)
-    table = f'<table class="sortable" id="runs"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
+    lines = "".join(_rows(folder, run, rows(run) if rows else "") for run in runs)
+    table = f'<table class="sortable" id="runs"><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table>'
     search = '<input class="filter" type="search" placeholder="filter runs" data-table="runs" aria-label="Filter runs">'
     return f'<h1>Runs in {escape(folder.absolute().name)}</h1>{search}<div class="grid index">{table}</div>'
 
 
-def _rows(folder: Path, run: RunEntry) -> str:
+def _rows(folder: Path, run: RunEntry, address: str) -> str:
+    name = escape(run.folder.name)
+    name = f'<a href="{escape(address)}">{name}</a>' if address else name
     certificate = f"<br><small>certificate {run.certificate[:_SHORT]}</small>" if run.certificate else ""
-    cells = f'<td class="word">{escape(run.folder.name)}{certificate}</td><td class="word">{escape(run.model)}</td>'
+    cells = f'<td class="word">{name}{certificate}</td><td class="word">{escape(run.model)}</td>'
     cells += f'<td data-value="{run.rows}">{run.rows:,}</td><td class="word">{escape(run.collected)}</td>'
     if not run.tasks:
-        return f'<tr>{cells}<td class="word">-</td><td class="void">nothing trained or analyzed</td><td></td></tr>\n'
+        return (
+            f'<tr>{cells}<td class="word">-</td><td class="void word">nothing trained or analyzed</td><td></td></tr>\n'
+        )
     return "".join(f"<tr>{cells}{_task_cells(folder, task)}</tr>\n" for task in run.tasks)
 
 

@@ -37,10 +37,14 @@
   const looks = document.getElementById("looks");
   if (!looks || !window.vegaEmbed) return;
   const configurations = JSON.parse(looks.textContent);
+  const ROOM = 90; // pixels of an axis with its title: a chart that does not fit a narrow page is made narrower
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   function draw() {
     for (const place of document.querySelectorAll(".chart")) {
       const spec = JSON.parse(place.nextElementSibling.textContent);
+      if (spec.width > place.clientWidth - ROOM) {
+        Object.assign(spec, { width: place.clientWidth, autosize: { type: "fit", contains: "padding" } });
+      }
       const config = configurations[dark.matches ? "dark" : "light"];
       vegaEmbed(place, spec, { config, actions: false, renderer: "svg" });
     }
