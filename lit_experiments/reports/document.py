@@ -62,6 +62,7 @@ def html_document(title: str, body: str, charts: bool = False) -> str:
         scripts.insert(0, chart_library().replace("</script", "<\\/script"))
     configurations = chart_looks() if charts else ""
     head = f'<meta charset="utf-8"><title>{name}</title><meta name="viewport" content="width=device-width">'
+    head += '<link rel="icon" href="data:,">'
     head += f"<style>{asset('page.css')}</style>"
     end = configurations + "".join(f"<script>{script}</script>" for script in scripts)
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n{end}</body></html>\n'

@@ -72,7 +72,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for layer, seed in ((LAYERS[1], 1), (LAYERS[0], 0)):
         write_probe(runs / "plain/linear_probes/length" / layer, layer, seed)
     write_probe(runs / "plain/linear_probes/length", LAYERS[1], 1)
-    page = "<!doctype html><title>A page</title><h1 id=head>Results</h1><script>document.title += ' drawn'</script>"
+    page = "<!doctype html><link rel=icon href=data:,><title>A page</title><h1 id=head>Results</h1>"
+    page += "<script>document.title += ' drawn'</script>"
     (runs / "plain/linear_probes/report.html").write_text(page)
     (runs / "plain/linear_probes/config.yaml").write_text("exp: linear_probes\n")
     write_rows(runs / "own", 0, 3)

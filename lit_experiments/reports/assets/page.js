@@ -42,6 +42,7 @@
   function draw() {
     for (const place of document.querySelectorAll(".chart")) {
       const spec = JSON.parse(place.nextElementSibling.textContent);
+      spec.description = place.getAttribute("aria-label"); // Vega puts its own words there otherwise
       if (spec.width > place.clientWidth - ROOM) {
         Object.assign(spec, { width: place.clientWidth, autosize: { type: "fit", contains: "padding" } });
       }
