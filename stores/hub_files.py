@@ -138,21 +138,22 @@ class HubFiles:
         return sorted((name, size) for name, size in self._sizes.items() if name.startswith(below))
 
     def make_folder(self, rel: str) -> bool:
-        self._refuse()
+        self.refuse()
 
     def write(self, rel: str, pieces: Iterable[bytes]) -> FileChecksums:
-        self._refuse()
+        self.refuse()
 
     def sync(self, rels: Iterable[str]) -> None:
-        self._refuse()
+        self.refuse()
 
     def publish(self, rel: str, data: bytes) -> None:
-        self._refuse()
+        self.refuse()
 
     def publish_first(self, rel: str, data: bytes) -> None:
-        self._refuse()
+        self.refuse()
 
-    def _refuse(self) -> NoReturn:
+    def refuse(self) -> NoReturn:
+        """Raises NotWritable."""
         raise NotWritable(
             f"{self.url} can only be read: no store grows on the Hub. Collect into a folder, then\n"
             f"Next: lit-experiments push RUN {self.url}"

@@ -21,6 +21,7 @@ from typing import Any
 from . import lease
 from .errors import LockedError, NotWritable
 from .files import LocalFiles, open_files
+from .hub_files import HubFiles
 from .lease import Lease, Terms
 from .remote_files import RemoteFiles
 
@@ -72,6 +73,8 @@ def exclusive(path: str | os.PathLike[str], wait_seconds: float, terms: Terms = 
     files = open_files(path)
     if isinstance(files, RemoteFiles):
         return lease.acquire(files, terms, patient=wait_seconds > 0)
+    if isinstance(files, HubFiles):
+        files.refuse()
     assert isinstance(files, LocalFiles)
     descriptor = _acquire(files.root / LOCK_NAME, time.monotonic() + wait_seconds)
     holder = json.dumps(

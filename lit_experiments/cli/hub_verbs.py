@@ -28,7 +28,6 @@ _MOST_ABOVE = 4  # folders above a probe in which its run may lie: run/training/
 def push(args: Namespace) -> int:
     """Sends a folder to the Hub, or shows what would be sent."""
     from lit_experiments.hub.folders import RUN, read_folder
-    from lit_experiments.hub.model_card import model_card
     from lit_experiments.hub.push import listing, repository_for
     from lit_experiments.hub.push import push as push_folder
 
@@ -41,6 +40,8 @@ def push(args: Namespace) -> int:
         if certified is not None:
             card = _run_card(folder, certified, address, args.license)
         else:
+            from lit_experiments.hub.model_card import model_card
+
             card = model_card(folder, _origin(folder.path), address, args.license)
         if args.dry_run:
             say(f"{card}\n{address} would get these files, where it does not have them:\n")

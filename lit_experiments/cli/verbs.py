@@ -13,7 +13,7 @@ from lit_experiments.cli.class_values import import_class
 from lit_experiments.cli.devices import trainer_arguments
 from lit_experiments.cli.parser import Resolved
 from lit_experiments.cli.trainer_flags import build_flags
-from lit_experiments.cli.working_copy import is_elsewhere, run_place, working_copy
+from lit_experiments.cli.working_copy import is_elsewhere, is_on_hub, run_place, working_copy
 from lit_experiments.errors import EXIT_DONE, UserError
 from lit_experiments.launch import is_idle_slurm_allocation, is_main
 
@@ -77,6 +77,11 @@ def run_settings(resolved: Resolved) -> Any:
 
     options, run = resolved.options, run_folder(resolved)
     above(0, flush_mb=options["flush_mb"])
+    if is_on_hub(run, options["run"]):
+        raise UserError(
+            f"--run {options['run']}: runs on the Hub can only be read.\n"
+            "Next: collect into a folder, then lit-experiments push RUN hf://OWNER/NAME"
+        )
     if options["backend"] == "hdf5" and is_elsewhere(run, options["run"]):
         raise UserError(f"--backend hdf5 writes to disks, {options['run']} is none.\nNext: --backend zarr")
     return RunSettings(

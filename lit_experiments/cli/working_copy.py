@@ -1,8 +1,10 @@
 """A run whose folder is a URL: its store is read and written there; its small files (configuration, results, pages) lie
 in a working copy on this machine, fetched before a command and sent back after it.
 
-The working copy of s3://bucket/x is runs/s3/bucket/x. The file `store` in it stands for the store (elsewhere.py of
-stores), so whatever reads a run's folder reads this one. Does not know: what the files are.
+The working copy of s3://bucket/x is runs/s3/bucket/x. That of a run on the Hub, which can only be read, is
+runs/hf/OWNER/NAME: what is missing there is fetched, and what a command makes stays there. In a working copy, the file
+`store` stands for the store (elsewhere.py of stores), so whatever reads a run's folder reads this one. Does not know:
+what the files are.
 """
 
 from __future__ import annotations
@@ -35,6 +37,8 @@ def run_place(option: str, text: str) -> Path:
     """
     if "://" not in text or text.startswith("file:"):
         return local_folder(option, text)
+    if text.startswith("hf:"):
+        return local_folder(option, str(Path("runs", "hf", *_hub_name(option, text).split("/"))))
     if text.startswith("memory:"):
         raise UserError(
             f"{option} {text}: what a URL with memory:// names ends with the process.\nNext: a folder, or s3://BUCKET/RUN"
@@ -63,6 +67,11 @@ def working_copy(run: Path, text: str | None) -> Iterator[None]:
     """
     url = _url_of(run, text)
     if url is None:
+        yield
+        return
+    if url.startswith("hf:"):
+        if is_main():
+            _fetch_from_hub(url, run)
         yield
         return
     # The first process does it; one on another machine needs the store alone.
@@ -99,8 +108,44 @@ def working_copies(base: Path, url: str | None, folders: Iterable[str]) -> Itera
 
 
 def is_elsewhere(run: Path, text: str | None) -> bool:
-    """Whether a run lies on object storage. text: what named it."""
+    """Whether a run lies on object storage or on the Hub. text: what named it."""
     return _url_of(run, text) is not None
+
+
+def is_on_hub(run: Path, text: str | None) -> bool:
+    """Whether a run lies on the Hub, and can only be read. text: what named it."""
+    return (_url_of(run, text) or "").startswith("hf:")
+
+
+def _hub_name(option: str, text: str) -> str:
+    """OWNER/NAME, with the revision where one is named. Raises UserError."""
+    from stores.errors import StoreError
+    from stores.hub_files import HubAddress
+
+    try:
+        address = HubAddress.parse(text)
+    except StoreError as error:
+        raise UserError(f"{option} {text}: {error}") from error
+    if address.kind == "model" or address.path:
+        raise UserError(f"{option} {text}: a run is a whole dataset repository.\nNext: hf://datasets/{address.id}")
+    return str(HubAddress(None, address.id, address.revision, "")).removeprefix("hf://")
+
+
+def _fetch_from_hub(url: str, run: Path) -> None:
+    """The small files that are not here yet. Raises UserError where there is no run, HubError."""
+    from stores.hub_files import HubFiles
+
+    there = HubFiles(url)
+    if not there.holds_run():
+        raise UserError(f"{url} holds no run: store/store.json is missing.\nNext: look at the name, or at its branches")
+    for rel, _ in there.walk(""):
+        if rel.startswith("store/") or rel in (".gitattributes", "README.md") or (run / rel).exists():
+            continue
+        (run / rel).parent.mkdir(parents=True, exist_ok=True)
+        draft = (run / rel).with_name(f"{Path(rel).name}.tmp")
+        draft.write_bytes(there.read(rel))
+        draft.replace(run / rel)
+    _ensure_pointer(run, url)
 
 
 def _url_of(run: Path, text: str | None) -> str | None:
@@ -108,6 +153,8 @@ def _url_of(run: Path, text: str | None) -> str | None:
     from stores.elsewhere import pointed
     from stores.remote_files import SCHEMES, RemoteFiles
 
+    if text is not None and text.startswith("hf://"):
+        return f"hf://datasets/{_hub_name('--run', text)}"
     if text is not None and text.partition("://")[0] in SCHEMES and "://" in text:
         return RemoteFiles(text).url
     store = pointed(run / _STORE)

@@ -15,6 +15,8 @@ MARKS = {RUN: "store/store.json", PROBE: "probe.json", DIRECTIONS: "directions.s
 """The file by which each kind is known, here and on the Hub."""
 REPOSITORIES = {RUN: "dataset", PROBE: "model", DIRECTIONS: "model"}
 CARD = "README.md"
+_COPY = "copy it here (rclone copy, aws s3 sync), then push the copy"
+_FETCH = {"hf": "lit-experiments pull fetches the run; what was trained on it can be pushed folder by folder"}
 _ASIDE = re.compile(r".*\.old-\d+")
 
 
@@ -51,7 +53,7 @@ def read_folder(path: Path) -> HubFolder:
     if elsewhere is not None:
         raise UserError(
             f"{path}: its store lies at {elsewhere}, and push takes folders of this machine.\n"
-            "Next: copy it here (rclone copy, aws s3 sync), then push the copy"
+            f"Next: {_FETCH.get(elsewhere.partition(':')[0], _COPY)}"
         )
     kind = next((kind for kind, mark in MARKS.items() if (path / mark).is_file()), None)
     if kind is None:

@@ -13,7 +13,6 @@ from typing import Any
 from lit_experiments.claims.audit import AuditedClaim
 from lit_experiments.hub.card import Collected, claims_section, model_lines, section, source_lines
 from lit_experiments.hub.folders import DIRECTIONS, MARKS, PROBE, HubFolder
-from lit_experiments.probes.sklearn_files import sklearn_object
 from stores.hub_files import HubAddress
 
 _TAGS = ["lit-experiments", "interpretability", "probe"]
@@ -59,6 +58,8 @@ class _About:
 
 
 def _probe(folder: Path) -> _About:
+    from lit_experiments.probes.sklearn_files import sklearn_object  # loads lightning, which takes seconds
+
     sklearn_object(folder)  # a damaged probe goes nowhere
     about = json.loads((folder / MARKS[PROBE]).read_text(encoding="utf-8"))
     notes: dict[str, Any] = about.get("notes", {})

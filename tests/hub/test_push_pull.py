@@ -17,6 +17,8 @@ import stores
 from lit_experiments.cli import main
 from lit_experiments.collecting.ended import NAME as ENDED
 from lit_experiments.probes.save import load_probe
+from tests.experiments.linear_probes.written import HIDDEN as WIDTH
+from tests.experiments.linear_probes.written import LAYERS, QUICK, random_texts, write_store
 from tests.hub.conftest import HIDDEN, ROOT, ROWS, SITES, write_probe, write_run
 from tests.hub.server import READER
 
@@ -223,7 +225,7 @@ def test_a_public_repository_is_not_taken_for_a_private_one(hub, tmp_path, capsy
         (READER, ["pull", "hf://user/run@a", "--revision", "b"], "another one"),
         (READER, ["push", "nothing", TO], "is no run(.|\n)*Next"),
         (READER, ["inspect", "hf://user/nothing"], "no such repository(.|\n)*Next"),
-        (READER, ["collect", "--exp", "tempnorm", "--run", TO], "hf://"),
+        (READER, ["collect", "--exp", "tempnorm", "--run", TO], "can only be read(.|\n)*push RUN"),
     ],
 )
 def test_each_mistake_is_one_message(hub, tmp_path, capsys, monkeypatch, token, words, message):
@@ -246,3 +248,24 @@ def test_a_hub_that_cannot_be_reached_is_one_message(hub, tmp_path, capsys, monk
         assert code == 2
         assert "can't be reached" in err
         assert "Next: look at the connection" in err
+
+
+def test_a_run_on_the_hub_is_trained_on_where_it_lies(hub, capsys):
+    """Its small files and results lie in a working copy; the store stays there, and nothing is sent."""
+    rng = np.random.default_rng(0)
+    kinds = [("a", "b")[n % 2] for n in range(80)]
+    states = rng.standard_normal((len(LAYERS), 80, WIDTH)).astype(np.float32)
+    columns = {"text": random_texts(rng, 80), "kind": kinds}
+    write_store(Path("one"), states, columns, {"text": "string", "kind": "string"})
+    assert main(["push", "one", TO]) == 0
+    hub.log()
+    quick = [word for name, value in QUICK.items() for word in (f"--{name}", str(value))]
+    train = ["train", "--exp", "linear_probes", "--target", "kind", "--accelerator", "cpu", *quick]
+    assert main([*train, "--run", TO]) == 0
+    assert Path("runs/hf/user/run/linear_probes/result.json").is_file()
+    assert Path("runs/hf/user/run/store").is_file()
+    assert sent(hub.log()) == (0, 0)
+    code, _, err = says(capsys, "push", "runs/hf/user/run", TO)
+    assert (code, "its store lies at hf://datasets/user/run/store" in err) == (2, True)
+    code, _, err = says(capsys, "train", "--exp", "linear_probes", "--run", "hf://models/user/run")
+    assert (code, "hf://datasets/user/run" in err) == (2, True)
