@@ -21,6 +21,7 @@ from transformers import AutoTokenizer
 
 from lit_experiments.lm.chat import Chat, Clock, render, render_turns
 from lit_experiments.lm.errors import ModelError, first_line, model_error
+from lit_experiments.lm.pieces import pieces_of
 
 ALWAYS_BOS = frozenset({"opt", "gemma", "gemma2", "gemma3", "gemma3_text"})
 _PROBES = ("a", "The cat sat.", "12 + 7")  # texts that show what a tokenizer puts around any text
@@ -80,13 +81,7 @@ class Tokens:
 
     def pieces(self, ids: list[int]) -> list[str]:
         """The text of each token by itself, with its leading space where it has one."""
-        marked = self.tokenizer.convert_ids_to_tokens(ids)
-        texts = [self.decode([token]) for token in ids]
-        # SentencePiece tokenizers drop the space of whatever comes first.
-        return [
-            f" {text}" if (mark or "").startswith("\u2581") and not text.startswith(" ") else text
-            for mark, text in zip(marked, texts, strict=True)
-        ]
+        return pieces_of(self.tokenizer.convert_ids_to_tokens(ids), [self.decode([token]) for token in ids])
 
     def prompt(self, text: str, chat: Chat | None) -> tuple[str, list[int]]:
         """(what the model reads, its token ids): the text itself, or as a user's turn in the chat template, up to

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lit_experiments.probes.class_solution import ClassSolution
-from lit_experiments.probes.data import BlockDataModule
 from lit_experiments.probes.errors import ProbeError
 from lit_experiments.probes.save import Kind, differing_keys, read_files, write_files
+
+if TYPE_CHECKING:  # whoever only reads a probe needs no torch
+    from lit_experiments.probes.class_solution import ClassSolution
+    from lit_experiments.probes.data import BlockDataModule
 
 Floats = NDArray[np.float64]
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lit_experiments.probes.data import BlockDataModule
 from lit_experiments.probes.errors import ProbeError
-from lit_experiments.probes.solve import Solution
+
+if TYPE_CHECKING:  # whoever only reads a probe needs no torch
+    from lit_experiments.probes.data import BlockDataModule
+    from lit_experiments.probes.solve import Solution
 
 Floats = NDArray[np.float64]
 

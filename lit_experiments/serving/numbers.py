@@ -30,8 +30,9 @@ Kind = Literal["stored", "norms of states", "probes"]
 
 @dataclass(frozen=True)
 class Number:
-    """One number per piece. layers: at which it can be had, () where it has none. compute: layer -> [piece], NaN where
-    a piece has no number. bounds: what it can be at all, where that is known."""
+    """One number per piece. layers: at which it can be had, () where it has none; usual: the one that is shown unless
+    another is chosen. compute: layer -> [piece], NaN where a piece has no number. bounds: what it can be at all, where
+    that is known."""
 
     kind: Kind
     key: str
@@ -40,6 +41,7 @@ class Number:
     compute: Callable[[str], Floats]
     bounds: tuple[float, float] | None = None
     note: str = ""
+    usual: str = ""
 
 
 def numbers_of(row: Row, strip: Strip, probes: Sequence[RunProbe]) -> list[Number]:
@@ -131,7 +133,9 @@ def _of_probe(states: _StatesOfPieces, probe: RunProbe, layers: tuple[str, ...])
     for output in probe.outputs:
         label = f"{probe.name}: {output}" if probe.classes else probe.name
         key = f"probe.{states.field.name}.{probe.name}.{output}"
-        yield Number("probes", key, label, layers, partial(states.scores, probe, output), bounds, probe.caution)
+        yield Number(
+            "probes", key, label, layers, partial(states.scores, probe, output), bounds, probe.caution, probe.chosen
+        )
 
 
 @dataclass(frozen=True, eq=False)

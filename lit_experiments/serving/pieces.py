@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from lit_experiments.lm.pieces import pieces_of
 from stores import Store
 
 _FILE = "tokenizer.json"
@@ -17,17 +18,16 @@ def pieces_of_ids(store: Store, ids: Sequence[int]) -> list[str] | None:
     file = _tokenizer_file(store)
     if file is None:
         return None
-    # Imported here: it takes seconds, and most rows bring the text of their tokens along.
-    from lit_experiments.lm.tokens import Tokens
-
-    return Tokens(_tokenizer(file), "none", None).pieces(list(ids))
+    tokenizer = _tokenizer(file)
+    texts = tokenizer.decode_batch([[token] for token in ids], skip_special_tokens=False)
+    return pieces_of([tokenizer.id_to_token(token) for token in ids], texts)
 
 
 @lru_cache(maxsize=4)
 def _tokenizer(file: Path) -> Any:
-    from transformers import PreTrainedTokenizerFast
+    from tokenizers import Tokenizer
 
-    return PreTrainedTokenizerFast(tokenizer_file=str(file))
+    return Tokenizer.from_file(str(file))
 
 
 def _tokenizer_file(store: Store) -> Path | None:

@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lit_experiments.probes.class_probe import log_softmax
 from lit_experiments.probes.errors import ProbeError
+from lit_experiments.probes.readout import Readout, open_readout, require_model
 from lit_experiments.serving.states import Floats
 from stores import Store
-
-if TYPE_CHECKING:  # what reads probes takes seconds to import, and most runs have none
-    from lit_experiments.probes.readout import Readout
 
 MOST_OUTPUTS = 24
 _CAUTION = (
@@ -52,8 +50,6 @@ class RunProbe:
 
     def fits(self, store: Store, width: int) -> bool:
         """Whether it reads states of the store's model, of this width."""
-        from lit_experiments.probes.readout import require_model
-
         try:
             require_model(self.first, store.fingerprint.get("model") or {}, width)
         except ProbeError:
@@ -62,8 +58,6 @@ class RunProbe:
 
     def says(self, layer: str, output: str, states: Floats) -> Floats:
         """[entry] a class's probability, or a target's prediction, of states [entry, hidden]."""
-        from lit_experiments.probes.class_probe import log_softmax
-
         readout = self.layers[layer]
         outputs = states @ readout.weights.T + readout.intercept
         values = np.exp(log_softmax(outputs)) if readout.classes else outputs
@@ -102,6 +96,4 @@ def _probe_files(folder: Path) -> list[Path]:
 @lru_cache(maxsize=512)
 def _opened(folder: Path, changed: int) -> Readout:
     """changed: when its file was written, so that a probe that was trained again is read again."""
-    from lit_experiments.probes.readout import open_readout
-
     return open_readout(folder)

@@ -59,10 +59,10 @@ def _chosen(numbers: list[Number], key: str) -> Number | None:
 
 
 def _layer(number: Number | None, layer: str) -> str:
-    """The layer that is asked for, or else the last one."""
+    """The layer that is asked for, or else the usual one, or else the last."""
     if number is None or not number.layers:
         return ""
-    return layer if layer in number.layers else number.layers[-1]
+    return next(name for name in (layer, number.usual, number.layers[-1]) if name in number.layers)
 
 
 def _choices(strips: list[Strip], strip: Strip, numbers: list[Number], chosen: Number | None, layer: str) -> str:
