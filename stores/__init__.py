@@ -43,6 +43,7 @@ from .merge import Merged, merge
 from .reader import Store, create_store, open_store
 from .records import Records
 from .schema import Column, Field, Schema
+from .store_file import extend_store
 from .verify import verify
 from .writer import PartWriter, new_launch_name
 
@@ -81,6 +82,7 @@ __all__ = [
     "commits_key",
     "create_store",
     "export",
+    "extend_store",
     "fingerprint_difference",
     "fingerprint_hash",
     "inspect",

@@ -113,7 +113,8 @@ def commits_key(store: Store) -> str:
     """A hash of which commits a store has. Their names carry their checksums, and they those of all arrays, so another
     content has another key; but the same content in other commits has another one, too."""
     commits = sorted((segment.part, segment.rows_name) for segment in store.segments)
-    return hashlib.sha256(json.dumps([store.identity, commits]).encode()).hexdigest()
+    extended = [] if store.extended is None else [store.extended]
+    return hashlib.sha256(json.dumps([store.identity, commits, *extended]).encode()).hexdigest()
 
 
 def _rooted(rows: int, schema: str, fingerprint: str, lines: list[Line]) -> Certificate:
@@ -182,7 +183,7 @@ def _column_lines(store: Store) -> Iterator[Line]:
         wanted = names[first : first + at_once]
         digests = np.empty((len(wanted), len(store), _SIZE), np.uint8)
         begin = 0
-        for table in map_ordered(partial(_columns_of, wanted), store.segments):
+        for table in map_ordered(partial(_columns_of, wanted), store.row_segments):
             rows = places[begin : begin + len(table)]
             begin += len(table)
             shown = np.flatnonzero(rows >= 0)

@@ -82,8 +82,7 @@ class FieldView:
         `select` picks along other dims by name: `layer=3` drops the axis, `layer=[0, 3]` or `layer=slice(0, 4)` keeps
         it. Raises SelectionError for a dim or index that isn't there, CorruptStore for missing or damaged chunks.
         """
-        segment, first, length = self._located(self._numbers(rows))
-        return self._gather(_expand(segment, first, length), self._picks(select), raw)
+        return self._of_rows(rows, self._picks(select), raw)
 
     def gather(self, positions: Any, raw: bool = False, **select: Any) -> Array:
         """Entries at `positions` along the stacking axis of the whole (int64, any order, repeats allowed).
@@ -97,7 +96,7 @@ class FieldView:
         at = at.astype(np.int64)
         if at.size and (at.min() < 0 or at.max() >= total):
             raise SelectionError(f"Position {at.min() if at.min() < 0 else at.max()} is outside 0..{total - 1}.")
-        return self._gather(self._places(at), self._picks(select), raw)
+        return self._at(at, self._picks(select), raw)
 
     def exponents(self, rows: Any = None, **select: Any) -> Array:
         """The power-of-two exponents of a float16 field, int8, dims without the last."""
@@ -129,7 +128,7 @@ class FieldView:
         )
         pick = as_pick(keys[axis], self.shape[axis], self.field.stacking)
         at = np.atleast_1d(np.arange(self.shape[axis])[pick])
-        values = self._gather(self._places(at), picks, raw=False)
+        values = self._at(at, picks, raw=False)
         if isinstance(pick, int):
             dropped = sum(isinstance(p, int) for p in picks[:axis])
             return values.take(0, axis=axis - dropped)
@@ -153,8 +152,7 @@ class FieldView:
         A single row larger than that comes alone. Row numbers are those of this view.
         """
         for numbers in self.disk_blocks(max_bytes, rows, **select):
-            segment, first, length = self._located(self._numbers(numbers))
-            yield numbers, self._gather(_expand(segment, first, length), self._picks(select), False), length
+            yield numbers, self._of_rows(numbers, self._picks(select), False), self.lengths(numbers)
 
     def disk_blocks(self, max_bytes: int, rows: Any = None, **select: Any) -> Iterator[Ints]:
         """The row numbers of `iter_blocks`, for those who read the values themselves."""
@@ -196,6 +194,14 @@ class FieldView:
         segment, first, length = self._stacked
         row = np.searchsorted(self._ends, at, side="right")
         return Places(segment[row], first[row] + at - (self._ends[row] - length[row]))
+
+    def _of_rows(self, rows: Any, picks: tuple[Pick, ...], raw: bool) -> Array:
+        """Values of rows of this view, one after the other."""
+        return self._gather(_expand(*self._located(self._numbers(rows))), picks, raw)
+
+    def _at(self, at: Ints, picks: tuple[Pick, ...], raw: bool) -> Array:
+        """Values at positions along the stacking axis."""
+        return self._gather(self._places(at), picks, raw)
 
     def _gather(self, places: Places, picks: tuple[Pick, ...], raw: bool) -> Array:
         values = gather(self.field, self._index.segments, places, picks, raw)

@@ -47,8 +47,9 @@ def inspect(path: str | os.PathLike[str]) -> dict[str, Any]:
 def _field(store: Store, name: str) -> dict[str, Any]:
     view = store.field(name)
     stored_names = [f.name for f in stored_fields(store.schema) if f.name in (name, f"{name}.exponent")]
-    payload = sum(s.manifest.fields[name]["payload"] for s in store.segments)
-    stored = sum(s.manifest.fields[part]["stored"] for s in store.segments for part in stored_names)
+    held = [s.manifest.fields for s in store.segments if name in s.manifest.fields]
+    payload = sum(fields[name]["payload"] for fields in held)
+    stored = sum(fields[part]["stored"] for fields in held for part in stored_names)
     return {
         "dims": list(view.field.dims),
         "shape": list(view.shape),

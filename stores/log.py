@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .errors import CorruptStore, Problem
+from .extensions import FOLDER
 from .files import Files
 from .heads import FOLDER as HEADS
 from .heads import Head, head_path, read_head, read_heads
@@ -72,13 +73,21 @@ def read_log(files: Files, header: Header, columns: list[str]) -> Log:
     if checker.strangers(commits):
         what = "is of another store than the commits next to it: one of them was put in the other's place"
         return Log(problems=[Problem(files.locate(STORE_JSON), what)], foreign=True)
-    log = Log(problems=checker.check(commits))
+    log = Log(problems=checker.check(commits) + _lost_extensions(files, header, commits))
     for commit in commits:
         if commit.manifest is not None:
             place = Place(header.identity, *commit.key[:2])
             log.segments.append(Segment(files, header.backend, place, commit.name, commit.manifest))
             log.tables.append(commit.table)
     return log
+
+
+def _lost_extensions(files: Files, header: Header, commits: list[_Commit]) -> list[Problem]:
+    """The records of extensions that commits name, where they are missing."""
+    named = max((commit.manifest.extensions for commit in commits if commit.manifest), default=0)
+    if named <= len(header.extensions):
+        return []
+    return [Problem(files.locate(f"{FOLDER}/{named:05d}.json"), "is missing, though a commit names it")]
 
 
 def _read_all(files: Files, store: str | None, wanted: set[tuple[str, str]], columns: list[str]) -> list[_Commit]:

@@ -168,14 +168,17 @@ def _fill(opened: Sequence[Store], fresh: Sequence[NDArray[np.bool_]], out: Path
 
 
 def _take_commits(store: Store, fresh: NDArray[np.bool_], files: LocalFiles, counts: dict[str, int]) -> Ints:
-    """Takes over the commits that are new altogether; returns the new rows of the others."""
+    """Takes over the commits that are new altogether; returns the new rows of the others, and of a store whose rows lie
+    in several pieces all of them."""
+    if store.divided:
+        return np.flatnonzero(fresh)
     header = read_header(files)
     assert header.identity is not None
     places = store.commit_places()
     heads: dict[str, Head] = {}
     left = []
     begin = 0
-    for segment in store.segments:
+    for segment in store.row_segments:
         rows = places[begin : begin + segment.manifest.rows]
         begin += segment.manifest.rows
         new = rows[rows >= 0]
@@ -230,7 +233,7 @@ def _commit(segment: Segment, files: LocalFiles, head: Head) -> Head:
     """Writes a commit's rows file for its new store; returns the part's new head."""
     table, manifest = read_rows(segment.files, segment.rows_rel, None, segment.place)
     place = Place(head.store, head.part, segment.number)
-    name, data = encode_rows(table, replace(manifest, place=place, previous=head.last), segment.number)
+    name, data = encode_rows(table, replace(manifest, place=place, previous=head.last, extensions=0), segment.number)
     files.publish(f"parts/{head.part}/{name}", data)
     head = head.after(name, len(table))
     publish_head(files, head)

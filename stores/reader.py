@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import SelectionError
+from .errors import CorruptStore, SelectionError
 from .field_view import FieldView
 from .files import open_files
 from .hub_files import HubFiles
-from .row_index import WINDOW, RowIndex, read_index
+from .joined_view import field_view
+from .row_index import WINDOW, JoinedIndex, RowIndex, read_index
 from .rows import arrow_schema
 from .schema import Schema, nearest
 from .segments import Segment
@@ -62,7 +63,37 @@ class Store:
     @property
     def segments(self) -> list[Segment]:
         """The commits behind the store (all of them, also in a selection)."""
+        others = self._index.others.values() if isinstance(self._index, JoinedIndex) else ()
+        return [*self._index.segments, *(segment for other in others for segment in other.segments)]
+
+    @property
+    def row_segments(self) -> list[Segment]:
+        """The commits that hold the rows' columns: in a store that was extended, those of the first piece."""
         return self._index.segments
+
+    @property
+    def pieces(self) -> tuple[Schema, ...]:
+        """What each piece of the rows holds; the first alone in a store that was not extended (see pieces.py)."""
+        return self._header.pieces
+
+    @property
+    def divided(self) -> bool:
+        """Whether an extension added fields, which lie in segments of their own."""
+        return self._header.divided
+
+    @property
+    def extended(self) -> str | None:
+        """The checksum of the last extension; None in a store without one."""
+        extensions = self._header.extensions
+        return extensions[-1].checksum if extensions else None
+
+    def ids_in(self, piece: int) -> pa.ChunkedArray:
+        """The ids that have been committed to a piece, whether others have them or not."""
+        index = self._index
+        if not isinstance(index, JoinedIndex):
+            return self.table(["sample_id"]).column(0)
+        whole = index.others[piece] if piece else RowIndex(self.schema, index.segments)
+        return whole.columns(["sample_id"]).column(0)
 
     @property
     def identity(self) -> str | None:
@@ -71,7 +102,7 @@ class Store:
 
     def commit_places(self) -> Ints:
         """Where the rows of the commits, in order of part, commit and row, come among these rows; -1 for none."""
-        places = np.full(sum(segment.manifest.rows for segment in self.segments), -1, np.int64)
+        places = np.full(sum(segment.manifest.rows for segment in self.row_segments), -1, np.int64)
         order = self._index.order if self._rows is None else self._index.order[self._rows]
         places[order] = np.arange(len(order))
         return places
@@ -151,7 +182,7 @@ class Store:
 
     def field(self, name: str) -> FieldView:
         """A field over these rows; raises SchemaError naming the nearest for an unknown one."""
-        return FieldView(self._index, self._rows, self.schema.field(name))
+        return field_view(self._header, self._index, self._rows, name)
 
     def __getitem__(self, name: str) -> FieldView:
         return self.field(name)
@@ -220,7 +251,13 @@ def open_store(path: str | os.PathLike[str]) -> Store:
         path = f"{files.url}/store"
         files = open_files(path)
     header = read_header(files)
-    index = read_index(files, header)
+    try:
+        index = read_index(files, header)
+    except CorruptStore:
+        later = read_header(files)
+        if later.extensions == header.extensions:
+            raise
+        header, index = later, read_index(files, later)  # it was extended between the two looks
     return Store(path, header, index, None)
 
 

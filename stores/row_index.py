@@ -132,11 +132,56 @@ class RowIndex:
         return _concat(tables, self.schema, names).take(before[owner] + local)
 
 
+class JoinedIndex(RowIndex):
+    """The rows that all pieces of an extended store have; their columns are those of the first piece.
+
+    others: the index of every further piece that holds fields, by its number.
+    """
+
+    def __init__(self, schema: Schema, segments: list[Segment], others: dict[int, RowIndex]) -> None:
+        super().__init__(schema, segments)
+        self.others = others
+
+    @cached_property
+    def _joined(self) -> tuple[RowOrder, dict[int, Ints]]:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        first = RowIndex(self.schema, self.segments)
+        ids = first.columns(["sample_id"]).column(0)
+        places = {}
+        for number, other in self.others.items():
+            row = pc.index_in(ids, value_set=other.columns(["sample_id"]).column(0))
+            places[number] = pc.fill_null(row.cast(pa.int64()), -1).to_numpy()
+        keep = np.all([row >= 0 for row in places.values()], axis=0)
+        known = first.ordered
+        numbers = np.arange(known.first, known.first + len(first)) if known.numbers is None else known.numbers
+        repeated = sorted({*known.repeated, *(name for other in self.others.values() for name in other.repeated)})
+        order = RowOrder(known.order[keep], numbers[keep], known.first, repeated)
+        return order, {number: row[keep] for number, row in places.items()}
+
+    @cached_property
+    def ordered(self) -> RowOrder:
+        """The order of the rows."""
+        return self._joined[0]
+
+    def rows_in(self, piece: int) -> Ints:
+        """[row] its number in the index of another piece."""
+        return self._joined[1][piece]
+
+
 def read_index(files: Files, header: Header) -> RowIndex:
     """Check all commits. Raises CorruptStore for a damaged, lost or foreign commit."""
     log = read_log(files, header, [])
     log.require_whole()
-    return RowIndex(header.schema, log.segments)
+    by_piece: list[list[Segment]] = [[] for _ in header.pieces]
+    for segment in log.segments:
+        by_piece[segment.manifest.piece].append(segment)
+    if not header.divided:
+        return RowIndex(header.schema, by_piece[0])
+    holding = [number for number, piece in enumerate(header.pieces) if number and piece.fields]
+    others = {number: RowIndex(header.pieces[number], by_piece[number]) for number in holding}
+    return JoinedIndex(header.schema, by_piece[0], others)
 
 
 def _read_order(segments: list[Segment], starts: Ints) -> RowOrder:

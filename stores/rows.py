@@ -62,7 +62,8 @@ class Manifest:
     bytes. `fields`: stored name -> its layout and its chunks' checksums.
 
     `previous` names the part's commit before this one, so that a lost rows file is noticed. `place` is None in
-    manifests before version 3, which name none.
+    manifests before version 3, which name none. `piece` says which of the store's pieces (pieces.py) the fields are,
+    `extensions` how many extensions the store had, so that a lost one is noticed.
     """
 
     place: Place | None
@@ -72,11 +73,15 @@ class Manifest:
     fields: dict[str, dict[str, Any]]
     checksum_block: int
     function: str = BLOCK_DIGEST
+    piece: int = 0
+    extensions: int = 0
 
     def to_json(self) -> str:
         assert self.place is not None
         place = {"store": self.place.store, "part": self.place.part, "segment": self.place.number}
         head = {"version": VERSION, **place, "rows": self.rows, "previous": self.previous}
+        if self.extensions:
+            head |= {"piece": self.piece, "extensions": self.extensions}
         files = {rel: {"size": file.size, self.function: file.blocks} for rel, file in self.files.items()}
         return json.dumps({**head, "checksum_block": self.checksum_block, "files": files, "fields": self.fields})
 
@@ -94,7 +99,8 @@ class Manifest:
             return cls(None, data["rows"], data["previous"], files, data["fields"], block, "crc32c")
         files = {rel: FileChecksums(f["size"], f[BLOCK_DIGEST]) for rel, f in data["files"].items()}
         place = Place(data["store"], data["part"], data["segment"])
-        return cls(place, data["rows"], data["previous"], files, data["fields"], block)
+        pieces = {"piece": data.get("piece", 0), "extensions": data.get("extensions", 0)}
+        return cls(place, data["rows"], data["previous"], files, data["fields"], block, **pieces)
 
     def chunk_checksums(self, name: str) -> NDArray[np.uint32] | None:
         """CRC-32C of each chunk's frame of a stored field, in C order of the grid; None before version 3."""

@@ -6,7 +6,7 @@ import datetime
 import json
 import os
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from . import sealed
@@ -22,8 +22,10 @@ from .errors import (
     SchemaError,
     SchemaMismatch,
 )
+from .extensions import Extension, publish_extension, read_extensions
 from .files import Files, LocalFiles, open_files
 from .fingerprint import canonical_json, fingerprint_difference, fingerprint_hash
+from .pieces import missing_piece
 from .schema import Schema
 
 FORMAT = "lit-experiments-store"
@@ -33,9 +35,10 @@ STORE_JSON = "store.json"
 
 @dataclass(frozen=True)
 class Header:
-    """What store.json says. `identity` is the file's own checksum, which every commit of version 2 names.
+    """What store.json says, and the extensions after it: schema, fingerprint and provenance are the last one's.
 
-    `id` is random, so that two stores of equal settings are two; it and `identity` are None in version 1.
+    `identity` is the checksum of store.json, which every commit of version 2 names. `id` is random, so that two stores
+    of equal settings are two; it and `identity` are None in version 1. `first` is the schema of store.json itself.
     """
 
     backend: str
@@ -46,6 +49,18 @@ class Header:
     id: str | None = None
     version: int = VERSION
     identity: str | None = None
+    first: Schema | None = None
+    extensions: tuple[Extension, ...] = ()
+
+    @property
+    def pieces(self) -> tuple[Schema, ...]:
+        """What each piece of the rows' fields holds: the first that of store.json, then one of each extension."""
+        return (self.first or self.schema, *(extension.piece for extension in self.extensions))
+
+    @property
+    def divided(self) -> bool:
+        """Whether fields lie in more than the first piece."""
+        return any(extension.piece.fields for extension in self.extensions)
 
     def to_bytes(self) -> bytes:
         """The content of a new file, in the latest version."""
@@ -79,7 +94,7 @@ def read_header(files: Files) -> Header:
     try:
         if not (isinstance(document["provenance"], dict) and isinstance(document["fingerprint"]["content"], dict)):
             raise TypeError("fingerprint and provenance need to be objects")
-        return Header(
+        header = Header(
             document["backend"],
             Schema.from_json(document["schema"]),
             document["fingerprint"]["content"],
@@ -91,6 +106,21 @@ def read_header(files: Files) -> Header:
         )
     except (KeyError, TypeError, ValueError, AttributeError, SchemaError) as error:
         raise CorruptStore(f"{place} is incomplete: {error!r}.") from error
+    return header if header.identity is None else _extended(header, read_extensions(files, header.identity))
+
+
+def _extended(header: Header, extensions: tuple[Extension, ...]) -> Header:
+    if not extensions:
+        return header
+    last = extensions[-1]
+    return replace(
+        header,
+        schema=last.schema,
+        fingerprint=last.fingerprint,
+        provenance=last.provenance,
+        first=header.schema,
+        extensions=extensions,
+    )
 
 
 def _refuse_headless(files: Files) -> None:
@@ -142,6 +172,36 @@ def ensure_store(
     stored = read_header(files)
     require_current(stored, files.locate(""))
     compare(stored, header, files.locate(""))
+
+
+def extend_store(
+    path: str | os.PathLike[str], schema: Schema, fingerprint: dict[str, Any], provenance: dict[str, Any]
+) -> None:
+    """Says that a store is of this schema and fingerprint from now on; does nothing where it is already.
+
+    What was committed stays as it is. Fields, and places along their leading dims, that the store lacks are a piece of
+    their own: a row is shown when it has been committed to all pieces. Only for who holds the store's lock.
+
+    Raises:
+        SchemaMismatch: the schema lacks something that the store has, or differs otherwise than by more of it.
+        OlderFormat, NotWritable, CorruptStore.
+    """
+    files = open_files(path)
+    stored = read_header(files)
+    require_current(stored, files.locate(""))
+    assert stored.identity is not None
+    same_schema = stored.schema.to_json() == _plain(schema.to_json())
+    if same_schema and not fingerprint_difference(stored.fingerprint, fingerprint):
+        return
+    piece = missing_piece(schema, stored.pieces)
+    before = stored.extensions[-1].checksum if stored.extensions else stored.identity
+    number = len(stored.extensions) + 1
+    try:
+        publish_extension(files, Extension(stored.identity, number, before, schema, fingerprint, provenance, piece))
+    except OSError as error:
+        where = files.locate("")
+        raise NotWritable(f"Can't extend the store at {where}: {error.strerror or error}. Nothing changed.") from error
+    compare(read_header(files), replace(stored, schema=schema, fingerprint=fingerprint), files.locate(""))
 
 
 def _encode(header: Header) -> bytes:

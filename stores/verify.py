@@ -41,10 +41,15 @@ def verify(path: str | os.PathLike[str]) -> list[Problem]:
         return [Problem(files.locate(STORE_JSON), str(error))]
     log = read_log(files, header, ["sample_id"])
     problems = log.problems
+    known = [number for number, segment in enumerate(log.segments) if segment.manifest.piece < len(header.pieces)]
+    log.segments, log.tables = [log.segments[n] for n in known], [log.tables[n] for n in known]
     for segment in log.segments:
-        problems += _check_segment(segment, header.schema)
-    repeated = repeated_ids([table.column("sample_id") for table in log.tables])
-    return problems + [_repeated(log.segments[at], name) for name, at in repeated]
+        problems += _check_segment(segment, header.pieces[segment.manifest.piece])
+    for piece in range(len(header.pieces)):
+        mine = [number for number, segment in enumerate(log.segments) if segment.manifest.piece == piece]
+        repeated = repeated_ids([log.tables[number].column("sample_id") for number in mine])
+        problems += [_repeated(log.segments[mine[at]], name) for name, at in repeated]
+    return problems
 
 
 def _repeated(segment: Segment, name: str) -> Problem:

@@ -12,6 +12,7 @@ import datetime
 import os
 import secrets
 import time
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
@@ -58,7 +59,7 @@ class PartWriter:
         header = read_header(self._files)
         require_current(header, self._files.locate(""))
         assert header.identity is not None
-        self.schema: Schema = header.schema
+        self._header = header
         self._backend = backend(header.backend)
         self._flush_bytes, self._flush_seconds = flush_bytes, flush_seconds
         self.rows_committed = 0
@@ -78,39 +79,41 @@ class PartWriter:
             raise WriteFailed(f"Can't make a part in {self._files.locate('parts')}: {error}") from error
 
     def _empty_buffer(self) -> None:
-        self._buffer: list[Encoded] = []
-        self._ids: set[str] = set()
+        self._buffers: dict[int, list[Encoded]] = {}
+        self._ids: set[tuple[int, str]] = set()
         self.bytes_buffered = 0
         self._since = 0.0
 
-    def append(self, records: Records) -> None:
-        """Take one batch; commit if enough has gathered.
+    def append(self, records: Records, piece: int = 0) -> None:
+        """Take one batch; commit if enough has gathered. piece: which of an extended store's pieces it is of.
 
         Raises RecordError or NonFiniteError (the batch is then not taken, those before it stay) and WriteFailed.
         """
         if self._closed:
             raise StoreError(f"The writer of part {self.part} is closed.")
-        encoded = encode_records(records, self.schema)
-        ids = [row["sample_id"] for row in records.rows]
+        encoded = encode_records(records, self._header.pieces[piece])
+        ids = [(piece, row["sample_id"]) for row in records.rows]
         if len(set(ids)) < len(ids) or not self._ids.isdisjoint(ids):
             again = next(i for i in ids if i in self._ids or ids.count(i) > 1)
-            raise RecordError(f"sample_id {again!r} was given twice.")
+            raise RecordError(f"sample_id {again[1]!r} was given twice.")
         self._ids.update(ids)
-        if not self._buffer:
+        if not self._buffers:
             self._since = time.monotonic()
-        self._buffer.append(encoded)
+        self._buffers.setdefault(piece, []).append(encoded)
         self.bytes_buffered += encoded.nbytes
         if self.bytes_buffered >= self._flush_bytes or time.monotonic() - self._since >= self._flush_seconds:
             self.commit()
 
     def commit(self) -> None:
-        """Make everything buffered durable as one segment. Does nothing if nothing is buffered."""
+        """Make everything buffered durable, as one segment of each piece. Does nothing if nothing is buffered."""
         if not self._ids:
             return
         if self._closed:
             raise StoreError(f"The writer of part {self.part} is closed.")
         try:
-            self._commit()
+            for piece in sorted(self._buffers):
+                self._commit(piece)
+            self._empty_buffer()
         except LeaseLost:
             self._closed = True
             raise
@@ -123,28 +126,28 @@ class PartWriter:
                 f"{remedy}: it continues from them."
             ) from error
 
-    def _commit(self) -> None:
+    def _commit(self, piece: int) -> None:
         self._own.require_open()
+        schema, batches = self._header.pieces[piece], self._buffers[piece]
         number, folder = self._segment, f"parts/{self.part}"
         self._segment += 1  # an interrupted attempt keeps its number; a second one starts afresh
         base = f"{folder}/{self._backend.segment_name(number)}"
-        plans = _plan_segment(self.schema, self._buffer)
+        plans = _plan_segment(schema, batches)
         written = self._backend.write_segment(self._files, base, plans, {"lit_experiments_segment": number})
         started = time.perf_counter()
         self._files.sync(list(written.files))
         self.seconds_flushing += time.perf_counter() - started
-        table = _with_places(number, self._buffer, self.schema)
-        name, data = encode_rows(table, self._manifest(number, len(table), written, plans), number)
+        table = _with_places(number, batches, schema)
+        name, data = encode_rows(table, self._manifest(number, piece, len(table), written, plans), number)
         self._files.publish(f"{folder}/{name}", data)
         if self._own.head.fenced:
             self._own.advance(name, len(table))  # that is the commit
-        self._empty_buffer()
         self.rows_committed += len(table)
         self.bytes_written += written.total + len(data)
         if not self._own.head.fenced:
             self._own.advance(name, len(table))
 
-    def _manifest(self, number: int, rows: int, written: WrittenFiles, plans: list[FieldPlan]) -> Manifest:
+    def _manifest(self, number: int, piece: int, rows: int, written: WrittenFiles, plans: list[FieldPlan]) -> Manifest:
         prefix = f"parts/{self.part}/"
         files = {rel.removeprefix(prefix): file for rel, file in written.files.items()}
         fields = {}
@@ -154,11 +157,12 @@ class PartWriter:
                 "chunk_rows": plan.layout.rows,
                 "payload": plan.layout.nbytes,
                 "stored": written.stored[plan.name],
-                "all_zero": _all_zero(plan.name, self._buffer),
+                "all_zero": _all_zero(plan.name, self._buffers[piece]),
                 "crc32c": pack_checksums(written.chunks[plan.name]),
             }
         head = self._own.head
-        return Manifest(Place(head.store, self.part, number), rows, head.last, files, fields, BLOCK_BYTES)
+        manifest = Manifest(Place(head.store, self.part, number), rows, head.last, files, fields, BLOCK_BYTES)
+        return replace(manifest, piece=piece, extensions=len(self._header.extensions))
 
     def close(self) -> None:
         """Commit what is buffered and take no more."""
