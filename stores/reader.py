@@ -10,6 +10,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -87,13 +88,18 @@ class Store:
         extensions = self._header.extensions
         return extensions[-1].checksum if extensions else None
 
-    def ids_in(self, piece: int) -> pa.ChunkedArray:
-        """The ids that have been committed to a piece, whether others have them or not."""
-        index = self._index
-        if not isinstance(index, JoinedIndex):
-            return self.table(["sample_id"]).column(0)
-        whole = index.others[piece] if piece else RowIndex(self.schema, index.segments)
-        return whole.columns(["sample_id"]).column(0)
+    def in_pieces(self) -> dict[int, Store]:
+        """Each piece that holds fields or columns, as a store of its own: its rows, whether other pieces have them or
+        not. Only for a store, not for a selection of its rows."""
+        if self._rows is not None:
+            raise SelectionError("in_pieces takes a whole store, not a selection of its rows.")
+        if not isinstance(self._index, JoinedIndex):
+            return {0: self}
+        first = self._header.pieces[0]
+        indexes = {0: RowIndex(first, self._index.segments), **self._index.others}
+        headers = {number: replace(self._header, schema=self._header.pieces[number]) for number in indexes}
+        alone = {number: replace(header, first=None, extensions=()) for number, header in headers.items()}
+        return {number: Store(self.path, alone[number], index, None) for number, index in indexes.items()}
 
     @property
     def identity(self) -> str | None:

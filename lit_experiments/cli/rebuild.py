@@ -9,6 +9,7 @@ from lit_experiments.cli import configs
 from lit_experiments.cli.class_values import import_class
 from lit_experiments.cli.options import PRECISIONS
 from lit_experiments.collecting.collector import Collector
+from lit_experiments.collecting.extending import widen
 from lit_experiments.collecting.plan import Batch, first_groups, plan_batches
 from lit_experiments.errors import EXIT_USER, UserError
 from lit_experiments.lm.spec import ModelSpec
@@ -44,6 +45,7 @@ def rebuilt_collector(store: Store, exp: str | None) -> Collector:
             pipeline_parallel=options.get("pipeline_parallel", 1),
         )
         collector: Collector = collector_class(spec, **config["init_args"])
+        widen(collector, store)
         fingerprint = collector.fingerprint()
     except (RuntimeError, ValueError, KeyError, TypeError, OSError) as error:
         if not isinstance(error, KeyError | TypeError | OSError) and getattr(error, "exit_code", None) != EXIT_USER:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from lit_experiments.collecting.samples import Totals
@@ -37,17 +38,18 @@ def free_bytes(path: Path) -> int | None:
     return shutil.disk_usage(existing).free
 
 
-def require_room(run: Path, schema: Schema, counted: Totals) -> None:
-    """Refuses a run whose rows may not fit. counted: of the samples that it is to write.
+def require_room(run: Path, parts: Sequence[tuple[Schema, Totals]]) -> None:
+    """Refuses a run whose rows may not fit. parts: what it is to write, and of how many samples.
 
     Raises:
         UserError: the uncompressed size is larger than the free space.
     """
-    needed = payload_bytes(schema, counted) + _ROW_BYTES * counted.samples
+    needed = sum(payload_bytes(schema, counted) + _ROW_BYTES * counted.samples for schema, counted in parts)
+    samples = max(counted.samples for _, counted in parts)
     free = free_bytes(run / "store")
     if free is not None and needed > free:
         raise UserError(
-            f"Not enough room on the disk of {run.absolute()}: {counted.samples:,} samples need up to "
+            f"Not enough room on the disk of {run.absolute()}: {samples:,} samples need up to "
             f"{byte_count(needed)}, {byte_count(free)} are free.\nNext: choose another disk with --run DIR, or fewer "
             f"samples with --limit N; --dry_run measures the compressed size."
         )

@@ -6,7 +6,8 @@ A study subclasses `Collector`, and knows nothing of devices, batching, resuming
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -14,6 +15,7 @@ from typing import Any, ClassVar, TypeVar
 import torch
 from lightning.pytorch import LightningModule
 
+from lit_experiments.collecting.extending import PieceRecords, divided
 from lit_experiments.collecting.inputs import INPUT_DIGEST, input_digest, payload_ids
 from lit_experiments.collecting.plan import Batch, Sample
 from lit_experiments.collecting.subset import rows_of
@@ -38,6 +40,7 @@ class Collector(LightningModule, ABC):
 
     Attributes:
         version: version of the study's code; raise it when the numbers it produces change.
+        growing: names of settings, lists, that an existing run may be asked for more of (see `widen`).
         engines: which engines can compute what the study asks for; with the vLLM engine there is no `lm`.
         info: what is known of the model without its weights (layers, width, window, tokenizer).
         stop_check: called between steps of long loops; raises when the run has been asked to stop.
@@ -48,6 +51,7 @@ class Collector(LightningModule, ABC):
     version: ClassVar[int] = 1
     given: ClassVar[frozenset[str]] = frozenset()
     engines: ClassVar[tuple[str, ...]] = ("transformers",)
+    growing: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
@@ -57,6 +61,8 @@ class Collector(LightningModule, ABC):
         self.stop_check: Callable[[], None] = _never
         self.halvings = 0
         self._engine: Engine | None = None
+        self.pieces: Sequence[Schema] = ()
+        self.first_piece: Store | None = None
 
     @classmethod
     def check_engine(cls, spec: ModelSpec) -> None:
@@ -85,6 +91,17 @@ class Collector(LightningModule, ABC):
 
         Must not depend on the other samples of the batch, nor on any global random state.
         """
+
+    def widen(self, stored: Mapping[str, Any]) -> None:
+        """Takes in what an existing store holds besides what is asked for. stored: its values of settings in `growing`
+        that differ. Asked twice, it must make the same of it."""
+        raise NotImplementedError(f"{type(self).__name__} names settings that may grow, and does not say how.")
+
+    def collect_more(self, batch: Sequence[Sample], pieces: Sequence[int], store: Store) -> list[Records]:
+        """What further pieces of a store hold of samples whose rows the first one has; by default, all is computed
+        anew and what is not missing is left out. store: the first piece, with the rows' columns."""
+        whole = self.collect(batch)
+        return [divided(whole, self.store_schema(), self.pieces, number) for number in pieces]
 
     def given_columns(self) -> frozenset[str]:
         """Columns of floats that the model has no part in: recomputed, they must be the same to the last bit."""
@@ -160,8 +177,51 @@ class Collector(LightningModule, ABC):
         """Lets go of the weights."""
         self._engine = None
 
-    def predict_step(self, batch: Batch, batch_idx: int) -> list[Records]:
-        """The rows of a batch, in one piece, or in several when the device's memory made it halve the batch."""
+    def extend_in(self, store: Store) -> None:
+        """From now on rows go into several pieces, where the store has been extended."""
+        self.pieces, self.first_piece = store.pieces, store.in_pieces()[0]
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> list[Records] | list[PieceRecords]:
+        """The rows of a batch, or what pieces of an extended store lack of them."""
+        return self._for_pieces(batch) if batch.lacking else self.whole_rows(batch)
+
+    def _for_pieces(self, batch: Batch) -> list[PieceRecords]:
+        """What each piece of the store lacks of the batch's rows; samples that lack alike are computed at once."""
+        assert self.first_piece is not None, "extend_in comes first"
+        made = []
+        for lacking in dict.fromkeys(batch.lacking):
+            samples = tuple(s for s, pieces in zip(batch.samples, batch.lacking, strict=True) if pieces == lacking)
+            in_company = samples[0].company is not None
+            alike = Batch(batch.index, samples, batch.together if in_company else samples)
+            if 0 in lacking:
+                whole = self.whole_rows(alike)
+                made += [
+                    PieceRecords(n, divided(records, self.store_schema(), self.pieces, n))
+                    for records in whole
+                    for n in lacking
+                ]
+            else:
+                made += self._more(alike, lacking)
+        return made
+
+    def _more(self, batch: Batch, lacking: Sequence[int]) -> list[PieceRecords]:
+        """What further pieces lack of rows that the first one has."""
+        wanted = {sample.sample_id for sample in batch.samples}
+
+        def compute(samples: list[Sample]) -> list[Records]:
+            with self._named(samples):
+                assert self.first_piece is not None
+                return self.collect_more(samples, lacking, self.first_piece)
+
+        return [
+            PieceRecords(number, rows)
+            for of_pieces in self.in_pieces(list(batch.together), compute)
+            for number, records in zip(lacking, of_pieces, strict=True)
+            if (rows := rows_of(records, wanted, self.pieces[number])).rows
+        ]
+
+    def whole_rows(self, batch: Batch) -> list[Records]:
+        """The rows of a batch with all that the study stores, in as many pieces as memory makes it."""
         pieces = self.in_pieces(list(batch.together), self._computed)
         if len(batch.samples) == len(batch.together):
             return pieces
@@ -187,9 +247,15 @@ class Collector(LightningModule, ABC):
         return self.in_pieces(items[:half], compute) + self.in_pieces(items[half:], compute)
 
     def _computed(self, samples: list[Sample]) -> Records:
+        with self._named(samples):
+            return self._with_digests(self.collect(samples), samples)
+
+    @contextmanager
+    def _named(self, samples: list[Sample]) -> Iterator[None]:
+        """What goes wrong inside names the sample."""
         try:
             with torch.inference_mode():
-                return self._with_digests(self.collect(samples), samples)
+                yield
         except NonFiniteStateError as error:
             raise RunFailed(f"Sample {samples[error.index].sample_id}: {error}") from error
         except SequenceError as error:

@@ -23,6 +23,11 @@ def committed(store: Store, samples: Sequence[Sample]) -> NDArray[np.bool_]:
     return done
 
 
+def committed_pieces(store: Store, samples: Sequence[Sample]) -> dict[int, NDArray[np.bool_]]:
+    """[sample] whether each piece of the store (see `Store.in_pieces`) has its row."""
+    return {number: committed(piece, samples) for number, piece in store.in_pieces().items()}
+
+
 def committed_rows(store: Store, samples: Sequence[Sample], columns: list[str]) -> Iterator[tuple[Ints, pa.Table]]:
     """(places of samples, these columns of their rows), some at a time.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 import stores
-from lit_experiments.collecting.committed import committed
+from lit_experiments.collecting.collector import Collector
+from lit_experiments.collecting.committed import committed_pieces
 from lit_experiments.collecting.environment import Rendezvous
 from lit_experiments.collecting.plan import Batch, Batches, pending, share
 from lit_experiments.collecting.samples import Sample
@@ -29,6 +31,7 @@ class CollectData(LightningDataModule):
     Attributes:
         rendezvous: where the processes can wait for each other after the run. met: set when they have met before it.
         launch: names what this launch writes; once the processes have met, the first one's for all.
+        lacking: by piece of an extended store, [sample] whether it lacks the row; empty for other stores.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class CollectData(LightningDataModule):
         self.met = met
         self.launch = launch
         self.mine: Sequence[Batch] = ()
+        self.lacking: dict[int, NDArray[np.bool_]] = {}
         # A resumed run may have fewer batches left than processes. An instance attribute: the base class sets it too.
         self.allow_zero_length_dataloader_with_multiple_devices = True
 
@@ -48,20 +52,33 @@ class CollectData(LightningDataModule):
         assert trainer is not None
         self.met.set()
         self.rendezvous = Rendezvous()
-        known = np.packbits(self._committed() if trainer.is_global_zero else np.zeros(0, bool))
-        done = np.unpackbits(trainer.strategy.broadcast(known, src=0), count=len(self.samples)).astype(bool)
+        known = self._committed() if trainer.is_global_zero else {}
+        packed = {number: np.packbits(done) for number, done in known.items()}
+        of_pieces = {
+            number: np.unpackbits(bits, count=len(self.samples)).astype(bool)
+            for number, bits in trainer.strategy.broadcast(packed, src=0).items()
+        }
+        done = np.logical_and.reduce(list(of_pieces.values()))
+        self.lacking = {number: ~rows for number, rows in of_pieces.items()} if len(of_pieces) > 1 else {}
+        if self.lacking:
+            collector = trainer.lightning_module
+            assert isinstance(collector, Collector)
+            collector.extend_in(stores.open_store(self.store))
         self.launch = trainer.strategy.broadcast(self.launch, src=0)
         self.mine = share(pending(self.batches, done), trainer.global_rank, trainer.world_size)
 
-    def _committed(self) -> NDArray[np.bool_]:
-        return committed(stores.open_store(self.store), self.samples)
+    def _committed(self) -> dict[int, NDArray[np.bool_]]:
+        return committed_pieces(stores.open_store(self.store), self.samples)
 
     def predict_dataloader(self) -> DataLoader[Batch]:
-        return DataLoader(self.mine, batch_size=None, collate_fn=_unchanged)  # type: ignore[arg-type]
+        return DataLoader(self.mine, batch_size=None, collate_fn=self._with_pieces)  # type: ignore[arg-type]
+
+    def _with_pieces(self, batch: Batch) -> Batch:
+        """With the pieces of the store that lack each row, where there are several."""
+        if not self.lacking:
+            return batch
+        lacking = [tuple(n for n, rows in self.lacking.items() if rows[place]) for place in batch.places]
+        return replace(batch, lacking=tuple(lacking))
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         return batch
-
-
-def _unchanged(batch: Any) -> Any:
-    return batch

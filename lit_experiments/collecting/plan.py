@@ -30,12 +30,15 @@ Mask = NDArray[np.bool_]
 class Batch:
     """Samples that go through the model together. `index` is its place in the plan.
 
-    samples: those whose rows are wanted. together: everything that is computed at once, in its order.
+    samples: those whose rows are wanted. together: everything that is computed at once, in its order. places: of
+    `samples`, in the plan's. lacking: of a store that was extended, which pieces lack the row of each of `samples`.
     """
 
     index: int
     samples: tuple[Sample, ...]
     together: tuple[Sample, ...]
+    places: tuple[int, ...] = ()
+    lacking: tuple[tuple[int, ...], ...] = ()
 
     @property
     def padded_tokens(self) -> int:
@@ -84,11 +87,12 @@ class Batches(Sequence[Batch]):
         packing, number = self.packing, int(self.numbers[index])
         places = packing.order[packing.starts[number] : packing.starts[number + 1]].tolist()
         if not packing.keys.in_company(places[0]):
-            alone = tuple(packing.samples[place] for place in places if self.wanted[place])
-            return Batch(number, alone, alone)
+            wanted = tuple(place for place in places if self.wanted[place])
+            alone = tuple(packing.samples[place] for place in wanted)
+            return Batch(number, alone, alone, wanted)
         together = tuple(packing.samples[place] for place in places)
-        wanted = tuple(s for s, place in zip(together, places, strict=True) if self.wanted[place])
-        return Batch(number, wanted, together)
+        wanted = tuple(place for place in places if self.wanted[place])
+        return Batch(number, tuple(packing.samples[place] for place in wanted), together, wanted)
 
     def padded_tokens(self) -> Ints:
         """[batch] as each batch has it."""

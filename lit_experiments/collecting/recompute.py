@@ -160,7 +160,7 @@ class Recomputation:
 
     def _computed(self, sample: Sample, together: tuple[Sample, ...]) -> RowValues:
         """The row of `sample` out of a batch of all in `together`."""
-        return computed_row(self.collector.predict_step(Batch(0, (sample,), together), 0), self.schema)
+        return computed_row(self.collector.whole_rows(Batch(0, (sample,), together)), self.schema)
 
     def _in_company(self, name: str) -> RowValues:
         batch = self._planned[name]

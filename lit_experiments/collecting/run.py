@@ -23,6 +23,7 @@ from lit_experiments.collecting.committed import committed
 from lit_experiments.collecting.data import CollectData
 from lit_experiments.collecting.ended import mark_ended
 from lit_experiments.collecting.environment import lonely_notice
+from lit_experiments.collecting.extending import missing, open_to_extend, require_kin, widen
 from lit_experiments.collecting.inputs import refuse_other_inputs
 from lit_experiments.collecting.metrics import LogMetrics
 from lit_experiments.collecting.plan import Batches, first_groups, plan_batches
@@ -112,13 +113,18 @@ def make_plan(collector: Collector, settings: RunSettings) -> Plan:
     return Plan(samples, batches if settings.shard is None else settings.shard.of(batches))
 
 
-def open_or_create(collector: Collector, settings: RunSettings) -> stores.Store:
-    """The run's store, new or with the same fingerprint.
+def open_or_create(collector: Collector, settings: RunSettings, locked: bool = False) -> stores.Store:
+    """The run's store, new or of the same collection. locked: its lock is held, so that it may be extended.
 
     Raises:
         stores.StoreError: another fingerprint, schema or backend; a newer format; a damaged store.
     """
     provenance = settings.provenance | {"notes": collector.notes()}
+    if collector.growing and stores.is_store(settings.store):
+        if locked:
+            return open_to_extend(collector, settings.store, provenance, settings.backend)
+        require_kin(collector, settings.store, provenance, settings.backend)
+        return stores.open_store(settings.store)
     return stores.create_store(
         settings.store, collector.store_schema(), collector.fingerprint(), provenance, settings.backend
     )
@@ -141,6 +147,8 @@ def collect(collector: Collector, settings: RunSettings, worker_command: Sequenc
         RunFailed: a worker process failed; it has said why.
         stores.StoreError, UserError, lm.ModelError: see their messages.
     """
+    if not settings.restart:
+        widen(collector, settings.store)
     if not is_main():
         _run_trainer(collector, settings, make_plan(collector, settings), _launch())
         return 0
@@ -148,19 +156,20 @@ def collect(collector: Collector, settings: RunSettings, worker_command: Sequenc
     if settings.restart or not stores.is_store(settings.store):
         _prove(collector, settings, plan)
         _begin_anew(settings)
-    _save_config(settings)
     open_or_create(collector, settings)
+    _save_config(settings)
     launch = _launch()
     terms = lock.Terms(settings.lease_seconds, launch, _writers(settings))
     with lock.exclusive(settings.store, _LOCK_PATIENCE, terms) as held:
-        store = open_or_create(collector, settings)
-        refuse_other_inputs(store, plan.samples, collector.model_input)
+        store = open_or_create(collector, settings, locked=True)
+        refuse_other_inputs(store.in_pieces()[0], plan.samples, collector.model_input)
         collector.write_beside(settings.run)
         planned = totals(plan.samples, plan.wanted)
         note_plan(settings.run, planned)
+        parts = missing(store, plan.samples, plan.wanted)
         left = totals(plan.samples, plan.wanted & ~committed(store, plan.samples))
         if left.samples or current().is_external:  # the others wait for this process even where nothing is left to do
-            require_room(settings.run, store.schema, left)
+            require_room(settings.run, parts)
             with ProgressBar(planned, left) as bar:
                 _run(collector, settings, plan, worker_command, held.descriptors, bar, launch)
     store = stores.open_store(settings.store)
@@ -182,7 +191,7 @@ def _prove(collector: Collector, settings: RunSettings, plan: Plan) -> None:
     """
     device = quiet_trainer([], unlogged(settings.trainer)).strategy.root_device
     collector.fingerprint()
-    require_room(settings.run, collector.store_schema(), totals(plan.samples, plan.wanted))
+    require_room(settings.run, [(collector.store_schema(), totals(plan.samples, plan.wanted))])
     if not plan.wanted.any():
         return
     if settings.trainer["devices"] == 1 and not is_worker():

@@ -12,6 +12,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 
 import stores
+from lit_experiments.collecting.extending import PieceRecords
 
 _QUEUE_LENGTH = 2  # batches: one being written, one waiting; more would only use memory
 
@@ -31,7 +32,7 @@ class StoreWriter(BasePredictionWriter):
         self.flush_seconds = flush_seconds
         self.launch = launch
         self.bytes_written = 0
-        self._queue: queue.Queue[stores.Records | None] = queue.Queue(_QUEUE_LENGTH)
+        self._queue: queue.Queue[PieceRecords | None] = queue.Queue(_QUEUE_LENGTH)
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
 
@@ -50,7 +51,7 @@ class StoreWriter(BasePredictionWriter):
         dataloader_idx: int,
     ) -> None:
         for records in prediction:
-            self._put(records)
+            self._put(records if isinstance(records, PieceRecords) else PieceRecords(0, records))
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._finish()
@@ -63,7 +64,7 @@ class StoreWriter(BasePredictionWriter):
         self._finish()  # a process without batches sees neither on_predict_end nor on_exception
         self._raise_failure()
 
-    def _put(self, records: stores.Records | None) -> None:
+    def _put(self, records: PieceRecords | None) -> None:
         while True:
             self._raise_failure()
             try:
@@ -90,13 +91,13 @@ class StoreWriter(BasePredictionWriter):
         try:
             with stores.PartWriter(self.store, rank, self.flush_bytes, self.flush_seconds, self.launch()) as part:
                 while (records := self._next(part)) is not None:
-                    part.append(records)
+                    part.append(records.records, records.piece)
                     self.bytes_written = part.bytes_written
             self.bytes_written = part.bytes_written
         except BaseException as error:  # noqa: BLE001 - handed to the loop's thread, which raises it
             self._failure = error
 
-    def _next(self, part: stores.PartWriter) -> stores.Records | None:
+    def _next(self, part: stores.PartWriter) -> PieceRecords | None:
         while True:
             try:
                 return self._queue.get(timeout=self.flush_seconds)

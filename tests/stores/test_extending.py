@@ -107,8 +107,10 @@ def test_a_row_is_shown_when_all_pieces_have_it(tmp_path: Path) -> None:
     fill(tmp_path / "s", [[4, 2]], [1])
     store = stores.open_store(tmp_path / "s")
     assert_rows(store, [2, 4])
-    assert sorted(store.ids_in(0).to_pylist()) == sorted(f"sample-{i}" for i in ROWS)
-    assert store.ids_in(1).to_pylist() == ["sample-2", "sample-4"]
+    pieces = store.in_pieces()
+    assert pieces[0].sample_ids == [f"sample-{i}" for i in ROWS]
+    assert pieces[1].sample_ids == ["sample-2", "sample-4"]
+    assert pieces[0].to_pandas(["text"])["text"].tolist()[3] == "text 3 é"
 
 
 def test_a_second_extension_may_come_in_the_middle_of_the_order(tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
+from lit_experiments.collecting.committed import committed_rows
+from lit_experiments.collecting.extending import united
 from lit_experiments.collecting.plan import Sample
 from lit_experiments.collecting.positions import Position, parse_positions
 from lit_experiments.errors import UserError
@@ -16,6 +18,7 @@ from lit_experiments.experiments.activations.samples import TextSamples
 from lit_experiments.experiments.activations.summary import describe, summary
 from lit_experiments.experiments.activations.table_collector import TextsCollector
 from lit_experiments.experiments.activations.text_table import TextRow
+from lit_experiments.lm.capture import Captured
 from lit_experiments.lm.sampling import Sampling
 from lit_experiments.lm.sites import resolve_sites
 from lit_experiments.lm.spec import ENGINES, ModelSpec
@@ -29,6 +32,7 @@ class ActivationsCollector(TextsCollector):
 
     version: ClassVar[int] = 1
     engines: ClassVar[tuple[str, ...]] = ENGINES
+    growing: ClassVar[frozenset[str]] = frozenset({"sites", "positions"})
     describe = staticmethod(describe)
 
     def __init__(
@@ -107,6 +111,14 @@ class ActivationsCollector(TextsCollector):
         left_out |= {} if self.responses is None else {"completions": "given"}
         return {**super().settings(), "sites": self.sites, "positions": positions, "response": response, **left_out}
 
+    def widen(self, stored: Mapping[str, Any]) -> None:
+        """An existing run keeps its sites and positions."""
+        if "sites" in stored:
+            self.sites = united(stored["sites"], self.sites)
+        if "positions" in stored:
+            names = united(stored["positions"], [position.name for position in self.positions])
+            self.positions = parse_positions(names, self.layout.answers, self.span_column is not None)
+
     def schema(self) -> Schema:
         return self.layout.schema(self._stored, self.sites, self.info.d_model)
 
@@ -119,15 +131,9 @@ class ActivationsCollector(TextsCollector):
         return summary(store, self.declarations)
 
     def collect(self, batch: Sequence[Sample]) -> Records:
-        table = self.texts.table
-        rows = [table.row(sample.payload) for sample in batch]
+        rows = [self.texts.table.row(sample.payload) for sample in batch]
         responses = self._responses(rows, [sample.sample_id for sample in batch])
-        sequences = [[*row.ids, *response.ids] for row, response in zip(rows, responses, strict=True)]
-        sizes, spans = [len(row.ids) for row in rows], [row.span_positions for row in rows]
-        prefixes = [int(table.prefix[sample.payload]) for sample in batch]
-        ends = [len(ids) for ids in sequences]
-        readings = {p.field: p.reading(sizes, spans, prefixes, ends) for p in self._stored}
-        captured = self.engine.capture_together(sequences, self.sites, readings) if readings else {}
+        captured = self._captured(batch, rows, [response.ids for response in responses], self.sites, self._stored)
         columns = [
             {"sample_id": sample.sample_id, "sample_index": sample.index}
             | self.layout.values(row, sample.group)
@@ -140,6 +146,54 @@ class ActivationsCollector(TextsCollector):
             {p.dim: np.asarray(captured[p.field].lengths) for p in self._stored if p.dim != "sample"},
             {name: states.exponents.numpy() for name, states in captured.items()},
         )
+
+    def collect_more(self, batch: Sequence[Sample], pieces: Sequence[int], store: Store) -> list[Records]:
+        """States alone, in one pass over the texts and the responses that the store has."""
+        rows = [self.texts.table.row(sample.payload) for sample in batch]
+        schemas = [self.pieces[number] for number in pieces]
+        read = {field.name: schema.coords[field.dims[0]] for schema in schemas for field in schema.fields}
+        named = {site for sites in read.values() for site in sites}
+        sites, positions = [s for s in self.sites if s in named], [p for p in self._stored if p.field in read]
+        captured = self._captured(batch, rows, self._stored_responses(batch, rows, store), sites, positions)
+        return [self._piece(batch, schema, captured, sites) for schema in schemas]
+
+    def _piece(
+        self, batch: Sequence[Sample], schema: Schema, captured: Mapping[str, Captured], sites: Sequence[str]
+    ) -> Records:
+        """The rows of one piece. captured: by field, its states at `sites`."""
+        places = {f.name: [sites.index(str(site)) for site in schema.coords[f.dims[0]]] for f in schema.fields}
+        ragged = {f.stacking: np.asarray(captured[f.name].lengths) for f in schema.fields if f.ragged}
+        return Records(
+            [{"sample_id": sample.sample_id, "sample_index": sample.index} for sample in batch],
+            {name: captured[name].values.numpy()[at] for name, at in places.items()},
+            ragged,
+            {name: captured[name].exponents.numpy()[at] for name, at in places.items()},
+        )
+
+    def _captured(
+        self,
+        batch: Sequence[Sample],
+        rows: Sequence[TextRow],
+        responses: Sequence[list[int]],
+        sites: Sequence[str],
+        positions: Sequence[Position],
+    ) -> dict[str, Captured]:
+        """By field, the states [site, token, hidden] of texts and responses (their token ids)."""
+        sequences = [[*row.ids, *response] for row, response in zip(rows, responses, strict=True)]
+        sizes, spans = [len(row.ids) for row in rows], [row.span_positions for row in rows]
+        prefixes = [int(self.texts.table.prefix[sample.payload]) for sample in batch]
+        ends = [len(ids) for ids in sequences]
+        readings = {p.field: p.reading(sizes, spans, prefixes, ends) for p in positions}
+        return self.engine.capture_together(sequences, sites, readings) if readings else {}
+
+    def _stored_responses(self, batch: Sequence[Sample], rows: Sequence[TextRow], store: Store) -> list[list[int]]:
+        """The token ids behind each text, as they were read when its row was made."""
+        if self.answering is None:
+            return [row.response_ids for row in rows] if self.responses is not None else [[] for _ in rows]
+        written: dict[int, list[int]] = {}
+        for places, table in committed_rows(store, batch, ["response_ids"]):
+            written |= dict(zip(places.tolist(), table.column(0).to_pylist(), strict=True))
+        return [written[place] for place in range(len(batch))]
 
     @property
     def _stored(self) -> list[Position]:

@@ -8,12 +8,13 @@ temperature 0 all completions are one; a few are decoded all the same, as a cont
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from torch import Tensor
 
+from lit_experiments.collecting.extending import followed
 from lit_experiments.collecting.plan import Sample
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.geometry.collector import (
@@ -39,6 +40,7 @@ class SamplingVarianceCollector(ProblemCollector):
 
     version: ClassVar[int] = 1
     given: ClassVar[frozenset[str]] = frozenset({"temperature"})
+    growing: ClassVar[frozenset[str]] = frozenset({"temperatures"})
 
     def __init__(
         self,
@@ -73,15 +75,29 @@ class SamplingVarianceCollector(ProblemCollector):
         """
         self._check(temperatures, completions, greedy_completions, token_checkpoints, latent_sampling_stride)
         super().__init__(spec, token_checkpoints[-1], **kwargs)
-        self.samplings = {temperature: Sampling(temperature, top_p, top_k) for temperature in temperatures}
+        self._own: dict[str, Any] = {
+            "temperatures": temperatures,
+            "top_p": top_p,
+            "top_k": top_k,
+            "completions": completions,
+        }
         self.completions, self.greedy_completions = completions, greedy_completions
         self.checkpoints, self.stride = token_checkpoints, latent_sampling_stride
         self.keep_trajectories = keep_trajectories
         self.sites = layer_sites(variance_layers, self.info, "--variance_layers")
         self.windows = [Window(self.stride, checkpoint) for checkpoint in self.checkpoints]
-        self._own = {"temperatures": temperatures, "top_p": top_p, "top_k": top_k, "completions": completions}
         self._own |= {"greedy_completions": greedy_completions, "token_checkpoints": token_checkpoints}
         self._own |= {"latent_sampling_stride": latent_sampling_stride, "keep_trajectories": keep_trajectories}
+
+    @property
+    def samplings(self) -> dict[float, Sampling]:
+        """How is sampled at each temperature."""
+        own = self._own
+        return {temperature: Sampling(temperature, own["top_p"], own["top_k"]) for temperature in own["temperatures"]}
+
+    def widen(self, stored: Mapping[str, Any]) -> None:
+        """Temperatures that an existing run has been asked for stay, the new ones come behind them."""
+        self._own["temperatures"] = followed(stored["temperatures"], self._own["temperatures"])
 
     def samples(self) -> Sequence[Sample]:
         samples: list[Sample] = []

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
+from lit_experiments.collecting.extending import followed
 from lit_experiments.collecting.plan import Sample
 from lit_experiments.collecting.questions import QuestionCollector
 from lit_experiments.errors import UserError
@@ -19,6 +20,8 @@ from lit_experiments.ranges import at_least, seeds
 
 class PassCollector(QuestionCollector):
     """Asks each chosen question once per pass; `prepare` reads the questions and makes the samples."""
+
+    growing: ClassVar[frozenset[str]] = frozenset({"passes"})
 
     def __init__(
         self,
@@ -76,6 +79,7 @@ class PassCollector(QuestionCollector):
             UserError: a source that cannot be read, a tokenizer that cannot name the letters, a prompt that is too long
                 where that is to be an error.
         """
+        self._stored_positions = positions
         self._source = self.read_source()
         chosen, self._beside = select(self._source.records, self.num_questions, self.shuffle_options, self.seed)
         chat = chat_settings(self.chat_template, self.chat_options, self.system_prompt)
@@ -84,6 +88,12 @@ class PassCollector(QuestionCollector):
         total = len(self._source.records)
         self._samples, notes = self._prompts.samples(chosen, total, new_tokens, self.too_long)
         self._notes = [described(self._source, len(chosen)), *self._source.notes, *notes]
+
+    def widen(self, stored: Mapping[str, Any]) -> None:
+        """Passes that an existing run has been asked for stay, the new ones come behind them."""
+        if "passes" in stored:
+            self.passes = followed(stored["passes"], self.passes)
+            self.prepare(self._stored_positions, self._new_tokens)
 
     def samples(self) -> Sequence[Sample]:
         return self._samples

@@ -231,3 +231,15 @@ def test_the_peak_is_a_layer_and_its_bounds_are_layers_that_resamples_choose() -
     assert (top.value, top.low, top.high) == (values.mean(0).argmax(), *np.quantile(chosen, [0.025, 0.975]))
     assert 1 <= top.low < top.high <= 3
     assert np.isnan(peak(np.zeros((12, 4)), boot).value)
+
+
+def test_a_further_temperature_is_sampled_of_the_same_problems(llama: Path, tmp_path: Path) -> None:
+    once, grown = tmp_path / "once", tmp_path / "grown"
+    assert collect(once, model=llama, temperatures="[0.0, 1.0, 0.5]") == EXIT_DONE
+    assert collect(grown, model=llama, temperatures="[0.0, 1.0]") == EXIT_DONE
+    segments = {path: path.read_bytes() for path in (grown / "store" / "parts").rglob("*") if path.is_file()}
+    assert collect(grown, model=llama, temperatures="[0.0, 0.5, 1.0]") == EXIT_DONE
+    assert all(path.read_bytes() == content for path, content in segments.items())
+    store = stores.open_store(grown / "store")
+    assert store.row_segments[-1].manifest.rows == SMALL["num_problems"]
+    assert stores.certify(store) == stores.certify(stores.open_store(once / "store"))

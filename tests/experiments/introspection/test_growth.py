@@ -71,6 +71,21 @@ def test_a_run_that_grew_equals_one_made_at_once(
     assert_same(tmp_path / "grown", tmp_path / "once")
 
 
+def test_a_further_pass_is_asked_of_the_same_questions(llama: Path, questions: Path, tmp_path: Path) -> None:
+    few, all_three = "[mcq, other_confidence]", "[mcq, other_confidence, self_confidence]"
+    assert collect(tmp_path / "once", llama, questions, num_questions=12, passes=all_three) == EXIT_DONE
+    assert collect(tmp_path / "grown", llama, questions, num_questions=12, passes=few) == EXIT_DONE
+    before = {path: path.read_bytes() for path in (tmp_path / "grown" / "store" / "parts").rglob("*.parquet")}
+    for asked in ("[self_confidence]", all_three, few):  # once asked, it is there
+        assert collect(tmp_path / "grown", llama, questions, num_questions=12, passes=asked) == EXIT_DONE
+    parts = (tmp_path / "grown" / "store" / "parts").iterdir()
+    assert len([part for part in parts if list(part.glob("*.parquet"))]) == 2
+    assert all(path.read_bytes() == kept for path, kept in before.items())
+    assert_same(tmp_path / "grown", tmp_path / "once")
+    grown, once = (stores.certify(stores.open_store(tmp_path / name / "store")) for name in ("grown", "once"))
+    assert grown == once
+
+
 def test_only_what_is_missing_is_written_and_a_smaller_number_changes_nothing(
     llama: Path, questions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,0 +1,122 @@
+"""Asking an existing run for more: which settings may grow, and what of a row is then still to be computed.
+
+Owns the union of what a store holds and what a command asks for, and the division of records among a store's pieces.
+Knows no study.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import stores
+from lit_experiments.collecting.committed import committed_pieces
+from lit_experiments.collecting.samples import Sample, totals
+from stores import Records, Schema, Store
+from stores.pieces import shares
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from lit_experiments.collecting.collector import Collector
+    from lit_experiments.collecting.samples import Totals
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class PieceRecords:
+    """Rows of one piece of a store that was extended."""
+
+    piece: int
+    records: Records
+
+
+def united(stored: Sequence[Value], asked: Sequence[Value]) -> list[Value]:
+    """What a store holds and what is asked for, as a store of both lists it: in the order that is asked for, if that
+    names everything and more; else what is stored first."""
+    rest = [value for value in asked if value not in stored]
+    return list(asked) if rest and set(stored) <= set(asked) else [*stored, *rest]
+
+
+def followed(stored: Sequence[Value], asked: Sequence[Value]) -> list[Value]:
+    """As `united`, where the order numbers the rows: what is stored keeps its place."""
+    return [*stored, *(value for value in asked if value not in stored)]
+
+
+def widen(collector: Collector, store: Path | Store) -> None:
+    """Lets a collector ask for what its store holds as well, where its study allows that (see `Collector.growing`).
+
+    Raises:
+        stores.StoreError: a damaged store.
+    """
+    if not isinstance(store, Store):
+        if not stores.is_store(store):
+            return
+        store = stores.open_store(store)
+    asked, stored = collector.settings(), store.fingerprint.get("settings")
+    if not isinstance(stored, dict):
+        return
+    growing = [name for name in sorted(collector.growing) if name in stored and stored[name] != asked.get(name)]
+    if growing and not _differences(collector, store):
+        collector.widen({name: stored[name] for name in growing})
+
+
+def open_to_extend(collector: Collector, store: Path, provenance: dict[str, Any], backend: str) -> Store:
+    """The store that is there, extended by what the collector asks for besides; for who holds its lock.
+
+    Raises:
+        stores.StoreError: a store of another collection, or one that cannot be extended like that.
+    """
+    require_kin(collector, store, provenance, backend)
+    stores.extend_store(store, collector.store_schema(), collector.fingerprint(), provenance)
+    return stores.open_store(store)
+
+
+def require_kin(collector: Collector, store: Path, provenance: dict[str, Any], backend: str) -> None:
+    """Raises stores.StoreError unless a store is of this collection, apart from what may grow."""
+    held = stores.open_store(store)
+    stores.create_store(store, held.schema, _as_stored(collector, held), provenance, backend)
+
+
+def _differences(collector: Collector, store: Store) -> list[tuple[str, Any, Any]]:
+    return stores.fingerprint_difference(store.fingerprint, _as_stored(collector, store))
+
+
+def _as_stored(collector: Collector, store: Store) -> dict[str, Any]:
+    """The collector's fingerprint with the store's values of the settings that may grow."""
+    fingerprint = deepcopy(collector.fingerprint())
+    stored = store.fingerprint.get("settings")
+    for name in collector.growing:
+        if isinstance(stored, dict) and name in stored and name in fingerprint["settings"]:
+            fingerprint["settings"][name] = stored[name]
+    return fingerprint
+
+
+def missing(store: Store, samples: Sequence[Sample], wanted: NDArray[np.bool_]) -> list[tuple[Schema, Totals]]:
+    """What is still to be written: by piece, its schema and the samples that it lacks."""
+    done = committed_pieces(store, samples)
+    return [(store.pieces[number], totals(samples, wanted & ~rows)) for number, rows in done.items()]
+
+
+def divided(records: Records, whole: Schema, pieces: Sequence[Schema], number: int) -> Records:
+    """A piece's part of whole rows."""
+    piece = pieces[number]
+    held = {
+        field.name: next(s for s in shares(whole, field.name, pieces) if s.piece == number) for field in piece.fields
+    }
+    return Records(
+        records.rows if number == 0 else bare(records.rows),
+        {name: share.of(records.arrays[name]) for name, share in held.items()},
+        {dim: records.lengths[dim] for dim in piece.ragged_dims},
+        {name: share.of(records.exponents[name]) for name, share in held.items() if name in records.exponents},
+    )
+
+
+def bare(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows as further pieces have them: without columns."""
+    return [{name: row[name] for name in ("sample_id", "sample_index")} for row in rows]
