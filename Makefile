@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 VENV_VLLM := .venv-vllm
 READY_VLLM := $(VENV_VLLM)/.ready
 
-.PHONY: help setup demo test setup-vllm test-vllm lint docs format clean
+.PHONY: help setup demo test setup-vllm test-vllm lint docs notebooks format clean
 help:
 	@echo "make demo   set up, run study 1 on the embedded model, show its result"
 	@echo "make test   set up, run the tests"
@@ -14,6 +14,7 @@ help:
 	@echo "make setup-vllm, test-vllm   .venv-vllm: the same with vLLM for CPUs, and the tests of --engine vllm"
 	@echo "make lint   ruff, format check, type check"
 	@echo "make docs   the documentation, in site/; any warning is an error"
+	@echo "make notebooks  notebooks/*.ipynb, executed from their text forms"
 
 setup: $(READY)
 
@@ -56,6 +57,10 @@ lint: setup
 docs: setup
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs --quiet build --clean
 	@echo "site/index.html"
+
+# Each from its text form, notebooks/NAME.py, executed; an error in a cell is one here.
+notebooks: setup
+	$(BIN)/python notebooks/build.py
 
 format: setup
 	$(BIN)/ruff format .
