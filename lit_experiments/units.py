@@ -15,3 +15,8 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def counted(count: int, noun: str) -> str:
+    """'1 group', '3 groups'."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

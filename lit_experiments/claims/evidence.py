@@ -13,7 +13,7 @@ class Control:
     """What is told without the states. name: surface, embedding or output. model: which was chosen inside the training
     part. gain: of the control together with the states over the control alone, paired. determines: the target follows
     from it (R2 or AUROC above 0.99). definition: the number that a readout of the same output is, where the target is
-    one ("expected confidence"); empty otherwise. growth: of the score, from a quarter of the training groups to all;
+    one ("expected confidence"); empty otherwise. growth: of the score, at most, with four times the training rows;
     NaN where that was not measured: where the control tells next to nothing, or groups are few."""
 
     name: str

@@ -57,12 +57,10 @@ def reason(evidence: Evidence, question: str, answer: str) -> str:
 
 
 def still_to_learn(control: Control) -> float:
-    """What a control would gain from four times the training data: as much as from a quarter of them to all.
+    """What a control would gain from four times the training data, at most.
 
     A control that tells more the more rows it is fitted to has not told all it can; a label that follows from words
-    that come in few texts each is an example. Curves of learning are straight or bend down where a score is drawn over
-    the logarithm of the rows (Cortes et al. 1994), so that two doublings add no more than the two before them once
-    something is learned; a pace by two doublings is less noisy than one by the last alone.
+    that come in few texts each is an example.
     """
     return 0.0 if math.isnan(control.growth) else max(0.0, control.growth)
 

@@ -70,13 +70,14 @@ _BETTER = 0.99
 @dataclass(frozen=True, eq=False)
 class Baseline:
     """predicted [n, C]: numbers, or probabilities of K classes. model: which was chosen; losses: of each candidate,
-    cross-validated: mean squared error, summed over the target's columns. quartered: [n, C] as `predicted`, by models
-    that were fitted to a quarter of the training groups, without the row's own; None where that was not tried."""
+    cross-validated: mean squared error, summed over the target's columns. fewer: [n, C] each as `predicted`, by models
+    that were fitted to a half and to a quarter of the training groups, without the row's own; None where that was not
+    tried."""
 
     predicted: Floats
     model: str
     losses: dict[str, float]
-    quartered: Floats | None = None
+    fewer: tuple[Floats, Floats] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,8 +124,8 @@ def fit_baseline(
 def growing_baseline(
     features: Features, problem: Problem, kinds: tuple[str, ...], most_rows: int, seed: int
 ) -> Baseline | None:
-    """`fit_baseline`, and once more on each quarter of the training groups, which predicts the next one and as many of
-    the test rows: two doublings of the training part, to tell whether more rows would tell more.
+    """`fit_baseline`, and once more on each half and each quarter of the training groups: two doublings of the training
+    part, to tell whether more rows would tell more.
 
     Not where cross-validation shows that next to nothing is told, nor with few groups.
     """
@@ -135,18 +136,32 @@ def growing_baseline(
         return whole
     if min(whole.losses.values()) > _TOLD * float(problem.columns[train].var(0).sum()):
         return whole
-    drawn = np.random.default_rng(seed).permutation(len(names)) % 4
+    drawn = np.random.default_rng(seed).permutation(len(names))
     of_group = drawn[np.searchsorted(names, np.where(train, problem.group, names[0]))]
-    quarter = np.where(train, of_group, np.arange(len(train)) % 4)
-    quartered = np.empty_like(whole.predicted)
-    for fitted in range(4):
-        part = np.where(train & (quarter == fitted), problem.part, TEST)
+    place = np.where(train, of_group, np.arange(len(train)))
+    half, quarter = (_by_parts(features, problem, place % count, kinds, most_rows, seed) for count in (2, 4))
+    return whole if half is None or quarter is None else replace(whole, fewer=(half, quarter))
+
+
+def _by_parts(
+    features: Features, problem: Problem, cut: Ints, kinds: tuple[str, ...], most_rows: int, seed: int
+) -> Floats | None:
+    """[n, C] predictions of all rows by models that were fitted to the training rows of the part before theirs.
+
+    Args:
+        cut: [n] the part of every row, from 0 on; a group of training rows is in one.
+    """
+    count = int(cut.max()) + 1
+    out = None
+    for fitted in range(count):
+        part = np.where(~problem.test & (cut == fitted), problem.part, TEST)
         baseline = fit_baseline(features, replace(problem, part=part), kinds, most_rows, seed)
         if baseline is None:
-            return whole
-        held = quarter == (fitted + 1) % 4
-        quartered[held] = baseline.predicted[held]
-    return replace(whole, quartered=quartered)
+            return None
+        out = np.empty_like(baseline.predicted) if out is None else out
+        held = cut == (fitted + 1) % count
+        out[held] = baseline.predicted[held]
+    return out
 
 
 def leftover(problem: Problem, baseline: Baseline) -> Floats:

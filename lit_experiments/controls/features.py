@@ -95,10 +95,11 @@ def surface_of(store: Store, problem: Problem, texts: Texts | None) -> Features:
         sizes, remainders = number_columns(texts.values)
         columns |= shape_numbers(texts.values) | sizes
         columns |= {} if options is None else overlap_numbers(texts.values, options, key)
-        lengths = {f"{name} modulo 2": np.mod(columns[name], 2) for name in ("characters", "words")}
-        plain |= remainders | lengths
+        plain |= remainders
         plain |= place_columns(texts.values) if problem.entry is None else {}
         words = marked_words(texts.values, options, key)
+    lengths = [name for name in ("characters", "words", "tokens") if name in columns]
+    plain |= {f"{name} modulo {k}": np.mod(columns[name], k) for name in lengths for k in (2, 3)}
     chosen = None if texts is None else [texts.values[i] for i in row.tolist()]
     spoken = None if words is None else [words[i] for i in row.tolist()]
     examples = {name: values[row] for name, values in columns.items()}

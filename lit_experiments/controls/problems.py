@@ -19,6 +19,7 @@ from lit_experiments.controls.labels import Floats, Ints, Labels
 from lit_experiments.controls.split import Split
 from lit_experiments.errors import Untestable, UserError
 from lit_experiments.probes.blocks import TEST
+from lit_experiments.units import counted
 from stores import Store
 
 Rare = Literal["leave_out", "merge"]
@@ -198,8 +199,9 @@ def _check(problem: Problem, folds: int) -> None:
     test, train = set(problem.group[problem.test].tolist()), set(problem.group[~problem.test].tolist())
     if not test or len(train) < folds:
         raise Untestable(
-            f"its labelled rows are of {len(test)} test and {len(train)} training groups; {folds} folds need {folds} "
-            "training groups, and a test group is needed.\nNext: label more rows, or lower --folds."
+            f"its labelled rows are of {counted(len(test), 'test group')} and {counted(len(train), 'training group')}; "
+            f"{folds} folds need {folds} training groups, and a test group is needed.\n"
+            "Next: label more rows, or lower --folds."
         )
     for name, mask in (("test", problem.test), ("training", ~problem.test)):
         if len(np.unique(problem.y[mask])) < 2:

@@ -19,6 +19,7 @@ from lit_experiments.probes.blocks import TEST
 from lit_experiments.probes.splits import balanced_split, group_split
 from lit_experiments.sources.content_groups import ContentGroups, Likeness, content_groups, united
 from lit_experiments.statistics.estimate import LEAST_GROUPS
+from lit_experiments.units import counted
 from stores import Store
 
 Ints = NDArray[np.int64]
@@ -236,8 +237,8 @@ def too_few_groups(
     if groups >= least:
         return ""
     reason = (
-        f"{store.path} holds {rows} {unit} of {groups} groups (by {origin}); {options.folds} folds and a test part "
-        f"need at least {least}"
+        f"{store.path} holds {rows} {unit} of {counted(groups, 'group')} (by {origin}); {options.folds} folds and a "
+        f"test part need at least {least}"
     )
     two_folds = least_groups(replace(options, folds=2))
     if groups >= two_folds and groups * options.test_fraction >= LEAST_GROUPS:
@@ -266,13 +267,16 @@ def _declared(
     part = np.array([PARTS[name] if name is not None else 0 for name in names], np.int64)
     train = ~left_out & (part != TEST)
     test_rows, groups = int((~left_out & (part == TEST)).sum()), len(set(group[train].tolist()))
-    sizes = f"--split_column {options.split_column}: {test_rows} test rows and training rows of {groups} groups"
+    sizes = (
+        f"--split_column {options.split_column}: {counted(test_rows, 'test row')} and training rows of "
+        f"{counted(groups, 'group')}"
+    )
     if not test_rows or not groups:
         raise UserError(f"{sizes}; a test row and {options.folds} training groups are needed.")
     reason = "" if groups >= options.folds else f"{sizes}; {options.folds} folds need {options.folds} groups"
     part[train] = 0 if reason else group_split(group[train], 0.0, options.folds, options.seed)
     validation = sum(name is not None and name not in ("train", "training", "test") for name in names)
-    notes = [f"{int(left_out.sum())} rows are in no part and left out."] if left_out.any() else []
+    notes = [f"Left out, being in no part: {counted(int(left_out.sum()), 'row')}."] if left_out.any() else []
     if validation:
         notes.append(f"{validation} validation rows are part of training, where layer and penalty are chosen by folds.")
     return part, left_out, notes, reason

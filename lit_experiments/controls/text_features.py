@@ -99,13 +99,16 @@ def right_place(key: str | None, options: Sequence[str]) -> int | None:
 def marked_words(
     texts: Sequence[str], options: Sequence[Sequence[str] | None] | None, key: Sequence[str | None] | None
 ) -> list[str]:
-    """Per row its words in small letters, the first and last ones once more with their place, those of the options and
-    of the right one marked as such, and the key; separated by spaces."""
+    """Per row its words in small letters, the first and last ones once more with their place, the first and the last
+    letter of the text, the words of the options and of the right one marked as such, and the key; separated by
+    spaces."""
     rows = []
     for i, text in enumerate(texts):
         words = _WORD.findall(text.casefold())
         ends = [f"{place}^{word}" for place, word in enumerate(words[:_PLACES])]
         ends += [f"{place}${word}" for place, word in enumerate(words[::-1][:_PLACES])]
+        letters = [letter for letter in text.casefold() if letter.isalnum()]
+        ends += [f"letter^{letters[0]}", f"letter${letters[-1]}"] if letters else []
         extra: list[str] = []
         shown = list((options[i] if options is not None else None) or ())
         for place, option in enumerate(shown):

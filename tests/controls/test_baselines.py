@@ -8,8 +8,10 @@ import numpy as np
 
 from lit_experiments.controls.baselines import Baseline, columns_of, growing_baseline
 from lit_experiments.controls.features import Features
+from lit_experiments.controls.growth import left_to_learn
 from lit_experiments.controls.problems import Problem
 from lit_experiments.probes.splits import group_split
+from lit_experiments.statistics import Estimate
 from lit_experiments.statistics.calibration import auroc
 
 ROWS = 160
@@ -43,8 +45,8 @@ def baseline_of(words: np.ndarray, problem: Problem) -> Baseline:
 
 
 def growth(problem: Problem, baseline: Baseline) -> float:
-    assert baseline.quartered is not None
-    whole, quarter = (columns_of(problem, p)[:, 0] for p in (baseline.predicted, baseline.quartered))
+    assert baseline.fewer is not None
+    whole, quarter = (columns_of(problem, p)[:, 0] for p in (baseline.predicted, baseline.fewer[1]))
     return float(auroc(whole, problem.y == 1) - auroc(quarter, problem.y == 1))
 
 
@@ -63,14 +65,24 @@ def test_no_row_is_predicted_from_its_own_label() -> None:
     other = problem.y.copy()
     other[row] = 1 - other[row]
     one, turned = baseline_of(words, problem), baseline_of(words, replace(problem, y=other))
-    assert one.quartered is not None
-    assert turned.quartered is not None
-    np.testing.assert_array_equal(one.quartered[row], turned.quartered[row])
-    assert (one.quartered != turned.quartered).any()
+    assert one.fewer is not None
+    assert turned.fewer is not None
+    for before, after in zip(one.fewer, turned.fewer, strict=True):
+        np.testing.assert_array_equal(before[row], after[row])
+        assert (before != after).any()
 
 
-def test_few_groups_are_not_cut_into_quarters() -> None:
+def test_few_groups_are_not_cut_into_parts() -> None:
     word = np.random.default_rng(2).integers(0, 2, ROWS)
     problem = problem_of(word)
     few = replace(problem, group=np.array([f"group {i % 30:02d}" for i in range(ROWS)]))
-    assert baseline_of(np.array([f"w{i}" for i in word]), few).quartered is None
+    assert baseline_of(np.array([f"w{i}" for i in word]), few).fewer is None
+
+
+def test_what_is_left_to_learn_is_bounded_by_either_pace() -> None:
+    """One word that a quarter of the rows does not show and half of them do is learned: nothing is left of it."""
+    last = Estimate(0.01, -0.03, 0.05, 200, 0.95)
+    assert left_to_learn(0.3, last) == 2 * 0.05
+    assert left_to_learn(0.04, last) == 0.04
+    assert left_to_learn(-0.1, last) == 0
+    assert left_to_learn(0.3, Estimate.undefined(3, 0.95)) == 0.3

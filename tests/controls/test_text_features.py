@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from lit_experiments.controls.text_features import distribution_numbers, overlap_numbers, shape_numbers
+from lit_experiments.controls.text_features import (
+    distribution_numbers,
+    marked_words,
+    overlap_numbers,
+    shape_numbers,
+)
 from lit_experiments.controls.word_places import place_columns
 from lit_experiments.controls.written_numbers import number_columns, written_numbers
 
@@ -63,3 +68,11 @@ def test_orders_of_letters_are_columns() -> None:
     np.testing.assert_array_equal(columns["probs second is [1]"], [0, 1])
     np.testing.assert_array_equal(columns["probs order of [0]"], [0, 2])
     np.testing.assert_allclose(columns["probs spread of place"][0], np.sqrt(0.2 + 4 * 0.3 - 0.8**2))
+
+
+def test_the_first_and_the_last_letter_are_words_of_their_own() -> None:
+    """A label that the first letter gives was told by none of many first words, each in few texts."""
+    first, second, none = marked_words(["Apples are red.", "are apples good?", "..."], None, None)
+    assert {"letter^a", "letter$d"} <= set(first.split())
+    assert {"letter^a", "letter$d"} <= set(second.split())
+    assert "letter" not in none

@@ -118,10 +118,11 @@ def _surface(store: Store, target: Target, questions: Questions, kind: str, opti
     if baseline is None:
         raise NothingToCompare("the store holds no text or number of the question that varies.")
     names, weights = importance(surface_features(questions.rows[kind]), target, questions.part, options.penalties)
-    quartered = None if baseline.quartered is None else _everywhere(baseline.quartered, problem, target)
-    return Control(
-        names, _everywhere(baseline.predicted, problem, target), weights, baseline.model, quartered=quartered
-    )
+    fewer = None
+    if baseline.fewer is not None:
+        half, quarter = (_everywhere(predicted, problem, target) for predicted in baseline.fewer)
+        fewer = half, quarter
+    return Control(names, _everywhere(baseline.predicted, problem, target), weights, baseline.model, fewer=fewer)
 
 
 def _output(store: Store, target: Target, questions: Questions, kind: str, options: ControlOptions) -> Control:

@@ -86,8 +86,8 @@ class Control:
 
     features: by name; weights [F, C]: of a ridge on them, for inputs of unit spread in the training part (empty where
     it is not asked which carry most). predicted [question, C]. model: the one that was chosen. definition: the readout
-    of the output that the target is; empty otherwise. quartered: as predicted, by models of a quarter of the training
-    groups; None where these were not fitted.
+    of the output that the target is; empty otherwise. fewer: as predicted, by models of a half and of a quarter of the
+    training groups; None where these were not fitted.
     """
 
     features: list[str]
@@ -95,7 +95,7 @@ class Control:
     weights: Floats
     model: str
     definition: str = ""
-    quartered: Floats | None = None
+    fewer: tuple[Floats, Floats] | None = None
 
 
 def importance(

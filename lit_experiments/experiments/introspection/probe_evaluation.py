@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lit_experiments.claims import Twins
+from lit_experiments.controls.growth import left_to_learn
+from lit_experiments.controls.row_split import thinned
 from lit_experiments.experiments.introspection.held_out import HeldOut
 from lit_experiments.experiments.introspection.passes import SIGNIFICANT
 from lit_experiments.experiments.introspection.probe_data import CONTROLS, Control, Questions, States
@@ -103,7 +105,8 @@ class _Pair:
     arrays: by role, held-out predictions [test question with a value, layer, column]; `true` values; and `known` [test
     question], which have one. chosen: role -> layer, by cross-validation in the training part. penalty: of each layer.
     shuffled: [shuffle, layer] scores; shuffled_chosen: each shuffle's at the layer it chose. random, random_kind: see
-    `States`. alone, group [test question with a value]: has no like text in training; of which group it is.
+    `States`. alone, group [test question with a value]: has no like text in training; of which group it is. groups
+    [question]: of all.
     """
 
     kind: str
@@ -120,6 +123,7 @@ class _Pair:
     random_kind: str
     alone: NDArray[np.bool_]
     group: NDArray[np.str_]
+    groups: NDArray[np.str_]
 
     @classmethod
     def of(
@@ -160,6 +164,7 @@ class _Pair:
             random_kind=states.random_kind,
             alone=~questions.split.neighbour[questions.test][known],
             group=questions.split.group[questions.test][known],
+            groups=questions.split.group,
         )
 
     def metrics(self, tests: _Tests) -> ProbedPair:
@@ -237,14 +242,16 @@ class _Pair:
         )
 
     def _growth(self, control: Control) -> float:
-        """Of a control's score on all questions, each predicted without its group, from a quarter of the training
-        groups to all."""
-        if control.quartered is None:
+        """Left for a control to learn, by its scores on all questions, each predicted without its group."""
+        if control.fewer is None:
             return math.nan
-        known = ~np.isnan(self.target.values)
-        everywhere = replace(self.scorer, true=self.target.values[known])
-        whole, quarter = everywhere.value(np.stack([control.predicted[known], control.quartered[known]], 1))
-        return float(whole - quarter)
+        known = np.flatnonzero(~np.isnan(self.target.values))
+        rows = known[thinned(len(known))]
+        boot = self.scorer.boot.over(self.groups[rows], 0)
+        everywhere = replace(self.scorer, true=self.target.values[rows], boot=boot)
+        whole, half, quarter = (values[rows][:, None] for values in (control.predicted, *control.fewer))
+        two = everywhere.value(whole) - everywhere.value(quarter)
+        return left_to_learn(float(two[0]), everywhere.gains(whole, half)[0])
 
     def _apart(self) -> Estimate | None:
         """The score on test questions without a like text in training."""

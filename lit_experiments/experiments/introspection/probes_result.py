@@ -88,8 +88,8 @@ class ControlScore:
 
     model: which was chosen in the training part. weights: [feature, column of the target] of a ridge on the features,
     for inputs of unit spread; empty where there is none. definition: the readout of the pass's output that the target
-    is, so that nothing can be beyond it; empty otherwise. growth: of the score, from a quarter of the training groups
-    to all; NaN where that was not measured.
+    is, so that nothing can be beyond it; empty otherwise. growth: of the score, at most, with four times the training
+    rows; NaN where that was not measured.
     """
 
     features: list[str]

@@ -13,8 +13,10 @@ from functools import cached_property, partial
 import numpy as np
 
 from lit_experiments.controls.baselines import Baseline, columns_of
+from lit_experiments.controls.growth import left_to_learn
 from lit_experiments.controls.labels import Floats
 from lit_experiments.controls.problems import Problem
+from lit_experiments.controls.row_split import thinned
 from lit_experiments.controls.scoring import (
     Scorer,
     of_classes,
@@ -172,13 +174,16 @@ class Evaluation:
         )
 
     def _growth(self, baseline: Baseline) -> float:
-        """Of the score on all rows, each predicted without its group, from a quarter of the training groups to all."""
-        if baseline.quartered is None:
+        """Left for a baseline to learn, by its scores on all rows, each predicted without its group."""
+        if baseline.fewer is None:
             return math.nan
-        everywhere = replace(self.scorer, true=self.problem.y)
-        pair = [columns_of(self.problem, values) for values in (baseline.predicted, baseline.quartered)]
-        whole, quarter = everywhere.value(np.stack(pair, 1))
-        return float(whole - quarter)
+        rows = thinned(len(self.problem))
+        boot = self.scorer.boot.over(self.problem.group[rows], self.seed)
+        everywhere = Scorer(self.scorer.classes, self.problem.y[rows], boot)
+        predicted = (baseline.predicted, *baseline.fewer)
+        whole, half, quarter = (columns_of(self.problem, values)[rows] for values in predicted)
+        two = everywhere.value(whole[:, None]) - everywhere.value(quarter[:, None])
+        return left_to_learn(float(two[0]), everywhere.gain(whole, half))
 
     def shuffled(self) -> Shuffled:
         """Linear probes of shuffled labels, each scored on its own labels at the layer that it chose."""

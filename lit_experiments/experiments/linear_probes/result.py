@@ -63,7 +63,7 @@ class ControlScore:
     """What is told without states. model: which one was chosen inside the training part, and of what; losses: of each
     candidate there. with_states: the same and what the states tell of the rest, at `layer`; gain: the difference,
     paired. determines: the target follows from it (R2 or AUROC above 0.99), so that nothing can be beyond it. growth:
-    of the score, from a quarter of the training groups to all; NaN where that was not measured."""
+    of the score, at most, with four times the training rows; NaN where that was not measured."""
 
     model: str
     losses: dict[str, float]

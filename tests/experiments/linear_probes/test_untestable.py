@@ -15,7 +15,7 @@ ROWS = 60
 UNTESTABLE = {
     "same": "all 60 labels are 'x'",
     "empty": "not one of 60 labels has a value",
-    "few": "its labelled rows are of 0 test and 3 training groups",
+    "few": "its labelled rows are of 0 test groups and 3 training groups",
     "rare": "fewer than two of its 2 classes",
     "text": "fewer than two of its 60 classes",
 }

@@ -24,6 +24,7 @@ from lit_experiments.reports.blocks import Column
 from lit_experiments.reports.document import DEMONSTRATION
 from lit_experiments.reports.findings import POWER
 from lit_experiments.statistics import LEAST_GROUPS, Estimate
+from lit_experiments.units import counted
 
 _COLUMNS = (
     *PAIR,
@@ -54,6 +55,7 @@ _CURVES = (
     "dashed: the bound that each must exceed; grey band: the control of all of them, targets permuted between "
     "questions."
 )
+
 _ONSETS = "The first layer above its control, by its number, with its interval over questions; {last}: no layer at all."
 _METHODS = (
     "Onset: the first layer whose held-out score exceeds its control and chance. The control of a layer is its own "
@@ -121,7 +123,7 @@ def _outcome(result: EmergenceResult) -> str:
 def onset_interval(onset: Onset) -> str:
     """'1 to none', the layers by their numbers; or why there is no interval."""
     if onset.questions < LEAST_GROUPS:
-        return f"no interval: {onset.questions} groups"
+        return f"no interval: {counted(onset.questions, 'group')}"
     if onset.low is None and onset.index is not None:
         return "no interval: any layer could be it"
     low, high = ((name or "none").rpartition(".")[2] for name in (onset.low, onset.high))
