@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lit_experiments.cli.class_values import import_class
+from lit_experiments.cli.log_to import result_loggers
 from lit_experiments.cli.parser import Resolved
 from lit_experiments.cli.places import local_path
 from lit_experiments.cli.verbs import collect, say, trainer_of, without_restart
@@ -50,11 +51,13 @@ def _learn_here(resolved: Resolved, argv: list[str], has_trainer: bool, task: An
     if _collection(task) is not None and (current().is_external or not is_worker()):
         _collect_first(resolved, task)
         _run_to_read(resolved, task)
+    loggers = result_loggers(resolved.options["log_to"], trainer, out)
     identity = json.loads(json.dumps(task.identity(run)))
     if kept is not None and kept["identity"] == identity and not restart:
         if is_main():
             _remove_checkpoints(out)  # of a run that was stopped right after its results were written
             say(f"{out} is up to date (--restart makes it again).\n\n{kept['summary']}")
+            _send(out, loggers)
         return EXIT_DONE
     if checkpoint is not None and kept is not None:
         raise UserError(
@@ -70,10 +73,20 @@ def _learn_here(resolved: Resolved, argv: list[str], has_trainer: bool, task: An
             summary = task.run(run, out, trainer, checkpoint)
             if is_rank_zero():
                 write_json(out / RESULTS, {"identity": identity, "summary": summary})
+                _send(out, loggers)
     if is_main():
         _remove_checkpoints(out)
         say(json.loads((out / RESULTS).read_text(encoding="utf-8"))["summary"])
     return EXIT_DONE
+
+
+def _send(out: Path, loggers: list[Any]) -> None:
+    """Results to loggers, once they are whole on the disk."""
+    if loggers:
+        from lit_experiments.reports.to_loggers import send_results
+
+        for line in send_results(out, loggers):
+            say(line)
 
 
 def _collect_first(resolved: Resolved, task: Any) -> None:

@@ -83,6 +83,13 @@ _TRAINER = [
         "Trainer",
     ),
 ]
+_LOG_TO = Option(
+    "log_to",
+    str | None,
+    "Also send the page's figures, tables and curves to a logger: tensorboard, wandb, mlflow, csv (curves alone), or a "
+    "class of your own. To the Trainer's where --trainer.logger names the same.",
+    "Run",
+)
 _COLLECT = [
     Option(
         "run",
@@ -139,6 +146,7 @@ _TRAIN = [
     ),
     Option("restart", bool, "Set existing results aside (never delete them) and train again.", "Run"),
     Option("ckpt_path", str | None, '"last" resumes an interrupted training from its newest checkpoint.', "Run"),
+    _LOG_TO,
 ]
 _ANALYZE = [
     Option(
@@ -148,6 +156,7 @@ _ANALYZE = [
         "Run",
     ),
     Option("restart", bool, "Set existing results aside (never delete them) and analyze again.", "Run"),
+    _LOG_TO,
 ]
 RUN_OPTIONS: dict[str, list[Option]] = {
     "collect": [*_COLLECT, *_MODEL, *_TRAINER],

@@ -152,11 +152,20 @@ def _object(key: str, value: Any, root: Path, keep: bool) -> Any:
     if not isinstance(arguments_given, dict):
         raise UserError(f"--trainer.{key}: init_args must be a mapping, found {arguments_given!r}.")
     # A profiler without a file would report to Lightning's log, which is kept off the screen.
-    places = {"save_dir": str(root)} if key == "logger" else {"dirpath": str(root), "filename": "profile"}
+    places = _logger_places(root, arguments_given) if key == "logger" else {"dirpath": str(root), "filename": "profile"}
     filled = {
         name: place for name, place in places.items() if key != "callbacks" and _lacks(cls, name, arguments_given)
     }
     return build(f"trainer.{key}", base, path, {**filled, **arguments_given}, keep)
+
+
+def _logger_places(root: Path, given: dict[str, Any]) -> dict[str, str]:
+    """Arguments of loggers that say where they write. MLflow 3 refuses folders of files, and takes a database."""
+    if given.get("tracking_uri") or os.environ.get("MLFLOW_TRACKING_URI"):
+        return {"save_dir": str(root)}
+    base = root.absolute()
+    store = {"tracking_uri": f"sqlite:///{base}/mlflow.db", "artifact_location": f"{base.as_uri()}/mlartifacts"}
+    return {"save_dir": str(root), **store}
 
 
 def _example(key: str) -> str:
