@@ -48,22 +48,33 @@ def followed(stored: Sequence[Value], asked: Sequence[Value]) -> list[Value]:
     return [*stored, *(value for value in asked if value not in stored)]
 
 
-def widen(collector: Collector, store: Path | Store) -> None:
+def widen(collector: Collector, store: Path | Store) -> list[str]:
     """Lets a collector ask for what its store holds as well, where its study allows that (see `Collector.growing`).
+
+    Returns:
+        Lines that say what comes to the store.
 
     Raises:
         stores.StoreError: a damaged store.
     """
     if not isinstance(store, Store):
-        if not stores.is_store(store):
-            return
+        if not (collector.growing and stores.is_store(store)):
+            return []
         store = stores.open_store(store)
     asked, stored = collector.settings(), store.fingerprint.get("settings")
     if not isinstance(stored, dict):
-        return
+        return []
     growing = [name for name in sorted(collector.growing) if name in stored and stored[name] != asked.get(name)]
-    if growing and not _differences(collector, store):
-        collector.widen({name: stored[name] for name in growing})
+    if not growing or _differences(collector, store):
+        return []
+    collector.widen({name: stored[name] for name in growing})
+    now = collector.settings()
+    return [_growth(name, stored[name], now[name]) for name in growing if len(now[name]) > len(stored[name])]
+
+
+def _growth(name: str, stored: Sequence[Any], now: Sequence[Any]) -> str:
+    new = [str(value) for value in now if value not in stored]
+    return f"{name}: the run has {', '.join(map(str, stored))}; {', '.join(new)} comes to it."
 
 
 def open_to_extend(collector: Collector, store: Path, provenance: dict[str, Any], backend: str) -> Store:

@@ -147,8 +147,7 @@ def collect(collector: Collector, settings: RunSettings, worker_command: Sequenc
         RunFailed: a worker process failed; it has said why.
         stores.StoreError, UserError, lm.ModelError: see their messages.
     """
-    if not settings.restart:
-        widen(collector, settings.store)
+    growth = [] if settings.restart else widen(collector, settings.store)
     if not is_main():
         _run_trainer(collector, settings, make_plan(collector, settings), _launch())
         return 0
@@ -157,11 +156,12 @@ def collect(collector: Collector, settings: RunSettings, worker_command: Sequenc
         _prove(collector, settings, plan)
         _begin_anew(settings)
     open_or_create(collector, settings)
-    _save_config(settings)
     launch = _launch()
     terms = lock.Terms(settings.lease_seconds, launch, _writers(settings))
     with lock.exclusive(settings.store, _LOCK_PATIENCE, terms) as held:
         store = open_or_create(collector, settings, locked=True)
+        _save_config(settings, len(store.pieces) - 1)
+        sys.stderr.writelines(f"{line}\n" for line in growth)
         refuse_other_inputs(store.in_pieces()[0], plan.samples, collector.model_input)
         collector.write_beside(settings.run)
         planned = totals(plan.samples, plan.wanted)
@@ -212,13 +212,13 @@ def _begin_anew(settings: RunSettings) -> None:
     set_aside(settings.run / "config.yaml")
 
 
-def _save_config(settings: RunSettings) -> None:
-    """Written once: a resumed run keeps the configuration that it began with.
+def _save_config(settings: RunSettings, extensions: int) -> None:
+    """Written once: a resumed run keeps the configuration that it began with, and each extension's is next to it.
 
     Raises:
         UserError: the folder cannot be made or written.
     """
-    path = settings.run / "config.yaml"
+    path = settings.run / (f"config-{extensions}.yaml" if extensions else "config.yaml")
     if settings.config is None or path.exists():
         return
     try:

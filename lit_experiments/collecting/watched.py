@@ -40,7 +40,8 @@ class Part:
 @dataclass(frozen=True)
 class Look:
     """A run at a moment. planned: samples by stage, empty where the run does not say; holder: who collects, as the lock
-    names it; memory: bytes of that process and its children, None elsewhere; at: seconds since 1970."""
+    names it; memory: bytes of that process and its children, None elsewhere; at: seconds since 1970; shown: rows
+    that all pieces of a store have that was extended, None of another."""
 
     run: str
     state: State
@@ -50,11 +51,12 @@ class Look:
     holder: dict[str, Any]
     memory: int | None
     at: float
+    shown: int | None = None
 
     @property
     def rows(self) -> int:
-        """Committed rows of all parts."""
-        return sum(part.rows for part in self.parts)
+        """Committed rows of all parts; in a store that was extended, those that all its pieces have."""
+        return sum(part.rows for part in self.parts) if self.shown is None else self.shown
 
     @property
     def wanted(self) -> int:
@@ -85,6 +87,7 @@ def look(run: str) -> Look:
         holder or {},
         _memory(holder or {}),
         time.time(),
+        len(stores.open_store(path)) if files.names("extensions") else None,
     )
 
 
