@@ -6,6 +6,7 @@
     probes = lit.fit_probes(store, "kind")
     probes.curve, probes.best, probes.predict(["A new text."])
     lit.steer(probes.best, prompts, strengths=[-4, 0, 4])
+    lit.push(probes.best, "hf://me/kind")
 
 What is offered here is loaded when it is used.
 """
@@ -16,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lit_experiments.api.activations import collect
+    from lit_experiments.api.hub import pull, push
     from lit_experiments.api.probes import Probe, Probes, fit_probes
     from lit_experiments.api.steering import Steered, steer
     from stores import Store, open_store
 
-__all__ = ["Probe", "Probes", "Steered", "Store", "collect", "fit_probes", "open_store", "steer"]
+__all__ = ["Probe", "Probes", "Steered", "Store", "collect", "fit_probes", "open_store", "pull", "push", "steer"]
 
 _HOME = {
     "collect": "lit_experiments.api.activations",
@@ -29,6 +31,8 @@ _HOME = {
     "Probes": "lit_experiments.api.probes",
     "steer": "lit_experiments.api.steering",
     "Steered": "lit_experiments.api.steering",
+    "pull": "lit_experiments.api.hub",
+    "push": "lit_experiments.api.hub",
     "open_store": "stores",
     "Store": "stores",
 }

@@ -61,8 +61,8 @@ pd.DataFrame(
 )
 
 # %% [markdown]
-# **The result is readable, and that means little**: the two numbers stand in the text, and the verdict says that its
-# surface tells as much. What the probe says of each layer:
+# With the embedded model, **the result is readable, and that means little**: the two numbers stand in the text, and the
+# verdict says that its surface tells as much. What the probe says of each layer:
 
 # %%
 import matplotlib.pyplot as plt

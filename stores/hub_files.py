@@ -171,7 +171,7 @@ def hub_client() -> Any:
     it finds itself."""
     from huggingface_hub import HfApi
 
-    return HfApi(endpoint=_endpoint())
+    return HfApi(endpoint=_endpoint(), library_name="lit-experiments")
 
 
 @cache

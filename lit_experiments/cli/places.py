@@ -24,9 +24,10 @@ def local_path(option: str, text: str) -> Path:
     if file_url is not None and file_url[1] in (None, "", "localhost"):
         text = unquote(file_url[2])
     elif _URL.match(text):
+        otherwise = "give a path (stores.open_store(URL) reads a store elsewhere in Python)."
         raise UserError(
             f"{option} {text}: URLs are not taken here, only folders and files of this machine.\n"
-            f"Next: give a path (stores.open_store(URL) reads a store elsewhere in Python)."
+            f"Next: {f'lit-experiments pull {text}, then give its folder' if text.startswith('hf:') else otherwise}"
         )
     path = Path(text).expanduser()
     try:

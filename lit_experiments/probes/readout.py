@@ -187,6 +187,8 @@ def _format(folder: Path) -> str:
     if not path.is_file():
         inside = sorted(str(path.parent) for path in folder.glob("**/probe.json"))[:5] if folder.is_dir() else []
         hint = f"\nNext: one of these folders: {', '.join(inside)}." if inside else ""
+        if folder.parts[:1] == ("hf:",):  # as a path has it
+            hint = f"\nNext: lit-experiments pull hf://{'/'.join(folder.parts[1:])}, then give its folder."
         hint = hint or "\nNext: python train.py --exp linear_probes, and give the folder that it wrote for a target."
         raise ProbeError(f"{folder} holds no probe: probe.json is missing.{hint}")
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from huggingface_hub import constants
 import stores
 from lit_experiments.claims.audit import Audit, audited
 from lit_experiments.claims.rule import judged
+from lit_experiments.collecting.ended import NAME as ENDED
 from lit_experiments.collecting.ended import mark_ended
 from lit_experiments.plain import write_json
 from lit_experiments.probes.linear import LinearProbe
@@ -92,21 +93,24 @@ def write_run(run: Path, first: int = 0, ended: bool = True) -> Path:
         "settings": {"texts": "d" * 64, "seed": first},
     }
     stores.create_store(run / "store", schema, fingerprint, {"config": config, "notes": []}, "zarr")
-    launch = stores.new_launch_name()
-    rng = np.random.default_rng(first)
-    with stores.PartWriter(run / "store", rank=0, launch=launch, flush_bytes=1 << 30, flush_seconds=1e9) as writer:
-        for start in (0, ROWS // 2):
-            indices = range(start, start + ROWS // 2)
-            rows = [{"sample_id": f"s{n}", "sample_index": n, "text": f"text {n}"} for n in indices]
-            values = rng.standard_normal((SITES, ROWS // 2, HIDDEN)).astype(np.float32)
-            writer.append(stores.Records(rows, {"hidden_last": values}, {}))
-            writer.commit()
-    if ended:
-        mark_ended(run, stores.open_store(run / "store"))
+    write_rows(run, range(ROWS // 2), range(ROWS // 2, ROWS))
+    if not ended:
+        (run / ENDED).unlink()
     claims = audited([(judged(CLAIM, STRONG), False), (judged(CLAIM, NOISE), False)])
     (run / "audit").mkdir()
     write_json(run / "audit" / "audit.json", Audit(str(run), claims, ["linear_probes"], None, None))
     return run
+
+
+def write_rows(run: Path, *commits: Iterable[int]) -> None:
+    """Rows of these indices, each group as one commit of a new part; then the run has ended."""
+    with stores.PartWriter(run / "store", 0, 1 << 30, 1e9) as writer:
+        for indices in map(list, commits):
+            rows = [{"sample_id": f"s{n}", "sample_index": n, "text": f"text {n}"} for n in indices]
+            values = np.random.default_rng(indices).standard_normal((SITES, len(rows), HIDDEN)).astype(np.float32)
+            writer.append(stores.Records(rows, {"hidden_last": values}, {}))
+            writer.commit()
+    mark_ended(run, stores.open_store(run / "store"))
 
 
 def write_probe(folder: Path) -> Path:

@@ -11,15 +11,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from huggingface_hub import HfApi
 from safetensors.numpy import save_file
 
+import lit_experiments as lit
 import stores
 from lit_experiments.cli import main
 from lit_experiments.collecting.ended import NAME as ENDED
+from lit_experiments.errors import UserError
 from lit_experiments.probes.save import load_probe
 from tests.experiments.linear_probes.written import HIDDEN as WIDTH
 from tests.experiments.linear_probes.written import LAYERS, QUICK, random_texts, write_store
-from tests.hub.conftest import HIDDEN, ROOT, ROWS, SITES, write_probe, write_run
+from tests.hub.conftest import HIDDEN, ROOT, ROWS, SITES, write_probe, write_rows, write_run
 from tests.hub.server import READER
 
 TO = "hf://user/run"
@@ -224,6 +227,7 @@ def test_a_public_repository_is_not_taken_for_a_private_one(hub, tmp_path, capsy
         (READER, ["pull", "s3://a/b"], "names no repository(.|\n)*hf://OWNER/NAME"),
         (READER, ["pull", "hf://user/run@a", "--revision", "b"], "another one"),
         (READER, ["push", "nothing", TO], "is no run(.|\n)*Next"),
+        (READER, ["score", "hf://user/p", "--texts", "t.csv", "--out", "o.csv"], "lit-experiments pull hf://user/p"),
         (READER, ["inspect", "hf://user/nothing"], "no such repository(.|\n)*Next"),
         (READER, ["collect", "--exp", "tempnorm", "--run", TO], "can only be read(.|\n)*push RUN"),
     ],
@@ -248,6 +252,35 @@ def test_a_hub_that_cannot_be_reached_is_one_message(hub, tmp_path, capsys, monk
         assert code == 2
         assert "can't be reached" in err
         assert "Next: look at the connection" in err
+
+
+def test_a_run_that_has_grown_is_pushed_further(hub, tmp_path):
+    """Only what is new goes; what was there before is still in the history."""
+    run = write_run(tmp_path / "one")
+    assert main(["push", str(run), TO]) == 0
+    before = HfApi(endpoint=hub.endpoint).repo_info("user/run", repo_type="dataset").sha
+    first = {entry[1] for entry in hub.log() if entry[0] == "PUT"}
+    write_rows(run, range(ROWS, ROWS + 10))
+    assert main(["push", str(run), TO]) == 0
+    again = {entry[1] for entry in hub.log() if entry[0] == "PUT"}
+    assert again
+    assert first.isdisjoint(again)
+    assert len(stores.open_store("hf://user/run")) == ROWS + 10
+    assert len(stores.open_store(f"hf://user/run@{before}")) == ROWS
+    assert main(["pull", TO, "--out", "back"]) == 0
+    assert stores.certify(stores.open_store("back/store")).root == stores.certify(stores.open_store(run / "store")).root
+
+
+def test_the_same_from_python(hub, tmp_path, capsys):
+    store = stores.open_store(write_run(tmp_path / "one") / "store")
+    lit.push(store, TO, dry_run=True, license="mit")
+    assert hub.log() == []
+    lit.push(store, TO, private=True, revision="draft", message="a first try")
+    folder = lit.pull(TO, revision="draft")
+    assert folder == Path("runs/run")
+    assert lit.open_store(folder / "store").sample_ids == store.sample_ids
+    with pytest.raises(UserError, match="no repository"):
+        lit.push(store, "hf://nothing")
 
 
 def test_a_run_on_the_hub_is_trained_on_where_it_lies(hub, capsys):
