@@ -15,7 +15,7 @@ from typing import Any, ClassVar, TypeVar
 import torch
 from lightning.pytorch import LightningModule
 
-from lit_experiments.collecting.extending import PieceRecords, divided
+from lit_experiments.collecting.extending import PieceRecords, divided, united
 from lit_experiments.collecting.inputs import INPUT_DIGEST, input_digest, payload_ids
 from lit_experiments.collecting.plan import Batch, Sample
 from lit_experiments.collecting.subset import rows_of
@@ -94,8 +94,10 @@ class Collector(LightningModule, ABC):
 
     def widen(self, stored: Mapping[str, Any]) -> None:
         """Takes in what an existing store holds besides what is asked for. stored: its values of settings in `growing`
-        that differ. Asked twice, it must make the same of it."""
-        raise NotImplementedError(f"{type(self).__name__} names settings that may grow, and does not say how.")
+        that differ; by default the attributes of these names become what is stored and what is asked for. Done twice,
+        it must make the same of it."""
+        for name, values in stored.items():
+            setattr(self, name, united(values, getattr(self, name)))
 
     def collect_more(self, batch: Sequence[Sample], pieces: Sequence[int], store: Store) -> list[Records]:
         """What further pieces of a store hold of samples whose rows the first one has; by default, all is computed

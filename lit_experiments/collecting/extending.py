@@ -17,6 +17,7 @@ from lit_experiments.collecting.committed import committed_pieces
 from lit_experiments.collecting.samples import Sample, totals
 from stores import Records, Schema, Store
 from stores.pieces import shares
+from stores.schema import RESERVED_COLUMNS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -121,13 +122,18 @@ def divided(records: Records, whole: Schema, pieces: Sequence[Schema], number: i
         field.name: next(s for s in shares(whole, field.name, pieces) if s.piece == number) for field in piece.fields
     }
     return Records(
-        records.rows if number == 0 else bare(records.rows),
+        records.rows if number == 0 else [{n: row[n] for n in RESERVED_COLUMNS} for row in records.rows],
         {name: share.of(records.arrays[name]) for name, share in held.items()},
         {dim: records.lengths[dim] for dim in piece.ragged_dims},
         {name: share.of(records.exponents[name]) for name, share in held.items() if name in records.exponents},
     )
 
 
-def bare(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def bare_rows(samples: Sequence[Sample]) -> list[dict[str, Any]]:
     """Rows as further pieces have them: without columns."""
-    return [{name: row[name] for name in ("sample_id", "sample_index")} for row in rows]
+    return [{"sample_id": sample.sample_id, "sample_index": sample.index} for sample in samples]
+
+
+def sites_in(piece: Schema, name: str) -> list[str]:
+    """The sites of one of a piece's fields, whose first dim they are."""
+    return [str(site) for site in piece.coords[piece.field(name).dims[0]]]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from lit_experiments.collecting.committed import committed_rows
-from lit_experiments.collecting.extending import united
+from lit_experiments.collecting.extending import bare_rows, sites_in, united
 from lit_experiments.collecting.plan import Sample
 from lit_experiments.collecting.positions import Position, parse_positions
 from lit_experiments.errors import UserError
@@ -113,8 +113,7 @@ class ActivationsCollector(TextsCollector):
 
     def widen(self, stored: Mapping[str, Any]) -> None:
         """An existing run keeps its sites and positions."""
-        if "sites" in stored:
-            self.sites = united(stored["sites"], self.sites)
+        super().widen({name: values for name, values in stored.items() if name != "positions"})
         if "positions" in stored:
             names = united(stored["positions"], [position.name for position in self.positions])
             self.positions = parse_positions(names, self.layout.answers, self.span_column is not None)
@@ -151,9 +150,9 @@ class ActivationsCollector(TextsCollector):
         """States alone, in one pass over the texts and the responses that the store has."""
         rows = [self.texts.table.row(sample.payload) for sample in batch]
         schemas = [self.pieces[number] for number in pieces]
-        read = {field.name: schema.coords[field.dims[0]] for schema in schemas for field in schema.fields}
-        named = {site for sites in read.values() for site in sites}
-        sites, positions = [s for s in self.sites if s in named], [p for p in self._stored if p.field in read]
+        read = [(field.name, sites_in(schema, field.name)) for schema in schemas for field in schema.fields]
+        named, fields = {site for _, sites in read for site in sites}, {name for name, _ in read}
+        sites, positions = [s for s in self.sites if s in named], [p for p in self._stored if p.field in fields]
         captured = self._captured(batch, rows, self._stored_responses(batch, rows, store), sites, positions)
         return [self._piece(batch, schema, captured, sites) for schema in schemas]
 
@@ -161,10 +160,10 @@ class ActivationsCollector(TextsCollector):
         self, batch: Sequence[Sample], schema: Schema, captured: Mapping[str, Captured], sites: Sequence[str]
     ) -> Records:
         """The rows of one piece. captured: by field, its states at `sites`."""
-        places = {f.name: [sites.index(str(site)) for site in schema.coords[f.dims[0]]] for f in schema.fields}
+        places = {f.name: [sites.index(site) for site in sites_in(schema, f.name)] for f in schema.fields}
         ragged = {f.stacking: np.asarray(captured[f.name].lengths) for f in schema.fields if f.ragged}
         return Records(
-            [{"sample_id": sample.sample_id, "sample_index": sample.index} for sample in batch],
+            bare_rows(batch),
             {name: captured[name].values.numpy()[at] for name, at in places.items()},
             ragged,
             {name: captured[name].exponents.numpy()[at] for name, at in places.items()},

@@ -6,7 +6,7 @@ Does not know: which experiment it is.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from lit_experiments.collecting.collector import Collector
 from lit_experiments.experiments.geometry.problem_set import (
@@ -159,6 +159,8 @@ class ProblemCollector(SourceCollector):
 class SampledCollector(ProblemCollector):
     """Samples several completions of each problem, whole ones, at one temperature, and pools their states at `sites`
     over every `stride`th token."""
+
+    growing: ClassVar[frozenset[str]] = frozenset({"sites"})
 
     def __init__(
         self,

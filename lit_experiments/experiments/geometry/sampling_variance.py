@@ -40,7 +40,7 @@ class SamplingVarianceCollector(ProblemCollector):
 
     version: ClassVar[int] = 1
     given: ClassVar[frozenset[str]] = frozenset({"temperature"})
-    growing: ClassVar[frozenset[str]] = frozenset({"temperatures"})
+    growing: ClassVar[frozenset[str]] = frozenset({"temperatures", "sites"})
 
     def __init__(
         self,
@@ -97,7 +97,9 @@ class SamplingVarianceCollector(ProblemCollector):
 
     def widen(self, stored: Mapping[str, Any]) -> None:
         """Temperatures that an existing run has been asked for stay, the new ones come behind them."""
-        self._own["temperatures"] = followed(stored["temperatures"], self._own["temperatures"])
+        super().widen({name: values for name, values in stored.items() if name != "temperatures"})
+        if "temperatures" in stored:
+            self._own["temperatures"] = followed(stored["temperatures"], self._own["temperatures"])
 
     def samples(self) -> Sequence[Sample]:
         samples: list[Sample] = []

@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor
 
 import stores
+from lit_experiments.collecting.extending import bare_rows, sites_in
 from lit_experiments.collecting.plan import Sample
 from lit_experiments.experiments.introspection.export import export_npy
 from lit_experiments.experiments.introspection.letters import Distribution, distribution, letter_in, margin
@@ -23,7 +24,7 @@ from lit_experiments.lm.sampling import Sampling
 from lit_experiments.lm.sites import resolve_sites
 from lit_experiments.lm.spec import ENGINES, ModelSpec
 from lit_experiments.ranges import at_least, share
-from stores import Records, Schema
+from stores import Records, Schema, Store
 
 
 class IntrospectionCollector(PassCollector):
@@ -31,6 +32,7 @@ class IntrospectionCollector(PassCollector):
 
     version: ClassVar[int] = 2
     engines: ClassVar[tuple[str, ...]] = ENGINES
+    growing: ClassVar[frozenset[str]] = PassCollector.growing | {"sites"}
     given: ClassVar[frozenset[str]] = frozenset(
         {"temperature", "top_p"} | {f"token_{what}_{of}" for what in ("rarity", "surprisal") for of in ("mean", "max")}
     )
@@ -76,6 +78,17 @@ class IntrospectionCollector(PassCollector):
     def settings(self) -> dict[str, Any]:
         names = ("sites", "positions", "temperature", "top_p", "max_new_tokens")
         return super().settings() | {name: getattr(self, name) for name in names}
+
+    def collect_more(self, batch: Sequence[Sample], pieces: Sequence[int], store: Store) -> list[Records]:
+        """States alone, in one pass over the prompts."""
+        prompts: list[PassPrompt] = [sample.payload for sample in batch]
+        of_pieces = [sites_in(self.pieces[number], "resid_post") for number in pieces]
+        sites = list(dict.fromkeys(site for named in of_pieces for site in named))
+        captured = self.engine.capture([p.ids for p in prompts], sites, [p.positions for p in prompts])
+        values, exponents = captured.values.numpy(), captured.exponents.numpy()
+        rows, lengths = bare_rows(batch), {"token": captured.lengths.numpy()}
+        places = [[sites.index(site) for site in named] for named in of_pieces]
+        return [Records(rows, {"resid_post": values[at]}, lengths, {"resid_post": exponents[at]}) for at in places]
 
     def schema(self) -> Schema:
         return make_schema(self.sites, self.info.d_model)

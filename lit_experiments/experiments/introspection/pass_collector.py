@@ -91,6 +91,7 @@ class PassCollector(QuestionCollector):
 
     def widen(self, stored: Mapping[str, Any]) -> None:
         """Passes that an existing run has been asked for stay, the new ones come behind them."""
+        super().widen({name: values for name, values in stored.items() if name != "passes"})
         if "passes" in stored:
             self.passes = followed(stored["passes"], self.passes)
             self.prepare(self._stored_positions, self._new_tokens)

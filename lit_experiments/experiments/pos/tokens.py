@@ -70,6 +70,7 @@ class PosTokensCollector(PlannedCollector):
 
     version: ClassVar[int] = 1
     engines: ClassVar[tuple[str, ...]] = ENGINES
+    growing: ClassVar[frozenset[str]] = frozenset({"sites"})
     describe = staticmethod(describe)
 
     def __init__(

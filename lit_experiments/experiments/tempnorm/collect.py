@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from lit_experiments.collecting.extending import bare_rows, sites_in
 from lit_experiments.collecting.plan import Sample
 from lit_experiments.collecting.records import RecordsCollector
 from lit_experiments.errors import UserError
@@ -29,7 +30,7 @@ from lit_experiments.lm.spec import ENGINES, ModelSpec
 from lit_experiments.ranges import above, at_least, seeds
 from lit_experiments.sources.contexts import read_contexts
 from lit_experiments.sources.selection import fit
-from stores import Column, Field, Records, Schema
+from stores import Column, Field, Records, Schema, Store
 
 PURE = Sampling(temperature=1.0, top_p=1.0, top_k=0)
 _SHAPING = ("gen_length", "eval_lengths", "gen_number", "alpha", "initial_wander", "stop_at_eos", "sites", "seed")
@@ -49,6 +50,7 @@ class TempnormCollector(RecordsCollector):
 
     version: ClassVar[int] = 2
     engines: ClassVar[tuple[str, ...]] = ENGINES
+    growing: ClassVar[frozenset[str]] = frozenset({"sites"})
     jsonl_shape = staticmethod(jsonl_shape)
 
     def __init__(
@@ -119,16 +121,32 @@ class TempnormCollector(RecordsCollector):
         return Schema(fields, _COLUMNS, {"layer": list(self.sites), "eval_length": list(self.eval_lengths)})
 
     def collect(self, batch: Sequence[Sample]) -> Records:
-        decoder = self.engine.decoder(self.sites, self.stop_check)
+        decoder, state = self._start(batch, self.sites)
+        next_token = state.logits.double().log_softmax(-1).cpu().numpy()
+        hidden = self._hidden(state, self.sites)
+        starts = [list(ids) for ids in state.ids]
+        continuations = self._continue(decoder, state.fork(self.gen_number), batch)
+        return self._records(batch, starts, hidden, next_token, continuations)
+
+    def collect_more(self, batch: Sequence[Sample], pieces: Sequence[int], store: Store) -> list[Records]:
+        """Starting points alone: their continuations are there."""
+        of_pieces = [sites_in(self.pieces[number], "starting_hidden") for number in pieces]
+        _, state = self._start(batch, list(dict.fromkeys(site for sites in of_pieces for site in sites)))
+        rows = bare_rows(batch)
+        return [Records(rows, {"starting_hidden": self._hidden(state, sites)}, {}, {}) for sites in of_pieces]
+
+    def _start(self, batch: Sequence[Sample], sites: Sequence[str]) -> tuple[Continuer, Texts]:
+        """The contexts, read and wandered away from, with the last token's states at `sites`."""
+        decoder = self.engine.decoder(sites, self.stop_check)
         state = decoder.prefill([s.payload.ids for s in batch])
         if self.initial_wander:
             keys = [StreamKey(self.seed, f"{s.sample_id}/wander", 0) for s in batch]
             decoder.sample(state, self.initial_wander, PURE, keys)
-        next_token = state.logits.double().log_softmax(-1).cpu().numpy()
-        hidden = np.stack([state.captured[site].float().cpu().numpy() for site in self.sites])
-        starts = [list(ids) for ids in state.ids]
-        continuations = self._continue(decoder, state.fork(self.gen_number), batch)
-        return self._records(batch, starts, hidden, next_token, continuations)
+        return decoder, state
+
+    def _hidden(self, state: Texts, sites: Sequence[str]) -> np.ndarray:
+        """float32 [site, sample, hidden] at the starting points."""
+        return np.stack([state.captured[site].float().cpu().numpy() for site in sites])
 
     def _continue(self, decoder: Continuer, state: Texts, batch: Sequence[Sample]) -> Continuations:
         keys = [StreamKey(self.seed, s.sample_id, g) for s in batch for g in range(self.gen_number)]
