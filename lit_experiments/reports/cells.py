@@ -10,7 +10,8 @@ from lit_experiments.statistics import Estimate
 
 NO_VALUE = "-"
 _MOST_DIGITS = 12
-_LARGE = 10**4
+_LARGE = 10**6
+_WIDE = 10**4
 _SMALL = 1e-4
 _SMALLEST_P = 1e-4
 
@@ -40,7 +41,10 @@ def number(value: float, digits: int = 3) -> str:
     """A number for a table, in powers of ten when it is very large; a dash for "no value"."""
     if math.isnan(value):
         return NO_VALUE
-    return f"{value:.{digits}f}" if abs(value) < _LARGE else f"{value:.{max(2, digits - 1)}e}"
+    if abs(value) >= _LARGE:
+        return f"{value:.{max(2, digits - 1)}e}"
+    places = digits if abs(value) < _WIDE else max(0, digits - 3)
+    return f"{round(value, places) + 0.0:,.{places}f}"  # + 0.0: what rounds to nothing has no sign
 
 
 def significant(value: float) -> str:

@@ -56,11 +56,13 @@ def _logistic(x: Floats) -> Floats:
 PLAIN = Scale("", -np.inf, np.inf, _as_is, _as_is, np.ones_like, True)
 SHARE = Scale("logit", 0, 1, lambda p: np.log(p) - np.log1p(-p), _logistic, lambda p: 1 / (p * (1 - p)), False)
 GAP = Scale("", -1, 1, _as_is, _as_is, np.ones_like, True)
+SIZE = Scale("", 0, np.inf, _as_is, _as_is, np.ones_like, True)
 CORRELATION = Scale("Fisher z", -1, 1, np.arctanh, np.tanh, lambda r: 1 / (1 - r * r), False)
 EXPLAINED = Scale(
     "log(1 - R2)", -np.inf, 1, lambda r: -np.log(1 - r), lambda z: 1 - np.exp(-z), lambda r: 1 / (1 - r), True
 )
-"""Scales of any number, of a share or an AUROC, of a difference of two of these, of a correlation, of R2."""
+"""Scales of any number, of a share or an AUROC, of a difference of two of these, of what is never below 0, of a
+correlation, of R2."""
 
 
 def intraclass(size: float) -> Scale:

@@ -106,7 +106,7 @@ def test_no_way_of_making_an_estimate_goes_past_the_rule(made):
 
 def test_bounds_that_differ_are_printed_so():
     assert interval(Estimate(0.99991, 0.999905, 0.999915, 50, 0.95)) == "0.999910 [0.999905, 0.999915]"
-    assert interval(Estimate(123456.0, 123450.0, 123460.0, 50, 0.95)) == "1.235e+05 [1.234e+05, 1.235e+05]"
+    assert interval(Estimate(123456.0, 123450.0, 123460.0, 50, 0.95)) == "123,456 [123,450, 123,460]"
 
 
 def test_pairs_and_correlations_follow_the_rule():

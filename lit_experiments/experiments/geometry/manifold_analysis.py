@@ -25,6 +25,7 @@ from lit_experiments.experiments.geometry.manifold_result import ByLayer, Drift,
 from lit_experiments.experiments.geometry.stored_layers import layer_names, stored_layers
 from lit_experiments.reports.blocks import Page
 from lit_experiments.statistics import LEVEL
+from lit_experiments.statistics.intervals import PLAIN, SIZE, Scale
 from lit_experiments.tasks.reads import Reads
 from lit_experiments.tasks.source import is_demonstration
 from lit_experiments.tasks.task import AnalyzeTask, Opened
@@ -87,9 +88,9 @@ class ManifoldAnalysis(AnalyzeTask[ManifoldResult]):
             verdicts=verdict_counts(rows[rows["forced_share"] == distances.share]),
             without_latent=int(np.isnan(distances.to_oracle[..., 0]).sum()),
             repeat_the_oracle=repeats(rows, distances.share),
-            own={name: self._by_layer(values) for name, values in means.items()},
-            other=self._by_layer(other),
-            relative={name: self._by_layer(values / other) for name, values in means.items()},
+            own={name: self._by_layer(values, SIZE) for name, values in means.items()},
+            other=self._by_layer(other, SIZE),
+            relative={name: self._by_layer(values / other, SIZE) for name, values in means.items()},
             correct_less_incorrect=self._by_layer((means["correct"] - means["incorrect"]) / other),
             nearest=self._by_layer(per_problem(distances.nearest, everything)),
         )
@@ -104,13 +105,15 @@ class ManifoldAnalysis(AnalyzeTask[ManifoldResult]):
         return Drift(
             share=forced.share,
             windows=forced.windows.shape[3],
-            curves={name: [self._by_layer(w) for w in values.swapaxes(0, 1)] for name, values in relative.items()},
+            curves={
+                name: [self._by_layer(w, SIZE) for w in values.swapaxes(0, 1)] for name, values in relative.items()
+            },
             growth={name: self._by_layer(slopes(values)) for name, values in relative.items()},
         )
 
-    def _by_layer(self, values: Floats) -> ByLayer:
-        """One estimate per layer of values [problem, layer]."""
-        return [problem_mean(values[:, layer], self.resampler) for layer in range(values.shape[1])]
+    def _by_layer(self, values: Floats, within: Scale = PLAIN) -> ByLayer:
+        """One estimate per layer of values [problem, layer]; within: where these lie."""
+        return [problem_mean(values[:, layer], self.resampler, within) for layer in range(values.shape[1])]
 
 
 def _of_class(distances: Distances, name: str) -> NDArray[np.bool_]:

@@ -34,7 +34,7 @@ from lit_experiments.reports.findings import held_against, power_of
 from lit_experiments.statistics import Estimate
 
 _METHODS = (
-    "Latent z of a completion at a layer: mean of the residual stream over every {stride}th generated token. The "
+    "Latent z of a completion at a layer: mean of the residual stream over one in {stride} generated tokens. The "
     "oracle's latent z* is the same mean over its own tokens, read by teacher forcing. Distance: ||z - z*||, mean over "
     "a problem's completions, then over problems, with {level:.0%} intervals over problems. Other oracles: "
     "distance to those of the other problems. Relative: the first over the second, problem by problem; 1 would be no "

@@ -30,7 +30,7 @@ from lit_experiments.reports.findings import held_against, power_of_correlation
 from lit_experiments.statistics import Estimate
 
 _METHODS = (
-    "At every {interval}th generated token of a greedy solution the second most likely token is taken and decoding "
+    "At one in {interval} generated tokens of a greedy solution the second most likely token is taken and decoding "
     "goes on greedily. D: distance between the means of {layer} over the branch's next {lookahead} tokens and over the "
     "solution's own, over the mean length of the two; windows that end early are halved until both texts fill them, "
     "and points whose texts are too short for the shortest window have no D. Merges: the token from which on the "

@@ -22,7 +22,7 @@ from lit_experiments.reports.document import DEMONSTRATION
 from lit_experiments.statistics import Estimate
 
 _METHODS = (
-    "Latent z: mean of the residual stream over every {stride}th generated token up to a length. Var: trace of the "
+    "Latent z: mean of the residual stream over one in {stride} generated tokens up to a length. Var: trace of the "
     "covariance (ddof 1) of one problem's completions, mean over problems with {level:.0%} intervals over "
     "them; also over the mean squared length of z. Dimension: participation ratio of the same covariance, at most the "
     "number of completions minus one. Growth: mean Var over that at the length before, of the same completions; above "

@@ -139,7 +139,7 @@ class PrefillDynamics(AnalyzeTask[Findings]):
 
     def page(self, result: Findings, data: Opened) -> Page:
         """What came out, over pairs of conditions and layers."""
-        return dynamics_page(result, is_demonstration(data.store))
+        return dynamics_page(result, self.margin, is_demonstration(data.store))
 
     def write(self, result: Findings, data: Opened) -> None:
         """Writes the three files of the study's layout."""

@@ -118,7 +118,7 @@ def _by_layer(pair: Contrast, layers: Sequence[str]) -> str:
     places = "; ".join(parts) or "neither is seen at any"
     unseen = [test for _, test, p in tested if not p < SURE]
     power = power_in_percent(max(unseen, key=lambda test: detectable(test.relative)), len(tested)) if unseen else ""
-    rest = f" At the others{power}" if parts and power else power
+    rest = f"; at the others neither is seen{power}" if parts and power else power
     return f"Layer by layer (t-test, p below {SURE} after Holm's correction), of {len(tested)} layers: {places}{rest}."
 
 

@@ -72,8 +72,8 @@ _METHODS = (
 )
 
 
-def dynamics_page(result: Findings, demonstration: bool) -> Page:
-    """The page; demonstration: the data are the embedded model's."""
+def dynamics_page(result: Findings, margin: float, demonstration: bool) -> Page:
+    """The page. margin: share below which a difference is none; demonstration: the data are the embedded model's."""
     sentences = result.interpretation.sentences
     surprise: list[Block] = [
         tables.surprise(result),
@@ -96,7 +96,7 @@ def dynamics_page(result: Findings, demonstration: bool) -> Page:
         outcome=[sentences[topic] for topic in ("outcome", "surprise", "together") if topic in sentences],
         certainty=_certainty(result),
         sections=[
-            Section("Verdicts", [tables.verdicts(result), Note(_LAYERS)], quiet=True),
+            Section("Verdicts", [tables.verdicts(result, margin), Note(_LAYERS)], quiet=True),
             Section("Pairs of conditions", _pairs(result)),
             Section("What else the numbers say", [Statement(sentences[t]) for t in _DETAILS if t in sentences]),
             Section("Layer by layer", _layers(result), quiet=True),

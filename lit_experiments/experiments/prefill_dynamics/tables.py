@@ -14,7 +14,7 @@ from lit_experiments.experiments.prefill_dynamics.repetition import CONTROLLED, 
 from lit_experiments.reports.blocks import Cell, Column, Matrix, Table, Verdict
 from lit_experiments.reports.cells import model_name
 from lit_experiments.reports.findings import POWER
-from lit_experiments.statistics import Estimate, Paired, detectable
+from lit_experiments.statistics import Estimate, Paired, detectable, equivalent
 
 _COMPARABLE = ("smoothness", "relative smoothness")
 _PAIR = Column("first - second", meaning="a difference is the first condition minus the second")
@@ -89,10 +89,10 @@ def cross_entropy(result: Findings) -> Table:
     return Table.of("cross_entropy", "Cross-entropy of the continuation (nats per token)", [_PAIR, *_tests(3)], rows)
 
 
-def verdicts(result: Findings) -> Matrix:
+def verdicts(result: Findings, margin: float) -> Matrix:
     """Every pair at every layer: which of the two is smoother."""
     pairs = result.main
-    over = [_verdict(p.over_layers["smoothness"], p.over_layers["smoothness"].difference.side_of(0)) for p in pairs]
+    over = [_over_all(pair.over_layers["smoothness"], margin) for pair in pairs]
     by_layer: list[list[Verdict | None]] = [
         [_at_layer(pair, layer) if pair.layers["smoothness"] else None for pair in pairs]
         for layer in range(len(result.layers))
@@ -106,6 +106,13 @@ def verdicts(result: Findings) -> Matrix:
         value="difference, % of the first",
         digits=1,
     )
+
+
+def _over_all(test: Paired, margin: float) -> Verdict:
+    side = test.difference.side_of(0)
+    if not side and equivalent(test.relative, 0.0, margin):
+        return Verdict(f"as smooth (within {margin:.1%})", "void", test.relative.mapped(_percent))
+    return _verdict(test, side)
 
 
 def _at_layer(pair: Contrast, layer: int) -> Verdict:
