@@ -41,8 +41,13 @@ def power_of(estimate: Estimate, what: str = "a difference", unit: str = "", tes
 
 def power_of_all(estimates: Sequence[Estimate], what: str = "a difference", unit: str = "") -> str:
     """The same of the least certain of several, so that it would have been seen in each; NaN leaves one out."""
+    return _in_brackets(power_in_all(estimates, what, unit))
+
+
+def power_in_all(estimates: Sequence[Estimate], what: str = "a difference", unit: str = "") -> str:
+    """The same without brackets."""
     sizes = [size for size in map(detectable, estimates) if math.isfinite(size)]
-    return _in_brackets(would_have_been_seen(max(sizes, default=math.nan), what, unit))
+    return would_have_been_seen(max(sizes, default=math.nan), what, unit)
 
 
 def power_of_correlations(estimates: Sequence[Estimate]) -> str:

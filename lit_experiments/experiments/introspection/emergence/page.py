@@ -117,7 +117,8 @@ def _outcome(result: EmergenceResult) -> str:
     first, last = result.layers[min(places)], result.layers[max(places)]
     range_ = f"the first such layer is {first if first == last else f'between {first} and {last}'}"
     clear = sum(_tone(pair) == "for" for pair in result.pairs)
-    return f"{count}; {range_}. In {clear} of them that is clear: intervals reach neither to no layer nor to chance."
+    sure = "the onset's interval leaves out that there is none, and its score's leaves out chance"
+    return f"{count}; {range_}. Clear: {clear} ({sure})."
 
 
 def onset_interval(onset: Onset) -> str:
@@ -127,7 +128,7 @@ def onset_interval(onset: Onset) -> str:
     if onset.low is None and onset.index is not None:
         return "no interval: any layer could be it"
     low, high = ((name or "none").rpartition(".")[2] for name in (onset.low, onset.high))
-    return f"{low} to {high}"
+    return low if low == high == "none" else f"{low} to {high}"
 
 
 def lag_sentence(lag: Lag) -> str:

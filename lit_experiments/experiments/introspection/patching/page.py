@@ -128,7 +128,8 @@ def _verdict(layer: LayerEffects | None, name: str, measure: str) -> blocks.Verd
         return None
     scores = getattr(layer, name)[measure]
     if not is_clear(scores):
-        return blocks.Verdict("not shown", "open", scores.together)
+        like = "as the control does" if name == "patch" else "as random directions do"
+        return blocks.Verdict("not shown", "open", scores.together, like if scores.together.side_of(0) else "")
     return blocks.Verdict("raises it" if scores.effect.value > 0 else "lowers it", "for", scores.together)
 
 

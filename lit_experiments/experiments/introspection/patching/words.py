@@ -15,7 +15,7 @@ from lit_experiments.experiments.introspection.patching.result import (
 )
 from lit_experiments.experiments.introspection.patching.statistics import PRIMARY
 from lit_experiments.reports.cells import interval, number
-from lit_experiments.reports.findings import power_of_all
+from lit_experiments.reports.findings import power_in_all
 from lit_experiments.statistics import Estimate
 
 NAMES = {
@@ -76,10 +76,10 @@ def _steered(layers: _Layers, measure: str) -> str:
     if best.slope.too_few:
         return _undecided("steering along the direction moves it", best.slope)
     power = _power(moved, [layer.steer[measure] for _, layer in layers], f"{UNITS[measure]} per spread")
-    text = f"Steering along the direction moves it {_where(moved, layers)} more than random directions do{power}"
+    text = f"Steering along the direction moves it {_where(moved, layers)} more than random directions do"
     digits = DIGITS[UNITS[measure]]
     numbers = f"{interval(best.together, digits)} {UNITS[measure]} per spread, random {_range(best.random, digits)}"
-    return f"{text} (largest at {site}: {numbers})."
+    return f"{text} (largest at {site}: {numbers}{power})."
 
 
 def _ablated(layers: _Layers, measure: str) -> str:
@@ -89,7 +89,7 @@ def _ablated(layers: _Layers, measure: str) -> str:
     digits = DIGITS[UNITS[measure]]
     numbers = f"{interval(best.together, digits)} {UNITS[measure]}, random {_range(best.random, digits)}"
     power = _power(moved, [layer.ablate[measure] for _, layer in layers], UNITS[measure])
-    return f"Taking the direction out does so {_where(moved, layers)}{power} (largest at {site}: {numbers})."
+    return f"Taking the direction out does so {_where(moved, layers)} (largest at {site}: {numbers}{power})."
 
 
 def _patched(layers: _Layers, measure: str) -> str:
@@ -98,11 +98,10 @@ def _patched(layers: _Layers, measure: str) -> str:
         return _undecided("a state from a question of high confidence moves it", best.difference)
     digits = DIGITS[UNITS[measure]]
     power = _power(moved, [layer.patch[measure] for _, layer in layers], UNITS[measure])
-    where = f"{_where(moved, layers)} otherwise than one of low{power}"
-    text = f"A state from a question of high confidence moves it {where}"
+    text = f"A state from a question of high confidence moves it {_where(moved, layers)} otherwise than one of low"
     gap = f", {number(best.share.value, 2)} of the gap" if best.share.value == best.share.value else ""
     change = f"{number(best.change.value, digits)} {UNITS[measure]}, control {number(best.control.value, digits)}"
-    return f"{text} (largest at {site}: {change}{gap}; difference {interval(best.together, digits)})."
+    return f"{text} (largest at {site}: {change}{gap}; difference {interval(best.together, digits)}{power})."
 
 
 def _undecided(deed: str, estimate: Estimate) -> str:
@@ -117,7 +116,8 @@ def _moved(effects: Sequence[tuple[str, S]]) -> tuple[list[str], tuple[str, S]]:
 
 def _power(moved: list[str], scores: Sequence[Effect], unit: str) -> str:
     """Where nothing is seen, what would have been at every layer."""
-    return "" if moved else power_of_all([score.together for score in scores], "an effect", unit)
+    seen = "" if moved else power_in_all([score.together for score in scores], "an effect", unit)
+    return f"; {seen}" if seen else ""
 
 
 def _where(moved: list[str], layers: _Layers) -> str:
