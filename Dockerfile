@@ -12,7 +12,7 @@ COPY pyproject.toml requirements.lock README.md LICENSE ./
 COPY lit_experiments lit_experiments
 COPY stores stores
 COPY configs configs
-RUN pip install --no-cache-dir .
+RUN pip install --no-cache-dir -c requirements.lock .
 WORKDIR /work
 ENTRYPOINT ["lit-experiments"]
 CMD ["list"]

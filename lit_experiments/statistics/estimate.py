@@ -1,5 +1,8 @@
-"""A number with its interval. Owns the one type in which the project reports results, and the rule when it may carry an
-interval; knows no way to compute one."""
+"""A number with its interval, and the level of all intervals.
+
+Owns the one type in which the project reports results, and the rule when it may carry an interval; knows no way to
+compute one.
+"""
 
 from __future__ import annotations
 
