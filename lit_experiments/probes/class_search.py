@@ -162,8 +162,9 @@ class Search:
         return parts
 
     def _bytes_each(self) -> int:
-        """Of a problem's pairs (float32), and of its point, gradient, direction and their copies (float64)."""
-        return self.coordinates.size * (8 * self.settings.history + 64)
+        """Of a problem's pairs (float32), its point, gradient, direction and end, the weights and sums of a pass, and
+        what a step takes next to them (16 numbers, float64)."""
+        return self.coordinates.size * (8 * self.settings.history + 128)
 
     def _final(self) -> Problems:
         """One for each layer and target, at its chosen penalty, with nothing held out."""

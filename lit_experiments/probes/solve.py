@@ -90,36 +90,45 @@ def solve(moments: Moments, penalties: list[float]) -> Solution:
 
 
 def solution_of(parts: list[tuple[list[int], list[LayerFit]]], penalties: list[float]) -> Solution:
-    """From the fits of every group of targets that the same rows have: (their positions, one fit per layer)."""
-    order = torch.tensor([target for targets, _ in parts for target in targets]).argsort()
-    by_part = [LayerFit(*(torch.stack(values).cpu() for values in zip(*fits, strict=True))) for _, fits in parts]
-    first = by_part[0]
-    coef, offset = zip(*(_in_units_of(first, part) for part in by_part), strict=True)
-    cv_mse = torch.cat([part.cv_mse for part in by_part], -1)[..., order]
-    n_layers, n_targets = len(cv_mse), len(order)
+    """From the fits of every group of targets that the same rows have: (their positions, one fit per layer).
+
+    Filled in layer by layer: the coefficients of hundreds of targets in a wide model are held twice, never more often.
+    """
+    first = parts[0][1]
+    n_targets, n_layers = sum(len(targets) for targets, _ in parts), len(first)
+    number = torch.empty(0, dtype=torch.float64)
+    coef, offset = number.new_empty(n_layers, n_targets, len(first[0].mean)), number.new_empty(n_layers, n_targets)
+    cv_mse = number.new_empty(n_layers, *first[0].cv_mse.shape[:-1], n_targets)
+    penalty_index = torch.empty(n_layers, n_targets, dtype=torch.int64)
+    y_mean, weight = number.new_empty(n_targets), number.new_empty(n_targets)
+    for targets, fits in parts:
+        for layer, (base, fit) in enumerate(zip(first, fits, strict=True)):
+            part_coef, part_offset = _in_units_of(base, fit)
+            coef[layer, targets], offset[layer, targets] = part_coef.cpu(), part_offset.cpu()
+            cv_mse[layer, ..., targets], penalty_index[layer, targets] = fit.cv_mse.cpu(), fit.penalty_index.cpu()
+        y_mean[targets], weight[targets] = fits[0].y_mean.cpu(), fits[0].n.cpu()
     best = cv_mse.mean(1).amin(1) if cv_mse.shape[1] else cv_mse.new_zeros(n_layers, n_targets)
-    weight = torch.cat([part.n[0].expand(len(targets)) for (targets, _), part in zip(parts, by_part, strict=True)])
     return Solution(
         penalties=torch.tensor(penalties, dtype=torch.float64),
-        mean=first.mean,
-        scale=first.scale,
-        y_mean=torch.cat([part.y_mean[0] for part in by_part])[order],
-        offset=torch.cat(offset, 1)[:, order],
-        coef=torch.cat(coef, 1)[:, order],
+        mean=torch.stack([fit.mean.cpu() for fit in first]),
+        scale=torch.stack([fit.scale.cpu() for fit in first]),
+        y_mean=y_mean,
+        offset=offset,
+        coef=coef,
         cv_mse=cv_mse,
-        penalty_index=torch.cat([part.penalty_index for part in by_part], 1)[:, order],
+        penalty_index=penalty_index,
         layer_index=best.argmin(0),
         rows=float(weight.max()),
-        target_rows=weight[order],
+        target_rows=weight,
     )
 
 
-def _in_units_of(first: LayerFit, part: LayerFit) -> tuple[Tensor, Tensor]:
-    """coef [L, T, D] and offset [L, T] of a stacked part's predictions, for inputs standardised as `first` does."""
-    if part is first:
-        return part.coef, part.coef.new_zeros(part.coef.shape[:2])
-    weights = part.coef / part.scale[:, None, :]
-    return weights * first.scale[:, None, :], (weights @ (first.mean - part.mean)[..., None])[..., 0]
+def _in_units_of(base: LayerFit, fit: LayerFit) -> tuple[Tensor, Tensor]:
+    """coef [T, D] and offset [T] of a layer's predictions, for inputs standardised as `base` does."""
+    if fit is base:
+        return fit.coef, fit.coef.new_zeros(len(fit.coef))
+    weights = fit.coef / fit.scale
+    return weights * base.scale, weights @ (base.mean - fit.mean)
 
 
 def check_choice(penalties: int, layers: int, folds: int) -> None:
