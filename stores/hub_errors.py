@@ -21,13 +21,13 @@ def explained(place: str) -> Iterator[None]:
 
     try:
         yield
+    except StoreError:
+        raise
     except errors.HFValidationError as error:
         raise HubError(f"{place} names no repository: {error}\nNext: look at the name") from error
-    except RuntimeError as error:  # of an upload in a thread
-        if not isinstance(error.__cause__, errors.HTTPError):
-            raise
-        raise HubError(_reason(place, error.__cause__)) from error
-    except (errors.HTTPError, errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError) as error:
+    except RuntimeError as error:  # of a transfer in a thread, or by Xet
+        raise HubError(_reason(place, error.__cause__ or error)) from error
+    except (errors.HTTPError, errors.LocalEntryNotFoundError, ConnectionError, TimeoutError) as error:
         raise HubError(_reason(place, error)) from error
 
 

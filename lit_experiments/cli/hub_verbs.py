@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -143,18 +144,18 @@ def _origin(path: Path) -> Origin | None:
     run = next((folder for folder in above if stores.is_store(folder / "store")), None)
     if run is None:
         return None
-    training = path.absolute().relative_to(run).parts[0]
+    training, *names = path.absolute().relative_to(run).parts
     certified = read_certified(run / training)
     store = stores.open_store(run / "store")
-    target = path.absolute().relative_to(run).parts[1:2]
-    claims = [c for c in _claims(run, store) if c.task == training and target and c.target == target[0]]
+    about = path / "probe.json"
+    if about.is_file():  # a folder's name may lack some of its target's letters
+        names.append(json.loads(about.read_text(encoding="utf-8")).get("notes", {}).get("target", ""))
+    claims = [c for c in _claims(run, store) if c.task == training and c.target in names]
     return Origin(Collected.of(store), certified.root if certified is not None else "", claims)
 
 
 def _claims(run: Path, store: Store) -> list[AuditedClaim]:
     """What the run's audit says; without one, its trainings' claims, judged now."""
-    import json
-
     from lit_experiments.claims.audit import AuditedClaim, audited
     from lit_experiments.cli.audit_verb import FILE, FOLDER, judged_claims
     from lit_experiments.tasks.result_files import structured

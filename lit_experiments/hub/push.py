@@ -121,12 +121,13 @@ def _found(address: HubAddress) -> Repository:
 
 
 def _refuse_another(folder: HubFolder, repository: Repository, there: dict[str, RemoteFile]) -> None:
-    """Parts of two stores in one repository would be no store."""
+    """Parts of two stores in one repository would be no store, and heads of an earlier state hide what came later."""
     mark = MARKS[RUN]
-    if mark in there and (folder.kind != RUN or not there[mark].holds(folder.files[mark])):
+    beyond = [rel for rel in there if rel.startswith("store/") and rel not in folder.files]
+    if beyond or (mark in there and not there[mark].holds(folder.files[mark])):
         raise UserError(
-            f"{repository.address} holds another store than {folder.path}. Nothing was sent.\n"
-            "Next: name another repository, or another branch with --revision NAME of a repository of its own"
+            f"{repository.address} holds another store than {folder.path}, or more of it. Nothing was sent.\n"
+            f"Next: name another repository (or lit-experiments pull {repository.address}, which fetches that one)"
         )
 
 

@@ -89,7 +89,7 @@ class Repository:
 
 
 def find(address: HubAddress, kinds: Sequence[str]) -> Repository | None:
-    """The repository of an address, of the first of these kinds that there is; None where there is none.
+    """The repository of an address, of whichever of these kinds it is; None where there is none.
 
     Raises:
         HubError: it has no such revision, or the Hub does not answer.
@@ -127,9 +127,9 @@ def missing(address: HubAddress) -> UserError:
 
 
 def make(address: HubAddress, kind: str, private: bool) -> Repository:
-    """A new repository. Raises HubError where this account may not make it."""
+    """A new repository: private, or as its owner has new ones be. Raises HubError where this account may make none."""
     with explained(str(address)):
-        hub_client().create_repo(address.id, repo_type=kind, private=private, exist_ok=True)
+        hub_client().create_repo(address.id, repo_type=kind, private=private or None, exist_ok=True)
         info = hub_client().repo_info(address.id, repo_type=kind)
     return Repository(address, kind, str(info.sha), bool(info.private))
 

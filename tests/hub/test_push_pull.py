@@ -142,6 +142,17 @@ def test_another_store_is_never_mixed_in(hub, tmp_path, capsys):
     assert sent(hub.log()) == (0, 0)
 
 
+def test_an_earlier_copy_of_a_run_does_not_go_over_a_later_one(hub, tmp_path, capsys):
+    run = write_run(tmp_path / "one")
+    shutil.copytree(run, tmp_path / "earlier")
+    write_rows(run, range(ROWS, ROWS + 10))
+    assert main(["push", str(run), TO]) == 0
+    hub.log()
+    code, _, err = says(capsys, "push", tmp_path / "earlier", TO)
+    assert (code, "or more of it" in err) == (2, True)
+    assert sent(hub.log()) == (0, 0)
+
+
 def test_pull_changes_no_folder_with_other_content(hub, tmp_path, capsys):
     run = write_run(tmp_path / "one")
     assert main(["push", str(run), TO]) == 0
