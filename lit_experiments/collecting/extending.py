@@ -75,7 +75,7 @@ def widen(collector: Collector, store: Path | Store) -> list[str]:
 
 def _growth(name: str, stored: Sequence[Any], now: Sequence[Any]) -> str:
     new = [str(value) for value in now if value not in stored]
-    return f"{name}: the run has {', '.join(map(str, stored))}; {', '.join(new)} comes to it."
+    return f"{name}: the run has {', '.join(map(str, stored))}; added: {', '.join(new)}."
 
 
 def open_to_extend(collector: Collector, store: Path, provenance: dict[str, Any], backend: str) -> Store:

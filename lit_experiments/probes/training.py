@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from lit_experiments.errors import UserError
 from lit_experiments.probes.data import BlockDataModule
+from lit_experiments.probes.forecast import ForecastFit
 from lit_experiments.probes.pass_module import PassModule
 from lit_experiments.probes.streamed import StreamedProbe
 from lit_experiments.signals import take_again
@@ -40,7 +41,7 @@ def fit(
         checkpoint: "last" to go on from the newest one there, a file (for the pass that wrote it), or None.
 
     Raises:
-        UserError: a torn checkpoint, or Trainer arguments that do not fit.
+        UserError: a torn checkpoint, Trainer arguments that do not fit, or a fit that memory or disk cannot hold.
     """
     path = _checkpoint_of(checkpoints, checkpoint)
     # What adds up can go on inside of a pass; logistic fits go on from the end of one.
@@ -52,7 +53,7 @@ def fit(
     fixed: dict[str, Any] = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
     fixed |= {"max_epochs": -1, "use_distributed_sampler": False, "num_sanity_val_steps": 0}
     fixed |= {"plugins": [_ToDisk()]}
-    runner = make_trainer({**fixed, "log_every_n_steps": 1}, trainer, [saver, _OurSignals()])
+    runner = make_trainer({**fixed, "log_every_n_steps": 1}, trainer, [saver, _OurSignals(), ForecastFit(checkpoints)])
     probe.log_name = checkpoints.name
     with misfits_refused():
         runner.fit(probe, datamodule=data, ckpt_path=path, weights_only=True)
