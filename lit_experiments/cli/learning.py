@@ -56,7 +56,7 @@ def _learn_here(resolved: Resolved, argv: list[str], has_trainer: bool, task: An
     if kept is not None and kept["identity"] == identity and not restart:
         if is_main():
             _remove_checkpoints(out)  # of a run that was stopped right after its results were written
-            say(f"{out} is up to date (--restart makes it again).\n\n{kept['summary']}")
+            say(f"{out} is up to date (--restart makes it again).\n\n{_here(kept['summary'], out)}")
             _send(out, loggers)
         return EXIT_DONE
     if checkpoint is not None and kept is not None:
@@ -102,6 +102,12 @@ def _collect_first(resolved: Resolved, task: Any) -> None:
     except UserError as error:
         raise UserError(f"--live: {error}") from error
     collect(collection, ["--exp", experiment, *words])
+
+
+def _here(summary: str, out: Path) -> str:
+    """What was shown when the results were made, with the place of its page now: the folder may have been moved."""
+    lead, place, page = summary.rpartition("\nReport:  ")
+    return f"{lead}{place}{out / Path(page).name}" if place else summary
 
 
 def _learn_in_workers(verb: str, trainer: dict[str, Any], argv: list[str]) -> None:

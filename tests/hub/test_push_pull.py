@@ -309,6 +309,12 @@ def test_a_run_on_the_hub_is_trained_on_where_it_lies(hub, capsys):
     assert Path("runs/hf/user/run/linear_probes/result.json").is_file()
     assert Path("runs/hf/user/run/store").is_file()
     assert sent(hub.log()) == (0, 0)
+    shutil.move("runs/hf/user/run/linear_probes", "one/linear_probes")
+    code, out, _ = says(capsys, *train, "--run", "one")
+    assert "one/linear_probes is up to date" in out
+    assert out.rstrip().endswith(
+        "Report:  one/linear_probes/report.html"
+    )  # it once named the folder that it was made in
     code, _, err = says(capsys, "push", "runs/hf/user/run", TO)
     assert (code, "its store lies at hf://datasets/user/run/store" in err) == (2, True)
     code, _, err = says(capsys, "train", "--exp", "linear_probes", "--run", "hf://models/user/run")
