@@ -12,16 +12,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+import stores
 from lit_experiments.collecting.budget import free_bytes, payload_bytes
 from lit_experiments.collecting.collector import Collector
-from lit_experiments.collecting.plan import plan_batches
+from lit_experiments.collecting.committed import committed
+from lit_experiments.collecting.extending import missing, require_kin, widen
+from lit_experiments.collecting.plan import pending, plan_batches
 from lit_experiments.collecting.run import Plan, RunSettings, _run_trainer, make_plan, open_or_create
 from lit_experiments.collecting.sample_keys import read_keys
-from lit_experiments.collecting.samples import Sample, totals
+from lit_experiments.collecting.samples import Sample, Totals, totals
 from lit_experiments.trainer import WATCHING
 from lit_experiments.units import byte_count, duration
 from stores import new_launch_name
+from stores.pieces import missing_piece
 
 FORECAST_VARIABLE = "LIT_FORECAST"
 """Names a file that gets the forecast too, as JSON: how a pipeline sums up those of its steps."""
@@ -31,8 +36,8 @@ _SAMPLES = 24  # spread over all sizes and stages: how well numbers compress dif
 
 @dataclasses.dataclass(frozen=True)
 class Forecast:
-    """What a whole run would take. payload, on_disk, free (None on object storage), memory: bytes; seconds: at most
-    about so many."""
+    """What is left of a run would take. payload, on_disk, free (None on object storage), memory: bytes; seconds: at
+    most about so many; there: samples whose rows are whole already."""
 
     samples: int
     batches: int
@@ -42,10 +47,12 @@ class Forecast:
     free: int | None
     memory: int
     seconds: float
+    there: int = 0
 
     def __str__(self) -> str:
         free = "object storage" if self.free is None else f"{byte_count(self.free)} free"
         lines = [
+            *([f"there already      {self.there:,} samples, which are not counted below"] if self.there else []),
             f"samples            {self.samples:,} in {self.batches:,} batches",
             f"tokens             {self.tokens:,} (all draws counted)",
             f"uncompressed       {byte_count(self.payload)}",
@@ -58,7 +65,16 @@ class Forecast:
 
 
 def dry_run(collector: Collector, settings: RunSettings) -> Forecast:
-    """Runs a few samples of all sizes twice, the second time timed; keeps nothing."""
+    """Runs a few samples of all sizes twice, the second time timed; keeps nothing. Of a run that is there already, what
+    is left is what counts.
+
+    Raises:
+        stores.StoreError: the run's store is of another collection.
+    """
+    there = None if settings.restart or not stores.is_store(settings.store) else stores.open_store(settings.store)
+    if there is not None:
+        widen(collector, there)
+        require_kin(collector, settings.store, settings.provenance, settings.backend)
     plan = make_plan(collector, settings)
     few = _spread(plan.samples)
     with tempfile.TemporaryDirectory() as folder:
@@ -73,18 +89,35 @@ def dry_run(collector: Collector, settings: RunSettings) -> Forecast:
         started = time.monotonic()
         _run_trainer(collector, again, small, new_launch_name())
         seconds = time.monotonic() - started
-    everything, tried = totals(plan.samples, plan.wanted), totals(few)
-    payload = payload_bytes(schema, everything)
+    whole, parts = _written(collector, plan, there)
+    left, tried = totals(plan.samples, plan.wanted & ~whole), totals(few)
+    payload = sum(payload_bytes(piece, lacking) for piece, lacking in parts)
     return Forecast(
-        samples=everything.samples,
-        batches=len(plan.batches),
-        tokens=everything.tokens,
+        samples=left.samples,
+        batches=len(pending(plan.batches, whole)),
+        tokens=left.tokens,
         payload=payload,
         on_disk=written / payload_bytes(schema, tried) * payload,
         free=free_bytes(settings.store),
         memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        seconds=seconds / tried.tokens * everything.tokens,
+        seconds=seconds / tried.tokens * left.tokens,
+        there=int((plan.wanted & whole).sum()),
     )
+
+
+def _written(
+    collector: Collector, plan: Plan, store: stores.Store | None
+) -> tuple[NDArray[np.bool_], list[tuple[stores.Schema, Totals]]]:
+    """([sample] whether its row has everything that is asked for, by schema what is to be written of how many)."""
+    schema = collector.store_schema()
+    nothing = np.zeros(len(plan.samples), bool)
+    if store is None:
+        return nothing, [(schema, totals(plan.samples, plan.wanted))]
+    parts = missing(store, plan.samples, plan.wanted)
+    piece = missing_piece(schema, store.pieces)
+    if piece.fields:
+        return nothing, [*parts, (piece, totals(plan.samples, plan.wanted))]
+    return committed(store, plan.samples), parts
 
 
 def hand_over(forecast: Forecast) -> None:

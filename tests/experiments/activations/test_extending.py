@@ -1,5 +1,6 @@
 """An existing run that is asked for more sites and positions: only these are computed, as if all had been at once."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from transformers import LlamaModel
 
 import stores
 from lit_experiments.cli import main
+from lit_experiments.collecting.dry_run import FORECAST_VARIABLE
 from tests.collecting.conftest import assert_same, content
 from tests.experiments.activations.conftest import RECORDS, collect, jsonl
 
@@ -115,3 +117,29 @@ def test_what_cannot_grow_is_refused_by_its_name_alone(
     assert "settings.response.tokens: stored 5, now 6" in said
     assert not re.search("sites|positions", said)
     assert bytes_of(run) == before
+
+
+def test_a_dry_run_counts_what_is_missing(
+    options: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, file = tmp_path / "run", tmp_path / "forecast.json"
+    monkeypatch.setenv(FORECAST_VARIABLE, str(file))
+
+    def forecast(**asked: str) -> dict[str, int]:
+        assert collect(run, **options, **asked, dry_run="true") == 0
+        content: dict[str, int] = json.loads(file.read_text())
+        return content
+
+    few, whole = forecast(**FEW)["payload"], forecast(**MORE)["payload"]
+    assert collect(run, **options, **FEW, limit=4) == 0
+    before = bytes_of(run)
+    rest = forecast(**FEW)
+    assert (rest["there"], rest["samples"]) == (4, 8)
+    assert rest["payload"] == few * 8 / 12
+    more = forecast(**MORE)
+    assert (more["there"], more["samples"]) == (0, 12)
+    assert more["payload"] == whole - few * 4 / 12
+    assert bytes_of(run) == before
+    assert collect(run, **options, **FEW) == 0
+    assert forecast(**FEW)["samples"] == 0
+    assert "there already      12 samples" in capsys.readouterr().out
