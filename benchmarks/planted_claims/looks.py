@@ -42,6 +42,19 @@ def first_capital(shop: Workshop) -> Planted:
     return written(shop, size, code, texts, classes=True)
 
 
+def first_letter(shop: Workshop) -> Planted:
+    """Whether the text begins with a letter of one half of the alphabet."""
+    size, words = words_of(shop)
+    return written(shop, size, [text[0] < "m" for text in words], joined(words), classes=True)
+
+
+def words_by_three(shop: Workshop) -> Planted:
+    """Whether the number of words is a multiple of three, or even."""
+    size, words = words_of(shop)
+    divisor = int(shop.rng.integers(2, 4))
+    return written(shop, size, [len(text) % divisor == 0 for text in words], joined(words), classes=True)
+
+
 def commas(shop: Workshop) -> Planted:
     """The number of commas."""
     size, words = words_of(shop)

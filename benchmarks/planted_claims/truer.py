@@ -147,6 +147,21 @@ def beside_class(shop: Workshop) -> Planted:
     return planted(shop, size, code, states, texts=texts, classes=True)
 
 
+def beside_weak_word(shop: Workshop) -> Planted:
+    """Two classes by a hidden cause, of which a word of the text makes one likelier; states hold the cause alone."""
+    size, words = words_of(shop)
+    there = shop.rng.integers(0, 2, size.rows)
+    cause = shop.rng.normal(size=size.rows) + 0.8 * (there - 0.5)
+    texts = joined([with_word(text, "zumba", shop.rng) if c else text for text, c in zip(words, there, strict=True)])
+    return planted(shop, size, cause > 0, shop.states(size, cause, 3.0), texts=texts, classes=True)
+
+
+def mostly_none(shop: Workshop) -> Planted:
+    """Four labels of five are 0, the others are what the states hold above a threshold."""
+    size, cause = drawn(shop, 300)
+    return planted(shop, size, np.maximum(0.0, cause - 0.8), shop.states(size, cause, _STRENGTH))
+
+
 def turned_by_word(shop: Workshop) -> Planted:
     """A hidden cause with the sign that a word of the text gives it, as the states hold it."""
     size, words = words_of(shop)

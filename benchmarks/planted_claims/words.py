@@ -112,6 +112,25 @@ def word_by_length(shop: Workshop) -> Planted:
     return written(shop, size, np.where(code, 1.0, -1.0) * lengths, joined(marked), noise=0.1)
 
 
+def topics(shop: Workshop) -> Planted:
+    """How much more of a text is of one of four topics than of another; every topic has 80 words of its own."""
+    size = shop.size()
+    known = [vocabulary(shop.rng, 80) for _ in range(4)]
+    share = shop.rng.dirichlet(np.full(4, 0.4), size.rows)
+    words = [
+        [str(shop.rng.choice(known[shop.rng.choice(4, p=p)])) for _ in range(shop.rng.integers(10, 25))] for p in share
+    ]
+    return written(shop, size, share[:, 0] - share[:, 1], joined(words), noise=0.1)
+
+
+def mostly_none(shop: Workshop) -> Planted:
+    """How often a word comes, which is in an eighth of the texts: most labels are 0."""
+    size, words = words_of(shop)
+    count = (shop.rng.random(size.rows) < 1 / 8) * shop.rng.integers(1, 4, size.rows)
+    texts = [shop.rng.permutation([*text, *["zumba"] * c]).tolist() for text, c in zip(words, count, strict=True)]
+    return written(shop, size, count, joined(texts))
+
+
 def two_languages(shop: Workshop) -> Planted:
     """The share of words of a second language, or which of two the text is in."""
     size = shop.size()

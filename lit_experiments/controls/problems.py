@@ -19,6 +19,7 @@ from lit_experiments.controls.labels import Floats, Ints, Labels
 from lit_experiments.controls.split import Split
 from lit_experiments.errors import Untestable, UserError
 from lit_experiments.probes.blocks import TEST
+from lit_experiments.statistics import LEAST_GROUPS
 from lit_experiments.units import counted
 from stores import Store
 
@@ -89,7 +90,8 @@ def make_problem(
     Args:
         weights: of every row of the store; None where all count alike.
         folds: the training part needs as many groups; a class needs training rows of two, and of one test group.
-        rare: what becomes of classes that have fewer: left out, or merged into one.
+        rare: what becomes of classes that have fewer, or too few test groups for an interval where others have enough:
+            left out, or merged into one.
 
     Raises:
         UserError: labels of tokens that fit no field.
@@ -173,6 +175,9 @@ def _classes(
     """Names of the classes that are learned, [n] codes (NaN where left out), and notes."""
     names = np.unique(values)
     enough = [n for n in names.tolist() if _learnable(values == n, group, part)]
+    tested = [n for n in enough if len(np.unique(group[(values == n) & (part == TEST)])) >= LEAST_GROUPS]
+    if len(tested) >= 2:  # a class of fewer test groups leaves the score of all of them without an interval
+        enough = tested
     few = [n for n in names.tolist() if n not in enough]
     merged = np.where(np.isin(values, few), OTHER, values) if few and rare == "merge" else values
     if few and rare == "merge" and _learnable(merged == OTHER, group, part):

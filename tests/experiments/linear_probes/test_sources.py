@@ -153,3 +153,19 @@ def test_rare_classes_are_left_out_or_merged(tmp_path: Path, rng: np.random.Gene
     target = target_of(tmp_path / "r", "kind")
     assert (target.classes, target.rows) == (["c0", "c1"], ROWS - 4)
     assert any("left out" in note for note in target.notes)
+
+
+def test_a_class_without_enough_test_groups_does_not_take_the_others_interval(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    """Eight rows of a third class left the score of all classes without an interval: underpowered, whatever it was."""
+    label = rng.integers(0, 2, ROWS)
+    kind = [f"c{code}" for code in label]
+    kind[:8] = ["d"] * 8
+    columns = {"text": random_texts(rng, ROWS), "kind": kind}
+    write_store(tmp_path / "r", planted(rng, 3 * label), columns, dict.fromkeys(columns, "string"))
+    assert train(tmp_path / "r", "--target", "kind") == EXIT_DONE
+    target = target_of(tmp_path / "r", "kind")
+    assert target.classes == ["c0", "c1"]
+    assert target.score.has_interval
+    assert any("d 8" in note for note in target.notes)
