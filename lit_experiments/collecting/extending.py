@@ -16,8 +16,10 @@ import stores
 from lit_experiments.collecting.committed import committed_pieces
 from lit_experiments.collecting.samples import Sample, totals
 from stores import Records, Schema, Store
+from stores.files import open_files
 from stores.pieces import shares
 from stores.schema import RESERVED_COLUMNS
+from stores.store_file import Header, ensure_store, read_header
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,7 +51,7 @@ def followed(stored: Sequence[Value], asked: Sequence[Value]) -> list[Value]:
     return [*stored, *(value for value in asked if value not in stored)]
 
 
-def widen(collector: Collector, store: Path | Store) -> list[str]:
+def widen(collector: Collector, store: Path | Store | Header) -> list[str]:
     """Lets a collector ask for what its store holds as well, where its study allows that (see `Collector.growing`).
 
     Returns:
@@ -58,10 +60,10 @@ def widen(collector: Collector, store: Path | Store) -> list[str]:
     Raises:
         stores.StoreError: a damaged store.
     """
-    if not isinstance(store, Store):
+    if isinstance(store, Path):
         if not (collector.growing and stores.is_store(store)):
             return []
-        store = stores.open_store(store)
+        store = read_header(open_files(store))
     asked, stored = collector.settings(), store.fingerprint.get("settings")
     if not isinstance(stored, dict):
         return []
@@ -91,15 +93,15 @@ def open_to_extend(collector: Collector, store: Path, provenance: dict[str, Any]
 
 def require_kin(collector: Collector, store: Path, provenance: dict[str, Any], backend: str) -> None:
     """Raises stores.StoreError unless a store is of this collection, apart from what may grow."""
-    held = stores.open_store(store)
-    stores.create_store(store, held.schema, _as_stored(collector, held), provenance, backend)
+    held = read_header(open_files(store))
+    ensure_store(store, held.schema, _as_stored(collector, held), provenance, backend)
 
 
-def _differences(collector: Collector, store: Store) -> list[tuple[str, Any, Any]]:
+def _differences(collector: Collector, store: Store | Header) -> list[tuple[str, Any, Any]]:
     return stores.fingerprint_difference(store.fingerprint, _as_stored(collector, store))
 
 
-def _as_stored(collector: Collector, store: Store) -> dict[str, Any]:
+def _as_stored(collector: Collector, store: Store | Header) -> dict[str, Any]:
     """The collector's fingerprint with the store's values of the settings that may grow."""
     fingerprint = deepcopy(collector.fingerprint())
     stored = store.fingerprint.get("settings")
