@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from lit_experiments.experiments.geometry.statements import problem_statement
@@ -60,7 +62,7 @@ def variance_page(result: VarianceResult, demonstration: bool) -> Page:
         done=f"{problem_statement(result.problems)} Completions were sampled at temperatures "
         f"{', '.join(f'{t:g}' for t in result.temperatures)} and pooled up to "
         f"{', '.join(map(str, result.checkpoints))} tokens at {len(result.layers)} layers.",
-        outcome=[_statement(result, t) for t in range(len(result.temperatures))],
+        outcome=[_statement(result, t) for t in sorted(range(len(result.temperatures)), key=partial(_flat, result))],
         certainty=f"Intervals are {result.interval_level:.0%}, over the {result.problems} problems.",
         sections=[
             Section("Over layers and lengths", [_heatmap(result), _over_depth(result), _over_length(result)]),
@@ -72,12 +74,17 @@ def variance_page(result: VarianceResult, demonstration: bool) -> Page:
     )
 
 
+def _flat(result: VarianceResult, t: int) -> bool:
+    """Whether a temperature has no spread to speak of, and so comes last."""
+    return bool(np.isnan(result.peaks[t].variance.value))
+
+
 def _statement(result: VarianceResult, t: int) -> str:
     name, top = _name(result, t), result.peaks[t].variance
-    if np.isnan(top.value):
+    if _flat(result, t):
         values = [estimate.value for layer in result.variance[t] for estimate in layer]
-        nothing = "no completions are long enough" if np.isnan(values).all() else "all completions of a problem are "
-        return f"{name}: {nothing}{'' if np.isnan(values).all() else 'the same, so Var is exactly 0'}."
+        same = "all completions of a problem are the same, so Var is exactly 0"
+        return f"{name}: {'no completions are long enough' if np.isnan(values).all() else same}."
     length = result.checkpoints[result.longest[t]]
     return (
         f"{name}: at {length} tokens Var is largest at {_place(result, top)}, over |z|² at "
