@@ -92,12 +92,14 @@ def dry_run(collector: Collector, settings: RunSettings) -> Forecast:
     whole, parts = _written(collector, plan, there)
     left, tried = totals(plan.samples, plan.wanted & ~whole), totals(few)
     payload = sum(payload_bytes(piece, lacking) for piece, lacking in parts)
+    tried_payload = payload_bytes(schema, tried)  # none of rows without arrays
+    times = payload / tried_payload if tried_payload else left.samples / tried.samples
     return Forecast(
         samples=left.samples,
         batches=len(pending(plan.batches, whole)),
         tokens=left.tokens,
         payload=payload,
-        on_disk=written / payload_bytes(schema, tried) * payload,
+        on_disk=written * times,
         free=free_bytes(settings.store),
         memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         seconds=seconds / tried.tokens * left.tokens,

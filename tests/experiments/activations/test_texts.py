@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import tempfile
 import tracemalloc
 from pathlib import Path
@@ -188,6 +189,14 @@ def test_texts_that_go_through_the_tokenizer_together_are_read_one_by_one(tmp_pa
         ids, spans = tokens.encode_with_spans(row["text"])
         assert row["input_ids"] == ids
         assert list(zip(row["char_start"], row["char_end"], strict=True)) == spans
+
+
+def test_rows_without_states_are_forecast_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert collect(tmp_path / "run", store_states="false", dry_run="true", limit=20) == EXIT_DONE
+    said = capsys.readouterr().out
+    assert "samples            20 in" in said
+    assert re.search(r"bytes on disk +about [1-9]", said)
+    assert not (tmp_path / "run").exists()
 
 
 def _collector(model: Path, table: Path) -> ActivationsCollector:
