@@ -92,6 +92,9 @@ class RidgeProbe(StreamedProbe):
         for g, grid in enumerate(self.grids):
             fits = [(part.targets, self._fits(g, i, len(data.layers))) for i, part in enumerate(self.parts)]
             self._solutions.append(solution_of(fits, grid))
+            if len(self.parts) == 1:  # the state to save shares the coefficients, which are large
+                coef = self._solutions[-1].coef
+                self.pieces |= {f"{g}.0.{layer}.coef": coef[layer] for layer in range(len(coef))}
 
     def log_solution(self) -> None:
         if self.solution.cv_mse.shape[1]:
