@@ -184,5 +184,5 @@ def _file_system(endpoint: str) -> Any:
 @cache
 def _listed(endpoint: str, root: str) -> list[tuple[str, int]]:
     """(path, bytes) of the files of a commit, which never change."""
-    found = _file_system(endpoint).find(root, detail=True)
-    return [(name.removeprefix(f"{root}/"), int(info["size"])) for name, info in found.items()]
+    entries = _file_system(endpoint).find(root, detail=True)
+    return [(name.removeprefix(f"{root}/"), int(info["size"])) for name, info in entries.items()]

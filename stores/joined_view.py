@@ -66,10 +66,10 @@ class JoinedView(FieldView):
         return JoinedView(companion, [part.exponent_view() for part in self._parts], self._held)
 
     def _of_rows(self, rows: Any, picks: tuple[Pick, ...], raw: bool) -> Array:
-        return self._assembled(picks, lambda part, own: part._of_rows(rows, own, raw))
+        return self._assembled(picks, lambda part, places: part._of_rows(rows, places, raw))
 
     def _at(self, at: Ints, picks: tuple[Pick, ...], raw: bool) -> Array:
-        return self._assembled(picks, lambda part, own: part._at(at, own, raw))
+        return self._assembled(picks, lambda part, places: part._at(at, places, raw))
 
     def _assembled(self, picks: tuple[Pick, ...], read: Read) -> Array:
         """What each part reads of the places that are picked, in the order of the picks."""

@@ -24,5 +24,5 @@ def result_loggers(name: str | None, trainer: dict[str, Any], root: Path) -> lis
     except UserError as error:
         raise UserError(str(error).replace("--trainer.logger", "--log_to")) from error
     known = trainer.get("logger")
-    own = known if isinstance(known, list) else []
-    return [next((logger for logger in own if type(logger) is type(new)), new) for new in made]
+    running = known if isinstance(known, list) else []
+    return [next((logger for logger in running if type(logger) is type(new)), new) for new in made]

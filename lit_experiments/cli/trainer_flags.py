@@ -137,18 +137,18 @@ def _object(key: str, value: Any, root: Path, keep: bool) -> Any:
     package, base_name = _BASES[key]
     module = import_module(package)
     base = getattr(module, base_name)
-    given = {"class_path": value} if isinstance(value, str) else value
-    if not isinstance(given, dict) or not isinstance(given.get("class_path"), str):
+    spec = {"class_path": value} if isinstance(value, str) else value
+    if not isinstance(spec, dict) or not isinstance(spec.get("class_path"), str):
         raise UserError(
             f"--trainer.{key}: a {base_name.lower()} is a name such as {_example(key)}, or a mapping with class_path "
             f"and init_args; found {value!r}."
         )
-    unknown = sorted(set(given) - {"class_path", "init_args"})
+    unknown = sorted(set(spec) - {"class_path", "init_args"})
     if unknown:
         raise UserError(f"--trainer.{key}: unknown key {unknown[0]!r} next to class_path; allowed: init_args.")
-    path = _full_path(key, given["class_path"], module, base)
+    path = _full_path(key, spec["class_path"], module, base)
     cls = typed_class(path, base, f"--trainer.{key}")
-    arguments_given = given.get("init_args") or {}
+    arguments_given = spec.get("init_args") or {}
     if not isinstance(arguments_given, dict):
         raise UserError(f"--trainer.{key}: init_args must be a mapping, found {arguments_given!r}.")
     # A profiler without a file would report to Lightning's log, which is kept off the screen.
@@ -159,9 +159,9 @@ def _object(key: str, value: Any, root: Path, keep: bool) -> Any:
     return build(f"trainer.{key}", base, path, {**filled, **arguments_given}, keep)
 
 
-def _logger_places(root: Path, given: dict[str, Any]) -> dict[str, str]:
+def _logger_places(root: Path, arguments: dict[str, Any]) -> dict[str, str]:
     """Arguments of loggers that say where they write. MLflow 3 refuses folders of files, and takes a database."""
-    if given.get("tracking_uri") or os.environ.get("MLFLOW_TRACKING_URI"):
+    if arguments.get("tracking_uri") or os.environ.get("MLFLOW_TRACKING_URI"):
         return {"save_dir": str(root)}
     base = root.absolute()
     store = {"tracking_uri": f"sqlite:///{base}/mlflow.db", "artifact_location": f"{base.as_uri()}/mlartifacts"}
@@ -172,8 +172,8 @@ def _example(key: str) -> str:
     return {"logger": "csv or TensorBoardLogger", "callbacks": "DeviceStatsMonitor", "profiler": "simple"}[key]
 
 
-def _lacks(cls: type, name: str, given: dict[str, Any]) -> bool:
-    return name in inspect.signature(cls).parameters and given.get(name) is None
+def _lacks(cls: type, name: str, arguments: dict[str, Any]) -> bool:
+    return name in inspect.signature(cls).parameters and arguments.get(name) is None
 
 
 def _full_path(key: str, name: str, module: Any, base: type) -> str:

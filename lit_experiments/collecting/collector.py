@@ -208,7 +208,7 @@ class Collector(LightningModule, ABC):
 
     def _more(self, batch: Batch, lacking: Sequence[int]) -> list[PieceRecords]:
         """What further pieces lack of rows that the first one has."""
-        wanted = {sample.sample_id for sample in batch.samples}
+        ids = {sample.sample_id for sample in batch.samples}
 
         def compute(samples: list[Sample]) -> list[Records]:
             with self._named(samples):
@@ -219,7 +219,7 @@ class Collector(LightningModule, ABC):
             PieceRecords(number, rows)
             for of_pieces in self.in_pieces(list(batch.together), compute)
             for number, records in zip(lacking, of_pieces, strict=True)
-            if (rows := rows_of(records, wanted, self.pieces[number])).rows
+            if (rows := rows_of(records, ids, self.pieces[number])).rows
         ]
 
     def whole_rows(self, batch: Batch) -> list[Records]:
@@ -227,8 +227,8 @@ class Collector(LightningModule, ABC):
         pieces = self.in_pieces(list(batch.together), self._computed)
         if len(batch.samples) == len(batch.together):
             return pieces
-        wanted, schema = {sample.sample_id for sample in batch.samples}, self.schema()
-        return [rows for records in pieces if (rows := rows_of(records, wanted, schema)).rows]
+        ids, schema = {sample.sample_id for sample in batch.samples}, self.schema()
+        return [rows for records in pieces if (rows := rows_of(records, ids, schema)).rows]
 
     def in_pieces(self, items: list[Item], compute: Callable[[list[Item]], Piece]) -> list[Piece]:
         """What `compute` makes of all items at once, or of halves, quarters, ... of them where memory is too short.

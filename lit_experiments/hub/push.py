@@ -80,7 +80,7 @@ def push(
         sent += len(part)
         if sent < len(new):
             say(f"  {sent:,} of {len(new):,} files")
-    commit = _found(address).commit if new else repository.commit
+    commit = _existing(address).commit if new else repository.commit
     return Pushed(len(new), sum(_size(c) for c in new.values()), len(contents) - len(new), commit, kept_card)
 
 
@@ -108,12 +108,12 @@ def _target(address: HubAddress, folder: HubFolder, private: bool) -> Repository
     if address.revision is None:
         return repository
     try:
-        return _found(address)
+        return _existing(address)
     except HubError:  # no such branch yet
         return branch(address, folder.repository)
 
 
-def _found(address: HubAddress) -> Repository:
+def _existing(address: HubAddress) -> Repository:
     repository = find(address, (str(address.kind),))
     if repository is None:
         raise UserError(f"{address} is gone.\nNext: the same command again, which makes it")

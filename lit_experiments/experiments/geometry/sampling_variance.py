@@ -75,7 +75,7 @@ class SamplingVarianceCollector(ProblemCollector):
         """
         self._check(temperatures, completions, greedy_completions, token_checkpoints, latent_sampling_stride)
         super().__init__(spec, token_checkpoints[-1], **kwargs)
-        self._own: dict[str, Any] = {
+        self._sampled: dict[str, Any] = {
             "temperatures": temperatures,
             "top_p": top_p,
             "top_k": top_k,
@@ -86,20 +86,20 @@ class SamplingVarianceCollector(ProblemCollector):
         self.keep_trajectories = keep_trajectories
         self.sites = layer_sites(variance_layers, self.info, "--variance_layers")
         self.windows = [Window(self.stride, checkpoint) for checkpoint in self.checkpoints]
-        self._own |= {"greedy_completions": greedy_completions, "token_checkpoints": token_checkpoints}
-        self._own |= {"latent_sampling_stride": latent_sampling_stride, "keep_trajectories": keep_trajectories}
+        self._sampled |= {"greedy_completions": greedy_completions, "token_checkpoints": token_checkpoints}
+        self._sampled |= {"latent_sampling_stride": latent_sampling_stride, "keep_trajectories": keep_trajectories}
 
     @property
     def samplings(self) -> dict[float, Sampling]:
         """How is sampled at each temperature."""
-        own = self._own
-        return {temperature: Sampling(temperature, own["top_p"], own["top_k"]) for temperature in own["temperatures"]}
+        top_p, top_k = self._sampled["top_p"], self._sampled["top_k"]
+        return {temperature: Sampling(temperature, top_p, top_k) for temperature in self._sampled["temperatures"]}
 
     def widen(self, stored: Mapping[str, Any]) -> None:
         """Temperatures that an existing run has been asked for stay, the new ones come behind them."""
         super().widen({name: values for name, values in stored.items() if name != "temperatures"})
         if "temperatures" in stored:
-            self._own["temperatures"] = followed(stored["temperatures"], self._own["temperatures"])
+            self._sampled["temperatures"] = followed(stored["temperatures"], self._sampled["temperatures"])
 
     def samples(self) -> Sequence[Sample]:
         samples: list[Sample] = []
@@ -114,7 +114,7 @@ class SamplingVarianceCollector(ProblemCollector):
         return samples
 
     def settings(self) -> dict[str, Any]:
-        return {**super().settings(), **self._own, "sites": self.sites}
+        return {**super().settings(), **self._sampled, "sites": self.sites}
 
     def schema(self) -> Schema:
         layers, checkpoints = len(self.sites), len(self.checkpoints)
