@@ -117,10 +117,10 @@ def test_declarations_change_without_collecting_again(llama: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("changes", "same"),
+    ("changes", "taken"),
     [
-        ({"positions": "mean"}, False),
-        ({"sites": "embed"}, False),
+        ({"positions": "mean"}, True),  # the run grows
+        ({"sites": "embed"}, True),
         ({"generate": 2}, False),
         ({"seed": 3, "temperature": 1.0}, True),  # nothing is sampled
         ({"batch_size": 1}, True),
@@ -128,13 +128,15 @@ def test_declarations_change_without_collecting_again(llama: Path, tmp_path: Pat
     ],
 )
 def test_what_shapes_numbers_is_in_the_fingerprint(
-    llama: Path, tmp_path: Path, changes: dict[str, Any], same: bool
+    llama: Path, tmp_path: Path, changes: dict[str, Any], taken: bool
 ) -> None:
     table = jsonl(tmp_path / "t.jsonl", [{"text": "a", "y": 1}])
     other = jsonl(tmp_path / "other.jsonl", [{"text": "a", "y": 2}])
     changes = {"texts": other} if "texts" in changes else changes
     assert collect(tmp_path / "run", model=llama, texts=table) == EXIT_DONE
-    assert collect(tmp_path / "run", **{"model": llama, "texts": table} | changes) == (EXIT_DONE if same else EXIT_USER)
+    assert collect(tmp_path / "run", **{"model": llama, "texts": table} | changes) == (
+        EXIT_DONE if taken else EXIT_USER
+    )
 
 
 def test_samples_are_made_when_they_are_looked_at(llama: Path, tmp_path: Path) -> None:

@@ -171,7 +171,7 @@ def test_a_batch_is_read_by_one_process() -> None:
         (["--live.positions", "lst"], 'positions: there is no "lst"'),
         (["--live.txts", "a"], '--live: Unknown option "--txts"'),
         (["--live.run", "a"], "--live.run is not taken"),
-        (["--live.sites", "resid_post.0"], "sites"),
+        (["--live.generate", "7"], "response.tokens"),
     ],
 )
 def test_mistakes_are_named(
