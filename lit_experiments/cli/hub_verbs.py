@@ -147,9 +147,9 @@ def _origin(path: Path) -> Origin | None:
     training, *names = path.absolute().relative_to(run).parts
     certified = read_certified(run / training)
     store = stores.open_store(run / "store")
-    about = path / "probe.json"
-    if about.is_file():  # a folder's name may lack some of its target's letters
-        names.append(json.loads(about.read_text(encoding="utf-8")).get("notes", {}).get("target", ""))
+    description = path / "probe.json"
+    if description.is_file():  # a folder's name may lack some of its target's letters
+        names.append(json.loads(description.read_text(encoding="utf-8")).get("notes", {}).get("target", ""))
     claims = [c for c in _claims(run, store) if c.task == training and c.target in names]
     return Origin(Collected.of(store), certified.root if certified is not None else "", claims)
 

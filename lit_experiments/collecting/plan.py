@@ -86,13 +86,11 @@ class Batches(Sequence[Batch]):
             return Batches(self.packing, self.wanted, self.numbers[index])
         packing, number = self.packing, int(self.numbers[index])
         places = packing.order[packing.starts[number] : packing.starts[number + 1]].tolist()
-        if not packing.keys.in_company(places[0]):
-            wanted = tuple(place for place in places if self.wanted[place])
-            alone = tuple(packing.samples[place] for place in wanted)
-            return Batch(number, alone, alone, wanted)
-        together = tuple(packing.samples[place] for place in places)
-        wanted = tuple(place for place in places if self.wanted[place])
-        return Batch(number, tuple(packing.samples[place] for place in wanted), together, wanted)
+        kept = tuple(place for place in places if self.wanted[place])
+        samples = tuple(packing.samples[place] for place in kept)
+        in_company = packing.keys.in_company(places[0])
+        together = tuple(packing.samples[place] for place in places) if in_company else samples
+        return Batch(number, samples, together, kept)
 
     def padded_tokens(self) -> Ints:
         """[batch] as each batch has it."""

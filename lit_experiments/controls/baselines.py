@@ -136,8 +136,8 @@ def growing_baseline(
         return whole
     if min(whole.losses.values()) > _TOLD * float(problem.columns[train].var(0).sum()):
         return whole
-    drawn = np.random.default_rng(seed).permutation(len(names))
-    of_group = drawn[np.searchsorted(names, np.where(train, problem.group, names[0]))]
+    shuffled = np.random.default_rng(seed).permutation(len(names))
+    of_group = shuffled[np.searchsorted(names, np.where(train, problem.group, names[0]))]
     place = np.where(train, of_group, np.arange(len(train)))
     half, quarter = (_by_parts(features, problem, place % count, kinds, most_rows, seed) for count in (2, 4))
     return whole if half is None or quarter is None else replace(whole, fewer=(half, quarter))

@@ -40,8 +40,8 @@ def model_card(folder: HubFolder, origin: Origin | None, address: HubAddress, li
     name = address.id.rpartition("/")[2]
     base = origin.collected.repository if origin is not None else None
     front = ModelCardData(license=license_id, library_name="lit-experiments", tags=_TAGS, base_model=base)
-    about = _probe(folder.path) if folder.kind == PROBE else _directions(folder.path)
-    parts = [f"# {name}", *about.lines, *section("Made from", _made_from(origin))]
+    held = _probe(folder.path) if folder.kind == PROBE else _directions(folder.path)
+    parts = [f"# {name}", *held, *section("Made from", _made_from(origin))]
     parts += claims_section(origin.claims if origin is not None else ())
     parts += [
         f"## Use it\n\n{_use(folder.kind, address)}",
@@ -50,34 +50,28 @@ def model_card(folder: HubFolder, origin: Origin | None, address: HubAddress, li
     return f"---\n{front.to_yaml()}\n---\n\n" + "\n\n".join(parts) + "\n"
 
 
-@dataclass(frozen=True)
-class _About:
+def _probe(folder: Path) -> list[str]:
     """Paragraphs and lists that say what the files hold."""
-
-    lines: list[str]
-
-
-def _probe(folder: Path) -> _About:
     from lit_experiments.probes.sklearn_files import sklearn_object  # loads lightning, which takes seconds
 
     sklearn_object(folder)  # a damaged probe goes nowhere
-    about = json.loads((folder / MARKS[PROBE]).read_text(encoding="utf-8"))
-    notes: dict[str, Any] = about.get("notes", {})
+    description = json.loads((folder / MARKS[PROBE]).read_text(encoding="utf-8"))
+    notes: dict[str, Any] = description.get("notes", {})
     facts = [
-        ("Target", notes.get("target") or ", ".join(map(str, about.get("targets", [])))),
-        ("Classes", ", ".join(map(str, about.get("classes", [])))),
-        ("Reads", ", ".join(map(str, about.get("layers", [about.get("layer")])))),
+        ("Target", notes.get("target") or ", ".join(map(str, description.get("targets", [])))),
+        ("Classes", ", ".join(map(str, description.get("classes", [])))),
+        ("Reads", ", ".join(map(str, description.get("layers", [description.get("layer")])))),
         ("Position", notes.get("positions", "")),
-        ("Width", f"{about['hidden']:,}"),
-        ("Formula", f"`{about['formula']}`"),
-        ("Trained on", f"{about['rows']:,} rows"),
+        ("Width", f"{description['hidden']:,}"),
+        ("Formula", f"`{description['formula']}`"),
+        ("Trained on", f"{description['rows']:,} rows"),
     ]
     lines = [f"{name}: {value}" for name, value in facts if value]
     what = "A probe of a language model's hidden states, trained with lit_experiments: `probe.safetensors` with the "
-    return _About([f"{what}arrays, `probe.json` with everything else; no pickle.", *section("What it is", lines)])
+    return [f"{what}arrays, `probe.json` with everything else; no pickle.", *section("What it is", lines)]
 
 
-def _directions(folder: Path) -> _About:
+def _directions(folder: Path) -> list[str]:
     from safetensors import safe_open
 
     with safe_open(folder / MARKS[DIRECTIONS], "numpy") as file:
@@ -85,7 +79,7 @@ def _directions(folder: Path) -> _About:
         layers = json.loads((file.metadata() or {}).get("layers", "[]"))
     lines += [f"Layers, in this order: {', '.join(map(str, layers))}"] if layers else []
     what = "Directions in a language model's hidden states, for steering, made with lit_experiments: "
-    return _About([f"{what}`{MARKS[DIRECTIONS]}`, shapes `[layer, hidden]`.", *section("Arrays", lines)])
+    return [f"{what}`{MARKS[DIRECTIONS]}`, shapes `[layer, hidden]`.", *section("Arrays", lines)]
 
 
 def _made_from(origin: Origin | None) -> list[str]:

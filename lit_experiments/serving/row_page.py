@@ -71,8 +71,8 @@ def _norms(row: Row) -> str:
         lines = [f"{n.field.name} at {n.field.layers[0]}: {spread(n.ranges[0], 2)}" for n in measured if n.entries]
         return paragraphs("\n".join([*lines, *notes]), kind="norm")
     caption = "Euclidean norm of the row's states: mean over its entries, band from the smallest to the largest."
-    drawn = chart(Curves("norms", caption, "layer", [Panel("", series, "norm")])) if series else ""
-    return f"<figure>{drawn}<figcaption>{caption}</figcaption></figure>{paragraphs(chr(10).join(notes))}"
+    curve = chart(Curves("norms", caption, "layer", [Panel("", series, "norm")])) if series else ""
+    return f"<figure>{curve}<figcaption>{caption}</figcaption></figure>{paragraphs(chr(10).join(notes))}"
 
 
 def _columns(row: Row) -> str:

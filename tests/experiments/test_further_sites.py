@@ -1,13 +1,9 @@
 """Runs of every study that stores sites, asked for further ones: as if all had been asked for at once."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from torch.nn.modules.module import register_module_forward_pre_hook
-from transformers import LlamaModel
 
 import stores
 from lit_experiments.cli import main
@@ -30,20 +26,6 @@ FEWER = {"introspection", "tempnorm"}  # of which what the model writes needs no
 @pytest.fixture(scope="module")
 def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return random_llama(tmp_path_factory.mktemp("llama"), seed=0, window=512)
-
-
-@pytest.fixture
-def passes() -> Iterator[list[str]]:
-    """One entry for each forward pass of a model."""
-    counted: list[str] = []
-
-    def note(module: torch.nn.Module, inputs: object) -> None:
-        if isinstance(module, LlamaModel):
-            counted.append(type(module).__name__)
-
-    hook = register_module_forward_pre_hook(note)
-    yield counted
-    hook.remove()
 
 
 @pytest.mark.parametrize("study", STUDIES)

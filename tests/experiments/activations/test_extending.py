@@ -2,13 +2,9 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
-from torch.nn.modules.module import register_module_forward_pre_hook
-from transformers import LlamaModel
 
 import stores
 from lit_experiments.cli import main
@@ -18,20 +14,6 @@ from tests.experiments.activations.conftest import RECORDS, collect, jsonl
 
 FEW = {"sites": "[resid_post.1]", "positions": "[last]"}
 MORE = {"sites": "[embed, resid_post.1, resid_post.2]", "positions": "[last, response, mean, last_3]"}
-
-
-@pytest.fixture
-def passes() -> Iterator[list[str]]:
-    """One entry for each forward pass of a model, as they come."""
-    counted: list[str] = []
-
-    def note(module: torch.nn.Module, inputs: object) -> None:
-        if isinstance(module, LlamaModel):
-            counted.append(type(module).__name__)
-
-    hook = register_module_forward_pre_hook(note)
-    yield counted
-    hook.remove()
 
 
 @pytest.fixture
