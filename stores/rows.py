@@ -23,7 +23,8 @@ from .schema import RESERVED_COLUMNS, Column, Schema, nearest
 if TYPE_CHECKING:
     import pyarrow as pa
 
-VERSION = 3
+VERSION = 4
+_PLAIN_VERSION = 3  # of commits to stores that were never extended: programs that know no extensions read these, too
 _VERSION_1_BLOCK = 16 << 20
 _MANIFEST = b"lit-experiments-manifest"
 _NAME = re.compile(r"rows-(\d{5,})-([0-9a-f]{8})\.parquet\Z")
@@ -79,9 +80,9 @@ class Manifest:
     def to_json(self) -> str:
         assert self.place is not None
         place = {"store": self.place.store, "part": self.place.part, "segment": self.place.number}
-        head = {"version": VERSION, **place, "rows": self.rows, "previous": self.previous}
+        head = {"version": _PLAIN_VERSION, **place, "rows": self.rows, "previous": self.previous}
         if self.extensions:
-            head |= {"piece": self.piece, "extensions": self.extensions}
+            head |= {"version": VERSION, "piece": self.piece, "extensions": self.extensions}
         files = {rel: {"size": file.size, self.function: file.blocks} for rel, file in self.files.items()}
         return json.dumps({**head, "checksum_block": self.checksum_block, "files": files, "fields": self.fields})
 
@@ -90,7 +91,9 @@ class Manifest:
         """Raises NewerFormat for a later version."""
         data = json.loads(text)
         if data["version"] > VERSION:
-            raise NewerFormat(f"{where} has format version {data['version']}; this program reads {VERSION}. Update it.")
+            raise NewerFormat(
+                f"{where} has format version {data['version']}; this program reads up to {VERSION}. Update it."
+            )
         block = data.get("checksum_block", _VERSION_1_BLOCK)
         if data["version"] < 3:
             files = {

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import stores
+from stores import rows, store_file
 from stores.pieces import shares
 from tests.stores.samples import FINGERPRINT, SCHEMA, assert_rows, create, records, write
 
@@ -111,6 +112,52 @@ def test_a_row_is_shown_when_all_pieces_have_it(tmp_path: Path) -> None:
     assert pieces[0].sample_ids == [f"sample-{i}" for i in ROWS]
     assert pieces[1].sample_ids == ["sample-2", "sample-4"]
     assert pieces[0].to_pandas(["text"])["text"].tolist()[3] == "text 3 é"
+
+
+def opened_by_an_older_program(path: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Rows that a program sees which reads manifests up to version 3, and does not know of extensions."""
+    with monkeypatch.context() as older:
+        older.setattr(rows, "VERSION", 3)
+        older.setattr(store_file, "read_extensions", lambda files, identity: ())
+        return len(stores.open_store(path))
+
+
+@pytest.mark.parametrize("pieces", [[1], [0, 1]])
+def test_an_older_program_refuses_an_extended_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str, pieces: list[int]
+) -> None:
+    """It would show the first piece alone, as if that were all."""
+    begin(tmp_path / "s", backend, [[0, 1]])
+    assert opened_by_an_older_program(tmp_path / "s", monkeypatch) == 2
+    extend(tmp_path / "s")
+    fill(tmp_path / "s", [[0, 1] if pieces == [1] else [2, 3]], pieces)
+    with pytest.raises(stores.NewerFormat, match=r"rows-.* has format version 4; this program reads up to 3\. Update"):
+        opened_by_an_older_program(tmp_path / "s", monkeypatch)
+    assert_rows(stores.open_store(tmp_path / "s"), [0, 1] if pieces == [1] else [2, 3])
+
+
+def test_an_older_program_refuses_a_store_that_was_extended_by_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create(tmp_path / "s", "zarr")
+    write(tmp_path / "s", [[0, 1]])
+    stores.extend_store(tmp_path / "s", SCHEMA, {**FINGERPRINT, "seed": [1, 2]}, {})
+    write(tmp_path / "s", [[2]])
+    with pytest.raises(stores.NewerFormat):
+        opened_by_an_older_program(tmp_path / "s", monkeypatch)
+
+
+def test_an_older_program_reads_a_store_made_in_one_go_or_merged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create(tmp_path / "once", "zarr")
+    write(tmp_path / "once", [ROWS])
+    begin(tmp_path / "s", "zarr", [ROWS])
+    extend(tmp_path / "s")
+    fill(tmp_path / "s", [ROWS], [1])
+    stores.merge([tmp_path / "s"], tmp_path / "m")
+    for name in ("once", "m"):
+        assert opened_by_an_older_program(tmp_path / name, monkeypatch) == len(ROWS)
 
 
 def test_a_second_extension_may_come_in_the_middle_of_the_order(tmp_path: Path) -> None:

@@ -111,8 +111,8 @@ def test_checksums_by_larger_blocks_of_an_earlier_manifest_are_still_verified(lo
 def test_a_manifest_of_a_newer_version_is_refused(local):
     create(local.path, local.backend)
     write(local.path, [range(3)])
-    rewrite_manifest(local.path, lambda segment: {**json.loads(segment.manifest.to_json()), "version": 4})
-    with pytest.raises(stores.NewerFormat, match="has format version 4; this program reads 3"):
+    rewrite_manifest(local.path, lambda segment: {**json.loads(segment.manifest.to_json()), "version": 5})
+    with pytest.raises(stores.NewerFormat, match="has format version 5; this program reads up to 4"):
         stores.open_store(local.path)
 
 
