@@ -70,6 +70,13 @@ class ClassSolution:
     rows: int
     passes: int
 
+    def held_out_accuracy(self) -> list[float]:
+        """[L] of the real target, over the folds, at each layer's penalty; empty without cross-validation."""
+        if not self.cv_accuracy.shape[1]:
+            return []
+        mean = self.cv_accuracy[..., 0].nanmean(1)
+        return mean.gather(1, self.penalty_index[:, :1])[:, 0].tolist()
+
     def state_dict(self) -> dict[str, Any]:
         """Tensors, numbers and names: what `of_state` takes."""
         return {**vars(self), **{name: dict(vars(getattr(self, name))) for name in _ENDS}, "classes": [*self.classes]}

@@ -109,6 +109,11 @@ class DiscriminantProbe(StreamedProbe):
                     for name in ("weights", "offset"):
                         self.pieces[f"{part}.{layer}.{name}"] = self.pieces[f"{part}.{layer}.{name}"][-1:].clone()
 
+    def log_solution(self) -> None:
+        for target, solution in self._solutions.items():
+            for layer, accuracy in enumerate(solution.held_out_accuracy()):
+                self.log_by_layer("cv_accuracy", layer, {target: accuracy})
+
     def finish(self, data: BlockDataModule) -> None:
         real = len(data.real_targets)
         for target, name in enumerate(data.real_targets):

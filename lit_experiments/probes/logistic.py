@@ -48,7 +48,8 @@ class LogisticProbe(PassModule):
 
     `--precision 64-true` multiplies in float64; all others in float32. Train with max_epochs -1: it stops by itself,
     and `probe.solution` then holds the fits, equal on every rank. Logged under `log_name` after each pass: how many
-    fits go on, and the mean of their losses over the training rows.
+    fits go on, and the mean of their losses over the training rows; as layers are done, their cross-validated
+    accuracy, with the layer as the step.
     """
 
     key = "logistic_pass"
@@ -199,7 +200,10 @@ class LogisticProbe(PassModule):
         """Conclude a group of layers whose fits are done, and with the last one everything."""
         if self._search is not None and self._search.running is None:
             before = sum(part.passes for part in self._parts)
-            self._parts.append(self._search.solution(self.classes, self._passes - before))
+            part = self._search.solution(self.classes, self._passes - before)
+            for layer, accuracy in zip(self._groups[len(self._parts)], part.held_out_accuracy(), strict=False):
+                self.log_by_layer("cv_accuracy", layer, {self.data_module().real_targets[0]: accuracy})
+            self._parts.append(part)
             self._search = None
             self.data_module().read_with(None)  # and with the reader go the rows that it keeps
             del self._reader

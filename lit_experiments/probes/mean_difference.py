@@ -109,6 +109,11 @@ class MeanDifferenceProbe(StreamedProbe):
                     found = self._scales(data, sums.values[i][place].cpu().numpy(), part, layer)
                 self.pieces |= {f"{part}.{layer}.{name}": value.cpu() for name, value in found.items()}
 
+    def log_solution(self) -> None:
+        for target, solution in self._solutions.items():
+            for layer, accuracy in enumerate(solution.held_out_accuracy()):
+                self.log_by_layer("cv_accuracy", layer, {target: accuracy})
+
     def finish(self, data: BlockDataModule) -> None:
         real, layers = len(data.real_targets), range(len(data.layers))
         self._solutions, self._numbers = {}, None

@@ -56,6 +56,11 @@ class Moments:
         """What `zeros` would take."""
         return 8 * sum(int(np.prod(shape)) for shape in _shapes(folds, layers, hidden, targets).values())
 
+    def y_variance(self) -> Tensor:
+        """[T] of the targets in all folds together."""
+        n, y = self.count.sum(), self.y.sum(0)
+        return (self.yy.sum(0) - y**2 / n) / n
+
     def state_dict(self) -> dict[str, Tensor]:
         """The sums by name, not copied."""
         return {f.name: getattr(self, f.name) for f in fields(self)}

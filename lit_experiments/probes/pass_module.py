@@ -91,6 +91,12 @@ class PassModule(LightningModule):
     def after_block(self, block: Block) -> None:
         """What to log of it, if anything."""
 
+    def log_by_layer(self, score: str, layer: int, values: dict[str, float]) -> None:
+        """A cross-validated score of targets at a layer, for the Trainer's loggers. The layer is the step, so that
+        they draw curves over layers, which grow as layers are done."""
+        for logger in self.loggers:
+            logger.log_metrics({f"{self.log_name}/{score}/{target}": value for target, value in values.items()}, layer)
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put the state of all ranks in; Lightning calls this on every rank and keeps rank 0's."""
         state = self.state_to_save()

@@ -32,7 +32,8 @@ class RidgeProbe(StreamedProbe):
     to solve for from the same sums. memory_bytes: what the sums may take: one pass if all layers fit, else more.
     After `trainer.fit(probe, datamodule=data)` (max_epochs -1 where memory asks for several passes; it stops by
     itself), `probe.solution` holds the fits, equal on every rank. Logged under `log_name`: rows and blocks of this rank
-    so far, and at the end the cross-validated mean squared error, the mean of the targets' smallest.
+    so far, and at the end the cross-validated mean squared error, the mean of the targets' smallest; as layers are
+    done, every target's cross-validated R2 at its best penalty, with the layer as the step.
     """
 
     key = "ridge_pass"
@@ -86,6 +87,9 @@ class RidgeProbe(StreamedProbe):
                 for place, layer in enumerate(wave.layers):
                     fit = _fit(sums, i, place, alphas, max(data.folds, 1))
                     self.pieces |= {f"{g}.{part}.{layer}.{name}": v.cpu() for name, v in fit._asdict().items()}
+                    if grid is self.penalties and len(fit.cv_mse):
+                        r2 = 1 - fit.cv_mse.mean(0).amin(0) / _y_variance(sums, i)
+                        self._log_r2(data, self.parts[part], layer, r2.tolist())
 
     def finish(self, data: BlockDataModule) -> None:
         self._solutions = []
@@ -101,9 +105,20 @@ class RidgeProbe(StreamedProbe):
             best = self.solution.cv_mse.mean(1).amin((0, 1)).mean()
             self.log(f"{self.log_name}/cv_mse", best, batch_size=1, sync_dist=True)
 
+    def _log_r2(self, data: BlockDataModule, part: Part, layer: int, r2: list[float]) -> None:
+        values = dict(zip(part.targets, r2, strict=True))
+        self.log_by_layer("cv_r2", layer, {n: values[t] for t, n in enumerate(data.real_targets) if t in values})
+
     def _fits(self, grid: int, part: int, layers: int) -> list[LayerFit]:
         names = LayerFit._fields
         return [LayerFit(*(self.pieces[f"{grid}.{part}.{layer}.{n}"] for n in names)) for layer in range(layers)]
+
+
+def _y_variance(sums: Sums, part: int) -> torch.Tensor:
+    if isinstance(sums, RowSums):
+        return sums.targets[part].y_variance()
+    assert isinstance(sums, MomentSums)
+    return sums.moments[part].y_variance()
 
 
 def _fit(sums: Sums, part: int, place: int, penalties: torch.Tensor, folds: int) -> LayerFit:

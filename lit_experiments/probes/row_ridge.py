@@ -45,6 +45,12 @@ class RowTargets:
         within = torch.nan_to_num((y - mean[:, None]) ** 2).sum(1) * weight[:, None]
         return cls(count * weight, mean, within, torch.from_numpy(block.fold).to(device))
 
+    def y_variance(self) -> Tensor:
+        """[T] of the targets, repetitions among them."""
+        n = self.weight.sum()
+        mean = self.weight @ self.y / n
+        return (self.within.sum(0) + self.weight @ (self.y - mean) ** 2) / n
+
 
 def solve_rows(x: Tensor, rows: RowTargets, penalties: Tensor, folds: list[int]) -> LayerFit:
     """One layer's fits, each target at the penalty of its smallest mean held-out error over the folds.
