@@ -205,6 +205,7 @@ class LogisticProbe(PassModule):
                 self.log_by_layer("cv_accuracy", layer, {self.data_module().real_targets[0]: accuracy})
             self._parts.append(part)
             self._search = None
+            del self._asked, self._totals  # Trainer and module hold each other: what a module keeps stays for long
             self.data_module().read_with(None)  # and with the reader go the rows that it keeps
             del self._reader
         if len(self._parts) < len(self._groups):

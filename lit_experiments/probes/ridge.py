@@ -100,6 +100,10 @@ class RidgeProbe(StreamedProbe):
                 coef = self._solutions[-1].coef
                 self.pieces |= {f"{g}.0.{layer}.coef": coef[layer] for layer in range(len(coef))}
 
+    def forget(self) -> None:
+        super().forget()
+        self._solutions = []
+
     def log_solution(self) -> None:
         if self.solution.cv_mse.shape[1]:
             best = self.solution.cv_mse.mean(1).amin((0, 1)).mean()

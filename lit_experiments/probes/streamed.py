@@ -151,6 +151,11 @@ class StreamedProbe(PassModule):
         if self.done or not whole:
             self.trainer.should_stop = True
 
+    def forget(self) -> None:
+        """Lets go of the fits, which can be large: Trainer and module hold each other, so that what a module keeps
+        stays until Python next looks for cycles, long after its last use."""
+        self.pieces, self.sums = {}, None
+
     def log_solution(self) -> None:
         """What to log at the end, if anything."""
 

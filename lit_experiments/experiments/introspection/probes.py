@@ -267,7 +267,7 @@ class IntrospectionProbes(TrainTask[ProbesResult]):
             probe, data = RidgeProbe(self.penalties), make(columns.matrix(), columns.names)
             trainer.fit(probe, data, f"checkpoints/{name}/ridge")
             ridge = RidgeFit.of(probe.solution, data) if is_rank_zero() else None
-            del probe
+            probe.forget()
         for target in (target for target in targets if target.classes):
             limits = (self.class_penalties, self.tolerance, self.max_iterations, int(self.memory_mb * 1e6))
             logistic = LogisticProbe(list(target.classes), *limits)
