@@ -5,6 +5,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 VENV_VLLM := .venv-vllm
 READY_VLLM := $(VENV_VLLM)/.ready
+PROCESSES = $(shell $(BIN)/python -c 'import os; print(1 + os.cpu_count())')
+
+# Dozens of processes start in the tests and notebooks: each module is compiled once, not by each of them.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo test setup-vllm test-vllm lint docs notebooks format clean
 help:
@@ -30,8 +34,9 @@ demo: setup
 	$(BIN)/lit-experiments run tempnorm
 
 # Files in parallel, one thread each: small models gain nothing from more, and threads that wait for each other lose.
+# One process more than processors: tests wait for disks, leases and processes that they have killed.
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 setup-vllm: $(READY_VLLM)
 
@@ -58,9 +63,9 @@ docs: setup
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs --quiet build --clean
 	@echo "site/index.html"
 
-# Each from its text form, notebooks/NAME.py, executed; an error in a cell is one here.
+# Each from its text form, notebooks/NAME.py, executed side by side; an error in a cell is one here.
 notebooks: setup
-	$(BIN)/python notebooks/build.py
+	OMP_NUM_THREADS=1 $(BIN)/python notebooks/build.py
 
 format: setup
 	$(BIN)/ruff format .

@@ -76,6 +76,8 @@ _SIZES: dict[str, Any] = {
     "v_head_dim": 8,
     "linear_num_key_heads": 2,
     "linear_num_value_heads": 4,
+    "linear_num_heads": 4,
+    "linear_head_dim": 8,
     "linear_key_head_dim": 8,
     "linear_value_head_dim": 8,
     "mamba_n_heads": 8,

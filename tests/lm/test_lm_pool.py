@@ -151,6 +151,7 @@ def test_memory_does_not_grow_with_the_text(lm_of):
         tensors = [o for o in gc.get_objects() if issubclass(type(o), torch.Tensor) and id(o) not in owned]
         sizes.append(sum(t.nbytes for t in tensors if t.ndim and t.shape[-1] == lm.info.d_model))
 
+    gc.freeze()  # what was there before is there at every step: only what follows is looked through
     decoder = Decoder(lm, between_steps=count)
     pool = LatentPool(SITES, [Window(1, 50), Window(2, 50)])
     decoder.sample(decoder.prefill(random_sequences([4, 4])), 50, PURE, keys(2), pool=pool)
