@@ -9,23 +9,25 @@ from lit_experiments.units import byte_count
 from stores import Store, fingerprint_difference
 
 
-def store_summary(found: dict[str, Any]) -> str:
+def store_summary(summary: dict[str, Any]) -> str:
     """The summary of `stores.inspect` as text."""
-    ratio = found["data_bytes"] / max(1, sum(f["payload_bytes"] for f in found["fields"].values()))
+    ratio = summary["data_bytes"] / max(1, sum(f["payload_bytes"] for f in summary["fields"].values()))
     lines = [
-        f"{found['path']} ({found['backend']}, begun {found['created']})",
-        f"rows          {found['rows']:,} in {found['commits']} commits of {len(found['parts'])} parts",
-        f"data          {byte_count(found['data_bytes'])} ({ratio:.2f} of the uncompressed size), "
-        f"metadata {byte_count(found['rows_bytes'])}",
-        f"fingerprint   {found['fingerprint_sha256'][:16]}",
+        f"{summary['path']} ({summary['backend']}, begun {summary['created']})",
+        f"rows          {summary['rows']:,} in {summary['commits']} commits of {len(summary['parts'])} parts",
+        f"data          {byte_count(summary['data_bytes'])} ({ratio:.2f} of the uncompressed size), "
+        f"metadata {byte_count(summary['rows_bytes'])}",
+        f"fingerprint   {summary['fingerprint_sha256'][:16]}",
     ]
-    lines += [f"              {key}: {_short(value)}" for key, value in _flat(found["fingerprint"]).items()]
-    if found["orphan_bytes"]:
-        lines.append(f"orphans       {byte_count(found['orphan_bytes'])} from interrupted commits, ignored by readers")
-    if found["repeated_ids"]:
-        lines.append(f"repeated      {found['repeated_ids']} sample ids were committed twice; the first is shown")
-    lines += ["", _fields(found), "", _columns(found)]
-    lines += [f"{dim}: {', '.join(map(str, names))}" for dim, names in found["coords"].items()]
+    lines += [f"              {key}: {_short(value)}" for key, value in _flat(summary["fingerprint"]).items()]
+    if summary["orphan_bytes"]:
+        lines.append(
+            f"orphans       {byte_count(summary['orphan_bytes'])} from interrupted commits, ignored by readers"
+        )
+    if summary["repeated_ids"]:
+        lines.append(f"repeated      {summary['repeated_ids']} sample ids were committed twice; the first is shown")
+    lines += ["", _fields(summary), "", _columns(summary)]
+    lines += [f"{dim}: {', '.join(map(str, names))}" for dim, names in summary["coords"].items()]
     return "\n".join(lines)
 
 
@@ -37,17 +39,17 @@ def first_rows(store: Store, count: int) -> str:
 
 def differences(store: Store, other: Store) -> str:
     """Where the fingerprints of two stores differ."""
-    found = fingerprint_difference(store.fingerprint, other.fingerprint)
-    if not found:
+    differing = fingerprint_difference(store.fingerprint, other.fingerprint)
+    if not differing:
         return "Fingerprints: the same; both stores hold the same experiment."
-    lines = [f"  {key}: {_short(here)} | {_short(there)}" for key, here, there in found]
+    lines = [f"  {key}: {_short(here)} | {_short(there)}" for key, here, there in differing]
     return "\n".join(["Fingerprints differ (this | other):", *lines])
 
 
-def _fields(found: dict[str, Any]) -> str:
+def _fields(summary: dict[str, Any]) -> str:
     headers = ["field", "dims", "shape", "dtype", "units", "on disk", "ratio"]
     rows = []
-    for name, about in found["fields"].items():
+    for name, about in summary["fields"].items():
         shape = " x ".join(str(n) for n in about["shape"])
         ratio = "-" if about["ratio"] is None else f"{about['ratio']:.2f}"
         stored = byte_count(about["stored_bytes"])
@@ -55,8 +57,8 @@ def _fields(found: dict[str, Any]) -> str:
     return text_table(headers, rows)
 
 
-def _columns(found: dict[str, Any]) -> str:
-    rows = [[name, about["type"], about["description"]] for name, about in found["columns"].items()]
+def _columns(summary: dict[str, Any]) -> str:
+    rows = [[name, about["type"], about["description"]] for name, about in summary["columns"].items()]
     width = max((len(name) for name, _, _ in rows), default=0)
     kind = max((len(kind) for _, kind, _ in rows), default=0)
     return "\n".join(f"{n.ljust(width)}  {k.ljust(kind)}  {d}" for n, k, d in rows)

@@ -69,13 +69,13 @@ def readings(key: Any, options: Options, rule: KeyRule) -> Readings:
     return Readings(allowed, number if is_open else None)
 
 
-def undecided(found: Sequence[Readings]) -> bool:
+def undecided(all_readings: Sequence[Readings]) -> bool:
     """Whether nothing tells what the numbers among a source's keys count from.
 
     They are the options themselves if every key is the text of one, and some number is beyond any place.
     """
-    numbers = [reading.number for reading in found if reading.number is not None]
-    texts = all("text" in reading.fit for reading in found)
+    numbers = [reading.number for reading in all_readings if reading.number is not None]
+    texts = all("text" in reading.fit for reading in all_readings)
     return bool(numbers) and not (texts and any(not 0 <= number <= len(LETTERS) for number in numbers))
 
 
@@ -96,7 +96,7 @@ def settle(fit: Mapping[Form, int], form: Form | None) -> int:
         return fit[form]
     if len(set(fit.values())) == 1:
         return next(iter(fit.values()))
-    both = " or ".join(f"as {each} {LETTERS[index]}" for each, index in fit.items())
+    both = " or ".join(f"as {kind} {LETTERS[index]}" for kind, index in fit.items())
     raise BadValueError(f"the answer can be read {both} (--answer_form letter|index|text decides)")
 
 
@@ -155,13 +155,13 @@ def _no_option(key: Any, number: int | None, rule: KeyRule) -> str:
             f"answer {key!r} is none of {span} (indexes count from {rule.first}: {rule.said_by}) nor an option's text"
         )
     index = "an index 0-3" if rule.first in (None, 0) else "an index 1-4"
-    wanted = {
+    allowed = {
         "auto": f"a letter A-D, {index}, or the text of an option",
         "letter": "a letter A-D",
         "index": index,
         "text": "the text of an option",
     }[rule.form]
-    return f"answer {_shown(key)!r} is not {wanted}"
+    return f"answer {_shown(key)!r} is not {allowed}"
 
 
 def _shown(key: Any) -> Any:

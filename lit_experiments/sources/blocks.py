@@ -37,8 +37,8 @@ class Counts:
 
 def is_wikitext_heading(line: str) -> bool:
     """Whether a line is a heading as in " = = Title = = ", with as many signs on both sides."""
-    found = _WIKITEXT_HEADING.fullmatch(line)
-    return found is not None and found[1].count("=") == found[2].count("=")
+    match = _WIKITEXT_HEADING.fullmatch(line)
+    return match is not None and match[1].count("=") == match[2].count("=")
 
 
 def layout_of(lines: Iterable[str]) -> Layout:

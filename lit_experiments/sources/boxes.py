@@ -87,8 +87,8 @@ def _closing(text: str, opening: int) -> int | None:
 
 def _unbraced_end(text: str, at: int) -> int | None:
     if _in_formula(text[:at]):
-        found = _MATH_ENDS.search(text, at)
-        return found.start() if found else len(text)
+        end = _MATH_ENDS.search(text, at)
+        return end.start() if end else len(text)
     word = _WORD.match(text, at)
     return word.end() if word else None
 
@@ -109,7 +109,7 @@ def _together(text: str, boxes: Sequence[_Box]) -> str:
     values = {_value(content) for content in contents}
     if len(contents) == 1 or (len(values) == 1 and None not in values):
         return contents[-1]
-    names = [found[1] if (found := _NAMED.search(text[: box.start])) else None for box in boxes]
+    names = [match[1] if (match := _NAMED.search(text[: box.start])) else None for box in boxes]
     if None in names or len(set(names)) < len(boxes):
         return ", ".join(contents)
     return ", ".join(f"{name} = {box.content}" for name, box in zip(names, boxes, strict=True))

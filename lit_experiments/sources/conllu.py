@@ -103,12 +103,12 @@ class _Row:
 
 def comments_of(lines: list[Line]) -> dict[str, str]:
     """The comments `# name = value` of a sentence; a comment without "=" has the value ""."""
-    found: dict[str, str] = {}
+    comments: dict[str, str] = {}
     for line in lines:
         if line.text.startswith("#"):
             name, _, value = line.text[1:].partition("=")
-            found.setdefault(name.strip(), value.strip(" \t"))
-    return found
+            comments.setdefault(name.strip(), value.strip(" \t"))
+    return comments
 
 
 def parse_sentence(lines: list[Line]) -> Block:
@@ -125,11 +125,11 @@ def parse_sentence(lines: list[Line]) -> Block:
     comments = comments_of(lines)
     text = comments.get("text") or _rebuilt(surfaces)
     spans = _spans(surfaces, text)
-    found: list[Word] = []
+    parsed: list[Word] = []
     for surface, start in zip(surfaces, spans, strict=True):
         inside = words[surface.first - 1 : surface.last]
-        found += _words(surface, inside, start, len(words))
-    return Block(text, tuple(found), comments)
+        parsed += _words(surface, inside, start, len(words))
+    return Block(text, tuple(parsed), comments)
 
 
 def _rows(lines: list[Line]) -> list[_Row]:
@@ -163,8 +163,8 @@ def _rows(lines: list[Line]) -> list[_Row]:
     return rows
 
 
-def _bad_id(line: Line, found: str, expected: str) -> NoReturn:
-    raise Malformed("id", line.number, f'ID "{found}" out of order: {expected}')
+def _bad_id(line: Line, written: str, expected: str) -> NoReturn:
+    raise Malformed("id", line.number, f'ID "{written}" out of order: {expected}')
 
 
 def _columns(line: Line) -> list[str]:
@@ -179,11 +179,11 @@ def _columns(line: Line) -> list[str]:
 
 def _surfaces(rows: list[_Row]) -> list[_Row]:
     """What stands in the text: multiword tokens, and the words outside of them."""
-    found: list[_Row] = []
+    surfaces: list[_Row] = []
     for row in rows:
-        if not found or row.first > found[-1].last:
-            found.append(row)
-    return found
+        if not surfaces or row.first > surfaces[-1].last:
+            surfaces.append(row)
+    return surfaces
 
 
 def _rebuilt(surfaces: list[_Row]) -> str:
@@ -197,16 +197,16 @@ def _spans(surfaces: list[_Row], text: str) -> list[int]:
     for index, row in enumerate(surfaces):
         form = row.columns[1]
         if not text.startswith(form, position):
-            found = text[position : position + max(len(form), 8)]
-            raise Malformed("text", row.line, f'FORM "{form}" where # text has "{found}" (character {position})')
+            instead = text[position : position + max(len(form), 8)]
+            raise Malformed("text", row.line, f'FORM "{form}" where # text has "{instead}" (character {position})')
         starts.append(position)
         position += len(form)
         rest = text[position:]
         gap = len(rest) - len(rest.lstrip())
         last = index == len(surfaces) - 1
         if not last and bool(gap) != row.spaced:
-            said = "a space" if row.spaced else "no space (SpaceAfter=No)"
-            raise Malformed("text", row.line, f'the columns say {said} after "{form}"; # text does not')
+            spacing = "a space" if row.spaced else "no space (SpaceAfter=No)"
+            raise Malformed("text", row.line, f'the columns say {spacing} after "{form}"; # text does not')
         position += gap
     if position < len(text):
         raise Malformed("text", surfaces[-1].line, f'# text goes on with "{text[position : position + 20]}"')
@@ -217,13 +217,13 @@ def _words(surface: _Row, inside: list[_Row], start: int, count: int) -> list[Wo
     multiword = (surface.first, surface.last) if "-" in surface.columns[0] else None
     form = surface.columns[1]
     adds_up = "".join(row.columns[1] for row in inside) == form
-    found: list[Word] = []
+    words: list[Word] = []
     offset = start
     for row in inside:
-        own = (offset, offset + len(row.columns[1])) if adds_up else None
+        part = (offset, offset + len(row.columns[1])) if adds_up else None
         offset += len(row.columns[1])
-        found.append(_word(row, (start, start + len(form)), multiword, own, count))
-    return found
+        words.append(_word(row, (start, start + len(form)), multiword, part, count))
+    return words
 
 
 def _word(

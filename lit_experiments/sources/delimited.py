@@ -15,7 +15,7 @@ from pathlib import Path
 from lit_experiments.sources.dialect import Dialect, OpenQuoteError, Quoting, Row, Text, dialect_of, rows
 from lit_experiments.sources.errors import SourceError
 from lit_experiments.sources.files import bad_encoding, data_suffix
-from lit_experiments.sources.found import Found, Table
+from lit_experiments.sources.tables import Table, TableRow
 from lit_experiments.sources.text_bytes import holds, text_lines
 
 Headerless = Callable[[Sequence[str]], Sequence[str] | None]
@@ -75,21 +75,21 @@ def _filled(path: Path, text: Text, dialect: Dialect) -> Iterator[Row]:
         ) from error
 
 
-def _records(path: Path, filled: Iterator[Row], names: tuple[str, ...]) -> Iterator[Found]:
+def _records(path: Path, filled: Iterator[Row], names: tuple[str, ...]) -> Iterator[TableRow]:
     for row in filled:
         where = f"{path}, line {row.line}"
         bad = next((field for field in row.fields if not field.isascii() and _SURROGATE.search(field)), None)
         if row.problem:
-            yield Found(row.line, where, None, *_broken(row))
+            yield TableRow(row.line, where, None, *_broken(row))
         elif (misfit := _misfit(row.fields, names)) is not None:
-            yield Found(row.line, where, None, misfit, "quote fields that hold the delimiter or a newline")
+            yield TableRow(row.line, where, None, misfit, "quote fields that hold the delimiter or a newline")
         elif bad is not None:
             at = next(_SURROGATE.finditer(bad)).start()
-            found = bad_encoding(path, row.line, where, ord(bad[at]) - 0xDC00, at + 1)
-            inside = found.reason.replace("at column", f'in column "{names[row.fields.index(bad)]}", character')
-            yield Found(row.line, where, None, inside, found.remedy)
+            undecodable = bad_encoding(path, row.line, where, ord(bad[at]) - 0xDC00, at + 1)
+            inside = undecodable.reason.replace("at column", f'in column "{names[row.fields.index(bad)]}", character')
+            yield TableRow(row.line, where, None, inside, undecodable.remedy)
         else:
-            yield Found(row.line, where, _named(row.fields, names))
+            yield TableRow(row.line, where, _named(row.fields, names))
 
 
 def _broken(row: Row) -> tuple[str, str]:

@@ -33,14 +33,14 @@ def held_out_documentation() -> Documentation:
     text = _text_module()
     documents = text.documents()
     _, held_out = text.split(documents)
-    found = tuple(
+    paragraphs = tuple(
         (f"{document.name.replace('/', '.')}-{number:03d}", paragraph)
         for document in held_out
         for number, paragraph in enumerate(document.paragraphs)
     )
-    if not found:
+    if not paragraphs:
         raise _stripped(f"{len(documents)} documents were found, none of them held out")
-    return Documentation(f"{platform.python_implementation()} {platform.python_version()}", found)
+    return Documentation(f"{platform.python_implementation()} {platform.python_version()}", paragraphs)
 
 
 def _text_module() -> types.ModuleType:
@@ -53,10 +53,10 @@ def _text_module() -> types.ModuleType:
     return text
 
 
-def _stripped(found: str) -> SourceError:
+def _stripped(reason: str) -> SourceError:
     return SourceError(
         f"Python {platform.python_version()} at {sys.executable} carries no documentation to read paragraphs from: "
-        f"{found}.\n"
+        f"{reason}.\n"
         f"Next: use a Python with its full standard library (pydoc_data and .py sources; some systems split them off, "
         f"e.g. python3-minimal), or --paragraphs FILE_OR_FOLDER_OR_HUB_ID."
     )

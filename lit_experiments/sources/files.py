@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lit_experiments.sources.errors import SourceError
-from lit_experiments.sources.found import Found, Table
+from lit_experiments.sources.tables import Table, TableRow
 from lit_experiments.sources.text_bytes import COMPRESSED, read_bytes, read_lines
 
 KINDS = {
@@ -64,10 +64,10 @@ def _uncompressed(path: Path) -> Path:
     return path.with_suffix("") if path.suffix.lower() in COMPRESSED else path
 
 
-def bad_encoding(path: Path, place: int, where: str, byte: int, column: int) -> Found:
+def bad_encoding(path: Path, place: int, where: str, byte: int, column: int) -> TableRow:
     """The record for a line that is not UTF-8."""
     remedy = f"convert it, e.g. iconv -f latin1 -t utf-8 {path}"
-    return Found(place, where, None, f"not UTF-8 (byte 0x{byte:02x} at column {column})", remedy)
+    return TableRow(place, where, None, f"not UTF-8 (byte 0x{byte:02x} at column {column})", remedy)
 
 
 def read_text(path: Path) -> Table:
@@ -104,37 +104,37 @@ def read_json(path: Path) -> Table:
     return Table(str(path), "json", "row", None, _json_records(path, _list_in(path, document)))
 
 
-def _text_lines(path: Path, whole: Iterable[bytes]) -> Iterator[Found]:
+def _text_lines(path: Path, whole: Iterable[bytes]) -> Iterator[TableRow]:
     for number, line in enumerate(whole, start=1):
         where = f"{path}, line {number}"
         try:
-            yield Found(number, where, {"text": line.removesuffix(b"\r").decode("utf-8")})
+            yield TableRow(number, where, {"text": line.removesuffix(b"\r").decode("utf-8")})
         except UnicodeDecodeError as error:
             yield bad_encoding(path, number, where, line[error.start], error.start + 1)
 
 
-def _json_lines(path: Path, whole: Iterable[bytes]) -> Iterator[Found]:
-    for found in _text_lines(path, whole):
-        if found.record is None:
-            yield found
-        elif found.record["text"].strip():
-            yield _json_line(found.place, found.where, found.record["text"])
+def _json_lines(path: Path, whole: Iterable[bytes]) -> Iterator[TableRow]:
+    for row in _text_lines(path, whole):
+        if row.record is None:
+            yield row
+        elif row.record["text"].strip():
+            yield _json_line(row.place, row.where, row.record["text"])
 
 
-def _json_line(place: int, where: str, text: str) -> Found:
+def _json_line(place: int, where: str, text: str) -> TableRow:
     try:
         value = json.loads(text)
     except ValueError as error:  # JSONDecodeError, or a number with more digits than Python converts
         why = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
-        return Found(place, where, None, f"not valid JSON ({why})")
+        return TableRow(place, where, None, f"not valid JSON ({why})")
     return _object(place, where, value)
 
 
-def _object(place: int, where: str, value: Any) -> Found:
+def _object(place: int, where: str, value: Any) -> TableRow:
     if isinstance(value, dict):
-        return Found(place, where, value)
+        return TableRow(place, where, value)
     remedy = "if the file is one JSON list, name it .json" if isinstance(value, list) else ""
-    return Found(place, where, None, f"a JSON {_json_type(value)} where an object with named values belongs", remedy)
+    return TableRow(place, where, None, f"a JSON {_json_type(value)} where an object with named values belongs", remedy)
 
 
 def _json_type(value: Any) -> str:
@@ -145,13 +145,13 @@ def _json_type(value: Any) -> str:
 def _list_in(path: Path, content: Any) -> list[Any]:
     """The list of records in a JSON document."""
     if isinstance(content, list):
-        found = [content]
+        lists = [content]
     elif isinstance(content, dict):
-        found = [v for v in content.values() if isinstance(v, list) and v and isinstance(v[0], dict)]
+        lists = [v for v in content.values() if isinstance(v, list) and v and isinstance(v[0], dict)]
     else:
-        found = []
-    if len(found) == 1 and found[0]:
-        return found[0]
+        lists = []
+    if len(lists) == 1 and lists[0]:
+        return lists[0]
     if content == []:
         raise SourceError(f"{path} is empty: its list has no records.")
     shape = f"an object with {', '.join(content) or 'nothing'}" if isinstance(content, dict) else _json_type(content)
@@ -161,6 +161,6 @@ def _list_in(path: Path, content: Any) -> list[Any]:
     )
 
 
-def _json_records(path: Path, records: list[Any]) -> Iterator[Found]:
+def _json_records(path: Path, records: list[Any]) -> Iterator[TableRow]:
     for number, value in enumerate(records):
         yield _object(number, f"{path}, row {number}", value)

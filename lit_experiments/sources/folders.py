@@ -15,7 +15,7 @@ from typing import Any
 from lit_experiments.sources.class_names import class_names
 from lit_experiments.sources.errors import SourceError
 from lit_experiments.sources.files import KINDS, TEXT, data_stem, data_suffix
-from lit_experiments.sources.found import Found, Table
+from lit_experiments.sources.tables import Table, TableRow
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w.+-]+)?(:[\w.+\[\]%-]+)?")
 _SAVED = ("dataset_info.json", "state.json")
@@ -162,15 +162,15 @@ def _split_of(folder: Path, path: Path) -> str | None:
     """The split that a file's name begins or ends with, or that a folder above it is called."""
     words = re.split(r"[^a-z]+", data_stem(path).lower().rstrip("0123456789"))
     parents = [part.lower() for part in path.relative_to(folder).parts[:-1]]
-    told = {words[0], words[-1], *parents}
-    return next((split for split in _SPLITS if split in told), None)
+    candidates = {words[0], words[-1], *parents}
+    return next((split for split in _SPLITS if split in candidates), None)
 
 
-def _one_after_another(tables: list[Table]) -> Iterator[Found]:
+def _one_after_another(tables: list[Table]) -> Iterator[TableRow]:
     number = 0
     for table in tables:
-        for found in table.found:
-            yield Found(number, found.where, found.record, found.reason, found.remedy)
+        for row in table.rows:
+            yield TableRow(number, row.where, row.record, row.reason, row.remedy)
             number += 1
 
 
@@ -194,7 +194,7 @@ def _saved(folder: Path, split: str | None) -> Table:
 
 def _dataset(name: str, data: Any) -> Table:
     classes = class_names(data.features)
-    rows = (Found(number, f"{name}, row {number}", classes.named(record)) for number, record in enumerate(data))
+    rows = (TableRow(number, f"{name}, row {number}", classes.named(record)) for number, record in enumerate(data))
     return Table(name, "dataset", "row", tuple(data.column_names), rows)
 
 

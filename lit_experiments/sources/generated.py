@@ -29,7 +29,7 @@ def generated_problems(number: int, seed: int) -> list[tuple[Problem, str]]:
 
     if number < 1:
         raise SourceError(f"At least one embedded problem is needed, found {number}.")
-    found: list[tuple[Problem, str]] = []
+    pairs: list[tuple[Problem, str]] = []
     questions: set[str] = set()
     of_kind: dict[str, int] = {}
     repeated = 0
@@ -38,16 +38,16 @@ def generated_problems(number: int, seed: int) -> list[tuple[Problem, str]]:
             repeated += 1
             if repeated > _PATIENCE:
                 raise SourceError(
-                    f"{number} embedded problems were asked for; only about {len(found)} different ones are held out."
+                    f"{number} embedded problems were asked for; only about {len(pairs)} different ones are held out."
                 )
             continue
         repeated = 0
         questions.add(problem.question)
         turn = of_kind[problem.kind] = of_kind.get(problem.kind, len(of_kind) - 1) + 1
-        found.append((problem, list(problem.solutions.values())[turn % len(problem.solutions)]))
-        if len(found) == number:
+        pairs.append((problem, list(problem.solutions.values())[turn % len(problem.solutions)]))
+        if len(pairs) == number:
             break
-    return found
+    return pairs
 
 
 def solution_method(solution: str) -> str | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
-from lit_experiments.sources.found import Found, Table
+from lit_experiments.sources.tables import Table, TableRow
 from lit_experiments.sources.treebank import EMBEDDED, Sentence, read_treebank
 
 NAME = "embedded:openings"
@@ -21,13 +21,13 @@ def read_openings() -> Table:
     """Two openings of every sentence that has as many. Columns: text, next_is_verb (of the first word behind the text,
     auxiliaries included), characters (of the text), document, sentence."""
     columns = ("text", *LABELS, GROUP, "sentence")
-    return Table("openings of the embedded sentences", "dataset", "row", columns, _found())
+    return Table("openings of the embedded sentences", "dataset", "row", columns, _rows())
 
 
-def _found() -> Iterator[Found]:
+def _rows() -> Iterator[TableRow]:
     openings = (opening for sentence in read_treebank(EMBEDDED).sentences for opening in _openings(sentence))
     for row, record in enumerate(openings):
-        yield Found(row, f"{NAME}, row {row}", record)
+        yield TableRow(row, f"{NAME}, row {row}", record)
 
 
 def _openings(sentence: Sentence) -> Iterator[dict[str, object]]:

@@ -85,8 +85,8 @@ def _options(record: Mapping[str, Any], question: str, given: str | Sequence[str
     wrong, right = _wrong(record), usual_name(record, RIGHT)
     if wrong is not None and right is not None:
         return _placed(question, (right, record[right]), wrong)
-    found = ", ".join(map(str, record)) or "nothing"
-    raise BadValueError(f"no options, choices, or four columns A-D; it has: {found} (--options_column names them)")
+    keys = ", ".join(map(str, record)) or "nothing"
+    raise BadValueError(f"no options, choices, or four columns A-D; it has: {keys} (--options_column names them)")
 
 
 def _in_one(value: Any, name: str) -> Options:
@@ -120,8 +120,8 @@ def _mapped(value: Mapping[Any, Any], name: str) -> Options:
         raise BadValueError(
             f'"{name}" must be a list of four options, found an object with {", ".join(map(str, value))}'
         )
-    found = dict(items)
-    filled = _filled([(key, found[key]) for key in run])
+    by_label = dict(items)
+    filled = _filled([(key, by_label[key]) for key in run])
     four = _four([(f"{name}[{key}]", item) for key, item in filled])
     return Options(four, tuple(key for key, _ in filled))
 

@@ -104,9 +104,9 @@ def read_paragraphs(
 
 
 def _documentation() -> Paragraphs:
-    found = held_out_documentation()
-    records = tuple(Paragraph(identity, text, i) for i, (identity, text) in enumerate(found.paragraphs))
-    name = f"embedded paragraphs (held-out documentation of {found.python})"
+    documentation = held_out_documentation()
+    records = tuple(Paragraph(identity, text, i) for i, (identity, text) in enumerate(documentation.paragraphs))
+    name = f"embedded paragraphs (held-out documentation of {documentation.python})"
     return Paragraphs(records, "documentation", 0, 0, name, _digest(records), Skipped(), notes=_repeats(records))
 
 
@@ -126,7 +126,7 @@ def _from_text(source: str, files: list[Path], malformed: Malformed) -> Paragrap
     """One layout for all files: what a paragraph is should not change within a source."""
     streams = {file: open_records(str(file), "--paragraphs", malformed) for file in files}
     lines = {file: [(place, record["text"]) for place, record in stream] for file, stream in streams.items()}
-    layout, counts = layout_of(line for each in lines.values() for _, line in each), Counts()
+    layout, counts = layout_of(line for file_lines in lines.values() for _, line in file_lines), Counts()
     folder = split_folder(source)
     root = folder[0] if folder is not None and len(files) > 1 else None
     records = tuple(
@@ -162,13 +162,13 @@ def _from_rows(source: str, stream: RecordStream, column: str) -> Paragraphs:
             records.append(Paragraph(f"{stream.unit}-{place:06d}{suffix}", paragraph, place))
     if not records:
         raise SourceError(_nothing(source, counts, stream.skipped))
-    found = tuple(records)
-    totals = (counts.headings, counts.blank, source, _digest(found), stream.skipped)
-    return Paragraphs(found, "rows", *totals, notes=(*stream.notes, *_repeats(found)))
+    paragraphs = tuple(records)
+    totals = (counts.headings, counts.blank, source, _digest(paragraphs), stream.skipped)
+    return Paragraphs(paragraphs, "rows", *totals, notes=(*stream.notes, *_repeats(paragraphs)))
 
 
 def _repeats(records: tuple[Paragraph, ...]) -> tuple[str, ...]:
-    note = repeats_note((each.text for each in records), "paragraphs")
+    note = repeats_note((record.text for record in records), "paragraphs")
     return (note,) if note else ()
 
 
@@ -179,6 +179,6 @@ def _nothing(source: str, counts: Counts, skipped: Skipped) -> str:
 
 def _digest(records: tuple[Paragraph, ...]) -> str:
     digest = hashlib.sha256()
-    for each in records:
-        digest.update(each.text.encode() + b"\0")
+    for record in records:
+        digest.update(record.text.encode() + b"\0")
     return digest.hexdigest()

@@ -115,26 +115,28 @@ def read_problems(
         name = f"embedded problems (held out, seed {seed})"
         check_quoting(quoting, name, "generated")
         records = [
-            ProblemRecord(f"embedded-{seed}-{i:05d}", each.question, str(each.answer), solution, i, each.prompt)
-            for i, (each, solution) in enumerate(generated_problems(generated, seed))
+            ProblemRecord(
+                f"embedded-{seed}-{i:05d}", problem.question, str(problem.answer), solution, i, problem.prompt
+            )
+            for i, (problem, solution) in enumerate(generated_problems(generated, seed))
         ]
         return _problems(records, name, Skipped(), ())
     columns = _Columns(question_column, answer_column, solution_column, id_column)
     stream = open_records(source, "--problems", malformed, quoting=quoting)
     _require(stream, columns)
-    found, places = _read(stream, columns)
-    stream.require_some(len(found), "usable problem")
+    problems, places = _read(stream, columns)
+    stream.require_some(len(problems), "usable problem")
     check_unique(places, stream.name, "--id_column")
-    return _problems(found, source, stream.skipped, (*stream.notes, *_contradicted(found)))
+    return _problems(problems, source, stream.skipped, (*stream.notes, *_contradicted(problems)))
 
 
 def _problems(records: Sequence[ProblemRecord], name: str, skipped: Skipped, notes: tuple[str, ...]) -> Problems:
     digest = hashlib.sha256()
-    for each in records:
-        values = [each.problem_id, each.question, each.answer, each.solution, each.prompt]
+    for record in records:
+        values = [record.problem_id, record.question, record.answer, record.solution, record.prompt]
         digest.update(json.dumps(values).encode() + b"\n")
-    duplicates = len(records) - len({each.question for each in records})
-    repeats = repeats_note((each.question for each in records), "questions")
+    duplicates = len(records) - len({record.question for record in records})
+    repeats = repeats_note((record.question for record in records), "questions")
     notes = (*notes, repeats) if repeats else notes
     return Problems(tuple(records), duplicates, name, digest.hexdigest(), skipped, notes)
 
@@ -193,16 +195,16 @@ def _require(stream: RecordStream, columns: _Columns) -> None:
 
 def _read(stream: RecordStream, columns: _Columns) -> tuple[list[ProblemRecord], list[tuple[str, str]]]:
     """Usable problems, and (id, where) of each."""
-    found: list[ProblemRecord] = []
+    problems: list[ProblemRecord] = []
     places: list[tuple[str, str]] = []
     for place, record in stream:
         try:
-            found.append(_problem(record, columns, place, f"{stream.unit}-{place:06d}"))
+            problems.append(_problem(record, columns, place, f"{stream.unit}-{place:06d}"))
         except BadValueError as error:
             stream.reject(str(error))
         else:
-            places.append((found[-1].problem_id, stream.where))
-    return found, places
+            places.append((problems[-1].problem_id, stream.where))
+    return problems, places
 
 
 def _problem(record: Mapping[str, Any], columns: _Columns, place: int, default_id: str) -> ProblemRecord:
@@ -245,10 +247,10 @@ def _ending(solution: str) -> tuple[str, str]:
         if not answer or "\n" in answer:
             raise BadValueError(f'"{_MARK}" is not followed by one final answer at the end')
         return answer, _CALCULATOR.sub("", steps).strip()
-    found = boxed(solution)
-    if not found:
+    content = boxed(solution)
+    if not content:
         raise BadValueError(f'no answer, and the solution ends neither in "{_MARK} 42" nor in \\boxed{{42}}')
-    return found, solution
+    return content, solution
 
 
 def _without_thousands(answer: str) -> str:

@@ -260,6 +260,7 @@ def _notes(drafts: Sequence[_Draft]) -> list[str]:
 
 def _digest(questions: Sequence[QuestionRecord]) -> str:
     digest = hashlib.sha256()
-    for each in questions:
-        digest.update(json.dumps([each.question_id, each.text, each.options, each.answer_index]).encode() + b"\n")
+    for question in questions:
+        values = [question.question_id, question.text, question.options, question.answer_index]
+        digest.update(json.dumps(values).encode() + b"\n")
     return digest.hexdigest()

@@ -17,7 +17,7 @@ from lit_experiments.sources.dialect import Quoting
 from lit_experiments.sources.errors import SourceError
 from lit_experiments.sources.files import file_kind, read_json, read_jsonl, read_text
 from lit_experiments.sources.folders import is_hub_id, read_folder, read_hub, split_folder
-from lit_experiments.sources.found import Table
+from lit_experiments.sources.tables import Table
 from lit_experiments.sources.tabular import read_arrow, read_parquet
 
 Malformed = Literal["stop", "skip"]
@@ -54,16 +54,16 @@ class RecordStream:
             raise SourceError(f'malformed must be "stop" or "skip", found "{malformed}".')
         self.name, self.kind, self.unit, self.columns = table.name, table.kind, table.unit, table.columns
         self.notes, self.where = table.notes, table.name
-        self._found, self._malformed = table.found, malformed
+        self._rows, self._malformed = table.rows, malformed
         self._count, self._reasons = 0, list[str]()
 
     def __iter__(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        for found in self._found:
-            self.where = found.where
-            if found.record is None:
-                self.reject(found.reason, found.remedy)
+        for row in self._rows:
+            self.where = row.where
+            if row.record is None:
+                self.reject(row.reason, row.remedy)
             else:
-                yield found.place, found.record
+                yield row.place, row.record
 
     def reject(self, reason: str, remedy: str = "", where: str | None = None) -> None:
         """Leave out the current record (or the one at `where`), or stop at it.
@@ -151,7 +151,7 @@ def check_quoting(quoting: Quoting, name: str, kind: str) -> None:
 
 def missing(noun: str, name: str, have: Iterable[str]) -> str:
     """'no column "txt"; it has: text, id (nearest: "text")'."""
-    names = [str(each) for each in have]
+    names = [str(item) for item in have]
     near = difflib.get_close_matches(name, names, n=1)
     hint = f' (nearest: "{near[0]}")' if near else ""
     return f'no {noun} "{name}"; it has: {", ".join(names) or "nothing"}{hint}'
@@ -173,7 +173,7 @@ def _read_file(path: Path, headerless: Headerless | None, quoting: Quoting) -> T
 
 def _not_found(source: str, path: Path, option: str) -> str:
     what = option.removeprefix("--").capitalize()
-    siblings = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
+    siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
     near = difflib.get_close_matches(path.name, siblings, n=1)
     hint = f' Nearest: "{path.with_name(near[0])}".' if near else ""
     return (

@@ -63,7 +63,7 @@ def laid_out(
 
 def _listed_apart(forms: Sequence[str], ranges: Sequence[Range]) -> list[tuple[str, tuple[int, ...]]]:
     pieces: list[tuple[str, tuple[int, ...]]] = []
-    starts = {each.first: each for each in ranges}
+    starts = {span.first: span for span in ranges}
     at = 0
     while at < len(forms):
         whole = starts.get(at)
@@ -226,10 +226,10 @@ def _skip_space(text: str, position: int) -> int:
 
 def _misfit(place: int, form: str, text: str, start: int) -> str:
     there = text[start : start + max(len(form), _SHOWN)]
-    found = f'"{there}" stands there' if there else "the text ends there"
+    instead = f'"{there}" stands there' if there else "the text ends there"
     same = normalize("NFC", text[start:]).startswith(normalize("NFC", form))
     hint = " (the same characters, composed otherwise: normalise both)" if same else ""
-    return f'token {place + 1}, "{form}", is not in the text where it belongs, at character {start}: {found}{hint}'
+    return f'token {place + 1}, "{form}", is not in the text where it belongs, at character {start}: {instead}{hint}'
 
 
 def _rest(text: str, position: int) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from lit_experiments.sources.class_names import NO_CLASSES, ClassNames, class_names
 from lit_experiments.sources.errors import SourceError
-from lit_experiments.sources.found import Found, Table
+from lit_experiments.sources.tables import Table, TableRow
 
 
 def read_parquet(path: Path) -> Table:
@@ -65,14 +65,14 @@ def _classes(schema: Any) -> ClassNames:
     return class_names(Features.from_arrow_schema(schema))
 
 
-def _arrow_records(path: Path, kind: str, batches: Iterator[Any], classes: ClassNames) -> Iterator[Found]:
+def _arrow_records(path: Path, kind: str, batches: Iterator[Any], classes: ClassNames) -> Iterator[TableRow]:
     import pyarrow
 
     number = 0
     try:
         for batch in batches:
             for record in batch.to_pylist():
-                yield Found(number, f"{path}, row {number}", classes.named(record))
+                yield TableRow(number, f"{path}, row {number}", classes.named(record))
                 number += 1
     except (pyarrow.ArrowException, OSError) as error:
         raise _unreadable(path, kind.capitalize(), error, f" after row {number}") from error

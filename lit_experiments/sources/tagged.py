@@ -78,8 +78,8 @@ def _parts(source: str) -> list[tuple[str, str]]:
     """(split, source of its records), train first."""
     path, folder = Path(source).expanduser(), split_folder(source)
     if path.is_file():
-        told = [name for name in _USUAL if name in path.stem.lower()]
-        return [(_USUAL[told[0]] if len(told) == 1 else "all", source)]
+        keywords = [name for name in _USUAL if name in path.stem.lower()]
+        return [(_USUAL[keywords[0]] if len(keywords) == 1 else "all", source)]
     if folder is not None and folder[1] is None:
         return _named(source, folder_splits(folder[0]))
     if ":" not in source and is_hub_id(source):

@@ -54,10 +54,10 @@ class Skipped:
     def count(self) -> int:
         return sum(self.reasons.values())
 
-    def add(self, kind: str, said: str) -> None:
+    def add(self, kind: str, message: str) -> None:
         self.reasons[kind] += 1
         if len(self.examples) < KEPT_EXAMPLES:
-            self.examples.append(said)
+            self.examples.append(message)
 
 
 @dataclass(frozen=True)
@@ -85,10 +85,10 @@ class Treebank:
 
     def split(self, name: str) -> tuple[Sentence, ...]:
         """The sentences of a split. Raises SourceError, naming those there are, if it has none."""
-        found = tuple(sentence for sentence in self.sentences if sentence.split == name)
-        if not found:
+        sentences = tuple(sentence for sentence in self.sentences if sentence.split == name)
+        if not sentences:
             raise SourceError(f'{self.name} has no sentences of split "{name}"; it has: {", ".join(self.splits)}.')
-        return found
+        return sentences
 
 
 def read_treebank(source: str | Sequence[str], malformed: str = "stop", document_from: str = AUTO) -> Treebank:
@@ -129,16 +129,16 @@ def read_treebank(source: str | Sequence[str], malformed: str = "stop", document
 
 def _from_dataset(source: str, malformed: str, rule: str, skipped: Skipped) -> list[Sentence]:
     """The sentences of a dataset's splits; with rule "file" a split is one document."""
-    found: list[Sentence] = []
+    sentences: list[Sentence] = []
     for split, stream in tagged_streams(source, malformed):
         for part, name, column, text, words in tagged_sentences(split, stream):
             document = document_of(rule, name, split, Document(column, COLUMN) if column else None)
-            found.append(Sentence(name, document.name, document.source, part, text, words))
+            sentences.append(Sentence(name, document.name, document.source, part, text, words))
         if stream.skipped.count:
             skipped.reasons["record"] += stream.skipped.count
             skipped.examples += list(stream.skipped.reasons)[: KEPT_EXAMPLES - len(skipped.examples)]
-    check_unique(((each.sent_id, f"split {each.split}") for each in found), source, "")
-    return found
+    check_unique(((sentence.sent_id, f"split {sentence.split}") for sentence in sentences), source, "")
+    return sentences
 
 
 def _files(source: str | Sequence[str]) -> list[tuple[str, Path]]:
@@ -170,13 +170,13 @@ def _folder(folder: Path) -> list[tuple[str, Path]]:
 
 def _split_of(path: Path) -> str | None:
     """The split that a file's name says, None if none."""
-    said = {split for part, split in _IN_NAME.items() if part in path.stem.lower()}
-    if len(said) > 1:
+    splits = {split for part, split in _IN_NAME.items() if part in path.stem.lower()}
+    if len(splits) > 1:
         raise SourceError(
-            f"{path}: the name says {' and '.join(sorted(said))}.\n"
+            f"{path}: the name says {' and '.join(sorted(splits))}.\n"
             f"Next: rename it, or name three files as TRAIN,VALIDATION,TEST."
         )
-    return said.pop() if said else None
+    return splits.pop() if splits else None
 
 
 def _read(path: Path, split: str, malformed: str, rule: str, skipped: Skipped) -> Iterator[tuple[Sentence, str]]:
@@ -249,12 +249,12 @@ def _repeated(sentence: Sentence, places: dict[str, str], place: str) -> Malform
 
 
 def _refuse(path: Path, problem: Malformed, malformed: str, skipped: Skipped) -> None:
-    said = f"{path}, line {problem.line}: {problem.what}."
+    message = f"{path}, line {problem.line}: {problem.what}."
     if malformed == "stop":
         raise SourceError(
-            f"{said}\nNext: correct it, or leave malformed sentences out and count them: --malformed skip"
+            f"{message}\nNext: correct it, or leave malformed sentences out and count them: --malformed skip"
         ) from problem
-    skipped.add(problem.kind, said)
+    skipped.add(problem.kind, message)
 
 
 def _digest(sentences: list[Sentence]) -> str:

@@ -32,9 +32,9 @@ def find_name(record: Mapping[str, Any], given: str | None, usual: Sequence[str]
     for name in usual:
         if record.get(name) is not None:
             return name
-    found = ", ".join(map(str, record)) or "nothing"
+    keys = ", ".join(map(str, record)) or "nothing"
     names = " or ".join(usual if len(usual) <= 3 else (*usual[:3], "the like"))
-    raise BadValueError(f"no {names}; it has: {found}{f' ({option} names the right one)' if option else ''}")
+    raise BadValueError(f"no {names}; it has: {keys}{f' ({option} names the right one)' if option else ''}")
 
 
 def has(record: Mapping[str, Any], given: str | None, usual: Sequence[str]) -> str | None:

@@ -37,8 +37,8 @@ def parse_written(text: str) -> Any:
 
 def _with_commas(text: str) -> str:
     """The text with a comma wherever a value follows another one without any."""
-    found = tokenize.generate_tokens(io.StringIO(text.strip()).readline)
-    tokens = [token for token in found if token.string.strip()]
+    scanned = tokenize.generate_tokens(io.StringIO(text.strip()).readline)
+    tokens = [token for token in scanned if token.string.strip()]
     pieces: list[str] = []
     for i, token in enumerate(tokens):
         if i and _ends_value(tokens[i - 1]) and _begins_value(tokens, i):

@@ -66,9 +66,9 @@ def kmeans(rows: ArrayLike, number: int, *, restarts: int, seed: int) -> Cluster
     distinct = len(np.unique(x, axis=0))
     if not 1 <= number <= distinct:
         raise ValueError(f"{number} clusters of {distinct} distinct rows")
-    found = KMeans(number, n_init=restarts, random_state=seed).fit(x).labels_
-    order = np.argsort(-np.bincount(found, minlength=number), kind="stable")
-    labels = np.argsort(order)[found].astype(np.int64)
+    unordered = KMeans(number, n_init=restarts, random_state=seed).fit(x).labels_
+    order = np.argsort(-np.bincount(unordered, minlength=number), kind="stable")
+    labels = np.argsort(order)[unordered].astype(np.int64)
     centroids = np.stack([x[labels == c].mean(0) for c in range(number)])
     squares = np.sum((x - centroids[labels]) ** 2, axis=1)
     closest = [int(np.flatnonzero(labels == c)[np.argmin(squares[labels == c])]) for c in range(number)]
@@ -88,7 +88,7 @@ def choose_number(rows: ArrayLike, most: int, *, restarts: int, references: int,
     if most < 2:
         return Choice(1, 1, {}, np.nan, np.nan, np.nan)
     tried = {k: kmeans(x, k, restarts=restarts, seed=seed) for k in range(2, most + 1)}
-    silhouettes = {k: float(silhouette_score(x, each.labels)) for k, each in tried.items()}
+    silhouettes = {k: float(silhouette_score(x, clusters.labels)) for k, clusters in tried.items()}
     best = max(silhouettes, key=lambda k: silhouettes[k])
     (gap_one, _), (gap_best, error) = gap_statistic(x, (1, best), restarts=restarts, references=references, seed=seed)
     return Choice(best if gap_best - error > gap_one else 1, best, silhouettes, gap_one, gap_best, error)
@@ -108,12 +108,12 @@ def gap_statistic(
     total = float(np.sum(scores**2))
     rng = np.random.default_rng(seed)
     boxes = [rng.uniform(scores.min(0), scores.max(0), scores.shape) for _ in range(references)]
-    found = []
+    gaps = []
     for k in numbers:
-        own = _log_within(scores, k, total, restarts, seed)
+        log_within = _log_within(scores, k, total, restarts, seed)
         reference = np.array([_log_within(box, k, total, restarts, seed) for box in boxes])
-        found.append((float(reference.mean() - own), float(reference.std() * np.sqrt(1 + 1 / references))))
-    return found
+        gaps.append((float(reference.mean() - log_within), float(reference.std() * np.sqrt(1 + 1 / references))))
+    return gaps
 
 
 def principal_plane(rows: ArrayLike, components: int) -> tuple[Floats, Floats]:

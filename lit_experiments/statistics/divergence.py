@@ -47,5 +47,5 @@ def miller_madow(counts: ArrayLike) -> Floats:
 def jensen_shannon(p: ArrayLike, q: ArrayLike) -> Floats:
     """Jensen-Shannon divergence (Lin 1991): 0 for equal distributions, log 2 for disjoint ones."""
     a, b = np.asarray(p, np.float64), np.asarray(q, np.float64)
-    found = entropy((a + b) / 2) - (entropy(a) + entropy(b)) / 2
-    return np.asarray(np.where(found < 0, 0.0, found))  # rounding, for equal distributions
+    divergence = entropy((a + b) / 2) - (entropy(a) + entropy(b)) / 2
+    return np.asarray(np.where(divergence < 0, 0.0, divergence))  # rounding, for equal distributions

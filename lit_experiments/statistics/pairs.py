@@ -86,15 +86,15 @@ def _intervals(x: Floats, y: Floats, boot: GroupBootstrap) -> tuple[Estimate, Es
 def _t_test(diff: Floats) -> tuple[float, float]:
     if len(diff) < 2 or np.ptp(diff) == 0:
         return math.nan, math.nan
-    found: Any = stats.ttest_1samp(diff, 0.0)
-    return float(found.statistic), float(found.pvalue)
+    test: Any = stats.ttest_1samp(diff, 0.0)
+    return float(test.statistic), float(test.pvalue)
 
 
 def _wilcoxon(diff: Floats) -> tuple[float, float]:
     if not (diff != 0).any():
         return math.nan, math.nan
-    found: Any = stats.wilcoxon(diff, zero_method="wilcox")
-    return float(found.statistic), float(found.pvalue)
+    test: Any = stats.wilcoxon(diff, zero_method="wilcox")
+    return float(test.statistic), float(test.pvalue)
 
 
 @dataclass(frozen=True)

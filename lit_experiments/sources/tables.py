@@ -1,6 +1,6 @@
 """What readers of files and datasets hand on: records, malformed ones among them, and what is known of all of them.
 
-Owns: the shape of one found record and of a source as a whole. Does not know: file formats, what a study reads.
+Owns: the shape of one record and of a source as a whole. Does not know: file formats, what a study reads.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ Unit = Literal["line", "row"]
 
 
 @dataclass(frozen=True)
-class Found:
+class TableRow:
     """One record of a source, or the reason why there is none at this place.
 
     Attributes:
@@ -40,7 +40,7 @@ class Table:
         kind: jsonl, json, csv, parquet, arrow, text or dataset.
         unit: whether places are lines or rows.
         columns: the names that every record has; None where each record names its own (JSON).
-        found: its records, in order, once.
+        rows: its records, malformed ones among them, in order, once.
         notes: what was decided about the format and could have been decided otherwise.
     """
 
@@ -48,5 +48,5 @@ class Table:
     kind: str
     unit: Unit
     columns: tuple[str, ...] | None
-    found: Iterator[Found]
+    rows: Iterator[TableRow]
     notes: tuple[str, ...] = ()
