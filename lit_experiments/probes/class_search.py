@@ -155,16 +155,11 @@ class Search:
         """Held-out problems, then final ones, in parts whose optimiser state fits the memory."""
         layers = len(self.coordinates.origin)
         choosing = Problems.grid(layers, self.held, self.targets, self.penalties)
-        most = max(1, int(self.settings.memory_bytes // self._bytes_each()))
+        most = problems_at_once(self.settings, self.coordinates.size)
         parts = []
         for problems in (choosing, self._final()):
             parts += [problems.pick(index) for index in torch.arange(len(problems)).split(most) if len(index)]
         return parts
-
-    def _bytes_each(self) -> int:
-        """Of a problem's pairs (float32), its point, gradient, direction and end, the weights and sums of a pass, and
-        what a step takes next to them (16 numbers, float64)."""
-        return self.coordinates.size * (8 * self.settings.history + 128)
 
     def _final(self) -> Problems:
         """One for each layer and target, at its chosen penalty, with nothing held out."""
@@ -204,6 +199,17 @@ class Search:
         weights, at = self.coordinates.weights(problems, done.points), (problems.layer, penalty, problems.target)
         self.choice.v.index_put_(at, weights.v.to(torch.float32), accumulate=True)
         self.choice.b.index_put_(at, weights.b.to(torch.float32), accumulate=True)
+
+
+def problem_bytes(settings: Settings, size: int) -> int:
+    """Of a problem's pairs (float32), its point, gradient, direction and end, the weights and sums of a pass, and what
+    a step takes next to them (16 numbers, float64). size: numbers per problem."""
+    return size * (8 * settings.history + 128)
+
+
+def problems_at_once(settings: Settings, size: int) -> int:
+    """How many problems make a wave at most."""
+    return max(1, settings.memory_bytes // problem_bytes(settings, size))
 
 
 def _all_final(problems: Problems) -> bool:

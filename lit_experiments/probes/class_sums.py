@@ -108,8 +108,12 @@ class Sample:
 
 def layer_bytes(rows: int, hidden: int) -> int:
     """What a layer's sample (as rows, or as products of few dims) and its eigenvectors take at most."""
-    vectors = min(rows, hidden, _RANK)
-    return 4 * hidden * (min(rows, hidden, 2 * _RANK) + vectors)
+    return 4 * hidden * min(rows, hidden, 2 * _RANK) + basis_bytes(rows, hidden)
+
+
+def basis_bytes(rows: int, hidden: int) -> int:
+    """What a layer's eigenvectors take at most."""
+    return 4 * hidden * min(rows, hidden, _RANK)
 
 
 def _in_sample(rows: NDArray[np.int64], total: int, wanted: int) -> NDArray[np.bool_]:

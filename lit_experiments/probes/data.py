@@ -173,6 +173,10 @@ class BlockDataModule(LightningDataModule):
         rows = max(1, self.block_bytes // (len(self.layers if layers is None else layers) * self.hidden * 4))
         self.plan = [self.order[i : i + rows] for i in range(0, len(self.order), rows)]
 
+    def longest_block(self) -> int:
+        """Rows of the longest block of the plan."""
+        return max((len(rows) for rows in self.plan), default=0)
+
     def without_features(self, rows: NDArray[np.int64]) -> Block:
         """Everything of these rows but x, which has no layer here."""
         x = np.zeros((len(rows), 0, self.hidden), np.float32)

@@ -20,6 +20,7 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 
 from lit_experiments.probes.blocks import TEST, Block
+from lit_experiments.probes.class_forecast import LogisticSize
 from lit_experiments.probes.class_parts import ClassLabels, ClassWeight
 from lit_experiments.probes.class_problems import Coordinates, add_block
 from lit_experiments.probes.class_rows import RowReader, find_origin
@@ -28,6 +29,7 @@ from lit_experiments.probes.class_solution import ClassSolution
 from lit_experiments.probes.class_sums import ClassSums, Sample, Standard, eigenbasis, layer_bytes
 from lit_experiments.probes.data import BlockDataModule
 from lit_experiments.probes.errors import ProbeError
+from lit_experiments.probes.forecast import Forecast
 from lit_experiments.probes.pass_module import PassModule
 from lit_experiments.probes.solve import check_penalties
 
@@ -228,6 +230,24 @@ class LogisticProbe(PassModule):
             )
         basis = [eigenbasis(sums, layer, self._sample.rank) for layer in range(len(sums.origin))]
         return Search(Coordinates(Standard.of(sums), sums.origin, basis), self._settings(self.data_module()))
+
+    def foresee(self, data: BlockDataModule) -> Forecast | None:
+        """Of the groups of layers that are left."""
+        if self._solution is not None:
+            return None
+        size = LogisticSize(
+            groups=tuple(len(layers) for layers in self._groups[len(self._parts) :]),
+            rows=len(data.order),
+            train_rows=int((data.fold != TEST).sum()),
+            longest=data.longest_block(),
+            folds=max(data.folds, 1),
+            targets=len(data.targets),
+            classes=len(self.classes),
+            hidden=data.hidden,
+            row_bytes=-(-self._row_bytes(data) // self.trainer.world_size),
+            kept=self._reader.keep,
+        )
+        return size.forecast(self._settings(data))
 
     def identity(self, data: BlockDataModule) -> dict[str, Any]:
         """What must be the same to go on. Not the plan of blocks: a pass is taken up at its beginning."""

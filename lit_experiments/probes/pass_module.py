@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from lit_experiments.probes.blocks import Block
 from lit_experiments.probes.data import BlockDataModule
 from lit_experiments.probes.errors import ProbeError
+from lit_experiments.probes.forecast import Forecast
 
 
 class PassModule(LightningModule):
@@ -52,6 +53,10 @@ class PassModule(LightningModule):
     @abstractmethod
     def identity(self, data: BlockDataModule) -> dict[str, Any]:
         """What must be the same for a fit to go on."""
+
+    @abstractmethod
+    def foresee(self, data: BlockDataModule) -> Forecast | None:
+        """What the fit will take, once it has begun; None where nothing is left to do."""
 
     @abstractmethod
     def add(self, block: Block) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor
 from lit_experiments.probes.blocks import Block
 from lit_experiments.probes.data import BlockDataModule
 from lit_experiments.probes.errors import ProbeError
+from lit_experiments.probes.forecast import BLOCKS, Forecast
 from lit_experiments.probes.pass_module import PassModule
 from lit_experiments.probes.waves import MEMORY_BYTES, Part, Sums, Wave
 
@@ -81,6 +82,16 @@ class StreamedProbe(PassModule):
         self.waves = self.waves_of(data)
         self._identity = data.pass_identity() | {"settings": self.settings(), "passes": len(self.waves) * self.stages}
         self.open_pass(data)
+
+    def foresee(self, data: BlockDataModule) -> Forecast | None:
+        """Of all passes; the first one holds the most."""
+        if self.sums is None:
+            return None
+        entry = data.hidden * 4
+        read = self.stages * sum(len(data.order) * len(wave.layers) * entry for wave in self.waves)
+        sums = sum(tensor.numel() * tensor.element_size() for tensor in self.sums.state_dict().values())
+        blocks = BLOCKS * data.longest_block() * len(self.current.layers) * entry
+        return Forecast(len(self.waves) * self.stages, read, sums, blocks, saved=sums)
 
     def open_pass(self, data: BlockDataModule) -> None:
         """Empty sums, and the data set to read what they need; at the end, all of it again."""

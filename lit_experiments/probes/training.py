@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -15,13 +18,14 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from lit_experiments.errors import UserError
 from lit_experiments.probes.data import BlockDataModule
-from lit_experiments.probes.forecast import ForecastFit
+from lit_experiments.probes.forecast import require_disk, require_memory
 from lit_experiments.probes.pass_module import PassModule
 from lit_experiments.probes.streamed import StreamedProbe
 from lit_experiments.signals import take_again
 from lit_experiments.trainer import make_trainer, misfits_refused
 
 _CHECKPOINT_STEPS = 20  # blocks between checkpoints
+_WORTH_SAYING = 1e9  # bytes to read
 
 
 def fit(
@@ -102,3 +106,23 @@ class _OurSignals(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         take_again()
+
+
+class ForecastFit(Callback):
+    """Says what a long fit takes, and refuses one that memory or disk cannot hold, before its first pass."""
+
+    def __init__(self, checkpoints: Path) -> None:
+        self.checkpoints = checkpoints
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not isinstance(pl_module, PassModule):
+            return
+        expected = pl_module.foresee(pl_module.data_module())
+        if expected is None:
+            return
+        if trainer.is_global_zero and expected.read >= _WORTH_SAYING:
+            sys.stderr.write(expected.line(pl_module.log_name, trainer.world_size) + "\n")
+        if pl_module.device.type in ("cpu", "mps"):
+            require_memory(expected, trainer.num_devices, psutil.virtual_memory().available)
+        existing = next(p for p in [self.checkpoints.absolute(), *self.checkpoints.absolute().parents] if p.exists())
+        require_disk(expected, self.checkpoints, shutil.disk_usage(existing).free)
