@@ -48,11 +48,13 @@ def _learn_here(resolved: Resolved, argv: list[str], has_trainer: bool, task: An
     trainer = _checked_trainer(resolved, out) if has_trainer else {}
     checkpoint = _checkpoint(resolved.options.get("ckpt_path"), out, restart)
     kept = _kept(out / RESULTS)
+    if resolved.options["dry_run"]:
+        return _forecast(task, _run_to_read(resolved, task), out, kept)
     if _collection(task) is not None and (current().is_external or not is_worker()):
         _collect_first(resolved, task)
         _run_to_read(resolved, task)
     loggers = result_loggers(resolved.options["log_to"], trainer, out)
-    identity = json.loads(json.dumps(task.identity(run)))
+    identity = _identity(task, run)
     if kept is not None and kept["identity"] == identity and not restart:
         if is_main():
             _remove_checkpoints(out)  # of a run that was stopped right after its results were written
@@ -77,6 +79,18 @@ def _learn_here(resolved: Resolved, argv: list[str], has_trainer: bool, task: An
     if is_main():
         _remove_checkpoints(out)
         say(json.loads((out / RESULTS).read_text(encoding="utf-8"))["summary"])
+    return EXIT_DONE
+
+
+def _identity(task: Any, run: Path) -> Any:
+    return json.loads(json.dumps(task.identity(run)))
+
+
+def _forecast(task: Any, run: Path, out: Path, kept: dict[str, Any] | None) -> int:
+    """--dry_run: all is checked as if it were to run. Raises UserError for what could not."""
+    up_to_date = kept is not None and kept["identity"] == _identity(task, run)
+    if is_main():
+        say(f"{out} is up to date: nothing would be computed." if up_to_date else task.forecast(run, out))
     return EXIT_DONE
 
 

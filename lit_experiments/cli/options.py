@@ -137,6 +137,7 @@ _COLLECT = [
         "Store",
     ),
 ]
+_FORECAST = Option("dry_run", bool, "Check everything, print what will be read and held, compute nothing.", "Run")
 _TRAIN = [
     Option(
         "run",
@@ -145,6 +146,7 @@ _TRAIN = [
         "Run",
     ),
     Option("restart", bool, "Set existing results aside (never delete them) and train again.", "Run"),
+    _FORECAST,
     Option("ckpt_path", str | None, '"last" resumes an interrupted training from its newest checkpoint.', "Run"),
     _LOG_TO,
 ]
@@ -156,6 +158,7 @@ _ANALYZE = [
         "Run",
     ),
     Option("restart", bool, "Set existing results aside (never delete them) and analyze again.", "Run"),
+    _FORECAST,
     _LOG_TO,
 ]
 RUN_OPTIONS: dict[str, list[Option]] = {

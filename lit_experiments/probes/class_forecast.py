@@ -15,8 +15,8 @@ from lit_experiments.probes.forecast import BLOCKS, Forecast
 @dataclass(frozen=True)
 class LogisticSize:
     """groups: layers of each group that are still to be fitted, in order. rows, train_rows: of the data; longest: of a
-    block. folds, targets, classes, hidden: how many. row_bytes: of one layer's training rows, in each process; kept: whether
-    they stay in memory after the first pass."""
+    block. folds, targets, classes, hidden: how many. row_bytes: of one layer's training rows, in each process; kept:
+    whether they stay in memory after the first pass."""
 
     groups: tuple[int, ...]
     rows: int

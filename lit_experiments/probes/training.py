@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
 import shutil
 import sys
+import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import psutil
 import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 
 from lit_experiments.errors import UserError
 from lit_experiments.probes.data import BlockDataModule
@@ -25,6 +27,8 @@ from lit_experiments.signals import take_again
 from lit_experiments.trainer import make_trainer, misfits_refused
 
 _CHECKPOINT_STEPS = 20  # blocks between checkpoints
+_TIMES_LONGER = 20  # than writing a checkpoint: what passes after it last at least before the next one
+_LAST = "last.ckpt"
 _WORTH_SAYING = 1e9  # bytes to read
 
 
@@ -48,10 +52,7 @@ def fit(
         UserError: a torn checkpoint, Trainer arguments that do not fit, or a fit that memory or disk cannot hold.
     """
     path = _checkpoint_of(checkpoints, checkpoint)
-    # What adds up can go on inside of a pass; logistic fits go on from the end of one.
-    inside = isinstance(probe, StreamedProbe)
-    when: dict[str, Any] = {"every_n_train_steps": _CHECKPOINT_STEPS} if inside else {"every_n_epochs": 1}
-    saver = ModelCheckpoint(checkpoints, save_last=True, save_top_k=0, enable_version_counter=False, **when)
+    saver = _saver(probe, checkpoints)
     # Advice for those who take gradient steps by hand; a probe has no state before or after one.
     warnings.filterwarnings("ignore", message="Using ModelCheckpoint with manual optimization")
     fixed: dict[str, Any] = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
@@ -61,6 +62,19 @@ def fit(
     probe.log_name = checkpoints.name
     with misfits_refused():
         runner.fit(probe, datamodule=data, ckpt_path=path, weights_only=True)
+
+
+def _saver(probe: PassModule, checkpoints: Path) -> Checkpoint:
+    """What adds up can go on inside of a pass; logistic fits go on from the end of one."""
+    if not isinstance(probe, StreamedProbe):
+        return PassCheckpoint(checkpoints / _LAST)
+    return ModelCheckpoint(
+        checkpoints,
+        save_last=True,
+        save_top_k=0,
+        enable_version_counter=False,
+        every_n_train_steps=_CHECKPOINT_STEPS,
+    )
 
 
 def _checkpoint_of(checkpoints: Path, wanted: str | None) -> Path | None:
@@ -75,7 +89,7 @@ def _checkpoint_of(checkpoints: Path, wanted: str | None) -> Path | None:
         return None
     path = Path(wanted)
     if path.resolve().parent != checkpoints.resolve():
-        path = checkpoints / "last.ckpt"
+        path = checkpoints / _LAST
     if not path.exists():
         return None
     try:
@@ -106,6 +120,32 @@ class _OurSignals(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         take_again()
+
+
+class PassCheckpoint(Checkpoint):
+    """One file, at the ends of passes: of the last one, and of as many others as do not take much time.
+
+    Lightning's ModelCheckpoint writes none at the end of an epoch where it keeps no best ones.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._written, self._took, self._step = -math.inf, 0.0, 0
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        due = trainer.should_stop or time.monotonic() - self._written >= _TIMES_LONGER * self._took
+        if trainer.strategy.reduce_boolean_decision(due, all=False):  # every process helps to write
+            self._write(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._step != trainer.global_step:
+            self._write(trainer)
+
+    def _write(self, trainer: Trainer) -> None:
+        began = time.monotonic()
+        trainer.save_checkpoint(self.path)
+        self._written = time.monotonic()
+        self._took, self._step = self._written - began, trainer.global_step
 
 
 class ForecastFit(Callback):

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from numpy.typing import ArrayLike
 
 from lit_experiments.plain import write_json
+from lit_experiments.probes.waves import MEMORY_BYTES
 from lit_experiments.ranges import at_least, seeds
 from lit_experiments.reports.blocks import Page
 from lit_experiments.reports.terminal import terminal_text
@@ -21,6 +22,7 @@ from lit_experiments.reports.write import write_page
 from lit_experiments.statistics import LEVEL, GroupBootstrap
 from lit_experiments.tasks.certificates import NAME as CERTIFICATE
 from lit_experiments.tasks.certificates import certificate_of
+from lit_experiments.tasks.forecast import ReadForecast, read_forecast
 from lit_experiments.tasks.reads import Reads
 from lit_experiments.tasks.result_files import write_result
 from lit_experiments.tasks.source import source_of
@@ -100,6 +102,24 @@ class Task(ABC, Generic[R]):
         rows = {"store": data.store.fingerprint, "rows": len(data.store), "ids": data.store.ids_digest()}
         return {**rows, "settings": self.options(), **self.also_reads(data)}
 
+    def foresee(self, data: Opened) -> ReadForecast:
+        """What it reads and holds: fields that it names (all, where it takes any store), in blocks where it has an
+        option for their size."""
+        names = self.reads.needs or tuple(field.name for field in data.store.schema.fields)
+        block_mb = getattr(self, "block_mb", None)
+        return read_forecast(data.store, names, None if block_mb is None else int(block_mb * 1e6), self._fit_bytes)
+
+    @property
+    def _fit_bytes(self) -> int:
+        """What its fits may take, as its options bound it."""
+        return 0
+
+    def forecast(self, run: Path, out: Path) -> str:
+        """What --dry_run shows. Raises UserError where memory or disk cannot hold it."""
+        expected = self.foresee(self._open(run, out))
+        expected.require(out)
+        return "\n".join(expected.lines(out))
+
     @abstractmethod
     def run(self, run: Path, out: Path, trainer: dict[str, Any], checkpoint: str | None) -> str:
         """Computes the result and writes it into `out` with its page; returns what the terminal shows.
@@ -141,6 +161,7 @@ class AnalyzeTask(Task[R]):
     def run(self, run: Path, out: Path, trainer: dict[str, Any], checkpoint: str | None) -> str:
         """Computes, and writes everything into `out`."""
         data = self._open(run, out)
+        self.foresee(data).require(out)
         return self._finish(self.result(data), data)
 
 
@@ -150,6 +171,12 @@ class TrainTask(Task[R]):
 
     verb: ClassVar[str] = "train"
 
+    @property
+    def _fit_bytes(self) -> int:
+        """Of a logistic fit, which holds rows and the optimiser's state; sums of other fits are half of it."""
+        memory_mb = getattr(self, "memory_mb", None)
+        return 2 * (MEMORY_BYTES if memory_mb is None else int(memory_mb * 1e6))
+
     @abstractmethod
     def result(self, data: Opened, trainer: Trainer) -> R | None:
         """What comes out of training; None in every process but the first."""
@@ -157,5 +184,6 @@ class TrainTask(Task[R]):
     def run(self, run: Path, out: Path, trainer: dict[str, Any], checkpoint: str | None) -> str:
         """Trains, and writes everything into `out`; empty in every process but the first."""
         data = self._open(run, out)
+        self.foresee(data).require(out)
         result = self.result(data, Trainer(trainer, out, checkpoint))
         return "" if result is None else self._finish(result, data)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import lightning.pytorch as pl
 import numpy as np
 import pytest
 import torch
@@ -9,6 +10,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from logistic_cases import classed, fit_classes, usual
 from test_ridge_pass import Interrupted, StopAfter
 
+from lit_experiments.probes import training
 from lit_experiments.probes.class_probe import ClassProbe
 from lit_experiments.probes.errors import ProbeError
 from lit_experiments.probes.logistic import LogisticProbe
@@ -138,6 +140,46 @@ def test_last_goes_on_and_a_finished_run_resumes_to_its_solution(tmp_path):
         fit(probe, data(), flags, tmp_path, "last")
     assert same(runs[1].solution, runs[2].solution)
     assert same(runs[1].solution, fit_classes(data(), tmp_path, GRID, 3).solution)
+
+
+def test_a_fit_that_was_killed_goes_on_from_the_end_of_a_pass(tmp_path, monkeypatch):
+    """It used to leave no checkpoint before it had ended, and so began anew."""
+
+    class Killed(LogisticProbe):
+        def on_train_epoch_start(self):
+            super().on_train_epoch_start()
+            if self._passes == 8:
+                raise KeyboardInterrupt  # nothing is written on the way out
+
+    class Counted(LogisticProbe):
+        begun = 0
+
+        def on_train_epoch_start(self):
+            super().on_train_epoch_start()
+            self.begun += 1
+
+    monkeypatch.setattr(training, "_TIMES_LONGER", 0)
+    flags = {"accelerator": "cpu", "devices": 1}
+    settings = {"tolerance": 1e-9, "max_iterations": 300, "memory_bytes": 1 << 26}
+    killed, resumed = (made(["a", "b", "c"], GRID, **settings) for made in (Killed, Counted))
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        fit(killed, data(), flags, tmp_path, None)
+    fit(resumed, data(), flags, tmp_path, "last")
+    undisturbed = fit_classes(data(), tmp_path / "whole", GRID, 3).solution
+    assert same(resumed.solution, undisturbed)
+    assert resumed.begun == undisturbed.passes - 8
+
+
+def test_checkpoints_take_little_of_a_fits_time(tmp_path, monkeypatch):
+    """Between two of them passes take many times as long as writing one; the last pass is always written."""
+    monkeypatch.setattr(training, "_TIMES_LONGER", 1e9)
+    written = []
+    monkeypatch.setattr(
+        pl.Trainer, "save_checkpoint", lambda self, path: written.append(self.current_epoch) or Path(path).touch()
+    )
+    probe = LogisticProbe(["a", "b", "c"], GRID, tolerance=1e-9, max_iterations=300, memory_bytes=1 << 26)
+    fit(probe, data(), {"accelerator": "cpu", "devices": 1}, tmp_path, None)
+    assert written == [0, probe.solution.passes - 1]
 
 
 def test_a_pass_cut_short_is_dropped(tmp_path):
