@@ -88,7 +88,8 @@ def _identity(task: Any, run: Path) -> Any:
 
 def _forecast(task: Any, run: Path, out: Path, kept: dict[str, Any] | None) -> int:
     """--dry_run: all is checked as if it were to run. Raises UserError for what could not."""
-    up_to_date = kept is not None and kept["identity"] == _identity(task, run)
+    identity = _identity(task, run)
+    up_to_date = kept is not None and kept["identity"] == identity
     if is_main():
         say(f"{out} is up to date: nothing would be computed." if up_to_date else task.forecast(run, out))
     return EXIT_DONE

@@ -1,7 +1,7 @@
 """`run NAME --dry_run`: what each step of a pipeline would take. Writes nothing.
 
-Collections are tried one by one, each in a process of its own; what reads the results of steps that have not run yet
-cannot be, and is listed.
+Collections are tried one by one, each in a process of its own; trainings and analyses say what they would read and
+hold. What reads the results of steps that have not run yet cannot, and is listed.
 """
 
 from __future__ import annotations
@@ -24,23 +24,24 @@ _SUMMED = ("samples", "tokens", "payload", "on_disk", "seconds")
 
 
 def preview(planned: Sequence[Planned], chosen: Sequence[Planned], children: PipelineChildren) -> int:
-    """Tries the collections among the chosen steps, lists the others, and sums up.
+    """Tries the chosen steps that can be, lists the others, and sums the collections up.
 
     Returns:
-        The exit code: of the first collection that cannot be tried, or 0.
+        The exit code: of the first step that cannot be tried, or 0.
     """
     forecasts: list[tuple[str, dict[str, Any]]] = []
     listed = False
     for place, each in enumerate(chosen, start=1):
         say(f"[{place}/{len(chosen)}] step {each.step}")
         missing = [other.step for other in each.inputs(planned) if not other.output.exists()]
-        if each.command is None or missing or each.step.verb != "collect":
+        if each.command is None or missing or each.step.verb not in ("collect", "train", "analyze"):
             listed = True
             say(_reason(each, missing))
             continue
         code, forecast = _try(each.command, children)
         if code != EXIT_DONE:
             return code
+        listed |= each.step.verb != "collect"
         if forecast is not None:
             forecasts.append((str(each.step), forecast))
     say("\n" + _summary(forecasts))
@@ -58,7 +59,8 @@ def _reason(each: Planned, missing: Sequence[Any]) -> str:
 
 
 def _try(command: Sequence[str], children: PipelineChildren) -> tuple[int, dict[str, Any] | None]:
-    """Exit code and forecast of one collection's own dry run; no forecast where it found nothing to do."""
+    """Exit code and forecast of one step's own dry run; no forecast where a collection found nothing to do, or of
+    another verb."""
     from lit_experiments.collecting.dry_run import FORECAST_VARIABLE
 
     with tempfile.TemporaryDirectory() as folder:

@@ -23,7 +23,8 @@ _RESULTS = 20_000_000  # bytes on the disk: numbers, tables, and pictures of eve
 @dataclass(frozen=True)
 class ReadForecast:
     """rows: of the store. fields: name -> bytes of one reading of all its values. least: bytes that are held at least.
-    fits: bytes that fits may take for what they sum or keep, as an option bounds it; 0 without fits."""
+    fits: bytes that a fit may take for what it sums or keeps, as an option bounds it, and two checkpoints of it on the
+    disk; 0 without fits."""
 
     rows: int
     fields: dict[str, int]
@@ -50,7 +51,7 @@ class ReadForecast:
         free, room = _free(out)
         fields = ", ".join(f"{name} {byte_count(size)}" for name, size in self.fields.items())
         bound = f"; fits at most about {byte_count(self.fits)} more" if self.fits else ""
-        checkpoints = f", checkpoints of at most about {byte_count(2 * self.fits)}" if self.fits else ""
+        checkpoints = f", checkpoints of at most about {byte_count(self.fits)}" if self.fits else ""
         states, results = byte_count(self.least), byte_count(_RESULTS)
         return [
             f"rows               {self.rows:,}",
