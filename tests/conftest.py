@@ -6,16 +6,25 @@ import gc
 import subprocess
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from benchmarks.fork_server import ForkServer
 from benchmarks.forked_workers import take_over
 from lit_experiments.collecting import crew
-from tests.collecting.conftest import Launcher
+
+if TYPE_CHECKING:
+    from tests.collecting.conftest import Launcher
 
 ROOT = Path(__file__).resolve().parents[1]
-_LONG = ("tests/golden/", "tests/cli/test_bad_inputs.py", "tests/collecting/")
+_LONG = (
+    "tests/golden/",
+    "tests/cli/test_bad_inputs.py",
+    "tests/collecting/",
+    "tests/stores/test_kill.py",
+    "tests/test_",
+)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -66,4 +75,6 @@ def _real_starts(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture(scope="session")
 def launcher(fork_server: Callable[[], ForkServer], tmp_path_factory: pytest.TempPathFactory) -> Launcher:
+    from tests.collecting.conftest import Launcher  # heavy imports belong to the collection, see above
+
     return Launcher(fork_server(), tmp_path_factory.mktemp("launcher"))

@@ -5,6 +5,7 @@ Owns: what texts look like. Does not know: labels, states.
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,23 +15,31 @@ _RIMES = ("a", "ad", "al", "an", "ar", "e", "el", "en", "er", "i", "il", "in", "
 _ASKING = ("what", "which", "who", "where", "when", "how", "why")
 STYLES = ("sentences", "questions", "numbered")
 LETTERS = "ABCD"
+_SYLLABLES = (0.3, 0.8)
+"""Shares of words that have at most one, and at most two."""
 
 
 def vocabulary(rng: np.random.Generator, size: int) -> list[str]:
     """Different made-up words of one to three syllables."""
     words: dict[str, None] = {}
     while len(words) < size:
-        syllables = rng.choice([1, 2, 3], p=[0.3, 0.5, 0.2])
-        words["".join(rng.choice(_ONSETS) + rng.choice(_RIMES) for _ in range(syllables))] = None
+        syllables = 1 + bisect(_SYLLABLES, rng.random())
+        words["".join(_drawn(rng, _ONSETS) + _drawn(rng, _RIMES) for _ in range(syllables))] = None
     return list(words)
+
+
+def _drawn(rng: np.random.Generator, parts: Sequence[str]) -> str:
+    """What `rng.choice` draws, without the array that it makes each time."""
+    return parts[rng.integers(len(parts))]
 
 
 def sentences(rng: np.random.Generator, rows: int, shortest: int = 8, longest: int = 40) -> list[list[str]]:
     """[row] words: as common as Zipf's law has them, from `shortest` to `longest` of them."""
-    words = vocabulary(rng, int(rng.integers(150, 500)))
+    words = np.array(vocabulary(rng, int(rng.integers(150, 500))))
     share = 1 / np.arange(3, len(words) + 3)
+    share /= share.sum()
     lengths = rng.integers(shortest, longest + 1, rows)
-    return [rng.choice(words, length, p=share / share.sum()).tolist() for length in lengths]
+    return [rng.choice(words, length, p=share).tolist() for length in lengths]
 
 
 def joined(words: Sequence[Sequence[str]]) -> list[str]:
@@ -43,7 +52,7 @@ def plain_texts(rng: np.random.Generator, rows: int, style: str | None = None) -
     chosen = style or str(rng.choice(STYLES, p=[0.5, 0.35, 0.15]))
     if chosen == "sentences":
         return joined(sentences(rng, rows))
-    words = vocabulary(rng, 400)
+    words = np.array(vocabulary(rng, 400))
     if chosen == "questions":
         asked = rng.choice(_ASKING, rows)
         return [f"{first.capitalize()} {' '.join(rng.choice(words, rng.integers(6, 14)))}?" for first in asked.tolist()]
@@ -58,7 +67,7 @@ def with_word(words: Sequence[str], word: str, rng: np.random.Generator) -> list
 
 def plain_options(rng: np.random.Generator, rows: int) -> list[list[str]]:
     """[row] four options of one to four words."""
-    words = vocabulary(rng, 300)
+    words = np.array(vocabulary(rng, 300))
     return [[" ".join(rng.choice(words, rng.integers(1, 5))) for _ in LETTERS] for _ in range(rows)]
 
 

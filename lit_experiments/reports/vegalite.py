@@ -23,6 +23,9 @@ _ROW = 17  # pixels of a bar with its gap
 _DASHES = {"data": [1, 0], "control": [3, 3], "reference": [7, 3]}
 _POINTS = {"scale": {"type": "point", "padding": 0.4}}
 _LEGEND = {"symbolType": "stroke", "symbolOpacity": 1, "symbolStrokeWidth": 3, "symbolSize": 180}
+_DOT: Spec = {"type": "point", "filled": True, "opacity": 1, "fillOpacity": 0.7}
+"""Marks are translucent by their fill or stroke, and none is clipped: each mark of an opacity of its own, and each
+clipped group, is a layer as large as the picture to what draws the PNG, which took most of its time."""
 _BOUNDS = ("y", "low", "high")
 _TIP = {"type": "quantitative", "format": ".4~g"}
 
@@ -89,24 +92,24 @@ def _curves_panel(figure: Curves, panel: Panel, names: list[str], colors: list[s
     tip = [_text_tip("series"), {"field": "x", "title": figure.x}, *_interval_tips("y", panel.y)]
     base = {"x": x | {"field": "x"}, "color": color}
     single = len({v["x"] for v in values}) == 1
-    area: Spec = {"type": "rule", "opacity": 0.45, "strokeWidth": 4} if single else {"type": "area", "opacity": 0.18}
-    clip: Spec = {"clip": True} if panel.bounds != (None, None) else {}
-    band: Spec = {"mark": area | clip, "encoding": base | {"y": y | {"field": "low"}, "y2": {"field": "high"}}}
+    rule, area = {"type": "rule", "strokeOpacity": 0.45, "strokeWidth": 4}, {"type": "area", "fillOpacity": 0.18}
+    around = base | {"y": y | {"field": "low"}, "y2": {"field": "high"}}
+    band: Spec = {"mark": rule if single else area, "encoding": around}
     band["transform"] = [{"filter": "isValid(datum.low)"}]
-    line = {"mark": {"type": "line", "strokeWidth": 1.8} | clip, "encoding": base | {"y": y, "strokeDash": dash}}
-    dots = {"mark": {"type": "point", "filled": True, "size": 34} | clip, "encoding": base | {"y": y, "tooltip": tip}}
-    layers: list[Spec] = [band, line, dots, *(_level_layer(level, color, panel.y, clip) for level in panel.levels)]
+    line = {"mark": {"type": "line", "strokeWidth": 1.8}, "encoding": base | {"y": y, "strokeDash": dash}}
+    dots = {"mark": _DOT | {"size": 34}, "encoding": base | {"y": y, "tooltip": tip}}
+    layers: list[Spec] = [band, line, dots, *(_level_layer(level, color, panel.y) for level in panel.levels)]
     return _panel(panel.title, layers, _clean(values))
 
 
-def _level_layer(level: Level, color: Spec, title: str, clip: Spec) -> Spec:
+def _level_layer(level: Level, color: Spec, title: str) -> Spec:
     value, low, high = estimate_of(level.value)
     record = {"series": level.name, "y": value, "low": low, "high": high}
     tip = [_text_tip("series"), *_interval_tips("y", title)]
-    mark = {"type": "rule", "strokeDash": _DASHES[level.role], "strokeWidth": 1.5} | clip
+    mark = {"type": "rule", "strokeDash": _DASHES[level.role], "strokeWidth": 1.5}
     line = {"mark": mark, "encoding": {"y": {"field": "y", "type": "quantitative"}, "color": color, "tooltip": tip}}
     band = {
-        "mark": {"type": "rect", "opacity": 0.14} | clip,
+        "mark": {"type": "rect", "fillOpacity": 0.14},
         "encoding": {"y": {"field": "low", "type": "quantitative"}, "y2": {"field": "high"}, "color": color},
         "transform": [{"filter": "isValid(datum.low)"}],
     }
@@ -186,7 +189,7 @@ def _scatter_panel(figure: Scatter, panel: Points, groups: list[str]) -> Spec:
     if len(panel.size):
         size = {"field": "size", "type": "quantitative", "legend": None}
         encoding["size"] = size | {"scale": {"domain": [0, 1], "range": [12, 500]}}
-    mark: Spec = {"type": "point", "filled": True, "opacity": 0.6}
+    mark: Spec = _DOT | {"fillOpacity": 0.6}
     if not len(panel.size):
         mark["size"] = 28
     layers: list[Spec] = [{"mark": mark, "encoding": encoding | {"tooltip": tip}}]
@@ -231,12 +234,12 @@ def _bars_panel(figure: Bars, panel: str, groups: list[str]) -> Spec:
     shared = len({(r["label"], r["group"]) for r in values}) > lines  # several groups have a bar of one label
     offset = {"yOffset": {"field": "group", "sort": None}} if shared else {}
     rule = {
-        "mark": {"type": "rule", "strokeWidth": 2.4, "opacity": 0.55},
+        "mark": {"type": "rule", "strokeWidth": 2.4, "strokeOpacity": 0.55},
         "encoding": {"y": y, "x": x | {"field": "low"}, "x2": {"field": "high"}, "color": color, **offset},
         "transform": [{"filter": "isValid(datum.low)"}],
     }
     dots = {
-        "mark": {"type": "point", "filled": True, "size": 50},
+        "mark": _DOT | {"size": 50},
         "encoding": {"y": y, "x": x, "color": color, "tooltip": tip, **offset},
     }
     layers: list[Spec] = [rule, dots]
