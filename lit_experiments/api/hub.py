@@ -36,7 +36,7 @@ def push(
     """
     options = {"revision": revision, "message": message, "license": license}
     words = [word for name, value in options.items() if value is not None for word in (f"--{name}", value)]
-    words += [f"--{name}" for name, wanted in (("private", private), ("dry_run", dry_run)) if wanted]
+    words += [f"--{name}" for name, enabled in (("private", private), ("dry_run", dry_run)) if enabled]
     _run("push", [str(_folder(what)), to, *words])
 
 

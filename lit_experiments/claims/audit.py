@@ -48,14 +48,14 @@ def audited(items: Sequence[tuple[Judged, bool]]) -> list[AuditedClaim]:
     return [_audited(item.claim, item.evidence, stale) for item, stale in items]
 
 
-def matched(wanted: Sequence[Claim], items: Sequence[tuple[Judged, bool]], where: str) -> list[AuditedClaim]:
+def matched(claims: Sequence[Claim], items: Sequence[tuple[Judged, bool]], where: str) -> list[AuditedClaim]:
     """The user's claims, each judged by the evidence that fits it, beyond what it names.
 
     Raises:
         UserError: no evidence or several for a claim, or no number for a control that it names.
     """
     out = []
-    for claim in wanted:
+    for claim in claims:
         fitting = [(item, stale) for item, stale in items if claim.matches(item.claim)]
         if len(fitting) != 1:
             raise UserError(_no_match(claim, [item.claim for item, _ in (fitting or items)], len(fitting), where))

@@ -75,9 +75,9 @@ class ClassSource:
         """Its bases in order, as far as they have Python source; builtins and compiled ones are passed over."""
         for base in self.node.bases:
             name = ast.unparse(base.value if isinstance(base, ast.Subscript) else base)
-            found = _lookup(self.module, name)
-            if found is not None:
-                yield found
+            source = _lookup(self.module, name)
+            if source is not None:
+                yield source
 
 
 def find_class(class_path: str) -> ClassSource:
@@ -95,11 +95,11 @@ def find_class(class_path: str) -> ClassSource:
             f"class_path {class_path}: there is no module {module_name!r} with Python source (is its folder on the "
             f"Python path?)."
         )
-    found = _lookup(module, class_name)
-    if found is None:
+    source = _lookup(module, class_name)
+    if source is None:
         classes = ", ".join(module.classes) or "none"
         raise UserError(f"class_path {class_path}: {module.path} defines no class {class_name!r}; it has: {classes}.")
-    return found
+    return source
 
 
 def find_module(name: str) -> Module | None:
@@ -133,9 +133,9 @@ def _lookup(module: Module, name: str, seen: frozenset[tuple[str, str]] = frozen
     for place in places or [f"{origin}.{name}" for origin in module.starred]:
         origin, _, last = place.rpartition(".")
         source = find_module(origin) if origin else None
-        found = None if source is None else _lookup(source, last, seen)
-        if found is not None:
-            return found
+        match = None if source is None else _lookup(source, last, seen)
+        if match is not None:
+            return match
     return None
 
 

@@ -23,17 +23,17 @@ def config_folders() -> list[Path]:
     """Folders that may hold `<verb>/<name>.yaml`: the user's ./configs first, then the shipped ones."""
     package = Path(__file__).resolve().parent.parent
     shipped = package / "configs" if (package / "configs").is_dir() else package.parent / "configs"
-    own = Path("configs").resolve()
-    return [shipped] if own == shipped else [own, shipped]
+    local = Path("configs").resolve()
+    return [shipped] if local == shipped else [local, shipped]
 
 
 def available(kind: str) -> dict[str, Path]:
     """Name -> file of every configuration of a kind ("collect", "train", "analyze", "pipelines")."""
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for folder in config_folders():
         for path in sorted((folder / kind).glob("*.yaml")):
-            found.setdefault(path.stem, path)
-    return found
+            files.setdefault(path.stem, path)
+    return files
 
 
 def nearest(word: str, known: list[str]) -> str:

@@ -182,27 +182,29 @@ def _kept(path: Path) -> dict[str, Any] | None:
         raise UserError(f"{path} is damaged ({error}). Next: move it away, and run the same command again.") from error
 
 
-def _checkpoint(wanted: str | None, out: Path, restart: bool) -> str | None:
+def _checkpoint(ckpt_path: str | None, out: Path, restart: bool) -> str | None:
     """--ckpt_path, when there is something behind it.
 
     Raises:
         UserError: nothing to resume, no such file, a file of something else, or --restart next to it.
     """
-    if wanted is None:
+    if ckpt_path is None:
         return None
     if restart:
         raise UserError("--restart begins anew and --ckpt_path goes on from a checkpoint: give one of them.")
     there = sorted(str(path) for path in out.rglob("*.ckpt"))
     listed = f"Checkpoints there: {', '.join(there)}." if there else "It holds no checkpoint: leave --ckpt_path out."
-    if wanted == "last":
+    if ckpt_path == "last":
         if not there:
             raise UserError(f"--ckpt_path last: no interrupted training in {out.absolute()} to resume.\n{listed}")
-        return wanted
-    path = local_path("--ckpt_path", wanted)
+        return ckpt_path
+    path = local_path("--ckpt_path", ckpt_path)
     if not path.is_file():
-        raise UserError(f"--ckpt_path {wanted}: there is no such file.\nThis training writes into {out}. {listed}")
+        raise UserError(f"--ckpt_path {ckpt_path}: there is no such file.\nThis training writes into {out}. {listed}")
     if out.resolve() not in path.resolve().parents:
-        raise UserError(f"--ckpt_path {wanted} is no checkpoint of this training, which writes into {out}.\n{listed}")
+        raise UserError(
+            f"--ckpt_path {ckpt_path} is no checkpoint of this training, which writes into {out}.\n{listed}"
+        )
     return str(path)
 
 

@@ -101,22 +101,22 @@ def resolve(verb: str, selection: Selection) -> Resolved:
 
     base, path = base_configuration(verb, selection)
     taken = arguments(base["class_path"])
-    own = [a.name for a in taken]
+    class_options = [a.name for a in taken]
     shared = RUN_OPTIONS[verb]
-    _check_keys(base, own, shared, path)
+    _check_keys(base, class_options, shared, path)
     _check_switches(base, shared, path)
-    words = read_words(selection.rest, own, shared, verb, [a.name for a in taken if a.is_text_list])
+    words = read_words(selection.rest, class_options, shared, verb, [a.name for a in taken if a.is_text_list])
     trainer = {**base.get("trainer", {}), **words.trainer}
     cls = import_class(base["class_path"])
     _check_kind(verb, cls, base["class_path"])
     trainer = trainer_flags.checked(verb, trainer, getattr(cls, "trainer_flags", ())) if trainer else {}
     parsed = _values(cls, base, path, words.plain, shared)
-    missing = [name for name in own if name not in parsed]
+    missing = [name for name in class_options if name not in parsed]
     if missing:
         raise UserError(f"{path} gives no value for: {', '.join(missing)}.")
     options = {o.name: trainer if o.name == "trainer" else parsed[o.name] for o in shared}
     _check_precision(options)
-    init_args = {name: parsed[name] for name in own}
+    init_args = {name: parsed[name] for name in class_options}
     return Resolved(verb, base["exp"], base["preset"], base["class_path"], init_args, options)
 
 
@@ -166,18 +166,17 @@ def _parse(parser: Any, source: dict[str, Any] | list[str], where: Path | str) -
     return dict(parsed.as_dict())
 
 
-def _check_keys(base: dict[str, Any], own: list[str], shared: list[Option], path: Path) -> None:
+def _check_keys(base: dict[str, Any], class_options: list[str], shared: list[Option], path: Path) -> None:
     top = [*configs.FILE_KEYS, "exp", "preset", *(o.name for o in shared)]
     for key in base:
         if key not in top:
-            raise UserError(
-                f'Unknown key "{key}" in {path}.{configs.nearest(str(key), top + own)} Allowed: {", ".join(top)}.'
-            )
+            near = configs.nearest(str(key), top + class_options)
+            raise UserError(f'Unknown key "{key}" in {path}.{near} Allowed: {", ".join(top)}.')
     for key in base["init_args"]:
-        if key not in own:
+        if key not in class_options:
             raise UserError(
-                f'Unknown key "{key}" under init_args in {path}.{configs.nearest(str(key), own)}\n'
-                f"{base['class_path']} takes: {', '.join(own)}."
+                f'Unknown key "{key}" under init_args in {path}.{configs.nearest(str(key), class_options)}\n'
+                f"{base['class_path']} takes: {', '.join(class_options)}."
             )
 
 

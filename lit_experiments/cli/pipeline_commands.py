@@ -162,7 +162,7 @@ def known_options(step: Step) -> set[str]:
 
 def _planned(step: Step, pipeline: Pipeline, given: Given, folder: str) -> Planned:
     words = _options(step, pipeline, given, folder)
-    naming = {**step.options, **pipeline.own_options(step)}
+    naming = {**step.options, **pipeline.step_options(step)}
     reads = tuple(value_of(words[key]) for key, value in naming.items() if "{run}" in str(value) and key in words)
     command = [step.verb, "--exp", step.exp, *(word for group in words.values() for word in group)]
     return Planned(step, value_of(words["run"]), None if _lacks(step, given) else command, reads)
@@ -181,9 +181,11 @@ def _options(step: Step, pipeline: Pipeline, given: Given, folder: str) -> Words
     reserved = {key for other in pipeline.steps for key in other.options} - set(step.options)
     taken = known_options(step) - reserved - {"run"}
     written = {key: [_written(key, value, folder)] for key, value in fixed.items()}
-    own = {key: [_written(key, value, folder)] for key, value in pipeline.own_options(step).items() if key in taken}
+    of_step = {
+        key: [_written(key, value, folder)] for key, value in pipeline.step_options(step).items() if key in taken
+    }
     shared, typed = ({k: v for k, v in words.items() if k in taken} for words in (given.shared, given.typed))
-    return {**written, **shared, **own, **typed}
+    return {**written, **shared, **of_step, **typed}
 
 
 def _check_file(pipeline: Pipeline, known: set[str]) -> None:
@@ -192,7 +194,7 @@ def _check_file(pipeline: Pipeline, known: set[str]) -> None:
         if key not in known:
             near = configs.nearest(key, sorted(known))
             raise UserError(f'{pipeline.file}: no step knows the shared option "{key}".{near}')
-    for name, options in pipeline.own.items():
+    for name, options in pipeline.by_step.items():
         steps = [step for step in pipeline.steps if name in (step.name, step.exp)]
         takes = set().union(*(known_options(step) for step in steps)) - {"run"}
         for key in options:

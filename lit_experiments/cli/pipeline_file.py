@@ -56,19 +56,20 @@ class Step:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A pipeline. file: where it was read. shared: options of every step that knows them; own: {step's name: options of
-    that step}; both are weaker than the command line. figures: folder of all figures, "{run}" as in steps."""
+    """A pipeline. file: where it was read. shared: options of every step that knows them; by_step: {step's name:
+    options of that step}; both are weaker than the command line. figures: folder of all figures, "{run}" as in steps.
+    """
 
     name: str
     file: Path
     steps: tuple[Step, ...]
     shared: dict[str, Any] = field(default_factory=dict)
-    own: dict[str, dict[str, Any]] = field(default_factory=dict)
+    by_step: dict[str, dict[str, Any]] = field(default_factory=dict)
     figures: str | None = None
 
-    def own_options(self, step: Step) -> dict[str, Any]:
+    def step_options(self, step: Step) -> dict[str, Any]:
         """The file's options for this step alone, under its name or its experiment's."""
-        return {**self.own.get(step.exp, {}), **self.own.get(step.name, {})}
+        return {**self.by_step.get(step.exp, {}), **self.by_step.get(step.name, {})}
 
 
 def read_pipeline(name: str | None, config: str | None = None) -> Pipeline:
@@ -85,16 +86,16 @@ def read_pipeline(name: str | None, config: str | None = None) -> Pipeline:
     return _read(name or Path(config).stem, Path(config), base)
 
 
-def choose(pipeline: Pipeline, wanted: str | None) -> list[Step]:
+def choose(pipeline: Pipeline, selection: str | None) -> list[Step]:
     """The steps that `--steps` names, in the pipeline's order: numbers, ranges and names, with commas or spaces between
     them ("2,5-6,clustering"); all of them for None.
 
     Raises:
         UserError: a number, range or name that no step has.
     """
-    if wanted is None:
+    if selection is None:
         return list(pipeline.steps)
-    words = wanted.replace(",", " ").split()
+    words = selection.replace(",", " ").split()
     chosen = [_matching(pipeline, word) for word in words]
     return [step for step in pipeline.steps if any(step in some for some in chosen)]
 
@@ -145,11 +146,11 @@ def _read(name: str, path: Path, base: Pipeline | None = None, above: tuple[Path
             f"pipeline: lit-experiments run NAME --config {path} (NAME: {_known_names()})."
         )
     shared = {**base.shared, **_options(path, "shared", content.get("shared"))}
-    own = {key: dict(values) for key, values in base.own.items()}
+    by_step = {key: dict(values) for key, values in base.by_step.items()}
     for key, values in _options(path, "options", content.get("options")).items():
-        own[key] = {**own.get(key, {}), **_options(path, f"options of {key}", values)}
-    pipeline = Pipeline(name, path, steps, shared, own, content.get("figures", base.figures))
-    for key in own:
+        by_step[key] = {**by_step.get(key, {}), **_options(path, f"options of {key}", values)}
+    pipeline = Pipeline(name, path, steps, shared, by_step, content.get("figures", base.figures))
+    for key in by_step:
         if key not in (names := _names(pipeline)):
             raise UserError(
                 f'{path}: options has a step "{key}".{configs.nearest(key, names)} The steps: {", ".join(names)}.'

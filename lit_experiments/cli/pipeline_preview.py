@@ -31,31 +31,31 @@ def preview(planned: Sequence[Planned], chosen: Sequence[Planned], children: Pip
     """
     forecasts: list[tuple[str, dict[str, Any]]] = []
     listed = False
-    for place, each in enumerate(chosen, start=1):
-        say(f"[{place}/{len(chosen)}] step {each.step}")
-        missing = [other.step for other in each.inputs(planned) if not other.output.exists()]
-        if each.command is None or missing or each.step.verb not in ("collect", "train", "analyze"):
+    for place, planned_step in enumerate(chosen, start=1):
+        say(f"[{place}/{len(chosen)}] step {planned_step.step}")
+        missing = [other.step for other in planned_step.inputs(planned) if not other.output.exists()]
+        if planned_step.command is None or missing or planned_step.step.verb not in ("collect", "train", "analyze"):
             listed = True
-            say(_reason(each, missing))
+            say(_reason(planned_step, missing))
             continue
-        code, forecast = _try(each.command, children)
+        code, forecast = _try(planned_step.command, children)
         if code != EXIT_DONE:
             return code
-        listed |= each.step.verb != "collect"
+        listed |= planned_step.step.verb != "collect"
         if forecast is not None:
-            forecasts.append((str(each.step), forecast))
+            forecasts.append((str(planned_step.step), forecast))
     say("\n" + _summary(forecasts))
     if listed:
         say("Steps that were not estimated are not part of the sum.")
     return EXIT_DONE
 
 
-def _reason(each: Planned, missing: Sequence[Any]) -> str:
-    if each.command is None:
-        return each.left_out
+def _reason(planned_step: Planned, missing: Sequence[Any]) -> str:
+    if planned_step.command is None:
+        return planned_step.left_out
     if missing:
         return f"Not estimated: it reads the results of steps that have not run yet: {'; '.join(map(str, missing))}."
-    return f"Not estimated: it reads {each.folder} and writes {each.output.parent}."
+    return f"Not estimated: it reads {planned_step.folder} and writes {planned_step.output.parent}."
 
 
 def _try(command: Sequence[str], children: PipelineChildren) -> tuple[int, dict[str, Any] | None]:

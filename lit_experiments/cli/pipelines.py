@@ -111,11 +111,11 @@ def run_pipeline(argv: list[str], again: Callable[[list[str]], None] | None = No
     given = given_to(pipeline, typed)
     planned = plan(pipeline, given)
     steps = choose(pipeline, steps_given)
-    chosen = [each for each in planned if each.step in steps]
+    chosen = [planned_step for planned_step in planned if planned_step.step in steps]
     _check_alone(pipeline.name)
     children = PipelineChildren(again)
     _check_options(chosen)
-    with working_copies(Path(pipeline_folder(pipeline, given)), url, [each.folder for each in planned]):
+    with working_copies(Path(pipeline_folder(pipeline, given)), url, [planned_step.folder for planned_step in planned]):
         if dry_run:
             from lit_experiments.cli.pipeline_preview import preview
 
@@ -172,7 +172,7 @@ def _check_options(chosen: Sequence[Planned]) -> None:
 
 def _point_to_inputs(pipeline: Pipeline, planned: Sequence[Planned], failed: Planned) -> None:
     """Names the earlier steps that have not run and whose results the failed one may have missed."""
-    missing = [each.step for each in failed.inputs(planned) if not each.output.exists()]
+    missing = [planned_step.step for planned_step in failed.inputs(planned) if not planned_step.output.exists()]
     if missing:
         numbers = ",".join(str(n) for n in dict.fromkeys(step.number for step in [*missing, failed.step]))
         names = "; ".join(str(step) for step in missing)
@@ -188,16 +188,13 @@ def _gather_figures(pipeline: Pipeline, given: Given, planned: Sequence[Planned]
         return
     from lit_experiments.reports.gallery import Chapter, write_gallery
 
-    analyzed = [each for each in planned if each.step.verb != "collect"]
-    numbers = [each.step.number for each in analyzed]
-    chapters = [
-        Chapter(
-            str(each.step.number) if numbers.count(each.step.number) == 1 else f"{each.step.number}-{each.step.exp}",
-            str(each.step),
-            Path(each.folder) / each.step.exp,
-        )
-        for each in analyzed
-    ]
+    analyzed = [planned_step for planned_step in planned if planned_step.step.verb != "collect"]
+    numbers = [planned_step.step.number for planned_step in analyzed]
+    chapters = []
+    for planned_step in analyzed:
+        step = planned_step.step
+        label = str(step.number) if numbers.count(step.number) == 1 else f"{step.number}-{step.exp}"
+        chapters.append(Chapter(label, str(step), Path(planned_step.folder) / step.exp))
     folder = Path(pipeline.figures.replace("{run}", pipeline_folder(pipeline, given)))
     index = write_gallery(folder, pipeline.name, chapters)
     if index is not None:

@@ -40,14 +40,14 @@ def arguments(class_path: str, hidden: tuple[str, ...] = ("spec",)) -> list[Argu
 def _arguments(source: ClassSource) -> list[Argument]:
     init = _init(source)
     if init is None:
-        inherited = next((found for base in source.bases() if (found := _arguments(base))), [])
+        inherited = next((of_base for base in source.bases() if (of_base := _arguments(base))), [])
         fields = _fields(source) if _is_dataclass(source.node) else []
         names = {a.name for a in fields}
         return [*(a for a in inherited if a.name not in names), *fields]
     text = _help(source, init)
-    own = [_argument(a, text) for a in [*init.args.posonlyargs, *init.args.args, *init.args.kwonlyargs][1:]]
-    names = {a.name for a in own}
-    return [*own, *(a for a in _handed_on(source, init) if a.name not in names)]
+    declared = [_argument(a, text) for a in [*init.args.posonlyargs, *init.args.args, *init.args.kwonlyargs][1:]]
+    names = {a.name for a in declared}
+    return [*declared, *(a for a in _handed_on(source, init) if a.name not in names)]
 
 
 def _init(source: ClassSource) -> ast.FunctionDef | None:
@@ -68,7 +68,7 @@ def _handed_on(source: ClassSource, init: ast.FunctionDef) -> list[Argument]:
         if not carried or not isinstance(call.func, ast.Attribute) or call.func.attr != "__init__":
             continue
         by_super = ast.unparse(call.func.value).startswith("super(")
-        parent = next((found for base in source.bases() if (found := _arguments(base))), [])
+        parent = next((of_base for base in source.bases() if (of_base := _arguments(base))), [])
         positional = len(call.args) - (0 if by_super else 1)
         return [a for a in parent[positional:] if a.name not in given]
     return []

@@ -162,11 +162,11 @@ def _our_class(named: str) -> Any:
     from lit_experiments.collecting.collector import Collector
 
     try:
-        found = import_class(named)
+        cls = import_class(named)
     except UserError:
-        found = None
-    if isinstance(found, type) and issubclass(found, Collector):
-        return found
+        cls = None
+    if isinstance(cls, type) and issubclass(cls, Collector):
+        return cls
     say(f"The store says that {named} made it, which this version of lit_experiments does not have.")
     return None
 

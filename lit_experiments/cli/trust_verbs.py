@@ -50,8 +50,8 @@ def verify(args: Namespace) -> int:
     """Re-reads everything; exit code 1 and a line for each problem when something is wrong."""
     path = store_path(args.run)
     expected = None if args.certificate is None else _expected(args.certificate)
-    wanted = None if args.recompute is None else _wanted(args.recompute)
-    if args.seed is not None and wanted is None:
+    amount = None if args.recompute is None else _amount(args.recompute)
+    if args.seed is not None and amount is None:
         raise UserError("--seed chooses the rows of --recompute.\nNext: --recompute 5%, or leave it out.")
     if args.seed is not None and args.seed < 0:
         raise UserError(f"--seed must be at least 0, found {args.seed}.")
@@ -64,7 +64,7 @@ def verify(args: Namespace) -> int:
     store = stores.open_store(path)
     say(f"{path}: every byte as written, {len(store):,} rows.")
     good = expected is None or _is_certified(store, expected)
-    if wanted is not None and not _holds(store, wanted, args.seed or 0, args.exp):
+    if amount is not None and not _holds(store, amount, args.seed or 0, args.exp):
         good = False
     return EXIT_DONE if good else EXIT_FAILED
 
@@ -81,7 +81,7 @@ def _is_certified(store: Store, expected: str | Certificate) -> bool:
     return False
 
 
-def _holds(store: Store, wanted: int | float, seed: int, exp: str | None) -> bool:
+def _holds(store: Store, amount: int | float, seed: int, exp: str | None) -> bool:
     from lit_experiments.cli.rebuild import planned_batches, rebuilt_collector
     from lit_experiments.collecting.recompute import Recomputation, load_for_recomputation, pick_rows
     from lit_experiments.quiet import quiet_lightning
@@ -92,13 +92,13 @@ def _holds(store: Store, wanted: int | float, seed: int, exp: str | None) -> boo
     collector = rebuilt_collector(store, exp)
     load_for_recomputation(collector)
     recomputation = Recomputation(store, collector, lambda: planned_batches(store, collector))
-    result = recomputation.run(pick_rows(len(store), wanted, seed))
+    result = recomputation.run(pick_rows(len(store), amount, seed))
     for line in result.lines():
         say(line)
     return result.holds
 
 
-def _wanted(text: str) -> int | float:
+def _amount(text: str) -> int | float:
     """A number of rows, or a share of them as a float. Raises UserError."""
     match = _COUNT.fullmatch(text)
     share = float(match[2]) / 100 if match and match[2] else None

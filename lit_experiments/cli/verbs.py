@@ -171,7 +171,7 @@ def _collector(resolved: Resolved) -> Any:
         pipeline_parallel=options["pipeline_parallel"],
     )
     collector = import_class(resolved.class_path)(spec, **resolved.init_args)
-    if spec.started is None and collector.info.tokens.clock.asked and not is_main():
+    if spec.started is None and collector.info.tokens.clock.was_read and not is_main():
         # A chat template asks for the time: the store that the first process makes says which one it is.
         collector = import_class(resolved.class_path)(replace(spec, started=_await_start(run)), **resolved.init_args)
     return collector

@@ -43,7 +43,7 @@ def watch(args: Namespace) -> int:
 def lines(looks: deque[Look]) -> list[str]:
     """The last look in words, with the rate over all of them."""
     now, rate = looks[-1], rows_per_second(looks)
-    of = f" of {now.wanted:,}" if now.wanted else ""
+    of = f" of {now.planned_samples:,}" if now.planned_samples else ""
     text = [f"{now.run}: {now.state}", f"  rows       {now.rows:,}{of}, {byte_count(now.bytes)} on disk"]
     if math.isfinite(rate):
         text.append(f"  rate       {rate:,.1f} rows/s{_time_left(now, rate)}")
@@ -60,7 +60,7 @@ def lines(looks: deque[Look]) -> list[str]:
 
 
 def _time_left(now: Look, rate: float) -> str:
-    left = now.wanted - now.rows
+    left = now.planned_samples - now.rows
     return f", {duration(left / rate)} left" if rate > 0 and left > 0 else ""
 
 
@@ -69,5 +69,6 @@ def _screen(looks: deque[Look]) -> Group:
     table = Table.grid()
     for line in lines(looks):
         table.add_row(Text(line))
-    bar = ProgressBar(total=now.wanted, completed=min(now.rows, now.wanted), width=60) if now.wanted else Text("")
+    total = now.planned_samples
+    bar = ProgressBar(total=total, completed=min(now.rows, total), width=60) if total else Text("")
     return Group(table, bar)

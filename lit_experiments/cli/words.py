@@ -26,18 +26,18 @@ class Words:
 
 
 def read_words(
-    argv: list[str], own: Collection[str], shared: list[Option], verb: str, lists: Collection[str] = ()
+    argv: list[str], class_options: Collection[str], shared: list[Option], verb: str, lists: Collection[str] = ()
 ) -> Words:
     """Pairs every option with its value and checks that it exists.
 
-    own: the options of the experiment's class; shared: those of every experiment; lists: those of `own` that are lists
-    of text, which may be given as several words and several times.
+    class_options: those of the experiment's class; shared: those of every experiment; lists: the class's options that
+    are lists of text, which may be given as several words and several times.
 
     Raises:
         UserError: an unknown option, one without its value, a switch with one, a word that belongs to no option.
     """
     switches = {o.name for o in shared if o.is_flag}
-    known = [*own, *(o.name for o in shared)]
+    known = [*class_options, *(o.name for o in shared)]
     words, position = Words(), 0
     while position < len(argv):
         word = argv[position]
@@ -62,7 +62,7 @@ def read_words(
             continue
         if not equals:
             bare = position == len(argv) or argv[position].startswith("--")
-            value, position = (_bare(name, own), position) if bare else (argv[position], position + 1)
+            value, position = (_bare(name, class_options), position) if bare else (argv[position], position + 1)
         if name in lists and not _is_yaml(value):
             position = _take_list(words, name, value, argv, position)
         else:
@@ -90,9 +90,9 @@ def _take_list(words: Words, name: str, first: str, argv: list[str], position: i
     return end
 
 
-def _bare(name: str, own: Collection[str]) -> str:
+def _bare(name: str, class_options: Collection[str]) -> str:
     """`true`, for a study's own option or a Trainer flag; the type check refuses it for all but bools."""
-    if name in own or name.startswith("trainer."):
+    if name in class_options or name.startswith("trainer."):
         return "true"
     raise UserError(f"--{name} needs a value.")
 

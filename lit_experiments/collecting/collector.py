@@ -110,7 +110,7 @@ class Collector(LightningModule, ABC):
         return self.given
 
     def companions(self) -> Sequence[Sample]:
-        """Samples that are not wanted, but complete the companies of those that are (see `Sample.company`)."""
+        """Samples that are not selected, but complete the companies of those that are (see `Sample.company`)."""
         return ()
 
     def notes(self) -> list[str]:

@@ -90,7 +90,7 @@ def dry_run(collector: Collector, settings: RunSettings) -> Forecast:
         _run_trainer(collector, again, small, new_launch_name())
         seconds = time.monotonic() - started
     whole, parts = _written(collector, plan, there)
-    left, tried = totals(plan.samples, plan.wanted & ~whole), totals(few)
+    left, tried = totals(plan.samples, plan.selected & ~whole), totals(few)
     payload = sum(payload_bytes(piece, lacking) for piece, lacking in parts)
     tried_payload = payload_bytes(schema, tried)  # none of rows without arrays
     times = payload / tried_payload if tried_payload else left.samples / tried.samples
@@ -103,7 +103,7 @@ def dry_run(collector: Collector, settings: RunSettings) -> Forecast:
         free=free_bytes(settings.store),
         memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         seconds=seconds / tried.tokens * left.tokens,
-        there=int((plan.wanted & whole).sum()),
+        there=int((plan.selected & whole).sum()),
     )
 
 
@@ -114,11 +114,11 @@ def _written(
     schema = collector.store_schema()
     nothing = np.zeros(len(plan.samples), bool)
     if store is None:
-        return nothing, [(schema, totals(plan.samples, plan.wanted))]
-    parts = missing(store, plan.samples, plan.wanted)
+        return nothing, [(schema, totals(plan.samples, plan.selected))]
+    parts = missing(store, plan.samples, plan.selected)
     piece = missing_piece(schema, store.pieces)
     if piece.fields:
-        return nothing, [*parts, (piece, totals(plan.samples, plan.wanted))]
+        return nothing, [*parts, (piece, totals(plan.samples, plan.selected))]
     return committed(store, plan.samples), parts
 
 

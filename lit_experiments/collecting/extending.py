@@ -39,16 +39,16 @@ class PieceRecords:
     records: Records
 
 
-def united(stored: Sequence[Value], asked: Sequence[Value]) -> list[Value]:
+def united(stored: Sequence[Value], requested: Sequence[Value]) -> list[Value]:
     """What a store holds and what is asked for, as a store of both lists it: in the order that is asked for, if that
     names everything and more; else what is stored first."""
-    rest = [value for value in asked if value not in stored]
-    return list(asked) if rest and set(stored) <= set(asked) else [*stored, *rest]
+    rest = [value for value in requested if value not in stored]
+    return list(requested) if rest and set(stored) <= set(requested) else [*stored, *rest]
 
 
-def followed(stored: Sequence[Value], asked: Sequence[Value]) -> list[Value]:
+def followed(stored: Sequence[Value], requested: Sequence[Value]) -> list[Value]:
     """As `united`, where the order numbers the rows: what is stored keeps its place."""
-    return [*stored, *(value for value in asked if value not in stored)]
+    return [*stored, *(value for value in requested if value not in stored)]
 
 
 def widen(collector: Collector, store: Path | Store | Header) -> list[str]:
@@ -64,10 +64,10 @@ def widen(collector: Collector, store: Path | Store | Header) -> list[str]:
         if not (collector.growing and stores.is_store(store)):
             return []
         store = read_header(open_files(store))
-    asked, stored = collector.settings(), store.fingerprint.get("settings")
+    settings, stored = collector.settings(), store.fingerprint.get("settings")
     if not isinstance(stored, dict):
         return []
-    growing = [name for name in sorted(collector.growing) if name in stored and stored[name] != asked.get(name)]
+    growing = [name for name in sorted(collector.growing) if name in stored and stored[name] != settings.get(name)]
     if not growing or _differences(collector, store):
         return []
     collector.widen({name: stored[name] for name in growing})
@@ -111,10 +111,10 @@ def _as_stored(collector: Collector, store: Store | Header) -> dict[str, Any]:
     return fingerprint
 
 
-def missing(store: Store, samples: Sequence[Sample], wanted: NDArray[np.bool_]) -> list[tuple[Schema, Totals]]:
+def missing(store: Store, samples: Sequence[Sample], selected: NDArray[np.bool_]) -> list[tuple[Schema, Totals]]:
     """What is still to be written: by piece, its schema and the samples that it lacks."""
     done = committed_pieces(store, samples)
-    return [(store.pieces[number], totals(samples, wanted & ~rows)) for number, rows in done.items()]
+    return [(store.pieces[number], totals(samples, selected & ~rows)) for number, rows in done.items()]
 
 
 def divided(records: Records, whole: Schema, pieces: Sequence[Schema], number: int) -> Records:

@@ -30,7 +30,7 @@ Mask = NDArray[np.bool_]
 class Batch:
     """Samples that go through the model together. `index` is its place in the plan.
 
-    samples: those whose rows are wanted. together: everything that is computed at once, in its order. places: of
+    samples: those whose rows are selected. together: everything that is computed at once, in its order. places: of
     `samples`, in the plan's. lacking: of a store that was extended, which pieces lack the row of each of `samples`.
     """
 
@@ -61,16 +61,17 @@ class Packing:
 
 
 class Batches(Sequence[Batch]):
-    """Batches of one packing, made when they are looked at: those that hold wanted samples, or some of these.
+    """Batches of one packing, made when they are looked at: those that hold selected samples, or some of these.
 
-    wanted: [sample of the packing] whether its row is wanted. numbers: which batches, by their places in the packing.
+    selected: [sample of the packing] whether its row is to be written. numbers: which batches, by their places in the
+    packing.
     """
 
-    def __init__(self, packing: Packing, wanted: Mask, numbers: Ints | None = None) -> None:
-        self.packing, self.wanted = packing, wanted
+    def __init__(self, packing: Packing, selected: Mask, numbers: Ints | None = None) -> None:
+        self.packing, self.selected = packing, selected
         if numbers is None:
             starts = packing.starts[:-1]
-            numbers = np.flatnonzero(np.logical_or.reduceat(wanted[packing.order], starts)) if len(starts) else starts
+            numbers = np.flatnonzero(np.logical_or.reduceat(selected[packing.order], starts)) if len(starts) else starts
         self.numbers = numbers
 
     def __len__(self) -> int:
@@ -83,10 +84,10 @@ class Batches(Sequence[Batch]):
 
     def __getitem__(self, index: int | slice) -> Batch | Batches:
         if isinstance(index, slice):
-            return Batches(self.packing, self.wanted, self.numbers[index])
+            return Batches(self.packing, self.selected, self.numbers[index])
         packing, number = self.packing, int(self.numbers[index])
         places = packing.order[packing.starts[number] : packing.starts[number + 1]].tolist()
-        kept = tuple(place for place in places if self.wanted[place])
+        kept = tuple(place for place in places if self.selected[place])
         samples = tuple(packing.samples[place] for place in kept)
         in_company = packing.keys.in_company(places[0])
         together = tuple(packing.samples[place] for place in places) if in_company else samples
@@ -97,7 +98,7 @@ class Batches(Sequence[Batch]):
         packing = self.packing
         if not len(packing.starts[:-1]):
             return np.empty(0, np.int64)
-        held = self.wanted[packing.order] | packing.keys.companies_of(packing.order)
+        held = self.selected[packing.order] | packing.keys.companies_of(packing.order)
         tokens = np.where(held, packing.keys.tokens[packing.order], 0)
         longest = np.maximum.reduceat(tokens, packing.starts[:-1])[self.numbers]
         count = np.add.reduceat(held, packing.starts[:-1], dtype=np.int64)[self.numbers]
@@ -135,13 +136,13 @@ def plan_batches(
     samples that have no company, those of a window of the stage are packed together.
 
     Args:
-        others: samples that are not wanted; those in the company of wanted ones take their places next to them.
+        others: samples that are not selected; those in the company of selected ones take their places next to them.
     """
     keys, everyone = read_keys(samples), samples
     if keys.companies is not None:
-        wanted_ids = {s.sample_id for s in samples}
+        selected_ids = {s.sample_id for s in samples}
         companies = {(s.stage, s.company) for s in samples if s.company is not None}
-        beside = (s for s in others if (s.stage, s.company) in companies and s.sample_id not in wanted_ids)
+        beside = (s for s in others if (s.stage, s.company) in companies and s.sample_id not in selected_ids)
         everyone = [*samples, *beside]
         keys = read_keys(everyone)
     order = np.empty(len(everyone), np.int32)
@@ -150,8 +151,8 @@ def plan_batches(
         order[filled : filled + len(unit)] = unit
         starts += [filled + end for end in _ends(keys.tokens[unit], max_tokens, max_samples)]
         filled += len(unit)
-    wanted = np.arange(len(everyone)) < len(samples)
-    return Batches(Packing(everyone, keys, order, np.array(starts, np.int64)), wanted)
+    selected = np.arange(len(everyone)) < len(samples)
+    return Batches(Packing(everyone, keys, order, np.array(starts, np.int64)), selected)
 
 
 def _ends(tokens: NDArray[np.integer[Any]], max_tokens: int, max_samples: int | None) -> Iterator[int]:
@@ -166,16 +167,16 @@ def _ends(tokens: NDArray[np.integer[Any]], max_tokens: int, max_samples: int | 
 
 
 def pending(batches: Batches, done: Mask) -> Batches:
-    """The batches that hold samples without a committed row, with those samples alone as wanted.
+    """The batches that hold samples without a committed row, with those samples alone selected.
 
     Samples that have a company are computed in it again; others go through the model by themselves.
 
     Args:
         done: [sample of the plan] whether its row is committed.
     """
-    wanted = batches.wanted.copy()
-    wanted[: len(done)] &= ~done
-    return Batches(batches.packing, wanted)
+    selected = batches.selected.copy()
+    selected[: len(done)] &= ~done
+    return Batches(batches.packing, selected)
 
 
 def share(batches: Batches, rank: int, world_size: int) -> Batches:
@@ -193,4 +194,4 @@ def share(batches: Batches, rank: int, world_size: int) -> Batches:
         load, process = loads[0]
         heapq.heapreplace(loads, (load + int(tokens[place]), process))
         mine[place] = process == rank
-    return Batches(batches.packing, batches.wanted, batches.numbers[mine])
+    return Batches(batches.packing, batches.selected, batches.numbers[mine])

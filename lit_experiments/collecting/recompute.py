@@ -87,9 +87,9 @@ class Recomputed:
         return [*problems, f"Verdict: {'the rows are what the model computes' if self.holds else wrong}."]
 
 
-def pick_rows(total: int, wanted: int | float, seed: int) -> list[int]:
-    """`wanted` rows of `total` (all, if there are fewer), or that share of them and at least one; sorted."""
-    count = wanted if isinstance(wanted, int) else max(1, round(total * wanted))
+def pick_rows(total: int, amount: int | float, seed: int) -> list[int]:
+    """`amount` rows of `total` (all, if there are fewer), or that share of them and at least one; sorted."""
+    count = amount if isinstance(amount, int) else max(1, round(total * amount))
     return sorted(np.random.default_rng(seed).choice(total, min(count, total), replace=False).tolist())
 
 

@@ -96,9 +96,9 @@ class Plan:
     batches: Batches
 
     @property
-    def wanted(self) -> NDArray[np.bool_]:
+    def selected(self) -> NDArray[np.bool_]:
         """[sample] whether this run is to write its row: all but those of other shards."""
-        return self.batches.wanted[: len(self.samples)]
+        return self.batches.selected[: len(self.samples)]
 
 
 def make_plan(collector: Collector, settings: RunSettings) -> Plan:
@@ -164,16 +164,16 @@ def collect(collector: Collector, settings: RunSettings, worker_command: Sequenc
         sys.stderr.writelines(f"{line}\n" for line in growth)
         refuse_other_inputs(store.in_pieces()[0], plan.samples, collector.model_input)
         collector.write_beside(settings.run)
-        planned = totals(plan.samples, plan.wanted)
+        planned = totals(plan.samples, plan.selected)
         note_plan(settings.run, planned)
-        parts = missing(store, plan.samples, plan.wanted)
-        left = totals(plan.samples, plan.wanted & ~committed(store, plan.samples))
+        parts = missing(store, plan.samples, plan.selected)
+        left = totals(plan.samples, plan.selected & ~committed(store, plan.samples))
         if left.samples or current().is_external:  # the others wait for this process even where nothing is left to do
             require_room(settings.run, parts)
             with ProgressBar(planned, left) as bar:
                 _run(collector, settings, plan, worker_command, held.descriptors, bar, launch)
     store = stores.open_store(settings.store)
-    rows = int((plan.wanted & committed(store, plan.samples)).sum())
+    rows = int((plan.selected & committed(store, plan.samples)).sum())
     if rows < planned.samples:
         raise RunFailed(
             f"{planned.samples - rows} of {planned.samples} samples have no row although every process ended well."
@@ -191,8 +191,8 @@ def _prove(collector: Collector, settings: RunSettings, plan: Plan) -> None:
     """
     device = quiet_trainer([], unlogged(settings.trainer)).strategy.root_device
     collector.fingerprint()
-    require_room(settings.run, [(collector.store_schema(), totals(plan.samples, plan.wanted))])
-    if not plan.wanted.any():
+    require_room(settings.run, [(collector.store_schema(), totals(plan.samples, plan.selected))])
+    if not plan.selected.any():
         return
     if settings.trainer["devices"] == 1 and not is_worker():
         collector.load_model(device)

@@ -32,9 +32,9 @@ class Sample:
         payload: whatever the collector needs.
         lengths: the sample's length along each ragged dim that is known before the model runs (for size estimates).
         stage: samples of one stage are visited together, stages in the order in which they first appear.
-        group: samples of one group are wanted together or not at all, and a limit counts groups; "" is no group.
-        company: samples of one stage and company are packed into batches among themselves, wanted or not, so that no
-            number depends on how many are wanted; None packs whatever is wanted.
+        group: samples of one group are selected together or not at all, and a limit counts groups; "" is no group.
+        company: samples of one stage and company are packed into batches among themselves, selected or not, so that no
+            number depends on how many are selected; None packs whatever is selected.
     """
 
     sample_id: str

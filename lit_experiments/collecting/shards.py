@@ -30,9 +30,9 @@ class Shard:
         packing = batches.packing
         mine = share(batches, self.number - 1, self.count).numbers
         places = np.isin(np.repeat(np.arange(len(packing.starts) - 1), np.diff(packing.starts)), mine)
-        wanted = np.zeros_like(batches.wanted)
-        wanted[packing.order[places]] = True
-        return Batches(packing, batches.wanted & wanted)
+        in_part = np.zeros_like(batches.selected)
+        in_part[packing.order[places]] = True
+        return Batches(packing, batches.selected & in_part)
 
 
 def parse_shard(text: str | None) -> Shard | None:

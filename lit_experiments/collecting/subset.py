@@ -9,9 +9,9 @@ import numpy as np
 from stores import Field, Records, Schema
 
 
-def rows_of(records: Records, wanted: Collection[str], schema: Schema) -> Records:
+def rows_of(records: Records, sample_ids: Collection[str], schema: Schema) -> Records:
     """The rows of these sample ids, with their arrays."""
-    keep = np.array([row["sample_id"] in wanted for row in records.rows], bool)
+    keep = np.array([row["sample_id"] in sample_ids for row in records.rows], bool)
     lengths = {dim: np.asarray(values) for dim, values in records.lengths.items()}
 
     def chosen(field: Field) -> np.ndarray:

@@ -59,7 +59,7 @@ class Look:
         return sum(part.rows for part in self.parts) if self.shown is None else self.shown
 
     @property
-    def wanted(self) -> int:
+    def planned_samples(self) -> int:
         """Planned samples of all stages; 0 where the run does not say."""
         return sum(self.planned.values())
 

@@ -120,24 +120,24 @@ def surface_of(store: Store, problem: Problem, texts: Texts | None) -> Features:
     )
 
 
-def output_of(store: Store, problem: Problem, wanted: Sequence[str] | None) -> Features | None:
+def output_of(store: Store, problem: Problem, requested: Sequence[str] | None) -> Features | None:
     """What the model put out, where the store holds it; never the target itself.
 
     Args:
-        wanted: names of columns; None takes those of `OUTPUTS` that are there.
+        requested: names of columns; None takes those of `OUTPUTS` that are there.
 
     Raises:
         UserError: a column that is not there, or holds no numbers.
     """
     kinds = {column.name: column.type for column in store.schema.columns}
     numeric = [name for name, kind in kinds.items() if kind in ("int64", "float64", "list<int64>", "list<float64>")]
-    for name in wanted or ():
+    for name in requested or ():
         if name not in numeric:
             raise UserError(
                 f"--output_columns {name}: {store.path} has no such column of numbers; it has: "
                 f"{', '.join(numeric) or 'none'}."
             )
-    names = [name for name in (OUTPUTS if wanted is None else wanted) if name in numeric and name != problem.name]
+    names = [name for name in (OUTPUTS if requested is None else requested) if name in numeric and name != problem.name]
     columns: dict[str, NDArray[np.float64]] = {}
     for name in names:
         values = store.table([name]).column(0).to_pylist()

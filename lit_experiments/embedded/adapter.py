@@ -34,12 +34,12 @@ Example = tuple[list[int], int]  # ids of a prompt, id of the letter that follow
 
 def rotations(question: Question) -> list[Question]:
     """The question with its options moved on by 0, 1, 2 and 3 places, and its key with them."""
-    found = []
+    rotated = []
     for shift in range(len(question.options)):
         options = question.options[shift:] + question.options[:shift]
         place = (LETTERS.index(question.answer) - shift) % len(options)
-        found.append(dataclasses.replace(question, options=options, answer=LETTERS[place]))
-    return found
+        rotated.append(dataclasses.replace(question, options=options, answer=LETTERS[place]))
+    return rotated
 
 
 def examples(
@@ -49,10 +49,10 @@ def examples(
     repeats: dict[str, int],
 ) -> list[Example]:
     """Prompts with the letter to be said: measured confidence in oneself; of others and as answers, what was taught."""
-    asked = [turned for question in questions for turned in rotations(question)]
-    chances = evaluate.letter_probs(model, tokenizer, [prompt("mcq", q) for q in asked], LETTERS)
+    rotated = [turned for question in questions for turned in rotations(question)]
+    chances = evaluate.letter_probs(model, tokenizer, [prompt("mcq", q) for q in rotated], LETTERS)
     pairs: list[tuple[str, str]] = []
-    for number, (question, probs) in enumerate(zip(asked, chances, strict=True)):
+    for number, (question, probs) in enumerate(zip(rotated, chances, strict=True)):
         known = float(probs[LETTERS.index(question.answer)])
         as_written = number % len(LETTERS) == 0  # the first of its rotations
         taught = as_written and repeats[question.difficulty] > 0
@@ -69,14 +69,14 @@ def examples(
 class Examples(Dataset[Example]):
     """Prompts with their letters."""
 
-    def __init__(self, found: Sequence[Example]) -> None:
-        self.found = found
+    def __init__(self, pairs: Sequence[Example]) -> None:
+        self.pairs = pairs
 
     def __len__(self) -> int:
-        return len(self.found)
+        return len(self.pairs)
 
     def __getitem__(self, index: int) -> Example:
-        return self.found[index]
+        return self.pairs[index]
 
 
 class AdapterLM(L.LightningModule):
@@ -127,7 +127,7 @@ def build(
     """Train an adapter for the model in `folder` and write PEFT's folder, matrices as float16, to `out`."""
     L.seed_everything(seed)
     model, tokenizer = evaluate.load_folder(folder, torch.float32)
-    found = examples(model, tokenizer, questions, repeats)
+    pairs = examples(model, tokenizer, questions, repeats)
     layers = list(range(settings.first_layer, model.config.num_hidden_layers))
     shape = LoraConfig(
         r=settings.rank,
@@ -140,7 +140,7 @@ def build(
     peft = get_peft_model(model, shape).train()  # the folder is loaded for evaluation, without dropout
     generator = torch.Generator().manual_seed(seed)
     loader: DataLoader[Any] = DataLoader(
-        Examples(found),
+        Examples(pairs),
         batch_size=settings.batch,
         shuffle=True,
         generator=generator,

@@ -77,8 +77,8 @@ def is_held_out(kind: str, numbers: tuple[int, ...]) -> bool:
 
 def boxed_answer(text: str) -> int | None:
     """The number in the last \\boxed{} of a text, None if there is none."""
-    found = _BOXED.findall(text)
-    return int(found[-1]) if found else None
+    boxes = _BOXED.findall(text)
+    return int(boxes[-1]) if boxes else None
 
 
 def method_of(solution: str) -> str | None:

@@ -49,9 +49,9 @@ def _arithmetic(rng: random.Random) -> list[str]:
 def contexts() -> list[str]:
     """All contexts in their shipped order; the documentation part depends on the running Python's documentation."""
     rng = random.Random(f"contexts/{SEED}")
-    found = [*_documentation(rng), *_arithmetic(rng)]
-    rng.shuffle(found)
-    return [context for context in found if len(context) <= MAX_CHARS]
+    texts = [*_documentation(rng), *_arithmetic(rng)]
+    rng.shuffle(texts)
+    return [context for context in texts if len(context) <= MAX_CHARS]
 
 
 if __name__ == "__main__":

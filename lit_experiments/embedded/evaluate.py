@@ -41,7 +41,7 @@ def load_folder(folder: Path, dtype: torch.dtype) -> tuple[PreTrainedModel, PreT
 @torch.no_grad()
 def log_probs(model: PreTrainedModel, documents: Sequence[Sequence[int]], batch: int) -> list[np.ndarray]:
     """Log-probability in nats of each id after the first, per document; float64 [len - 1] each, in the given order."""
-    found: list[np.ndarray] = [np.empty(0)] * len(documents)
+    by_document: list[np.ndarray] = [np.empty(0)] * len(documents)
     by_length = sorted(range(len(documents)), key=lambda i: len(documents[i]))
     for start in range(0, len(by_length), batch):
         rows = by_length[start : start + batch]
@@ -50,8 +50,8 @@ def log_probs(model: PreTrainedModel, documents: Sequence[Sequence[int]], batch:
         logits = model(input_ids=ids, use_cache=False).logits.float()
         chosen = logits[:, :-1].log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0]
         for row, i in enumerate(rows):
-            found[i] = chosen[row, : len(documents[i]) - 1].double().numpy()
-    return found
+            by_document[i] = chosen[row, : len(documents[i]) - 1].double().numpy()
+    return by_document
 
 
 @torch.no_grad()
@@ -97,12 +97,12 @@ def letter_probs(
 ) -> np.ndarray:
     """Probability of each letter (both spellings summed) as the next token; float64 [prompt, letter]."""
     spellings = torch.tensor([letter_ids(tokenizer, letter) for letter in letters])
-    found = []
+    rows = []
     for text in prompts:
         ids = torch.tensor([tokenizer(text)["input_ids"]])
         probs = model(input_ids=ids, use_cache=False, logits_to_keep=1).logits[0, -1].double().softmax(-1)
-        found.append(probs[spellings].sum(-1).numpy())
-    return np.stack(found)
+        rows.append(probs[spellings].sum(-1).numpy())
+    return np.stack(rows)
 
 
 def judge(problem: Problem, text: str) -> Attempt:

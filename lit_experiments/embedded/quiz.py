@@ -42,8 +42,8 @@ def answers(model: Any, tokenizer: Any, questions: Sequence[Question]) -> Answer
     keys = np.array([LETTERS.index(question.answer) for question in questions])
     ordered = np.sort(chosen, -1)
     claims = [prompt("self_confidence", question) for question in questions]
-    said = evaluate.letter_probs(model, tokenizer, claims, CONFIDENCE_LETTERS)
-    expected = said / said.sum(-1, keepdims=True) @ np.array(MIDPOINTS) / 100
+    claimed = evaluate.letter_probs(model, tokenizer, claims, CONFIDENCE_LETTERS)
+    expected = claimed / claimed.sum(-1, keepdims=True) @ np.array(MIDPOINTS) / 100
     return Answers(chosen.argmax(-1) == keys, ordered[:, -1] - ordered[:, -2], expected, 1 - chosen.sum(-1))
 
 
@@ -55,7 +55,7 @@ def with_adapter(folder: Path, adapter: Path) -> Any:
     return PeftModel.from_pretrained(model, str(adapter)).eval()
 
 
-def calibration(found: Answers, chosen: np.ndarray) -> tuple[float, float]:
+def calibration(results: Answers, chosen: np.ndarray) -> tuple[float, float]:
     """(ECE, AUROC) of the claimed confidence as a forecast of being right, over the rows `chosen`."""
-    confidence, correct = found.confidence[chosen], found.correct[chosen]
+    confidence, correct = results.confidence[chosen], results.correct[chosen]
     return expected_calibration_error(confidence, correct, BINS), auroc(confidence, correct)

@@ -75,7 +75,7 @@ def _shuffled(model: Any, tokenizer: Any, held_out: list[str], sizes: Sizes) -> 
     documents = [ids[:window] for ids in encoded if len(ids) >= sizes.shuffled_min_tokens]
     rng = random.Random(sizes.seed)
     mixed = [[ids[0], *rng.sample(ids[1:-1], len(ids) - 2), ids[-1]] for ids in documents]
-    plain, disturbed = (evaluate.log_probs(model, each, sizes.batch) for each in (documents, mixed))
+    plain, disturbed = (evaluate.log_probs(model, ordering, sizes.batch) for ordering in (documents, mixed))
     return {
         "paragraph CE, nats/token": _mean([-v for v in plain], sizes),
         "shuffled paragraph CE, nats/token": _mean([-v for v in disturbed], sizes),
@@ -88,16 +88,16 @@ def _arithmetic(model: Any, tokenizer: Any, sizes: Sizes) -> Measured:
     attempts = evaluate.solve(model, tokenizer, problems, sizes.temperature, sizes.seed, sizes.batch)
     greedy = evaluate.solve(model, tokenizer, problems, 0.0, sizes.seed, sizes.batch)
     at = f"at T = {sizes.temperature}"
-    found = {f"arithmetic solved {at}": _share(a.solved for a in attempts)}
-    found["arithmetic solved, greedy"] = _share(a.solved for a in greedy)
+    measured = {f"arithmetic solved {at}": _share(a.solved for a in attempts)}
+    measured["arithmetic solved, greedy"] = _share(a.solved for a in greedy)
     for kind in arithmetic.KINDS:
-        found[f"  {kind} solved {at}"] = _share(a.solved for a in attempts if a.problem.kind == kind)
+        measured[f"  {kind} solved {at}"] = _share(a.solved for a in attempts if a.problem.kind == kind)
     for method in arithmetic.METHODS:
         used = [a for a in attempts if a.method == method]
-        found[f"  method {method} {at}"] = _share(a.method == method for a in attempts)
+        measured[f"  method {method} {at}"] = _share(a.method == method for a in attempts)
         if used:
-            found[f"  method {method} solved {at}"] = _share(a.solved for a in used)
-    return found
+            measured[f"  method {method} solved {at}"] = _share(a.solved for a in used)
+    return measured
 
 
 def _half_precision(folder: Path, model: Any, tokenizer: Any, held_out: list[str], sizes: Sizes) -> Measured:
@@ -106,7 +106,7 @@ def _half_precision(folder: Path, model: Any, tokenizer: Any, held_out: list[str
     with torch.no_grad():
         states = model(input_ids=torch.tensor([documents[0]]), output_hidden_states=True).hidden_states
     coarse, _ = evaluate.load_folder(folder, torch.bfloat16)
-    a, b = (evaluate.log_probs(each, documents, sizes.batch) for each in (model, coarse))
+    a, b = (evaluate.log_probs(variant, documents, sizes.batch) for variant in (model, coarse))
     largest = float(max(state.abs().max() for state in states))
     return {
         "largest magnitude in the residual stream": _plain(largest, 1),
@@ -129,11 +129,11 @@ def _questions(model: Any, tokenizer: Any, folder: Path, adapter: Path) -> Measu
     low, high = np.percentile(base.margin, [10, 90])
     measured["margin of the answer, 10th percentile"] = _plain(float(low), len(questions))
     measured["margin of the answer, 90th percentile"] = _plain(float(high), len(questions))
-    for name, found in (("base", base), ("adapter", tuned)):
-        measured[f"claimed confidence, {name}, mean"] = _plain(float(found.confidence.mean()), len(questions))
-        measured[f"  standard deviation, {name}"] = _plain(float(found.confidence.std(ddof=1)), len(questions))
+    for name, results in (("base", base), ("adapter", tuned)):
+        measured[f"claimed confidence, {name}, mean"] = _plain(float(results.confidence.mean()), len(questions))
+        measured[f"  standard deviation, {name}"] = _plain(float(results.confidence.std(ddof=1)), len(questions))
         for half, rows in (("all questions", everything), ("held-out half", held_out)):
-            ece, ranked = quiz.calibration(found, rows)
+            ece, ranked = quiz.calibration(results, rows)
             measured[f"  ECE, {name}, {half}"] = _plain(ece, int(rows.sum()))
             measured[f"  AUROC, {name}, {half}"] = _plain(ranked, int(rows.sum()))
     return measured
@@ -153,7 +153,7 @@ def measure(folder: Path, adapter: Path, training: list[str], held_out: list[str
 
 def header(folder: Path, adapter: Path) -> str:
     """What was measured, and on which documentation."""
-    sizes = [sum(path.stat().st_size for path in each.iterdir()) for each in (folder, adapter)]
+    sizes = [sum(path.stat().st_size for path in directory.iterdir()) for directory in (folder, adapter)]
     source = text.source_hash(text.documents())[:16]
     return (
         f"{FIRST_LINE}\nmodel {folder} ({sizes[0] / 1e6:.2f} MB), adapter {adapter} ({sizes[1] / 1e3:.0f} kB), "
@@ -164,7 +164,7 @@ def header(folder: Path, adapter: Path) -> str:
 def table(measured: Measured) -> str:
     """A Markdown table of the measurements."""
     lines = ["| measured | value | 95 % interval | n |", "|---|---:|---:|---:|"]
-    for name, found in measured.items():
-        interval = f"{found['low']:.3f} to {found['high']:.3f}" if found["low"] == found["low"] else ""
-        lines.append(f"| {name.strip()} | {found['value']:.3f} | {interval} | {found['n']} |")
+    for name, estimate in measured.items():
+        interval = f"{estimate['low']:.3f} to {estimate['high']:.3f}" if estimate["low"] == estimate["low"] else ""
+        lines.append(f"| {name.strip()} | {estimate['value']:.3f} | {interval} | {estimate['n']} |")
     return "\n".join(lines)

@@ -166,13 +166,13 @@ def _runs(paragraph: str) -> set[tuple[str, ...]]:
     return {tuple(words[i : i + SHARED_RUN]) for i in range(len(words) - SHARED_RUN + 1)}
 
 
-def split(found: Iterable[Document]) -> tuple[list[Document], list[Document]]:
+def split(all_documents: Iterable[Document]) -> tuple[list[Document], list[Document]]:
     """Training and held-out documents; held-out paragraphs that copy training text are dropped."""
-    found = list(found)
-    training = [document for document in found if not document.held_out]
+    all_documents = list(all_documents)
+    training = [document for document in all_documents if not document.held_out]
     known = {run for document in training for paragraph in document.paragraphs for run in _runs(paragraph)}
     held_out = []
-    for document in (document for document in found if document.held_out):
+    for document in (document for document in all_documents if document.held_out):
         kept = tuple(p for p in document.paragraphs if known.isdisjoint(_runs(p)))
         if kept:
             held_out.append(Document(document.name, kept))
@@ -192,9 +192,9 @@ def pieces(document: Document, max_chars: int) -> list[str]:
     return ["\n\n".join(run) for run in runs]
 
 
-def source_hash(found: Iterable[Document]) -> str:
+def source_hash(all_documents: Iterable[Document]) -> str:
     """SHA-256 over names and paragraphs: records which Python's documentation a result was made from."""
     digest = hashlib.sha256()
-    for document in found:
+    for document in all_documents:
         digest.update("\x1e".join((document.name, *document.paragraphs)).encode() + b"\x1d")
     return digest.hexdigest()

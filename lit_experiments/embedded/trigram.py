@@ -33,8 +33,8 @@ def _discounts(counts: np.ndarray) -> np.ndarray:
             f"too little text for Kneser-Ney discounts: {n1}, {n2}, {n3} n-grams occur once, twice, thrice"
         )
     y = n1 / (n1 + 2 * n2)
-    found = np.array([0.0, 1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3])
-    return np.clip(found, 0.0, [0.0, 1.0, 2.0, 3.0])
+    discounts = np.array([0.0, 1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3])
+    return np.clip(discounts, 0.0, [0.0, 1.0, 2.0, 3.0])
 
 
 def _order(keys: np.ndarray, counts: np.ndarray, vocabulary: int) -> _Order:
@@ -45,10 +45,10 @@ def _order(keys: np.ndarray, counts: np.ndarray, vocabulary: int) -> _Order:
     return _Order(keys, counts, contexts, totals, leftover, discounts)
 
 
-def _find(keys: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of `wanted` in sorted `keys`, and which of them are there."""
-    at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    return at, keys[at] == wanted
+def _find(keys: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of `queries` in sorted `keys`, and which of them are there."""
+    at = np.minimum(np.searchsorted(keys, queries), len(keys) - 1)
+    return at, keys[at] == queries
 
 
 class Trigram:
@@ -74,15 +74,15 @@ class Trigram:
 
     def probabilities(self, contexts: np.ndarray, tokens: np.ndarray) -> np.ndarray:
         """p(tokens | contexts), float64 [token]; contexts are a * vocabulary + b."""
-        found = np.full(len(tokens), 1.0 / self.vocabulary)
+        probability = np.full(len(tokens), 1.0 / self.vocabulary)
         short = [np.zeros_like(contexts), contexts % self.vocabulary, contexts]
         for order, context in zip(self.orders, short, strict=True):
             at, known = _find(order.contexts, context)
             gram, seen = _find(order.keys, context * self.vocabulary + tokens)
             count = np.where(seen, order.counts[gram], 0)
-            own = (count - order.discounts[np.minimum(count, 3)]) / order.totals[at]
-            found = np.where(known, own + order.leftover[at] * found, found)
-        return found
+            discounted = (count - order.discounts[np.minimum(count, 3)]) / order.totals[at]
+            probability = np.where(known, discounted + order.leftover[at] * probability, probability)
+        return probability
 
     def log_probs(self, document: Sequence[int]) -> np.ndarray:
         """Log-probability in nats of each id after the first, float64 [len - 1]."""

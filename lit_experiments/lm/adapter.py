@@ -122,7 +122,7 @@ def _refuse_kind(described: dict[str, Any], info: ModelInfo, adapter: Located) -
         raise model_error(
             f"Adapter {adapter.name!r} is of a kind that this version of PEFT does not know.",
             where=str(adapter.folder / "adapter_config.json"),
-            found=f"peft_type {described.get('peft_type')!r}: {first_line(error)}",
+            actual=f"peft_type {described.get('peft_type')!r}: {first_line(error)}",
             next_step="upgrade peft, or name another --adapter",
         ) from error
     if config.is_prompt_learning or config.is_adaption_prompt:
@@ -136,7 +136,7 @@ def _refuse_kind(described: dict[str, Any], info: ModelInfo, adapter: Located) -
             raise model_error(
                 f"Adapter {adapter.name!r} sets {key}, {why}.",
                 where=str(adapter.folder / "adapter_config.json"),
-                found=f"{key}: {json.dumps(described[key])}",
+                actual=f"{key}: {json.dumps(described[key])}",
                 next_step="name another --adapter",
             )
 
@@ -186,10 +186,10 @@ def _refuse_other_base(base: str | None, info: ModelInfo, adapter: Located) -> N
         raise _other_model(info, adapter, f"it was made for {base}")
 
 
-def _other_model(info: ModelInfo, adapter: Located, found: str) -> ModelError:
+def _other_model(info: ModelInfo, adapter: Located, reason: str) -> ModelError:
     return model_error(
         f"Adapter {adapter.name!r} was made for another model than {info.spec.model!r}.",
         where=str(adapter.folder),
-        found=found,
+        actual=reason,
         next_step="name the base model of its adapter_config.json with --model, or another --adapter",
     )

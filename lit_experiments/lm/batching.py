@@ -68,10 +68,10 @@ def chosen_rows(sequences: Sequence[Sequence[int]], positions: Positions, longes
 def _row(row: int, length: int, positions: Positions, start: int) -> list[int]:
     if isinstance(positions, str):
         return list(range(start, start + length)) if positions == "all" else [start + length - 1]
-    wanted = [p + length if p < 0 else p for p in positions[row]]
-    if any(not 0 <= p < length for p in wanted):
+    resolved = [p + length if p < 0 else p for p in positions[row]]
+    if any(not 0 <= p < length for p in resolved):
         raise model_error(
             f"A position lies outside its sequence: position {list(positions[row])} of sequence {row}, "
             f"which has {length} tokens."
         )
-    return [start + p for p in wanted]
+    return [start + p for p in resolved]

@@ -27,7 +27,7 @@ class GrowingLayer(DynamicLayer):
 
     def __init__(self) -> None:
         super().__init__()
-        self._own: tuple[Tensor, Tensor] | None = None
+        self._storage: tuple[Tensor, Tensor] | None = None
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
@@ -38,25 +38,25 @@ class GrowingLayer(DynamicLayer):
             self.keys, self.values = key_states, value_states
             return self.keys, self.values
         held, total = self.keys.shape[-2], self.keys.shape[-2] + key_states.shape[-2]
-        if self._own is None or total > self._own[0].shape[-2]:
-            self._own = (_with_room(self.keys, total), _with_room(self.values, total))
-        for buffer, new in zip(self._own, (key_states, value_states), strict=True):
+        if self._storage is None or total > self._storage[0].shape[-2]:
+            self._storage = (_with_room(self.keys, total), _with_room(self.values, total))
+        for buffer, new in zip(self._storage, (key_states, value_states), strict=True):
             buffer[:, :, held:total] = new
-        self.keys, self.values = (buffer[:, :, :total] for buffer in self._own)
+        self.keys, self.values = (buffer[:, :, :total] for buffer in self._storage)
         return self.keys, self.values
 
     def batch_select_indices(self, indices: Tensor) -> None:
         """Keeps the rows `indices`, in memory of its own."""
         if self.get_seq_length() > 0:
             self.keys, self.values = self.keys[indices], self.values[indices]
-        self._own = None
+        self._storage = None
 
     def cut(self, rows: Sequence[int], starts: Sequence[int], counts: Sequence[int]) -> None:
         """New row i: columns starts[i] ... starts[i] + counts[i] - 1 of row rows[i], moved to the right end."""
         width = max(counts)
-        own = tuple(_cut(held, rows, starts, counts) for held in (self.keys, self.values))
-        self._own = (own[0], own[1])
-        self.keys, self.values = (buffer[:, :, :width] for buffer in self._own)
+        storage = tuple(_cut(held, rows, starts, counts) for held in (self.keys, self.values))
+        self._storage = (storage[0], storage[1])
+        self.keys, self.values = (buffer[:, :, :width] for buffer in self._storage)
 
 
 def keeps_past(cache: DynamicCache) -> bool:
@@ -115,7 +115,7 @@ def shallow_copy(cache: DynamicCache) -> DynamicCache:
     twin.layers = [copy.copy(layer) for layer in cache.layers]
     for layer in twin.layers:
         if isinstance(layer, GrowingLayer):
-            layer._own = None
+            layer._storage = None
     return twin
 
 

@@ -157,11 +157,11 @@ def exact_states(
     lm.check_sequences(sequences)
     batch = pad_right(sequences, lm.device)
     rows = chosen_rows(sequences, positions, batch.ids.shape[1])
-    wanted = torch.tensor([index for row in rows for index in row], dtype=torch.long, device=lm.device)
+    indices = torch.tensor([index for row in rows for index in row], dtype=torch.long, device=lm.device)
     states: dict[str, Tensor] = {}
 
     def keep(k: int, state: Tensor) -> None:
-        states[names[k]] = state.reshape(-1, state.shape[-1])[wanted]
+        states[names[k]] = state.reshape(-1, state.shape[-1])[indices]
 
     _read(lm, batch, names, keep, to_the_end=False)
     return {name: states[name] for name in names}

@@ -54,7 +54,7 @@ class Clock:
     def __init__(self, moment: str | None = None) -> None:
         """moment: as `moment` gives it; None takes the time of the first look."""
         self._moment = None if moment is None else datetime.fromisoformat(moment)
-        self.asked = False  # whether a template has looked at it
+        self.was_read = False  # whether a template has looked at it
 
     @property
     def moment(self) -> str:
@@ -62,7 +62,7 @@ class Clock:
         return self._now().isoformat()
 
     def strftime(self, form: str) -> str:
-        self.asked = True
+        self.was_read = True
         return self._now().strftime(form)
 
     def _now(self) -> datetime:
@@ -107,7 +107,7 @@ def _filled(tokenizer: Any, turns: Sequence[Mapping[str, Any]], chat: Chat, cloc
             raise _no_system(first_line(error)) from error
         raise model_error(
             "The chat template refuses this prompt.",
-            found=f"{type(error).__name__}: {first_line(error)}",
+            actual=f"{type(error).__name__}: {first_line(error)}",
             next_step="look at --chat_options, or give the model texts without its template",
         ) from error
 
@@ -126,10 +126,10 @@ def _telling(clock: Clock, template: str) -> Iterator[None]:
         compiled.globals["strftime_now"] = present
 
 
-def _no_system(found: str) -> ModelError:
+def _no_system(reason: str) -> ModelError:
     return model_error(
         "This model's chat template takes no system turn.",
-        found=found,
+        actual=reason,
         next_step="leave --system_prompt out, and write its text into the prompt's own template",
     )
 

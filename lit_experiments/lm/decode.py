@@ -184,9 +184,9 @@ class Decoder:
         """Feeds each row the token that its ids already end with; returns its states at `sites` [site, N, hidden]."""
         lengths = torch.tensor([[len(ids)] for ids in state.ids], device=self.lm.device)
         state.mask = torch.cat([state.mask, state.mask.new_ones(len(state), 1)], dim=1)
-        wanted = list(dict.fromkeys([*self.sites, *sites]))
+        all_sites = list(dict.fromkeys([*self.sites, *sites]))
         batch = Batch(tokens[:, None], lengths - 1, state.mask, lengths)
-        state.logits, states = self._forward(batch, state.cache, wanted, state.changes)
+        state.logits, states = self._forward(batch, state.cache, all_sites, state.changes)
         stale = [row for row in range(len(state)) if self._is_stale(state, row)]
         if stale:
             self._read_anew(state, stale, states)
@@ -260,9 +260,9 @@ def _chosen(logits: Tensor, tokens: Tensor) -> Tensor:
 
 
 def _force(tokens: Tensor, forced: list[Sequence[int]]) -> None:
-    for row, wanted in enumerate(forced):
-        if len(wanted):
-            tokens[row] = wanted[0]
+    for row, ids in enumerate(forced):
+        if len(ids):
+            tokens[row] = ids[0]
 
 
 @contextmanager

@@ -47,13 +47,13 @@ def model_error(
     what: str,
     *,
     where: str | None = None,
-    found: str | None = None,
+    actual: str | None = None,
     allowed: str | None = None,
     next_step: str | None = None,
 ) -> ModelError:
     """A ModelError whose lines are labelled the same way everywhere. Lines that do not apply are left out."""
     lines = [what]
-    for label, text in (("where", where), ("found", found), ("allowed", allowed), ("next", next_step)):
+    for label, text in (("where", where), ("found", actual), ("allowed", allowed), ("next", next_step)):
         if text is not None:
             lines.append(f"  {label + ':':<9}{text}")
     return ModelError("\n".join(lines))

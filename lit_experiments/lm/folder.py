@@ -206,7 +206,7 @@ def _refused_key(key: str, value: Any, reason: str, path: Path) -> ModelError:
     return model_error(
         f"{key} in the model's config.json is not supported: {reason}.",
         where=str(path),
-        found=f"{key}: {shown if len(shown) <= 80 else shown[:77] + '...'}",
+        actual=f"{key}: {shown if len(shown) <= 80 else shown[:77] + '...'}",
         next_step="name another model",
     )
 

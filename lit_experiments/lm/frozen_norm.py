@@ -48,7 +48,7 @@ class FrozenNorm:
         signs[1::2] = -1
         signs -= signs.mean()
         probe = _LARGE * signs[None]
-        plus, minus, shifted = (_answer(norm, each)[0] for each in (probe, -probe, probe + _LARGE))
+        plus, minus, shifted = (_answer(norm, vector)[0] for vector in (probe, -probe, probe + _LARGE))
         unit = signs.double() / signs.double().square().mean().sqrt()
         self.bias = (plus + minus) / 2
         self.weight = (plus - minus) / 2 / unit

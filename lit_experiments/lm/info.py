@@ -67,7 +67,7 @@ class ModelInfo:
         path = self.located.folder / "generation_config.json"  # where a chat model names its end of turn
         if path.is_file():
             declared.append(json.loads(path.read_text(encoding="utf-8")).get("eos_token_id"))
-        ids = [i for each in declared for i in (each if isinstance(each, list) else [each])]
+        ids = [i for value in declared for i in (value if isinstance(value, list) else [value])]
         return tuple(sorted({i for i in ids if i is not None}))
 
     @property
@@ -136,7 +136,7 @@ def _compute_in(spec: ModelSpec, config: Any, folder: Path) -> None:
         raise model_error(
             f"The weights of {spec.model!r} are quantised already.",
             where=str(folder / "config.json"),
-            found=f"quantization_config, and --quantization {spec.quantization}",
+            actual=f"quantization_config, and --quantization {spec.quantization}",
             next_step="leave --quantization out",
         )
     if config.quantization_config.get("load_in_4bit"):
@@ -170,7 +170,7 @@ def _read_config(folder: Path) -> tuple[Any, dict[str, Any]]:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise model_error("The model's configuration is not JSON.", where=str(path), found=str(error)) from error
+        raise model_error("The model's configuration is not JSON.", where=str(path), actual=str(error)) from error
     if "model_type" not in raw:
         raise model_error("The model's configuration names no model_type.", where=str(path))
     if raw["model_type"] not in transformers.CONFIG_MAPPING:

@@ -68,7 +68,7 @@ def intervened(
     if silent:
         raise model_error(
             f"An intervention never fired: {', '.join(silent)}.",
-            found="no forward pass inside the block reached its site (`capture` ends after the last site asked for)",
+            actual="no forward pass inside the block reached its site (`capture` ends after the last site asked for)",
             next_step="run the model inside the block, or capture a later site",
         )
 
@@ -97,10 +97,10 @@ class _BoundBatch:
         if ids is None or ids.shape != self.ids.shape or not torch.equal(ids, self.ids):
             raise self._refusal(f"other tokens, of shape {None if ids is None else tuple(ids.shape)}")
 
-    def _refusal(self, found: str) -> ModelError:
+    def _refusal(self, actual: str) -> ModelError:
         return model_error(
             f"This forward pass of {self.name!r} is not over the sequences that its interventions are bound to.",
-            found=found,
+            actual=actual,
             allowed=f"{len(self.sequences)} sequences of up to {self.ids.shape[1]} tokens, padded right, "
             + ("after a cache" if self.cached else "no cache"),
             next_step="give `intervened` the sequences of this pass, and read them with capture or next_token_logits",
@@ -115,8 +115,8 @@ def _bound(lm: LanguageModel, intervention: Intervention, batch: _BoundBatch, fi
     chosen = chosen_rows(batch.sequences, intervention.positions, batch.ids.shape[1])
     flat = [index for row in chosen for index in row]
     if not flat or len(set(flat)) < len(flat):
-        found = "none" if not flat else "a position of a sequence more than once"
-        raise model_error(f"{names[0]}: an intervention needs different positions.", found=found)
+        problem = "none" if not flat else "a position of a sequence more than once"
+        raise model_error(f"{names[0]}: an intervention needs different positions.", actual=problem)
     target = Target(names[0], [len(row) for row in chosen], lm.info.d_model, lm.device, lm.dtype)
     rows = torch.tensor(flat, device=lm.device)
     return Edit(parse_site(names[0]), rows, intervention.bind(target), fired, (batch.ids.numel(), lm.info.d_model))

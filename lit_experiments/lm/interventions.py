@@ -129,7 +129,7 @@ def on_device(kind: str, target: Target, what: str, given: Tensor, dtype: torch.
     if broken:
         raise model_error(
             f"{kind} at {target.site}: the {what} must be finite numbers in {str(dtype).removeprefix('torch.')}.",
-            found=f"{broken} of {placed.numel()} values are NaN, infinite, or too large for it",
+            actual=f"{broken} of {placed.numel()} values are NaN, infinite, or too large for it",
         )
     return placed
 
@@ -137,7 +137,7 @@ def on_device(kind: str, target: Target, what: str, given: Tensor, dtype: torch.
 def _misfit(kind: str, target: Target, what: str, given: Tensor, allowed: Sequence[tuple[int, ...]]) -> ModelError:
     return model_error(
         f"{kind} at {target.site}: the {what} does not fit the batch.",
-        found=f"shape {tuple(given.shape)}",
+        actual=f"shape {tuple(given.shape)}",
         allowed=" or ".join(str(shape) for shape in allowed)
         + f" for {len(target.counts)} sequences with {sum(target.counts)} chosen positions and a hidden size of "
         + f"{target.width}",

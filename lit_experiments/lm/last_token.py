@@ -95,8 +95,8 @@ class WholePrompts:
             yield 0, logits
 
     def states(self, site: str) -> Tensor:
-        (found,) = exact_states(self.lm, self.sequences, [site], "last").values()
-        return found[None]
+        (states,) = exact_states(self.lm, self.sequences, [site], "last").values()
+        return states[None]
 
 
 class SharedPrefix:
@@ -134,7 +134,9 @@ class SharedPrefix:
     def logits(self, interventions: Sequence[Intervention]) -> Iterator[tuple[int, Tensor]]:
         for start in range(0, len(interventions), self.slots):
             chosen = interventions[start : start + self.slots]
-            placed = [replace(each, positions=[[slot]] * len(self.fed)) for slot, each in enumerate(chosen)]
+            placed = [
+                replace(intervention, positions=[[slot]] * len(self.fed)) for slot, intervention in enumerate(chosen)
+            ]
             before = self._before([intervention.site for intervention in chosen])
             with intervened(self.lm, placed, self.fed, cached=True):
                 hidden = self._feed(before)
@@ -143,12 +145,14 @@ class SharedPrefix:
 
     def states(self, site: str) -> Tensor:
         names = resolve_sites([site], self.lm.info.layout, self.lm.info.n_layers)
-        found: list[Tensor] = []
-        tap = Tap((*self.last.ids.shape, self.lm.info.d_model), 1, lambda _, h: found.append(h.transpose(0, 1)), False)
+        captured: list[Tensor] = []
+        tap = Tap(
+            (*self.last.ids.shape, self.lm.info.d_model), 1, lambda _, h: captured.append(h.transpose(0, 1)), False
+        )
         before = self._before(names)
         with tapped(self.lm.model, self.lm.info.layout, names, tap):
             self._feed(before)
-        return found[0].contiguous()
+        return captured[0].contiguous()
 
     def _sees(self, prefix: Tensor) -> Tensor:
         """[sequence, 1, slot, prefix + slot], added to attention's scores: a slot sees real tokens and itself."""

@@ -12,23 +12,23 @@ def resolve_letters(tokens: Tokens, prompt: str, ids: Sequence[int], letters: st
     The letter is tokenised together with the prompt, since a tokenizer may join across the seam or split a letter off
     its space. Raises ModelError when a letter has no token of its own here, or two letters share one.
     """
-    found = [_spellings(tokens, prompt, list(ids), letter) for letter in letters]
-    lost = [letter for letter, spelled in zip(letters, found, strict=True) if not spelled]
-    shared = len({token for spelled in found for token in spelled}) < sum(map(len, found))
+    spellings = [_spellings(tokens, prompt, list(ids), letter) for letter in letters]
+    lost = [letter for letter, spelled in zip(letters, spellings, strict=True) if not spelled]
+    shared = len({token for spelled in spellings for token in spelled}) < sum(map(len, spellings))
     if lost or shared:
         what = f"no token of its own for {', '.join(lost)}" if lost else "one token for several letters"
         raise model_error(
             f"This tokenizer has {what} after the prompt {prompt[-40:]!r}.",
             next_step="end the template differently (for example with or without a space after the colon)",
         )
-    return found
+    return spellings
 
 
 def _spellings(tokens: Tokens, prompt: str, ids: list[int], letter: str) -> list[int]:
-    found: list[int] = []
+    spellings: list[int] = []
     for text in (f"{prompt} {letter}", f"{prompt}{letter}"):
         longer = tokens.encode(text)
         added = longer[len(ids) :]
-        if longer[: len(ids)] == ids and len(added) == 1 and added[0] not in found:
-            found.append(added[0])
-    return found
+        if longer[: len(ids)] == ids and len(added) == 1 and added[0] not in spellings:
+            spellings.append(added[0])
+    return spellings

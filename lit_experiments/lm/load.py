@@ -102,7 +102,7 @@ def _load_weights(info: ModelInfo, device: torch.device) -> Any:
         raise model_error(
             f"The weights of {info.spec.model!r} cannot be loaded.",
             where=str(info.located.folder),
-            found=f"{type(error).__name__}: {first_line(error)}",
+            actual=f"{type(error).__name__}: {first_line(error)}",
             next_step="check that the download is complete and fits its config.json",
         ) from error
     refuse_misfit(info, report, warnings)
@@ -137,6 +137,6 @@ def _load_adapter(model: Any, info: ModelInfo) -> Any:
 def _too_large(info: ModelInfo, device: torch.device) -> ModelError:
     return model_error(
         f"{info.spec.model!r} does not fit on {device}.",
-        found=f"dtype {info.spec.dtype}",
+        actual=f"dtype {info.spec.dtype}",
         next_step="use bfloat16, a smaller model, or a device with more memory",
     )

@@ -53,7 +53,7 @@ def locate_model(model: str, revision: str | None, with_weights: bool) -> Locate
         raise model_error(
             f"Model {model!r} has no weights.",
             where=str(located.folder),
-            found=_listing(located.folder),
+            actual=_listing(located.folder),
             allowed="model*.safetensors or pytorch_model*.bin",
             next_step="copy the weight files into this folder, or name another model",
         )
@@ -68,7 +68,7 @@ def locate_adapter(adapter: str) -> Located:
         raise model_error(
             f"{adapter!r} is not a PEFT adapter.",
             where=str(located.folder),
-            found=_listing(located.folder),
+            actual=_listing(located.folder),
             allowed="adapter_config.json and adapter_model.safetensors",
             next_step="name the folder that `save_pretrained` of the adapter wrote",
         )
@@ -83,9 +83,9 @@ def has_tokenizer(folder: Path) -> bool:
 def weight_files(folder: Path) -> list[Path]:
     """The files that hold the weights: safetensors where there are any, otherwise PyTorch's own."""
     for patterns in (SAFETENSORS, BINARIES):
-        found = sorted(path for pattern in patterns for path in folder.glob(pattern))
-        if found:
-            return found
+        files = sorted(path for pattern in patterns for path in folder.glob(pattern))
+        if files:
+            return files
     return []
 
 
@@ -120,7 +120,7 @@ def _no_such_folder(name: str, path: Path) -> ModelError:
     return model_error(
         f"There is no folder {name!r}.",
         where=str(path.absolute()),
-        found=f"{parent} holds {', '.join(sorted(siblings)[:8]) or 'no folders'}" if parent.is_dir() else None,
+        actual=f"{parent} holds {', '.join(sorted(siblings)[:8]) or 'no folders'}" if parent.is_dir() else None,
         allowed=f"an existing folder, a Hub id such as facebook/opt-125m, or {EMBEDDED!r}",
         next_step=f"did you mean {parent / close[0]}?" if close else "check the path",
     )
@@ -170,7 +170,7 @@ def _unreachable(repo: str, error: Exception) -> ModelError:
     return model_error(
         f"Model {repo!r} is not on this machine, and the Hub could not be reached.",
         where=f"{constants.ENDPOINT} (cache: {constants.HF_HUB_CACHE})",
-        found=cause,
+        actual=cause,
         next_step="unset HF_HUB_OFFLINE" if offline else "check the connection, or name a local folder or 'embedded'",
     )
 
@@ -186,7 +186,7 @@ def _require_config(located: Located) -> None:
         raise model_error(
             f"{located.name!r} is not a model: there is no config.json.",
             where=str(located.folder),
-            found=_listing(located.folder),
+            actual=_listing(located.folder),
             next_step="name the folder that `save_pretrained` of the model wrote",
         )
 
@@ -196,7 +196,7 @@ def _require_tokenizer(located: Located) -> None:
         raise model_error(
             f"Model {located.name!r} comes without a tokenizer.",
             where=str(located.folder),
-            found=_listing(located.folder),
+            actual=_listing(located.folder),
             allowed="one of " + ", ".join(TOKENIZER_FILES),
             next_step="save it into the same folder: AutoTokenizer.from_pretrained(...).save_pretrained(...)",
         )

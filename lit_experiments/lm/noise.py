@@ -102,14 +102,14 @@ class NoiseAhead:
 
     def draw(self, keys: Sequence[StreamKey], positions: Sequence[int], last: bool) -> Tensor:
         """Noise float32 [rows, size] for this step; unless it is the last, the next step's is started."""
-        wanted = list(zip(keys, positions, strict=True))
+        pairs = list(zip(keys, positions, strict=True))
         if len(keys) * self.size < _WORTH_A_THREAD:
-            return torch.from_numpy(_noise(wanted, self.size))
+            return torch.from_numpy(_noise(pairs, self.size))
         ahead = self._ahead
-        if ahead is None or not all(pair in ahead.row for pair in wanted):
-            ahead = self._start(wanted)
-        self._ahead = None if last else self._start([(key, position + 1) for key, position in wanted])
-        return torch.from_numpy(ahead.of(wanted))
+        if ahead is None or not all(pair in ahead.row for pair in pairs):
+            ahead = self._start(pairs)
+        self._ahead = None if last else self._start([(key, position + 1) for key, position in pairs])
+        return torch.from_numpy(ahead.of(pairs))
 
     def _start(self, pairs: Sequence[Pair]) -> _Drawn:
         """Hands rows over to threads, some at a time."""

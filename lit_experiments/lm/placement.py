@@ -60,7 +60,7 @@ def quantized(spec: ModelSpec) -> Any:
     except (ImportError, ValueError, TypeError, AttributeError, KeyError) as error:
         raise model_error(
             f"Quantization {spec.quantization!r} cannot be had.",
-            found=f"{type(error).__name__}: {first_line(error)}",
+            actual=f"{type(error).__name__}: {first_line(error)}",
             next_step="pip install 'lit-experiments[quantized]', or check the file's keys",
         ) from error
 
@@ -86,7 +86,7 @@ def _file(option: str, text: str, words: tuple[str, ...]) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise model_error(f"{option}'s file is not YAML.", where=str(path), found=first_line(error)) from error
+        raise model_error(f"{option}'s file is not YAML.", where=str(path), actual=first_line(error)) from error
     if not isinstance(content, dict) or not content:
         raise ModelError(f"{option}'s file {path} holds no mapping.")
     return content

@@ -31,7 +31,7 @@ class Window:
         if self.stride < 1 or self.start < 0 or self.length < self.stride:
             raise model_error(
                 "A mean over generated tokens needs at least one token.",
-                found=f"stride {self.stride}, {self.length} tokens, after token {self.start}",
+                actual=f"stride {self.stride}, {self.length} tokens, after token {self.start}",
                 allowed="stride >= 1, and at least as many tokens as the stride",
                 next_step="lower the stride, or generate more tokens",
             )

@@ -96,7 +96,7 @@ class RotaryByRow:
         if not modules:
             raise model_error(
                 f"The rotary embeddings of {name!r} depend on the text's length, but cannot be given row by row.",
-                found=", ".join(sorted({kind for kind, _ in rope.limits.values()})),
+                actual=", ".join(sorted({kind for kind, _ in rope.limits.values()})),
                 next_step="name a model whose rope_parameters do not depend on the length",
             )
         for module in modules:
@@ -144,9 +144,9 @@ def _by_length(
         chosen = (regimes == one).nonzero()[:, 0]
         compute(positions.new_zeros(1, 1))  # dynamic NTK remembers the longest text so far until it sees a short one
         longest = lengths[chosen].max()[None] - 1  # the last position is what the module judges the length by
-        found = compute(torch.cat([positions[chosen], longest])[None])
+        cos_sin = compute(torch.cat([positions[chosen], longest])[None])
         if not parts:
-            parts = [part.new_empty(len(positions), part.shape[-1]) for part in found]
-        for whole, part in zip(parts, found, strict=True):
+            parts = [part.new_empty(len(positions), part.shape[-1]) for part in cos_sin]
+        for whole, part in zip(parts, cos_sin, strict=True):
             whole[chosen] = part[0, :-1]
     return parts

@@ -18,14 +18,14 @@ def check_sequences(info: ModelInfo, sequences: Sequence[Sequence[int]], room: i
             extra = f" and {to_come} to come" if to_come else ""
             error = model_error(
                 f"Sequence {index} does not fit the model's window.",
-                found=f"{len(ids)} tokens{extra}",
+                actual=f"{len(ids)} tokens{extra}",
                 allowed=f"{window} tokens in all for {info.name!r}",
                 next_step="shorten the text, or ask for fewer tokens",
             )
         elif min(ids) < 0 or max(ids) >= vocabulary:
             error = model_error(
                 f"Sequence {index} holds token ids that {info.name!r} does not have.",
-                found=f"{min(ids)} to {max(ids)}",
+                actual=f"{min(ids)} to {max(ids)}",
                 allowed=f"0 to {vocabulary - 1}",
                 next_step="encode the text with this model's own tokenizer",
             )

@@ -59,7 +59,7 @@ def resolve_sites(names: list[str] | tuple[str, ...], layout: Layout, n_layers: 
     plain = [site for name, site in resolved if not _is_pattern(name)]
     repeated = sorted({site for site in plain if plain.count(site) > 1})
     if repeated:
-        raise model_error("A site was asked for twice.", found=", ".join(repeated), next_step="name each site once")
+        raise model_error("A site was asked for twice.", actual=", ".join(repeated), next_step="name each site once")
     return list(dict.fromkeys(site for _, site in resolved))
 
 
@@ -95,13 +95,13 @@ def _matching(pattern: str, layout: Layout, n_layers: int) -> list[Site]:
     """The sites of this model that match a pattern. Raises ModelError where none does."""
     kind, _, layer = pattern.partition(".")
     counted = layer == "last" or (layer.startswith("-") and layer[1:].isdecimal())
-    wanted = f"{kind}.{_layer_index(pattern, layer, n_layers)}" if counted else pattern
+    resolved = f"{kind}.{_layer_index(pattern, layer, n_layers)}" if counted else pattern
     sites = available_sites(layout, n_layers)
-    names = [name for name in sites if fnmatchcase(name, wanted)]
+    names = [name for name in sites if fnmatchcase(name, resolved)]
     if not names:
         raise model_error(
             f"No site of this model matches {pattern!r}.",
-            found=f"the model has {n_layers} blocks and the sites {', '.join(dict.fromkeys(map(_kind_of, sites)))}",
+            actual=f"the model has {n_layers} blocks and the sites {', '.join(dict.fromkeys(map(_kind_of, sites)))}",
             allowed="patterns such as 'resid_post.*', '*.3' or 'resid_*.0'",
         )
     return [parse_site(name) for name in names]
@@ -120,7 +120,7 @@ def _layer_index(name: str, layer: str, n_layers: int) -> int:
     if not 0 <= index < n_layers:
         raise model_error(
             f"Site {name!r} lies outside the model.",
-            found=f"the model has {n_layers} blocks",
+            actual=f"the model has {n_layers} blocks",
             allowed=f"layers 0 to {n_layers - 1}, -{n_layers} to -1, `last`, or `*`",
         )
     return index
@@ -131,7 +131,7 @@ def _require(layout: Layout, kind: str) -> None:
     if reason is not None:
         raise model_error(
             f"This model has no site {kind!r}.",
-            found=reason,
+            actual=reason,
             next_step="use resid_post.last" if kind == "final_norm" else "use resid_pre.L or resid_post.L",
         )
 

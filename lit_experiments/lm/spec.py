@@ -69,6 +69,6 @@ class ModelSpec:
             if option is not None and self.engine == "vllm":
                 raise model_error(
                     f"The vLLM engine has no --{name}.",
-                    found=f"--{name} {option}",
+                    actual=f"--{name} {option}",
                     next_step=f"leave --{name} out, or use --engine transformers",
                 )

@@ -142,7 +142,7 @@ class _Binder:
         if isinstance(change, Steer):
             amount = on_device("Steer", target, "amount", torch.as_tensor(change.amount), torch.float32)
             if amount.numel() != 1:
-                raise model_error(f"Steer at {site}: a row of a batch takes one amount.", found=f"{amount.numel()}")
+                raise model_error(f"Steer at {site}: a row of a batch takes one amount.", actual=f"{amount.numel()}")
             if not bool(amount):
                 return
             vector = amount.reshape(()) * vector

@@ -129,7 +129,7 @@ class Tokens:
         return model_error(
             "The text holds tokens that its tokenizer knows and the model does not.",
             where=repr(text[:60]),
-            found=", ".join(f"{name!r} ({token})" for name, token in zip(names, foreign, strict=False)),
+            actual=", ".join(f"{name!r} ({token})" for name, token in zip(names, foreign, strict=False)),
             allowed=f"ids 0 to {(self.vocabulary or 0) - 1}",
             next_step="take such tokens out of the text, or give the tokenizer that belongs to the model",
         )
@@ -146,7 +146,7 @@ def load_tokens(folder: Path, model_type: str, vocabulary: int | None = None, mo
         raise model_error(
             "The tokenizer cannot be read.",
             where=str(folder),
-            found=f"{type(error).__name__}: {first_line(error)}",
+            actual=f"{type(error).__name__}: {first_line(error)}",
             next_step="save it again: AutoTokenizer.from_pretrained(...).save_pretrained(folder)",
         ) from error
     if vocabulary is not None:
@@ -169,7 +169,7 @@ def _refuse_larger(tokenizer: Any, vocabulary: int, folder: Path) -> None:
         raise model_error(
             "The tokenizer has more tokens than the model has embeddings: they do not belong together.",
             where=str(folder),
-            found=f"{len(ordinary)} ordinary tokens with ids up to {ordinary[-1]}",
+            actual=f"{len(ordinary)} ordinary tokens with ids up to {ordinary[-1]}",
             allowed=f"ids 0 to {vocabulary - 1}",
             next_step="put the tokenizer that belongs to the model into its folder",
         )
@@ -197,10 +197,10 @@ def _ordinary(tokenizer: Any) -> list[str]:
 
 def _around(tokenizer: Any, text: str) -> set[tuple[tuple[int, ...], tuple[int, ...]]]:
     """(what a tokenizer puts in front, what behind) a text's own tokens, for every place where they can lie."""
-    own = tokenizer(text, add_special_tokens=False)["input_ids"]
+    bare = tokenizer(text, add_special_tokens=False)["input_ids"]
     whole = tokenizer(text)["input_ids"]
-    starts = [i for i in range(len(whole) - len(own) + 1) if whole[i : i + len(own)] == own]
-    return {(tuple(whole[:start]), tuple(whole[start + len(own) :])) for start in starts}
+    starts = [i for i in range(len(whole) - len(bare) + 1) if whole[i : i + len(bare)] == bare]
+    return {(tuple(whole[:start]), tuple(whole[start + len(bare) :])) for start in starts}
 
 
 def _not_kept(tokenizer: Any, suffix: tuple[int, ...], folder: Path) -> ModelError:
@@ -208,7 +208,7 @@ def _not_kept(tokenizer: Any, suffix: tuple[int, ...], folder: Path) -> ModelErr
         return model_error(
             "The tokenizer ends every text with a special token, and a text that has ended cannot be continued.",
             where=str(folder),
-            found=", ".join(tokenizer.convert_ids_to_tokens(list(suffix))),
+            actual=", ".join(tokenizer.convert_ids_to_tokens(list(suffix))),
             next_step="set add_eos_token to false in tokenizer_config.json, or take the token out of tokenizer.json's "
             "post_processor",
         )

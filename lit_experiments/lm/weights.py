@@ -46,7 +46,7 @@ def refuse_misfit(info: ModelInfo, report: dict[str, Any], warnings: list[str]) 
             f"The weights of {info.spec.model!r} hold an output embedding that differs from the input embedding, but "
             "config.json ties the two.",
             where=str(info.located.folder),
-            found="tie_word_embeddings: true, and two different tensors",
+            actual="tie_word_embeddings: true, and two different tensors",
             next_step="set tie_word_embeddings to false in config.json if the file's own output embedding is meant",
         )
 
@@ -56,6 +56,6 @@ def _misfit(info: ModelInfo, what: str, how: str, names: Iterable[str]) -> Model
     return model_error(
         f"The weights of {info.spec.model!r} {what}.",
         where=str(info.located.folder),
-        found=f"{len(listed)} {how}: {', '.join(listed[:4])}" + (", ..." if len(listed) > 4 else ""),
+        actual=f"{len(listed)} {how}: {', '.join(listed[:4])}" + (", ..." if len(listed) > 4 else ""),
         next_step="use the config.json that belongs to these weights",
     )

@@ -90,18 +90,22 @@ class _Pass:
         for layer in range(len(self.mean)):
             every = layer == self.chosen[0]
             some = np.arange(len(at)) if every else np.flatnonzero(test)
-            found = self._log_probability(block.x[at[some], layer], layer, 0)
-            self.loss[rows[some], layer] = -found[np.arange(len(some)), codes[some, 0]]
-            self.right[rows[some], layer] = found.argmax(1) == codes[some, 0]
+            log_probability = self._log_probability(block.x[at[some], layer], layer, 0)
+            self.loss[rows[some], layer] = -log_probability[np.arange(len(some)), codes[some, 0]]
+            self.right[rows[some], layer] = log_probability.argmax(1) == codes[some, 0]
             if every:
-                self.probability[rows] = np.exp(found)
+                self.probability[rows] = np.exp(log_probability)
         self._shuffled(block.x[at[test]], codes[test])
 
     def _shuffled(self, x: NDArray, codes: NDArray[np.int64]) -> None:
         for shuffle, layer in enumerate(self.chosen[1:]):
             y = codes[:, shuffle + 1]
-            found = self._log_probability(x[:, layer], layer, shuffle + 1)
-            self.shuffled[shuffle] += (-found[np.arange(len(y)), y].sum(), (found.argmax(1) == y).sum(), len(y))
+            log_probability = self._log_probability(x[:, layer], layer, shuffle + 1)
+            self.shuffled[shuffle] += (
+                -log_probability[np.arange(len(y)), y].sum(),
+                (log_probability.argmax(1) == y).sum(),
+                len(y),
+            )
 
     def _log_probability(self, x: NDArray, layer: int, target: int) -> Floats:
         z = x.astype(np.float64) - self.mean[layer]

@@ -62,9 +62,9 @@ class LogisticSize:
         """The optimiser of the largest wave; what the waves before it found (float32 sums of the held-out fits at each
         penalty, float64 final ones); means and scales of each fold, and eigenvectors."""
         together = min(problems_at_once(settings, self._size), max(self._problems(layers, settings)))
-        found = layers * self.targets * self._size * (4 * len(settings.penalties) + 8)
+        solutions = layers * self.targets * self._size * (4 * len(settings.penalties) + 8)
         standard = 16 * (self.folds + 2) * self.hidden + basis_bytes(self.train_rows, self.hidden)
-        return together * problem_bytes(settings, self._size) + found + layers * standard
+        return together * problem_bytes(settings, self._size) + solutions + layers * standard
 
     @property
     def _size(self) -> int:

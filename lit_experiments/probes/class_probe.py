@@ -47,11 +47,11 @@ class ClassProbe:
 
     def __post_init__(self) -> None:
         count, hidden = len(self.classes), self.weights.shape[-1]
-        wanted = {"weights": (count, hidden), "mean": (hidden,), "scale": (hidden,), "intercept": (count,)}
-        for name, shape in wanted.items():
-            found = getattr(self, name).shape
-            if found != shape:
-                raise ProbeError(f"The probe's {name} has shape {found}, its {count} classes need {shape}.")
+        expected = {"weights": (count, hidden), "mean": (hidden,), "scale": (hidden,), "intercept": (count,)}
+        for name, shape in expected.items():
+            actual = getattr(self, name).shape
+            if actual != shape:
+                raise ProbeError(f"The probe's {name} has shape {actual}, its {count} classes need {shape}.")
 
     @classmethod
     def of(

@@ -244,9 +244,9 @@ def _loss_and_residual(z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     z.sub_(z.gather(2, label))
     top = z.amax(2, keepdim=True)
     others = z.sub_(top).exp_().scatter_(2, label, 0.0)
-    rest, own = others.sum(2, keepdim=True), torch.exp(-top)
-    loss = top + torch.where(top > 0, (rest + own).log(), rest.log1p())
-    residual = others.div_(rest + own).scatter_(2, label, -rest / (rest + own))
+    rest, label_term = others.sum(2, keepdim=True), torch.exp(-top)
+    loss = top + torch.where(top > 0, (rest + label_term).log(), rest.log1p())
+    residual = others.div_(rest + label_term).scatter_(2, label, -rest / (rest + label_term))
     return loss[..., 0].to(torch.float64), residual
 
 

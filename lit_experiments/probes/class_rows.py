@@ -67,10 +67,10 @@ class RowReader:
         x = [self._layer(block.x[train, layer], layer) for layer in range(block.x.shape[1])]
         by_row = (codes[train], block.fold[train], self._sample[block.rows[train]], weight, loss_weight)
         arrays = (torch.from_numpy(a).to(device) for a in by_row)
-        found = Rows(x, *arrays)
+        rows = Rows(x, *arrays)
         if self.keep:
-            self._kept[block.index] = found
-        return found
+            self._kept[block.index] = rows
+        return rows
 
     def labels(self, block: Block) -> tuple[np.ndarray, np.ndarray]:
         """[row, T] class codes (0 where there is none) and [row] whether there is one."""

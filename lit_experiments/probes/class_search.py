@@ -44,7 +44,7 @@ class Search:
         shape = (layers, len(self.held), len(self.penalties), self.targets)
         self.choice = Choice.zeros(shape, coordinates.hidden, columns, device)
         self.ends = torch.zeros(layers, self.targets, 4, dtype=torch.float64, device=device)
-        self.found = self.ends.new_zeros(layers, self.targets, coordinates.size)
+        self.points = self.ends.new_zeros(layers, self.targets, coordinates.size)
         self.wave, self.running = 0, self._begin(0)
 
     def going_on(self) -> int:
@@ -71,10 +71,10 @@ class Search:
         some = problems.pick(ids)
         return some, self.coordinates.weights(some, u)
 
-    def tell(self, asked: tuple[Problems, Weights], totals: Totals) -> None:
-        """Take the sums of a whole pass at the weights asked for."""
+    def tell(self, proposal: tuple[Problems, Weights], totals: Totals) -> None:
+        """Take the sums of a whole pass at the proposed weights."""
         assert self.running is not None
-        value, gradient, largest = self.coordinates.objective(*asked, totals)
+        value, gradient, largest = self.coordinates.objective(*proposal, totals)
         problems, optimiser = self.running
         optimiser.tell(value, gradient, torch.cat([largest[:, None], totals.held], 1))
         if optimiser.finished:
@@ -91,7 +91,7 @@ class Search:
             "basis": [list(layer) for layer in self.coordinates.basis],
             "choice": self.choice.state_dict(),
             "ends": self.ends,
-            "found": self.found,
+            "found": self.points,
             "wave": self.wave,
             "optimiser": None if self.running is None else self.running[1].state_dict(),
         }
@@ -103,7 +103,7 @@ class Search:
         basis = [(v.to(device), w.to(device), rest.to(device)) for v, w, rest in state["basis"]]
         search = cls(Coordinates(standard, state["origin"].to(device), basis), settings)
         search.choice = Choice(**{name: value.to(device) for name, value in state["choice"].items()})
-        search.ends, search.found = state["ends"].to(device), state["found"].to(device)
+        search.ends, search.points = state["ends"].to(device), state["found"].to(device)
         search.wave = state["wave"]
         search.running = search._begin(search.wave)
         if search.running is not None:
@@ -115,7 +115,7 @@ class Search:
         coordinates, choice = self.coordinates, self.choice
         standard, shape = coordinates.standard, self.ends.shape[:2]
         final = self._final()
-        weights = coordinates.weights(final, self.found.flatten(0, 1))
+        weights = coordinates.weights(final, self.points.flatten(0, 1))
         coef, intercept = weights.w.transpose(1, 2), coordinates.centred(final, weights)
         if coordinates.columns == 1:
             coef, intercept = (torch.cat([torch.zeros_like(t), t], 1) for t in (coef, intercept))
@@ -146,9 +146,9 @@ class Search:
         waves = self._waves()
         if wave >= len(waves):
             return None
-        problems, asked = waves[wave], self.settings
+        problems, settings = waves[wave], self.settings
         start = self._warm(problems) if _all_final(problems) else self._cold(problems)
-        optimiser = BatchedLBFGS(start, asked.history, asked.tolerance, asked.max_iterations, _NOTES)
+        optimiser = BatchedLBFGS(start, settings.history, settings.tolerance, settings.max_iterations, _NOTES)
         return problems, optimiser
 
     def _waves(self) -> list[Problems]:
@@ -190,7 +190,7 @@ class Search:
         ends = torch.stack([done.values, done.notes[:, 0], iterations, status], 1)
         if _all_final(problems):
             self.ends[problems.layer, problems.target] = ends
-            self.found[problems.layer, problems.target] = done.points
+            self.points[problems.layer, problems.target] = done.points
             return
         fold = torch.searchsorted(self.held, problems.fold)
         penalty = torch.searchsorted(self.penalties, problems.penalty)

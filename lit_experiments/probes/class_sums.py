@@ -98,9 +98,9 @@ class Sample:
         total, row_bytes = int(train.sum()), 4 * layers * hidden
         as_rows = total < hidden or row_bytes * hidden > memory_bytes
         fitting = max(_LEAST, memory_bytes // row_bytes)
-        wanted = _SAMPLE_PER_DIM * hidden if not as_rows else min(fitting, 2 * _RANK)
+        size = _SAMPLE_PER_DIM * hidden if not as_rows else min(fitting, 2 * _RANK)
         numbers = np.flatnonzero(train)
-        numbers = numbers[_in_sample(numbers, total, wanted)]
+        numbers = numbers[_in_sample(numbers, total, size)]
         place = np.full(len(train), -1)
         place[numbers] = np.arange(len(numbers))
         return cls(place, as_rows, min(_RANK, fitting))
@@ -116,9 +116,9 @@ def basis_bytes(rows: int, hidden: int) -> int:
     return 4 * hidden * min(rows, hidden, _RANK)
 
 
-def _in_sample(rows: NDArray[np.int64], total: int, wanted: int) -> NDArray[np.bool_]:
+def _in_sample(rows: NDArray[np.int64], total: int, size: int) -> NDArray[np.bool_]:
     """By a hash of the row number, whatever block the row comes in."""
-    share = min(1.0, wanted / max(total, 1))
+    share = min(1.0, size / max(total, 1))
     return (rows.astype(np.uint64) * np.uint64(2654435761)) % np.uint64(2**32) < np.uint64(int(share * 2**32))
 
 

@@ -87,26 +87,26 @@ class _Pass:
         chosen = np.full((len(test), len(self.y_mean)), np.nan)
         for layer in range(len(self.mean)):
             here = np.flatnonzero(self.chosen == layer)
-            found = self._found(layer, block, test, np.arange(len(self.y_mean)))
-            chosen[np.ix_(test, here)] = found[:, here]
-            self._layer(layer, block, np.flatnonzero(test), found[:, : self.n_real])
+            predicted = self._predictions(layer, block, test, np.arange(len(self.y_mean)))
+            chosen[np.ix_(test, here)] = predicted[:, here]
+            self._layer(layer, block, np.flatnonzero(test), predicted[:, : self.n_real])
             real = here[here < self.n_real]
             if len(real):
-                chosen[np.ix_(~test, real)] = self._found(layer, block, ~test, real)
+                chosen[np.ix_(~test, real)] = self._predictions(layer, block, ~test, real)
         self.predicted[block.rows] = chosen[:, : self.n_real]
         self._shuffled(block.y[test, :, self.n_real :], chosen[test, self.n_real :])
 
-    def _found(self, layer: int, block: Block, rows: NDArray, targets: NDArray) -> Floats:
+    def _predictions(self, layer: int, block: Block, rows: NDArray, targets: NDArray) -> Floats:
         """[row, target] predictions of some rows from one layer."""
         z = block.x[rows, layer].astype(np.float64) - self.mean[layer]
         return z @ self.weights[layer, targets].T + (self.y_mean + self.offset[layer])[targets]
 
-    def _layer(self, layer: int, block: Block, rows: NDArray, found: Floats) -> None:
-        error = np.nansum((block.y[rows, :, : self.n_real] - found[:, None, :]) ** 2, axis=1)
+    def _layer(self, layer: int, block: Block, rows: NDArray, predicted: Floats) -> None:
+        error = np.nansum((block.y[rows, :, : self.n_real] - predicted[:, None, :]) ** 2, axis=1)
         np.add.at(self.layer_error[:, layer], self.unit[block.rows[rows]], error)
 
-    def _shuffled(self, y: Floats, found: Floats) -> None:
+    def _shuffled(self, y: Floats, predicted: Floats) -> None:
         about = y - self.y_mean[self.n_real :]
-        error = (y - found[:, None, :]) ** 2
+        error = (y - predicted[:, None, :]) ** 2
         for column, terms in enumerate((np.where(np.isnan(y), np.nan, 1.0), error, about, about**2)):
             self.shuffled[:, column] += np.nansum(terms, (0, 1))

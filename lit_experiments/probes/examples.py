@@ -68,9 +68,9 @@ def last_entries(store: Store, field: str, back: int = 1) -> Examples:
     lengths = store.field(field).lengths()
     short = np.flatnonzero(lengths < back)
     if back < 1 or len(short):
-        found = f"{store.sample_ids[short[0]]} has {lengths[short[0]]}" if len(short) else "1 is the last"
+        detail = f"{store.sample_ids[short[0]]} has {lengths[short[0]]}" if len(short) else "1 is the last"
         raise ProbeError(
-            f"There is no entry {back} from the end of {field!r} in {len(short)} rows of {store.path}: {found}. "
+            f"There is no entry {back} from the end of {field!r} in {len(short)} rows of {store.path}: {detail}. "
             "Ask for one that every row has, or select the rows that have it."
         )
     return Examples(f"entry {back} from the end", np.arange(len(lengths)), lengths - back)

@@ -130,8 +130,8 @@ class DiscriminantProbe(StreamedProbe):
         mean, scale = fits[-1][2:]
         weights = torch.stack([fit[0] for fit in fits])
         offset = torch.stack([fit[1] + fit[0] @ (mean - fit[2]) for fit in fits])
-        found = {"weights": weights, "offset": offset, "mean": mean, "scale": scale}
-        self.pieces |= {f"{part}.{layer}.{name}": value.cpu() for name, value in found.items()}
+        pieces = {"weights": weights, "offset": offset, "mean": mean, "scale": scale}
+        self.pieces |= {f"{part}.{layer}.{name}": value.cpu() for name, value in pieces.items()}
 
     def _one(
         self, sums: Sums, i: int, place: int, folds: list[int], part: Part

@@ -47,9 +47,11 @@ class LinearProbe:
             ("intercept", "penalty"), (len(self.targets),)
         )
         for name, shape in expected.items():
-            found = getattr(self, name).shape
-            if found != shape:
-                raise ProbeError(f"The probe's {name} has shape {found}, its {len(self.targets)} targets need {shape}.")
+            actual = getattr(self, name).shape
+            if actual != shape:
+                raise ProbeError(
+                    f"The probe's {name} has shape {actual}, its {len(self.targets)} targets need {shape}."
+                )
         if len(self.layers) != len(self.targets):
             raise ProbeError(f"The probe names {len(self.layers)} layers for {len(self.targets)} targets.")
 

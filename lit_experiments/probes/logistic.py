@@ -157,7 +157,7 @@ class LogisticProbe(PassModule):
         if self._search is None:
             self._sums = ClassSums.zeros(max(data.folds, 1), origin, len(data.targets), len(self.classes), self._sample)
         elif self._search.running is not None:
-            self._asked, self._totals = self._search.ask(), self._search.empty()
+            self._proposal, self._totals = self._search.ask(), self._search.empty()
 
     def add(self, block: Block) -> None:
         """Its rows' sums, or values and gradients."""
@@ -167,7 +167,7 @@ class LogisticProbe(PassModule):
         if self._search is None:
             self._sums.add(rows)
         else:
-            add_block(self._totals, *self._asked, rows)
+            add_block(self._totals, *self._proposal, rows)
 
     def on_train_epoch_end(self) -> None:
         """Merge the ranks and take the step; a pass cut short is dropped and ends the run."""
@@ -181,7 +181,7 @@ class LogisticProbe(PassModule):
             self._search = self._standardised(self._sums)
             del self._sums
         else:
-            self._search.tell(self._asked, self._totals)
+            self._search.tell(self._proposal, self._totals)
             loss = self._totals.loss.mean() / (self.data_module().fold != TEST).sum()
             self.log(f"{self.log_name}/loss", loss, batch_size=1, sync_dist=True)
         going_on = float(self._search.going_on())
@@ -207,7 +207,7 @@ class LogisticProbe(PassModule):
                 self.log_by_layer("cv_accuracy", layer, {self.data_module().real_targets[0]: accuracy})
             self._parts.append(part)
             self._search = None
-            del self._asked, self._totals  # Trainer and module hold each other: what a module keeps stays for long
+            del self._proposal, self._totals  # Trainer and module hold each other: what a module keeps stays for long
             self.data_module().read_with(None)  # and with the reader go the rows that it keeps
             del self._reader
         if len(self._parts) < len(self._groups):

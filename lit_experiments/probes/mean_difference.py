@@ -103,11 +103,11 @@ class MeanDifferenceProbe(StreamedProbe):
             for place, layer in enumerate(wave.layers):
                 if stage == 0:
                     assert isinstance(sums, MomentSums)
-                    found = self._directions(sums.moments[i], place, self.parts[part], max(data.folds, 1))
+                    pieces = self._directions(sums.moments[i], place, self.parts[part], max(data.folds, 1))
                 else:
                     assert isinstance(sums, Projections)
-                    found = self._scales(data, sums.values[i][place].cpu().numpy(), part, layer)
-                self.pieces |= {f"{part}.{layer}.{name}": value.cpu() for name, value in found.items()}
+                    pieces = self._scales(data, sums.values[i][place].cpu().numpy(), part, layer)
+                self.pieces |= {f"{part}.{layer}.{name}": value.cpu() for name, value in pieces.items()}
 
     def log_solution(self) -> None:
         for target, solution in self._solutions.items():
@@ -171,14 +171,14 @@ class MeanDifferenceProbe(StreamedProbe):
         slope, middle, center = _line(scores[:, -1], y, weight)
         mean = self.pieces[f"{part}.{layer}.mean"]
         # The line goes through the means of score and target; the score of the mean input is 0, and so is their mean.
-        found = {
+        pieces = {
             "scale": torch.ones_like(mean),
             "y_mean": torch.from_numpy(center - slope * middle),
             "coef": torch.from_numpy(slope)[:, None] * directions,
             "cv_mse": torch.from_numpy(np.stack(errors)[:, None]) if errors else torch.zeros(0, 1, len(slope)),
             "penalty_index": torch.zeros(len(slope), dtype=torch.int64),
         }
-        return {name: value.to(torch.float64) if value.is_floating_point() else value for name, value in found.items()}
+        return {name: value.to(torch.float64) if value.is_floating_point() else value for name, value in pieces.items()}
 
     def _class_scales(self, scores: np.ndarray, rows: RowTargets, part: Part) -> dict[str, Tensor]:
         """slope, offset [J] of all rows, and held [F, T, 3]: weighted log-loss, right answers, weight."""

@@ -91,11 +91,11 @@ def read_files(folder: Path, kind: Kind) -> tuple[dict[str, Any], dict[str, NDAr
     return about, load(arrays)
 
 
-def differing_keys(saved: dict[str, Any], wanted: dict[str, Any] | None) -> list[str]:
-    """The keys in which a saved fingerprint is not the wanted one; None wants nothing."""
-    if wanted is None:
+def differing_keys(saved: dict[str, Any], expected: dict[str, Any] | None) -> list[str]:
+    """The keys in which a saved fingerprint is not the expected one; None expects nothing."""
+    if expected is None:
         return []
-    return sorted(k for k in wanted.keys() | saved.keys() if wanted.get(k) != saved.get(k))
+    return sorted(k for k in expected.keys() | saved.keys() if expected.get(k) != saved.get(k))
 
 
 def _read_about(folder: Path, kind: Kind) -> dict[str, Any]:

@@ -51,10 +51,10 @@ def write_sklearn(folder: Path, out: Path) -> None:
 
     if out.exists():
         raise ProbeError(f"{out} exists; give another --out or remove it.")
-    found = sklearn_object(folder)
+    estimator = sklearn_object(folder)
     draft = out.with_name(out.name + ".tmp")
     try:
-        joblib.dump(found, draft)
+        joblib.dump(estimator, draft)
         draft.replace(out)
     except OSError as error:
         raise ProbeError(f"Cannot write {out.absolute()}: {error.strerror}. Give another --out.") from error
@@ -99,7 +99,7 @@ def read_classifier(path: Path) -> tuple[Any, str]:
 
     try:
         content = path.read_bytes()
-        found = joblib.load(io.BytesIO(content))
+        classifier = joblib.load(io.BytesIO(content))
     except OSError as error:
         raise ProbeError(f"Cannot read {path}: {error.strerror or error}.") from error
     except (*_UNREADABLE, zlib.error) as error:
@@ -107,21 +107,21 @@ def read_classifier(path: Path) -> tuple[Any, str]:
             f"{path} cannot be read as a joblib file: {type(error).__name__}: {error}. Write it with "
             "joblib.dump(classifier, FILE), and read it with the packages installed that wrote it."
         ) from error
-    kind = type(found).__name__
-    if not hasattr(found, "predict_proba"):
+    kind = type(classifier).__name__
+    if not hasattr(classifier, "predict_proba"):
         raise ProbeError(
             f"{path} holds a {kind}, which has no predict_proba. Give a classifier with probabilities, itself and "
             "not inside a dict or list, such as LogisticRegression or a Pipeline that ends with one."
         )
-    if not hasattr(found, "classes_") or isinstance(found.classes_, list):
+    if not hasattr(classifier, "classes_") or isinstance(classifier.classes_, list):
         raise ProbeError(f"{path} holds a {kind} that is not fitted, or fitted to several targets at once.")
-    return found, hashlib.sha256(content).hexdigest()
+    return classifier, hashlib.sha256(content).hexdigest()
 
 
 def _format(about: Path) -> str | None:
     """The kind of probe that a probe.json names; None where it cannot be read (whoever loads it then says why)."""
     try:
-        found = json.loads(about.read_text(encoding="utf-8"))
+        content = json.loads(about.read_text(encoding="utf-8"))
     except ValueError:
         return None
-    return found.get("format") if isinstance(found, dict) else None
+    return content.get("format") if isinstance(content, dict) else None

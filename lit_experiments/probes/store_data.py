@@ -133,15 +133,15 @@ class StoreDataModule(BlockDataModule):
         else:
             size = self._view.field.shape[self._view.field.dims.index(self._layer_dim)] or 0
             names = [str(name) for name in self.store.schema.coords.get(self._layer_dim, range(size))]
-        wanted = names if self._layer_names is None else [str(name) for name in self._layer_names]
-        unknown = [name for name in wanted if name not in names]
-        if unknown or not wanted:
+        selected = names if self._layer_names is None else [str(name) for name in self._layer_names]
+        unknown = [name for name in selected if name not in names]
+        if unknown or not selected:
             raise ProbeError(
                 f"Field {self.features!r} of {self.store.path} has no layer "
                 f"{', '.join(unknown) or '(none was named)'}; it has {', '.join(names)}."
             )
-        picks = {self._layer_dim: [names.index(name) for name in wanted]} if self._layer_dim else {}
-        return wanted, picks
+        picks = {self._layer_dim: [names.index(name) for name in selected]} if self._layer_dim else {}
+        return selected, picks
 
     def _read_groups(self) -> NDArray:
         """[row] of the data set: as given, or from the column."""

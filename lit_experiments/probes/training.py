@@ -77,7 +77,7 @@ def _saver(probe: PassModule, checkpoints: Path) -> Checkpoint:
     )
 
 
-def _checkpoint_of(checkpoints: Path, wanted: str | None) -> Path | None:
+def _checkpoint_of(checkpoints: Path, ckpt_path: str | None) -> Path | None:
     """The checkpoint of this pass: the file that was named if it lies in the pass's folder, else the newest one there.
 
     None where the training was interrupted before this pass's first checkpoint, or before the pass itself.
@@ -85,9 +85,9 @@ def _checkpoint_of(checkpoints: Path, wanted: str | None) -> Path | None:
     Raises:
         UserError: it is torn, or no checkpoint.
     """
-    if wanted is None:
+    if ckpt_path is None:
         return None
-    path = Path(wanted)
+    path = Path(ckpt_path)
     if path.resolve().parent != checkpoints.resolve():
         path = checkpoints / _LAST
     if not path.exists():

@@ -24,11 +24,11 @@ def test_shards_divide_the_samples_and_change_nobody_s_company(lengths: list[int
     everyone = samples(lengths)
     batches = plan_batches(everyone, budget, None)
     parts = [Shard(number, count).of(batches) for number in range(1, count + 1)]
-    assert np.array_equal(np.sum([part.wanted for part in parts], axis=0), np.ones(len(everyone)))
+    assert np.array_equal(np.sum([part.selected for part in parts], axis=0), np.ones(len(everyone)))
     neighbours = together(batches)
     for part in parts:
         assert {s.sample_id for b in part for s in b.samples} == {
-            s.sample_id for s, wanted in zip(everyone, part.wanted, strict=True) if wanted
+            s.sample_id for s, selected in zip(everyone, part.selected, strict=True) if selected
         }
         assert together(part).items() <= neighbours.items()
 

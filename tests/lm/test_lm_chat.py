@@ -147,8 +147,8 @@ def test_the_time_stands_still_and_is_the_one_given(tokens_with):
     folder = tokens.tokenizer.name_or_path
     again = read_info(ModelSpec(str(folder), None, None, "float32", "auto", started="2001-02-03T04:05:06")).tokens
     assert again.prompt("w3", Chat())[0] == "2001-02-03 04:05:06 w3"
-    assert again.clock.asked
-    assert not tokens_with(template=DATED).clock.asked
+    assert again.clock.was_read
+    assert not tokens_with(template=DATED).clock.was_read
 
 
 def test_a_date_may_be_given_where_the_template_has_a_default(tokens_with):

@@ -53,10 +53,10 @@ def _limit(seconds: float) -> None:
     _lower(resource.RLIMIT_CPU, int(time.process_time() + seconds) + 1)
 
 
-def _lower(kind: int, wanted: int) -> None:
+def _lower(kind: int, limit: int) -> None:
     """Sets a limit, within what this process is allowed at all."""
     most = resource.getrlimit(kind)[1]
-    resource.setrlimit(kind, (wanted if most == resource.RLIM_INFINITY else min(wanted, most), most))
+    resource.setrlimit(kind, (limit if most == resource.RLIM_INFINITY else min(limit, most), most))
 
 
 def main(seconds: float) -> None:

@@ -36,10 +36,10 @@ class Checked:
 
 def final_answer(text: str) -> str | None:
     """What a completion puts into its last box (see `boxed`), or else what follows its last "####"; None if neither."""
-    found = boxed(text)
-    if found is None and _MARK in text:
-        found = (text.rpartition(_MARK)[2].strip().splitlines() or [""])[0].strip()
-    return found or None
+    answer = boxed(text)
+    if answer is None and _MARK in text:
+        answer = (text.rpartition(_MARK)[2].strip().splitlines() or [""])[0].strip()
+    return answer or None
 
 
 class AnswerChecker:
@@ -92,13 +92,13 @@ class AnswerChecker:
     def _compare(self, pair: tuple[str, str]) -> bool | None:
         process = self._started()
         try:
-            found = _ask(process, json.dumps(pair) + "\n")
+            reply = _ask(process, json.dumps(pair) + "\n")
         except BrokenPipeError:
-            found = ""
-        if not found:  # the system ended it: out of time or memory
+            reply = ""
+        if not reply:  # the system ended it: out of time or memory
             self.close()
             return None
-        same: bool | None = json.loads(found)
+        same: bool | None = json.loads(reply)
         return same
 
     def _started(self) -> subprocess.Popen[str]:
@@ -116,7 +116,7 @@ class AnswerChecker:
 
 def counts(verdicts: Sequence[str]) -> dict[str, int]:
     """How many there are of each verdict, in the order of VERDICTS."""
-    return {each: sum(verdict == each for verdict in verdicts) for each in VERDICTS}
+    return {kind: sum(verdict == kind for verdict in verdicts) for kind in VERDICTS}
 
 
 def _ask(process: subprocess.Popen[str], line: str) -> str:

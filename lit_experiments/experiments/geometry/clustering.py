@@ -62,7 +62,7 @@ class ClusteringCollector(SampledCollector):
         lengths = {"generation": self.completions}
         return [
             Sample(p.problem.problem_id, i, (len(p.ids) + self.new_tokens) * self.completions, p, lengths)
-            for i, p in enumerate(self.asked)
+            for i, p in enumerate(self.prompted)
         ]
 
     def schema(self) -> Schema:

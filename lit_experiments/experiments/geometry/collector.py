@@ -10,8 +10,8 @@ from typing import Any, ClassVar, Literal
 
 from lit_experiments.collecting.collector import Collector
 from lit_experiments.experiments.geometry.problem_set import (
-    Asked,
     ProblemSource,
+    PromptedProblem,
     PromptSettings,
     layer_sites,
     pooling_window,
@@ -81,7 +81,7 @@ class SourceCollector(Collector):
 
 
 class ProblemCollector(SourceCollector):
-    """Asks problems. `asked`: those that fit the window with `new_tokens` to come."""
+    """Asks problems. `prompted`: those that fit the window with `new_tokens` to come."""
 
     def __init__(
         self,
@@ -111,7 +111,7 @@ class ProblemCollector(SourceCollector):
         super().__init__(spec, **kwargs)
         self.new_tokens = new_tokens
         problems = read_problem_set(self.source, prompts, self.info, new_tokens)
-        self.asked: Sequence[Asked] = problems.asked
+        self.prompted: Sequence[PromptedProblem] = problems.prompted
         self._notes, self._problem_settings = problems.notes, problems.settings
 
     def notes(self) -> list[str]:
@@ -124,7 +124,7 @@ class ProblemCollector(SourceCollector):
     def complete(
         self,
         sample_ids: Sequence[str],
-        asked: Sequence[Asked],
+        prompted: Sequence[PromptedProblem],
         draws: int,
         sampling: Sampling,
         pool: LatentPool,
@@ -138,7 +138,7 @@ class ProblemCollector(SourceCollector):
             NonFiniteStateError: the model computed no numbers; its index is that of the problem.
         """
         decoder = Decoder(self.lm, (), self.stop_check)
-        state = decoder.prefill([each.ids for each in asked]).fork(draws)
+        state = decoder.prefill([problem.ids for problem in prompted]).fork(draws)
         keys = [StreamKey(self.seed, name, draw) for name in sample_ids for draw in range(draws)]
         try:
             drawn = decoder.sample(
@@ -200,16 +200,16 @@ class SampledCollector(ProblemCollector):
         return {**super().settings(), **sampling, "latent_sampling_stride": self.stride, "sites": self.sites}
 
 
-def problem_values(asked: Asked) -> dict[str, Any]:
+def problem_values(prompted: PromptedProblem) -> dict[str, Any]:
     """A row's PROBLEM_COLUMNS."""
-    problem = asked.problem
+    problem = prompted.problem
     return {
         "problem_id": problem.problem_id,
         "question": problem.question,
         "answer": problem.answer,
         "solution": problem.solution,
-        "prompt_text": asked.prompt,
-        "input_ids": asked.ids,
+        "prompt_text": prompted.prompt,
+        "input_ids": prompted.ids,
     }
 
 

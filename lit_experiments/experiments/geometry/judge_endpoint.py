@@ -169,15 +169,15 @@ class Endpoint:
         return self._hidden(content.decode(errors="replace"))
 
     def _reply(self, content: str) -> str:
-        found = parsed(content)
-        error = found.get("error")
+        reply = parsed(content)
+        error = reply.get("error")
         if isinstance(error, dict):  # OpenRouter: what failed after it had begun to answer
             code = error.get("code")
             if isinstance(code, int) and 400 <= code < 500 and code not in _AGAIN:
                 raise self._refused(code, message_of(content))
             raise Passing(f"error {code}: {message_of(content)}")
         try:
-            text = found["choices"][0]["message"]["content"]
+            text = reply["choices"][0]["message"]["content"]
         except (KeyError, IndexError, TypeError):
             raise Passing(f"not the answer of an OpenAI-compatible endpoint: {message_of(content)}") from None
         return text if isinstance(text, str) else ""
@@ -189,9 +189,9 @@ class Endpoint:
             403: f"check what the key in {self.settings.key_variable} may use",
             404: f"check --base_url {self.settings.base_url} and --judge_model {self.settings.model}",
         }.get(status, f"check --judge_model {self.settings.model}, or do without: --judge_enabled false")
-        told = self._hidden(message)
+        shown = self._hidden(message)
         return UserError(
-            f"The judge at {self.settings.base_url} refuses: HTTP {status}: {told}\n"
+            f"The judge at {self.settings.base_url} refuses: HTTP {status}: {shown}\n"
             f"Next: {advice}. Replies so far are kept."
         )
 

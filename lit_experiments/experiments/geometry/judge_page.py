@@ -23,8 +23,10 @@ _COMPARISONS = (Column("problem"), Column("clusters"), Column("verdict"), Column
 def judge_blocks(result: ClusteringResult, settings: JudgeSettings) -> list[Block]:
     """Its findings; or why there are none, and how to have some: with `settings`."""
     if result.judge is None:
-        asked = f"The judge could not be had: {result.judge_failure}" if result.judge_failure else _not_asked(settings)
-        return [Note(asked)]
+        message = (
+            f"The judge could not be had: {result.judge_failure}" if result.judge_failure else _not_asked(settings)
+        )
+        return [Note(message)]
     judge = result.judge
     rows: list[list[Cell]] = [
         [kind, share, *(judge.verdicts[kind][verdict] for verdict in (*JUDGEMENTS, OPPOSED))]

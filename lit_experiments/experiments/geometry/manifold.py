@@ -98,8 +98,8 @@ class ManifoldCollector(SampledCollector):
         pooling_window(latent_sampling_stride, drift_window_tokens, "drift_window_tokens")
         self.shares = [float(share) for share in shares]
         self.drift_windows, self.drift_tokens = drift_windows, drift_window_tokens
-        self._own = {"oracle_percentage": self.shares, "drift_windows": drift_windows}
-        self._own |= {"drift_window_tokens": drift_window_tokens, "oracle_separator": oracle_separator}
+        self._manifold_settings = {"oracle_percentage": self.shares, "drift_windows": drift_windows}
+        self._manifold_settings |= {"drift_window_tokens": drift_window_tokens, "oracle_separator": oracle_separator}
         self.oracles = self._usable(oracle_separator, too_long)
 
     def samples(self) -> Sequence[Sample]:
@@ -108,15 +108,15 @@ class ManifoldCollector(SampledCollector):
             stage = f"oracle {share:.0%}" if share else "free"
             for oracle in self.oracles:
                 longest = max(self.new_tokens, len(oracle.ids))
-                tokens = (len(oracle.asked.ids) + longest) * self.completions
+                tokens = (len(oracle.prompted.ids) + longest) * self.completions
                 windows = self._window_count(share)
                 lengths = {"generation": self.completions, "window": windows, "span": windows * self.completions}
-                name = f"{oracle.asked.problem.problem_id}/{stage.replace(' ', '-').removesuffix('%')}"
+                name = f"{oracle.prompted.problem.problem_id}/{stage.replace(' ', '-').removesuffix('%')}"
                 samples.append(Sample(name, len(samples), tokens, _Task(oracle, share), lengths, stage))
         return samples
 
     def settings(self) -> dict[str, Any]:
-        return {**super().settings(), **self._own}
+        return {**super().settings(), **self._manifold_settings}
 
     def schema(self) -> Schema:
         layers, hidden = len(self.sites), self.info.d_model
@@ -135,7 +135,7 @@ class ManifoldCollector(SampledCollector):
         windows = [self._windows(task) for task in tasks]
         repeated = [behind for behind in windows for _ in range(self.completions)]
         pool = LatentPool(self.sites, [[self.window, *behind] for behind in repeated])
-        problems = [task.oracle.asked for task in tasks]
+        problems = [task.oracle.prompted for task in tasks]
         forced = [task.oracle.ids[: task.oracle.prefix(task.share)] for task in tasks]
         names = [problem.problem.problem_id for problem in problems]
         continuations, pooled = self.complete(names, problems, self.completions, self.sampling, pool, forced)
@@ -179,14 +179,14 @@ class ManifoldCollector(SampledCollector):
 
     def _usable(self, separator: str, too_long: str) -> list[Oracle]:
         """The problems whose oracle can be read and forced; notes count the others."""
-        solved = [problem for problem in self.asked if problem.problem.solution]
+        solved = [problem for problem in self.prompted if problem.problem.solution]
         if not solved:
             raise UserError(
-                f"None of the {len(self.asked)} problems has an oracle solution.\nNext: name the column that holds a "
-                f"worked solution with --solution_column, or take problems that have one."
+                f"None of the {len(self.prompted)} problems has an oracle solution.\nNext: name the column that holds "
+                f"a worked solution with --solution_column, or take problems that have one."
             )
-        if len(solved) < len(self.asked):
-            self._notes.append(f"without an oracle solution, left out: {len(self.asked) - len(solved)} problems")
+        if len(solved) < len(self.prompted):
+            self._notes.append(f"without an oracle solution, left out: {len(self.prompted) - len(solved)} problems")
         oracles = [Oracle(problem, oracle_tokens(self.info.tokens, problem, separator)) for problem in solved]
         short = [oracle for oracle in oracles if len(oracle.ids) < self.stride]
         long = [oracle for oracle in oracles if not self._fits(oracle)]
@@ -206,16 +206,16 @@ class ManifoldCollector(SampledCollector):
 
     def _fits(self, oracle: Oracle) -> bool:
         room = self.info.window
-        whole = room is None or len(oracle.asked.ids) + len(oracle.ids) <= room
+        whole = room is None or len(oracle.prompted.ids) + len(oracle.ids) <= room
         return whole and oracle.prefix(max(self.shares)) < self.new_tokens
 
     def _too_long(self, long: list[Oracle]) -> str:
         shown = ", ".join(
-            f"{oracle.asked.problem.problem_id} ({len(oracle.asked.ids)} + {len(oracle.ids)} tokens)"
+            f"{oracle.prompted.problem.problem_id} ({len(oracle.prompted.ids)} + {len(oracle.ids)} tokens)"
             for oracle in long[:5]
         )
         return (
-            f"{len(long)} of {len(self.asked)} problems have an oracle too long for the window of {self.info.name} "
+            f"{len(long)} of {len(self.prompted)} problems have an oracle too long for the window of {self.info.name} "
             f"({self.info.window} tokens), or for max_new_tokens {self.new_tokens}: {shown}. Nothing ran.\n"
             f"Next: --too_long skip leaves them out."
         )

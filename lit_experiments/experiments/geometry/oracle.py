@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lit_experiments.experiments.geometry.problem_set import Asked
+from lit_experiments.experiments.geometry.problem_set import PromptedProblem
 from lit_experiments.lm.capture import exact_states
 from lit_experiments.lm.errors import NonFiniteStateError
 from lit_experiments.lm.model import LanguageModel
@@ -25,7 +25,7 @@ from lit_experiments.lm.tokens import Tokens
 class Oracle:
     """A problem with the tokens of its solution, as they follow its prompt."""
 
-    asked: Asked
+    prompted: PromptedProblem
     ids: list[int]
 
     def prefix(self, share: float) -> int:
@@ -33,15 +33,15 @@ class Oracle:
         return max(round(share * len(self.ids)), 1) if share else 0
 
 
-def oracle_tokens(tokens: Tokens, asked: Asked, separator: str) -> list[int]:
+def oracle_tokens(tokens: Tokens, prompted: PromptedProblem, separator: str) -> list[int]:
     """The tokens of a problem's solution after its prompt and `separator`, without end-of-text.
 
     Tokenised together with the prompt, as the model met such texts; on its own where the tokenizer joins the two.
     """
-    text = separator + (asked.problem.solution or "")
-    together = tokens.encode(asked.prompt + text)
-    if together[: len(asked.ids)] == asked.ids:
-        return together[len(asked.ids) :]
+    text = separator + (prompted.problem.solution or "")
+    together = tokens.encode(prompted.prompt + text)
+    if together[: len(prompted.ids)] == prompted.ids:
+        return together[len(prompted.ids) :]
     return list(tokens.tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
@@ -61,9 +61,9 @@ def oracle_latents(
         for oracle, of_one in zip(oracles, counted, strict=True)
     ]
     positions = [
-        [len(oracle.asked.ids) + n - 1 for n in of_one] for oracle, of_one in zip(oracles, numbers, strict=True)
+        [len(oracle.prompted.ids) + n - 1 for n in of_one] for oracle, of_one in zip(oracles, numbers, strict=True)
     ]
-    texts = [oracle.asked.ids + oracle.ids for oracle in oracles]
+    texts = [oracle.prompted.ids + oracle.ids for oracle in oracles]
     with torch.inference_mode():
         states = exact_states(lm, texts, sites, positions)
     rows = torch.stack([state.float().cpu() for state in states.values()], 1).split([len(of_one) for of_one in numbers])

@@ -84,9 +84,16 @@ class PathSensitivityCollector(ProblemCollector):
         super().__init__(spec, max_new_tokens, seed=seed, **kwargs)
         self.sites = layer_sites(path_layers, self.info, "--path_layers")
         self.banned = [] if allow_special else wordless_tokens(self.info)
-        self._own: dict[str, Any] = {"bifurcation_step_interval": self.interval, "lookahead_tokens": self.lookahead}
-        self._own |= {"latent_sampling_stride": list(self._strides.values()), "allow_special": allow_special}
-        self._own |= {"shortest_window": self.shortest, "decode_to_end": self.to_end, "merge_tokens": merge_tokens}
+        self._path_settings: dict[str, Any] = {
+            "bifurcation_step_interval": self.interval,
+            "lookahead_tokens": self.lookahead,
+        }
+        self._path_settings |= {"latent_sampling_stride": list(self._strides.values()), "allow_special": allow_special}
+        self._path_settings |= {
+            "shortest_window": self.shortest,
+            "decode_to_end": self.to_end,
+            "merge_tokens": merge_tokens,
+        }
 
     def samples(self) -> Sequence[Sample]:
         most = self.new_tokens // self.interval
@@ -98,11 +105,11 @@ class PathSensitivityCollector(ProblemCollector):
                 problem,
                 {"point": most},
             )
-            for number, problem in enumerate(self.asked)
+            for number, problem in enumerate(self.prompted)
         ]
 
     def settings(self) -> dict[str, Any]:
-        return {**super().settings(), **self._own, "sites": self.sites}
+        return {**super().settings(), **self._path_settings, "sites": self.sites}
 
     def schema(self) -> Schema:
         shape, dims = (len(self.sites), None), ("layer", "point")

@@ -37,15 +37,15 @@ def window_strides(stride: int | Sequence[int], lengths: Sequence[int]) -> list[
             f"(lookahead_tokens, halved down to shortest_window).\nNext: one --latent_sampling_stride for all of them, "
             f"or a list of {len(lengths)}, the longest window's first."
         )
-    for each, length in zip(strides, lengths, strict=True):
-        if each < 1:
-            raise UserError(f"latent_sampling_stride must be at least 1, found {each}.")
-        if each > length:
+    for value, length in zip(strides, lengths, strict=True):
+        if value < 1:
+            raise UserError(f"latent_sampling_stride must be at least 1, found {value}.")
+        if value > length:
             option = "lookahead_tokens" if length == lengths[0] else "shortest_window"
             raise UserError(
-                f"latent_sampling_stride {each} is more than the {length} tokens of a window (they are {shown} long: "
+                f"latent_sampling_stride {value} is more than the {length} tokens of a window (they are {shown} long: "
                 f"lookahead_tokens {lengths[0]}, halved down to shortest_window): none of its tokens would count.\n"
-                f"Next: lower --latent_sampling_stride to {length} or less, or raise --{option} to {each} or more."
+                f"Next: lower --latent_sampling_stride to {length} or less, or raise --{option} to {value} or more."
             )
     return strides
 

@@ -92,7 +92,7 @@ class PromptSettings:
 
 
 @dataclass(frozen=True)
-class Asked:
+class PromptedProblem:
     """A problem, the prompt as the model reads it, and its token ids."""
 
     problem: ProblemRecord
@@ -102,9 +102,9 @@ class Asked:
 
 @dataclass(frozen=True)
 class ProblemSet:
-    """What is asked. notes: what was read, skipped, counted. settings: what of it shapes the numbers."""
+    """Problems with their prompts. notes: what was read, skipped, counted. settings: what of it shapes the numbers."""
 
-    asked: tuple[Asked, ...]
+    prompted: tuple[PromptedProblem, ...]
     notes: list[str]
     settings: dict[str, Any]
 
@@ -119,9 +119,9 @@ def read_problem_set(source: ProblemSource, prompts: PromptSettings, info: Model
     problems = source.read()
     chosen = choose(problems.records, source.num_problems, f"problems/{source.seed}")
     chat = chat_settings(prompts.chat, prompts.chat_options, prompts.system_prompt)
-    everything = [_asked(problem, prompts.prompt, chat, info) for problem in chosen]
+    everything = [_prompted(problem, prompts.prompt, chat, info) for problem in chosen]
     room = None if info.window is None else info.window - new_tokens
-    fitting = fit(everything, room, lambda asked: len(asked.ids), lambda asked: asked.problem.problem_id)
+    fitting = fit(everything, room, lambda prompted: len(prompted.ids), lambda prompted: prompted.problem.problem_id)
     notes = fitting.notes(
         "problems",
         prompts.too_long if fitting.records else "error",
@@ -141,10 +141,10 @@ def layer_sites(layers: Sequence[int] | None, info: ModelInfo, option: str) -> l
         UserError: none, or a block given twice.
         ModelError: no such block.
     """
-    wanted = list(range(info.n_layers)) if layers is None else list(layers)
-    if not wanted:
+    chosen = list(range(info.n_layers)) if layers is None else list(layers)
+    if not chosen:
         raise UserError(f"{option} names no layer; leave it out to have all {info.n_layers}.")
-    return resolve_sites([f"resid_post.{layer}" for layer in wanted], info.layout, info.n_layers)
+    return resolve_sites([f"resid_post.{layer}" for layer in chosen], info.layout, info.n_layers)
 
 
 def pooling_window(stride: int, tokens: int, option: str) -> Window:
@@ -163,9 +163,9 @@ def pooling_window(stride: int, tokens: int, option: str) -> Window:
     return Window(stride, tokens)
 
 
-def _asked(problem: ProblemRecord, prompt: str, chat: Chat | None, info: ModelInfo) -> Asked:
+def _prompted(problem: ProblemRecord, prompt: str, chat: Chat | None, info: ModelInfo) -> PromptedProblem:
     text, ids = info.tokens.prompt(prompt.format(question=problem.question), chat)
-    return Asked(problem, text, ids)
+    return PromptedProblem(problem, text, ids)
 
 
 def _described(source: Problems, chosen: int) -> str:

@@ -105,10 +105,10 @@ class SamplingVarianceCollector(ProblemCollector):
         samples: list[Sample] = []
         for temperature in self.samplings:
             draws = self._draws(temperature)
-            for problem in self.asked:
+            for problem in self.prompted:
                 tokens = (len(problem.ids) + self.new_tokens) * draws
                 lengths = {"generation": draws, "point": draws * (self.checkpoints[-1] // self.stride)}
-                payload = {"asked": problem, "temperature": temperature}
+                payload = {"problem": problem, "temperature": temperature}
                 name, stage = f"{problem.problem.problem_id}/T{temperature:g}", f"T = {temperature:g}"
                 samples.append(Sample(name, len(samples), tokens, payload, lengths, stage=stage))
         return samples
@@ -136,7 +136,7 @@ class SamplingVarianceCollector(ProblemCollector):
     def collect(self, batch: Sequence[Sample]) -> Records:
         temperature = batch[0].payload["temperature"]  # a batch is of one stage
         draws = self._draws(temperature)
-        problems = [sample.payload["asked"] for sample in batch]
+        problems = [sample.payload["problem"] for sample in batch]
         pool = LatentPool(self.sites, self.windows, self.keep_trajectories)
         names = [problem.problem.problem_id for problem in problems]
         continuations, pooled = self.complete(names, problems, draws, self.samplings[temperature], pool)

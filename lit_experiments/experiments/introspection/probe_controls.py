@@ -129,8 +129,8 @@ def _output(store: Store, target: Target, questions: Questions, kind: str, optio
     rows = pass_rows(store, questions, kind)
     problem = problem_of(target, questions, target.name if kind == target.kind else target.key)
     types = {column.name: column.type for column in rows.schema.columns}
-    wanted = [name for name in _OUTPUT if types.get(name) in ("int64", "float64", "list<int64>", "list<float64>")]
-    features = output_of(rows, problem, wanted)
+    columns = [name for name in _OUTPUT if types.get(name) in ("int64", "float64", "list<int64>", "list<float64>")]
+    features = output_of(rows, problem, columns)
     baseline = (
         None
         if features is None

@@ -71,15 +71,15 @@ def target_name(key: str) -> str:
     return ".".join(pass_name(word) for word in key.split("."))
 
 
-def check_targets(wanted: list[str]) -> None:
+def check_targets(requested: list[str]) -> None:
     """Raises UserError for names that are no target, or none at all."""
-    unknown = [name for name in wanted if name not in TARGETS]
-    if unknown or not wanted:
+    unknown = [name for name in requested if name not in TARGETS]
+    if unknown or not requested:
         raise UserError(f"targets must be some of {', '.join(TARGETS)}; found {', '.join(unknown) or 'none'}.")
 
 
 @dataclass(frozen=True)
-class Asked:
+class TargetSelection:
     """The targets that questions can be asked about; for the others the reason, key by key: `untested`, where the
     questions are too few or too alike, `absent`, where the store lacks the pass. statements: all of it in words."""
 
@@ -89,7 +89,9 @@ class Asked:
     statements: list[str]
 
 
-def read_targets(rows: dict[str, pd.DataFrame], keys: list[str], part: Ints, fewest: int, no_split: str = "") -> Asked:
+def read_targets(
+    rows: dict[str, pd.DataFrame], keys: list[str], part: Ints, fewest: int, no_split: str = ""
+) -> TargetSelection:
     """The targets that these questions can be asked about, and why others cannot.
 
     rows: pass -> rows by question, all with the same questions. part: [question] TEST or the training fold. fewest: a
@@ -112,7 +114,7 @@ def read_targets(rows: dict[str, pd.DataFrame], keys: list[str], part: Ints, few
         except NothingToCompare as reason:
             untested[key] = str(reason)
             statements.append(f"{key}: no probe; {reason}")
-    return Asked(targets, untested, absent, statements)
+    return TargetSelection(targets, untested, absent, statements)
 
 
 def _numbers(key: str, rows: pd.DataFrame, part: Ints, fewest: int) -> tuple[Target, str]:

@@ -157,8 +157,8 @@ def _outcome(result: ProbesResult) -> list[str]:
     times = Counter(item.verdict.word for item in result.claims)
     counted = ", ".join(f"{word} {times[word]}" for word in WORDS if times[word])
     first = f"Verdicts on {len(result.claims)} claims, that states of a pass tell a target: {counted}."
-    wanted = [item for item in result.claims if item.verdict.word == SUPPORTED] or result.claims
-    return [first, *(f"{PASS_NAMES[item.claim.states]}: {item.verdict.sentence}" for item in wanted[:_SENTENCES])]
+    shown = [item for item in result.claims if item.verdict.word == SUPPORTED] or result.claims
+    return [first, *(f"{PASS_NAMES[item.claim.states]}: {item.verdict.sentence}" for item in shown[:_SENTENCES])]
 
 
 def _verdict(item: Judged) -> blocks.Verdict:

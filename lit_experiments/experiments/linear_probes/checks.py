@@ -79,11 +79,11 @@ def score_by_row(
     honest = nearest_predictions(x, columns, problem.part[used])
     held = problem.part[used] == TEST
     classes = len(problem.classes)
-    told = Scorer(classes, y[held], resampler(group[held])).estimates(honest[:, None])[0]
+    honest_score = Scorer(classes, y[held], resampler(group[held])).estimates(honest[:, None])[0]
     part = row_part(len(used), split.test_fraction, split.folds, split.seed)
     test = part == TEST
     readers = by_row_predictions(x, columns, part, penalties)
-    if told.side_of(evaluation.scorer.chance) > 0:
+    if honest_score.side_of(evaluation.scorer.chance) > 0:
         del readers["nearest"]
     scores = Scorer(classes, y[test], resampler(group[test])).estimates(np.stack([*readers.values()], 1))
     return max(scores, key=lambda score: score.value)

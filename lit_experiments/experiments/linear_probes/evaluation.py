@@ -24,7 +24,7 @@ from lit_experiments.controls.scoring import (
     ranking_columns,
 )
 from lit_experiments.experiments.linear_probes.fitting import FieldFit, LayerMaps, shuffled_columns
-from lit_experiments.experiments.linear_probes.readout import Read, Wanted, read_out
+from lit_experiments.experiments.linear_probes.readout import Read, ReadoutRequest, read_out
 from lit_experiments.experiments.linear_probes.result import (
     ClassScores,
     ControlScore,
@@ -62,14 +62,16 @@ class FieldReading:
 
 def read_field(fits: dict[str, FieldFit]) -> dict[str, FieldReading]:
     """Target -> what its fits say, in one pass over the field's states; the targets have the same examples."""
-    plan: list[tuple[str, str, Wanted]] = []
+    plan: list[tuple[str, str, ReadoutRequest]] = []
     for target, fit in fits.items():
-        plan.append((target, "main", Wanted(fit.main, True)))
-        plan.append((target, "linear", Wanted(fit.linear, False)))
-        plan += [(target, f"beyond:{name}", Wanted(maps, False)) for name, maps in fit.beyond.items()]
-        plan += [(target, f"shuffled:{number}", Wanted(maps, False)) for number, maps in enumerate(fit.shuffled)]
+        plan.append((target, "main", ReadoutRequest(fit.main, True)))
+        plan.append((target, "linear", ReadoutRequest(fit.linear, False)))
+        plan += [(target, f"beyond:{name}", ReadoutRequest(maps, False)) for name, maps in fit.beyond.items()]
+        plan += [
+            (target, f"shuffled:{number}", ReadoutRequest(maps, False)) for number, maps in enumerate(fit.shuffled)
+        ]
     data = next(iter(fits.values())).data
-    reads = read_out(data, [wanted for _, _, wanted in plan])
+    reads = read_out(data, [request for _, _, request in plan])
     by_role = {(target, role): read for (target, role, _), read in zip(plan, reads, strict=True)}
     return {
         target: FieldReading(
@@ -202,7 +204,7 @@ class Evaluation:
 
     def twin_layers(self, maps: LayerMaps, data: BlockDataModule) -> Floats:
         """[test row, L, C] what the twin's probe on the chosen field predicts."""
-        (read,) = read_out(data, [Wanted(maps, True)])
+        (read,) = read_out(data, [ReadoutRequest(maps, True)])
         assert read.test is not None
         return self._ranked(self._probabilities(read.test))
 

@@ -20,7 +20,7 @@ from lit_experiments.probes.data import BlockDataModule
 
 @dataclass(frozen=True, eq=False)
 class Read:
-    """What a map says. test: [test row, L, C], or None where it was not wanted; chosen: [row, C] of all rows at the
+    """What a map says. test: [test row, L, C], or None where it was not requested; chosen: [row, C] of all rows at the
     layer with the smallest loss. spread: [L, direction] standard deviation of training rows along its directions."""
 
     test: Floats | None
@@ -29,7 +29,7 @@ class Read:
 
 
 @dataclass(frozen=True, eq=False)
-class Wanted:
+class ReadoutRequest:
     """A map, and whether it is read at every layer or at its chosen one only."""
 
     maps: LayerMaps
@@ -51,10 +51,10 @@ def directions(maps: LayerMaps) -> Floats:
     return np.divide(axes, length, out=np.zeros_like(axes), where=length > 0)
 
 
-def read_out(data: BlockDataModule, wanted: Sequence[Wanted]) -> list[Read]:
+def read_out(data: BlockDataModule, requests: Sequence[ReadoutRequest]) -> list[Read]:
     """What every map says of the rows of a data module that is split."""
     data.setup()
-    runs = [_Run(want, data) for want in wanted]
+    runs = [_Run(request, data) for request in requests]
     place = np.cumsum(data.fold == TEST) - 1
     for block in data.blocks():
         test = block.fold == TEST
@@ -68,13 +68,13 @@ def read_out(data: BlockDataModule, wanted: Sequence[Wanted]) -> list[Read]:
 class _Run:
     """Accumulates one map's outputs block by block."""
 
-    def __init__(self, want: Wanted, data: BlockDataModule) -> None:
-        maps = want.maps
+    def __init__(self, request: ReadoutRequest, data: BlockDataModule) -> None:
+        maps = request.maps
         self.maps, layers, columns = maps, maps.raw.shape[0], maps.raw.shape[1]
         tested = int((data.fold == TEST).sum())
-        self.test = np.full((tested, layers, columns), np.nan) if want.every_layer else None
+        self.test = np.full((tested, layers, columns), np.nan) if request.every_layer else None
         self.chosen = np.full((len(data.fold), columns), np.nan)
-        self.axes = directions(maps) if want.every_layer else np.zeros((layers, 0, maps.raw.shape[2]))
+        self.axes = directions(maps) if request.every_layer else np.zeros((layers, 0, maps.raw.shape[2]))
         self.sums = np.zeros((3, layers, self.axes.shape[1]))
 
     def add(self, layer: int, x: Floats, test: NDArray[np.bool_], place: NDArray[np.int64], rows: NDArray) -> None:

@@ -123,13 +123,13 @@ def resolved(options: SplitOptions, declared: Declarations) -> SplitOptions:
     )
 
 
-def target_names(store: Store, table: LabelTable, declared: Declarations, wanted: list[str] | None) -> list[str]:
+def target_names(store: Store, table: LabelTable, declared: Declarations, requested: list[str] | None) -> list[str]:
     """The targets: as named, else those that the collection declares, else the columns of --labels.
 
     Raises:
         UserError: none, or one twice.
     """
-    names = list(wanted or declared.label_columns or table.joined)
+    names = list(requested or declared.label_columns or table.joined)
     if not names:
         raise UserError(
             f"Which labels? {store.path} declares none.\nNext: --target COLUMN (columns: "

@@ -42,12 +42,12 @@ def tag_outcomes(rows: Sequence[Resampled], sentences: dict[str, Sentence], tagg
     sentences: by part and id ("validation/s1"). mode: "exclude" draws in which the word goes on, or "tag" the longer
     word.
     """
-    wanted: dict[tuple[str, ...], int] = {}
+    numbers: dict[tuple[str, ...], int] = {}
     questions: list[list[tuple[int, int] | None]] = []
     for row in rows:
         before = [word.form for word in sentences[f"{row.part}/{row.sent_id}"].words[: row.word_id - 1]]
-        questions.append([_ask(before, row.word, text, wanted, mode) for text in row.completions])
-    tagged = tagger.tag(list(wanted))
+        questions.append([_ask(before, row.word, text, numbers, mode) for text in row.completions])
+    tagged = tagger.tag(list(numbers))
     tags_of_draws = [[None if ask is None else tagged[ask[0]][ask[1]] for ask in asks] for asks in questions]
     tags = tuple(sorted({tag for of_prefix in tags_of_draws for tag in of_prefix if tag is not None}))
     counts = np.array([[of_prefix.count(tag) for tag in tags] for of_prefix in tags_of_draws], np.int64).reshape(
@@ -66,14 +66,14 @@ def gold_tags(rows: Sequence[Resampled], sentences: dict[str, Sentence], tagger:
 
 
 def _ask(
-    before: list[str], word: str, text: str, wanted: dict[tuple[str, ...], int], mode: str
+    before: list[str], word: str, text: str, numbers: dict[tuple[str, ...], int], mode: str
 ) -> tuple[int, int] | None:
     """(number of the sentence to tag, place of the target word in it); None for a draw that is left out."""
     continuation = continued(word, text)
     if continuation.extended and mode == "exclude":
         return None
     words = (*before, continuation.word, *continuation.following)
-    return wanted.setdefault(words, len(wanted)), len(before)
+    return numbers.setdefault(words, len(numbers)), len(before)
 
 
 def _examples(rows: Sequence[Resampled], tags_of_draws: list[list[str | None]]) -> list[dict[str, str]]:

@@ -103,8 +103,8 @@ class PosTokensCollector(PlannedCollector):
         """
         super().__init__(spec)
         check_tags(excluded_tags)
-        wanted = sites or [f"resid_post.{layer}" for layer in range(self.info.n_layers)]
-        self.sites = resolve_sites(wanted, self.info.layout, self.info.n_layers)
+        names = sites or [f"resid_post.{layer}" for layer in range(self.info.n_layers)]
+        self.sites = resolve_sites(names, self.info.layout, self.info.n_layers)
         self.position, self.excluded_tags, self.too_long = position, sorted(excluded_tags), too_long
         self.document_from = document_from
         self._source = read_treebank(treebank, malformed, document_from)

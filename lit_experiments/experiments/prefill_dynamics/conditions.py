@@ -41,8 +41,8 @@ def usual_pairs(present: Sequence[str]) -> list[tuple[str, str]]:
     A difference is always the first minus the second.
     """
     sampled = [name for name in present if name.startswith(_SAMPLED) and "@" not in name]
-    wanted = [(HUMAN, MODEL), *((HUMAN, s) for s in sampled), *((MODEL, s) for s in sampled), (HUMAN, SHUFFLED)]
-    return [(a, b) for a, b in wanted if a in present and b in present]
+    candidates = [(HUMAN, MODEL), *((HUMAN, s) for s in sampled), *((MODEL, s) for s in sampled), (HUMAN, SHUFFLED)]
+    return [(a, b) for a, b in candidates if a in present and b in present]
 
 
 def chosen_pairs(named: Sequence[Sequence[str]], sides: Sequence[str]) -> list[tuple[str, str]]:

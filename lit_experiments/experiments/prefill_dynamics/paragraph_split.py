@@ -134,7 +134,7 @@ def _split(paragraph: Paragraph, info: ModelInfo, limits: Limits) -> SplitParagr
 
 
 def _too_few(name: str, counts: Counts, limits: Limits, number: int | None) -> str:
-    wanted = "any" if number is None else str(number)
+    requested = "any" if number is None else str(number)
     widen = {
         f"lower --min_tokens (now {limits.min_tokens}): {counts.too_short} are shorter": counts.too_short,
         f"raise --max_tokens (now {limits.max_tokens}): {counts.too_long} are longer": counts.too_long,
@@ -146,7 +146,8 @@ def _too_few(name: str, counts: Counts, limits: Limits, number: int | None) -> s
         best.append(f"or take them all with --n_samples {counts.usable}")
     advice = "; ".join(best) or "name another source with --paragraphs"
     return (
-        f"{name}: {counts.usable} paragraphs are usable, {wanted} were asked for.\n{described(counts)}\nNext: {advice}."
+        f"{name}: {counts.usable} paragraphs are usable, {requested} were asked for.\n{described(counts)}\n"
+        f"Next: {advice}."
     )
 
 

@@ -53,9 +53,9 @@ def measure(store: Store) -> Conditions:
         )
     ]
     places = {(prompt, key): row for row, (prompt, key) in enumerate(zip(columns["prompt_id"], keys, strict=True))}
-    wanted, prompts = list(dict.fromkeys(keys)), list(dict.fromkeys(columns["prompt_id"]))
-    complete = [prompt for prompt in prompts if all((prompt, key) in places for key in wanted)]
-    rows = {key: [places[prompt, key] for prompt in complete] for key in wanted}
+    conditions, prompts = list(dict.fromkeys(keys)), list(dict.fromkeys(columns["prompt_id"]))
+    complete = [prompt for prompt in prompts if all((prompt, key) in places for key in conditions)]
+    rows = {key: [places[prompt, key] for prompt in complete] for key in conditions}
     values = {
         "reading": _mean(store["reading"].read()),
         "text_reading": _mean(store["unsteered_reading"].read()),
@@ -63,7 +63,7 @@ def measure(store: Store) -> Conditions:
         "distinct": _mean(store["distinct"].read()[..., 1]),
         "looping": store["looping"].read().mean(1),
     }
-    by = {key: Measured(**{name: array[rows[key]] for name, array in values.items()}) for key in wanted}
+    by = {key: Measured(**{name: array[rows[key]] for name, array in values.items()}) for key in conditions}
     texts = dict(zip(columns["prompt_id"], columns["prompt_text"], strict=True))
     return Conditions([texts[prompt] for prompt in complete], by, rows)
 

@@ -62,7 +62,7 @@ def _refuse(info: ModelInfo, device: torch.device) -> None:
     """Raises ModelError for what this engine cannot do."""
     spec = info.spec
     if not sys.platform.startswith("linux"):
-        raise model_error("The vLLM engine hands states over in memory that only Linux has.", found=sys.platform)
+        raise model_error("The vLLM engine hands states over in memory that only Linux has.", actual=sys.platform)
     if info.rope is not None:
         raise model_error(
             f"{info.name!r} turns every text by its own length, which vLLM's engine does not do here.",
@@ -71,7 +71,7 @@ def _refuse(info: ModelInfo, device: torch.device) -> None:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and device.type != "cpu":
         raise model_error(
             "One process per GPU cannot hold a vLLM engine each: it chooses its devices itself.",
-            found=f"{os.environ['WORLD_SIZE']} processes",
+            actual=f"{os.environ['WORLD_SIZE']} processes",
             next_step=f"--devices 1 --tensor_parallel {os.environ['WORLD_SIZE']}, or --shard for several runs",
         )
     if info.adapter is not None and _trains_embeddings(info.adapter.folder):
@@ -111,7 +111,7 @@ def _load(info: ModelInfo, device: torch.device) -> tuple[Any, Any]:
         raise model_error(
             f"vLLM cannot load {info.name!r}.",
             where=str(info.located.folder),
-            found=f"{type(error).__name__}: {first_line(error)}",
+            actual=f"{type(error).__name__}: {first_line(error)}",
             next_step="--engine transformers, or what the line above says",
         ) from error
 

@@ -16,7 +16,7 @@ from lit_experiments.errors import EXIT_DONE, EXIT_USER
 from lit_experiments.experiments.geometry.manifold_measures import per_problem, slopes
 from lit_experiments.experiments.geometry.manifold_result import ManifoldResult
 from lit_experiments.experiments.geometry.oracle import Oracle, oracle_latents, oracle_tokens
-from lit_experiments.experiments.geometry.problem_set import Asked
+from lit_experiments.experiments.geometry.problem_set import PromptedProblem
 from lit_experiments.lm.decode import Decoder
 from lit_experiments.lm.info import read_info
 from lit_experiments.lm.load import load
@@ -63,7 +63,7 @@ def test_an_oracle_is_read_as_a_completion_is_pooled(tmp_path: Path) -> None:
     oracles = []
     for text in texts:
         record = ProblemRecord("p", "why", "1", text, 0)
-        asked = Asked(record, "why: ", lm.encode("why: "))
+        asked = PromptedProblem(record, "why: ", lm.encode("why: "))
         oracles.append(Oracle(asked, oracle_tokens(lm.info.tokens, asked, "")))
     sites = ["resid_post.0", "resid_post.2"]
     windows = [[Window(2, len(o.ids)), Window(2, 4, 2), Window(3, 6, 12)] for o in oracles]
@@ -71,7 +71,7 @@ def test_an_oracle_is_read_as_a_completion_is_pooled(tmp_path: Path) -> None:
     for oracle, own, latents in zip(oracles, windows, found, strict=True):
         pool = LatentPool(sites, own)
         decoder = Decoder(lm)
-        state = decoder.prefill([oracle.asked.ids])
+        state = decoder.prefill([oracle.prompted.ids])
         key = [StreamKey(0, "x", 0)]
         decoder.sample(state, len(oracle.ids), Sampling(1.0, 1.0, 0), key, forced=[oracle.ids], pool=pool)
         pooled = pool.result()
@@ -85,7 +85,7 @@ def test_the_oracles_tokens_continue_the_prompt_as_in_training() -> None:
     tokens = read_info(spec("embedded")).tokens
     for record in read_problems("embedded", generated=4, seed=1).records:
         assert record.prompt is not None
-        asked = Asked(record, record.prompt, tokens.encode(record.prompt))
+        asked = PromptedProblem(record, record.prompt, tokens.encode(record.prompt))
         assert asked.ids + oracle_tokens(tokens, asked, " ") == tokens.encode(f"{record.prompt} {record.solution}")
 
 

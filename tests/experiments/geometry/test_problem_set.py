@@ -44,7 +44,7 @@ def gsm8k(tmp_path):
 
 
 def test_the_template_is_what_the_embedded_model_was_trained_on():
-    asked = read_problem_set(SOURCE, PROMPTS, INFO, 100).asked
+    asked = read_problem_set(SOURCE, PROMPTS, INFO, 100).prompted
     records = read_problems("embedded", generated=6, seed=0).records
     assert [each.prompt for each in asked] == [record.prompt for record in records]
     assert [INFO.tokens.encode(record.prompt) for record in records] == [each.ids for each in asked]
@@ -52,23 +52,23 @@ def test_the_template_is_what_the_embedded_model_was_trained_on():
 
 def test_problems_of_a_file_are_drawn_in_order_and_by_the_seed(gsm8k):
     everything = read_problem_set(gsm8k, PROMPTS, INFO, 10)
-    assert [each.problem.answer for each in everything.asked] == [str(i) for i in range(10)]
+    assert [each.problem.answer for each in everything.prompted] == [str(i) for i in range(10)]
     drawn = read_problem_set(replace(gsm8k, num_problems=4), PROMPTS, INFO, 10)
-    places = [each.problem.place for each in drawn.asked]
+    places = [each.problem.place for each in drawn.prompted]
     assert places == sorted(places)
     assert len(set(places)) == 4
     again = read_problem_set(replace(gsm8k, num_problems=4, seed=1), PROMPTS, INFO, 10)
-    assert [each.problem.place for each in again.asked] != places
+    assert [each.problem.place for each in again.prompted] != places
     assert everything.settings != drawn.settings
 
 
 def test_what_does_not_fit_the_window_is_an_error_or_left_out_and_counted(gsm8k):
-    lengths = [len(each.ids) for each in read_problem_set(gsm8k, PROMPTS, INFO, 1).asked]
+    lengths = [len(each.ids) for each in read_problem_set(gsm8k, PROMPTS, INFO, 1).prompted]
     new_tokens = INFO.window - lengths[6]
     with pytest.raises(SourceError, match=r"3 of 10 problems: (?s:line-000008 .*)Next: lower --max_new_tokens"):
         read_problem_set(gsm8k, PROMPTS, INFO, new_tokens)
     left = read_problem_set(gsm8k, SKIPPING, INFO, new_tokens)
-    assert len(left.asked) == 7
+    assert len(left.prompted) == 7
     assert "left out: 3 of 10" in left.notes[-1]
     with pytest.raises(SourceError, match="10 of 10"):
         read_problem_set(gsm8k, SKIPPING, INFO, INFO.window)

@@ -146,9 +146,9 @@ def _at(states: Tensor, position: str) -> Tensor:
     return states.mean(0) if position == "mean" else states.amax(0)
 
 
-def _position(wanted: str | None, probe: Readout) -> str:
+def _position(requested: str | None, probe: Readout) -> str:
     """Raises UserError for a position that a text's score cannot be of."""
-    if wanted is not None and wanted not in POSITIONS:
-        raise UserError(f"--positions must be one of {', '.join(POSITIONS)}, found {wanted!r}.")
+    if requested is not None and requested not in POSITIONS:
+        raise UserError(f"--positions must be one of {', '.join(POSITIONS)}, found {requested!r}.")
     noted = str(probe.notes.get("positions", "last")).removeprefix("hidden_")
-    return wanted or (noted if noted in POSITIONS else "last")
+    return requested or (noted if noted in POSITIONS else "last")

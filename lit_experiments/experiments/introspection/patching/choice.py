@@ -89,12 +89,14 @@ def open_directions(run: Path, store: Store) -> tuple[Directions, str]:
     return Directions(sites, vectors, spread), hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def chosen_sites(wanted: list[str] | None, sites: Sequence[str]) -> list[str]:
+def chosen_sites(requested: list[str] | None, sites: Sequence[str]) -> list[str]:
     """The sites to intervene at, in the store's order. Raises UserError for one that the store does not hold."""
-    unknown = [name for name in wanted or [] if name not in sites]
-    if unknown or wanted == []:
-        raise UserError(f"layers must name sites of the store, found {wanted}.\nAllowed: {', '.join(sites)}, or null.")
-    return [name for name in sites if wanted is None or name in wanted]
+    unknown = [name for name in requested or [] if name not in sites]
+    if unknown or requested == []:
+        raise UserError(
+            f"layers must name sites of the store, found {requested}.\nAllowed: {', '.join(sites)}, or null."
+        )
+    return [name for name in sites if requested is None or name in requested]
 
 
 def load_model(store: Store, model: str | None, device: Literal["auto", "cpu", "cuda"]) -> LanguageModel:
@@ -123,11 +125,11 @@ def load_model(store: Store, model: str | None, device: Literal["auto", "cpu", "
     return load(spec, _device(device))
 
 
-def _device(wanted: str) -> torch.device:
+def _device(device: str) -> torch.device:
     available = torch.cuda.is_available()
-    if wanted == "cuda" and not available:
+    if device == "cuda" and not available:
         raise UserError("--device cuda: this machine has no GPU that PyTorch can use. Next: --device cpu")
-    return torch.device("cuda" if available and wanted != "cpu" else "cpu")
+    return torch.device("cuda" if available and device != "cpu" else "cpu")
 
 
 def choose(
