@@ -6,8 +6,6 @@ One thread only: forking a process with thread pools would hang its children.
 
 from __future__ import annotations
 
-import gc
-import importlib
 import os
 import runpy
 import socket
@@ -23,6 +21,7 @@ from typing import IO
 from benchmarks.forked_workers import ForkedProcess, Nursery, forked_nursery, serve, take_over
 from benchmarks.process_tree import MARK
 from lit_experiments.cli.pipeline_children import IMPORTED
+from lit_experiments.collecting.forked import import_once
 
 _IMPORTED = (
     *IMPORTED,
@@ -142,9 +141,7 @@ def _run(argv: list[str]) -> None:
 
 def main(file: int) -> None:
     """Imports what commands need, then answers orders. file: number of the socket."""
-    for name in _IMPORTED:
-        importlib.import_module(name)
-    gc.freeze()  # children need not look through what they got from here
+    import_once(_IMPORTED)
     serve(socket.socket(fileno=file), _run)
 
 

@@ -7,14 +7,12 @@ each is an interpreter of its own.
 
 from __future__ import annotations
 
-import gc
-import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
 
 from lit_experiments.collecting.crew import Crew, Output, run_one, worker_command
-from lit_experiments.collecting.forked import can_fork, native_threads
+from lit_experiments.collecting.forked import can_fork, import_once, native_threads
 
 Console = Callable[[list[str]], None]
 """Runs a command in this process and ends the process."""
@@ -42,10 +40,8 @@ class PipelineChildren:
         self._console = console if can_fork() else None
         self._threads = 0
         if self._console is not None:
-            for name in IMPORTED:
-                importlib.import_module(name)
+            import_once(IMPORTED)
             self._threads = native_threads()
-            gc.freeze()  # children need not look through what they got from here
 
     def run(self, words: Sequence[str]) -> int:
         """Runs `lit-experiments WORDS` to its end, passing signals on.

@@ -7,12 +7,14 @@ a fork. Does not know: what the child is for.
 from __future__ import annotations
 
 import atexit
+import gc
+import importlib
 import os
 import sys
 import threading
 import traceback
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from lit_experiments.errors import EXIT_DONE, EXIT_FAILED
@@ -25,6 +27,20 @@ _UNFLUSHED = 120  # Python's own code for a process whose last words could not b
 def can_fork() -> bool:
     """Whether children can be forked on this system: elsewhere libraries of the system break in them."""
     return hasattr(os, "fork") and _THREADS.is_dir()
+
+
+def import_once(names: Iterable[str]) -> None:
+    """Imports modules that children forked later need.
+
+    What they make stays, so no garbage is looked for meanwhile, nor among it later, here or in the children.
+    """
+    gc.disable()
+    try:
+        for name in names:
+            importlib.import_module(name)
+    finally:
+        gc.enable()
+    gc.freeze()
 
 
 def native_threads() -> int:

@@ -1,5 +1,6 @@
 """A forked child ends, stops and cleans up as a process that was started does, and leaves its parent's things alone."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.process_tree import is_running
+from lit_experiments.collecting.forked import import_once
 from lit_experiments.errors import EXIT_DONE, EXIT_FAILED, EXIT_STOPPED
 from tests.collecting.conftest import ROOT
 
@@ -146,3 +148,14 @@ def test_a_step_is_forked_by_a_process_that_has_only_imported(
     else:
         assert out.startswith("lit-experiments ")
         assert out.endswith("\n0\n")
+
+
+def test_imports_for_children_are_left_alone_and_garbage_is_looked_for_again() -> None:
+    with pytest.raises(ModuleNotFoundError):
+        import_once(["no_such_module"])
+    assert gc.isenabled()
+    before = gc.get_freeze_count()
+    fresh = [[] for _ in range(100)]
+    import_once(["json"])
+    assert gc.isenabled()
+    assert gc.get_freeze_count() >= before + len(fresh)
