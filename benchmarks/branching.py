@@ -105,8 +105,8 @@ def compare(name: str, ours: Callable[[], object], others: dict[str, Callable[[]
                 times += [before, after]
                 ratios[other].append(2 * theirs / (before + after))
     print(f"{name}: {np.median(times):.2f} s", flush=True)
-    for other, found in ratios.items():
-        print(f"  {other:<44} {np.median(found):5.2f} times that [{min(found):.2f}, {max(found):.2f}]", flush=True)
+    for other, ratio in ratios.items():
+        print(f"  {other:<44} {np.median(ratio):5.2f} times that [{min(ratio):.2f}, {max(ratio):.2f}]", flush=True)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -64,10 +64,10 @@ class ResidualStream(Collector):
         return Schema((resid,), (Column("input_ids", "list<int64>", "tokens"),), {"layer": SITES})
 
     def collect(self, batch: Sequence[Sample]) -> Records:
-        found = capture(self.lm, [s.payload for s in batch], SITES)
+        captured = capture(self.lm, [s.payload for s in batch], SITES)
         rows = [{"sample_id": s.sample_id, "sample_index": s.index, "input_ids": s.payload} for s in batch]
-        arrays, exponents = {"resid": found.values.numpy()}, {"resid": found.exponents.numpy()}
-        return Records(rows, arrays, {"token": found.lengths.numpy()}, exponents)
+        arrays, exponents = {"resid": captured.values.numpy()}, {"resid": captured.exponents.numpy()}
+        return Records(rows, arrays, {"token": captured.lengths.numpy()}, exponents)
 
 
 def sequences(count: int) -> list[list[int]]:
@@ -251,8 +251,8 @@ def main() -> None:
         compare(model, folder, 1 if args.quick else args.rounds, 64 if args.quick else 256, dtype)
         for count in () if args.quick else (256, 1024):
             command = [sys.executable, __file__, "--peak", str(model), str(count), dtype]
-            found = subprocess.run(command, capture_output=True, text=True, check=True)
-            print(f"peak memory at {count:>5} sequences  {int(found.stdout.split()[-1]) / 1e6:.0f} MB")
+            completed = subprocess.run(command, capture_output=True, text=True, check=True)
+            print(f"peak memory at {count:>5} sequences  {int(completed.stdout.split()[-1]) / 1e6:.0f} MB")
 
 
 if __name__ == "__main__":

@@ -123,40 +123,40 @@ class Steps:
 
 def measure(folder: Path, rows: int, table: Path | None, groups: bool) -> None:
     """Prints one line a step."""
-    said = Steps(rows)
+    report = Steps(rows)
     samples: Sequence[Sample] = Numbered(rows)
-    said("start")
+    report("start")
     digest = None
     if table is not None:
         collector = collection(table)
         samples = collector.samples()
-        said("read and tokenise")
+        report("read and tokenise")
 
         def digest(sample: Sample) -> str:
             return input_digest(collector.model_input(sample))
 
     batches = plan_batches(samples, 4_096, None)
-    said("plan")
+    report("plan")
     path = folder / "store"
     fill(path, samples, digest)
-    said("(store is written)")
+    report("(store is written)")
     store = stores.open_store(path)
     assert len(store) == (rows + 1) // 2
-    said("open")
+    report("open")
     if table is not None:
         refuse_other_inputs(store, samples, collector.model_input)
-        said("same inputs")
+        report("same inputs")
     done = committed(store, samples)
-    said("committed")
+    report("committed")
     left = pending(batches, done)
     assert totals(samples, ~done).samples == rows // 2
-    said("pending")
+    report("pending")
     for ranks in (1, 8, 64, 1024):
         assert len(share(left, ranks - 1, ranks)) <= len(left) // ranks * 2 + 1
-        said(f"share of {ranks:,}")
+        report(f"share of {ranks:,}")
     if groups:
         grouped(rows)
-        said("groups of content")
+        report("groups of content")
 
 
 def open_ranks(ranks: int) -> None:

@@ -160,15 +160,15 @@ def grid_search(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def timed(function: Callable[..., np.ndarray], *args: np.ndarray) -> tuple[float, np.ndarray]:
     start = time.perf_counter()
-    found = function(*args)
+    result = function(*args)
     seconds = time.perf_counter() - start
     print(f"  {function.__name__}: {seconds:.2f} s", file=sys.stderr, flush=True)
-    return seconds, found
+    return seconds, result
 
 
-def largest_difference(found: np.ndarray, wanted: np.ndarray) -> float:
+def largest_difference(computed: np.ndarray, expected: np.ndarray) -> float:
     """Relative to the largest coefficient of the same fit (last axis)."""
-    return float((np.abs(found - wanted).max(-1) / np.abs(wanted).max(-1)).max())
+    return float((np.abs(computed - expected).max(-1) / np.abs(expected).max(-1)).max())
 
 
 def compare(layers: int, rows: int, hidden: int, targets: int, rounds: int) -> None:
@@ -182,16 +182,16 @@ def compare(layers: int, rows: int, hidden: int, targets: int, rounds: int) -> N
         seconds, mine = timed(ours, x, y)
         times["ours"].append(seconds)
         for name, peer in peers.items():
-            seconds, found = timed(peer, x[layer], y)
+            seconds, theirs = timed(peer, x[layer], y)
             times[name].append(seconds * layers)
             if peer is not ridge_cv:
-                found = found if found.ndim == 3 else found[:, None]
-                coefficient = max(coefficient, largest_difference(mine[layer], found))
+                theirs = theirs if theirs.ndim == 3 else theirs[:, None]
+                coefficient = max(coefficient, largest_difference(mine[layer], theirs))
         seconds, errors = timed(ours_cv, x, y)
         times["ours, 5 folds"].append(seconds)
-        seconds, found = timed(grid_search, x[layer], y)
+        seconds, theirs = timed(grid_search, x[layer], y)
         times["GridSearchCV, 5 folds"].append(seconds * layers)
-        score = max(score, float(np.abs(errors[layer].mean(-1) / found - 1).max()))
+        score = max(score, float(np.abs(errors[layer].mean(-1) / theirs - 1).max()))
     plain = hidden_states(1, rows, hidden, ill=False)
     easy = largest_difference(ours(plain, y)[0], multi_target(plain[0], y))
     show(times, layers)

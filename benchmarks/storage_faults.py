@@ -63,8 +63,8 @@ def records(indices: range, salt: int) -> stores.Records:
 def content(path: Path) -> Rows:
     """Everything that reading gives."""
     store = stores.open_store(path)
-    found: Rows = {field.name: store[field.name].read().tobytes() for field in SCHEMA.fields}
-    return found | {"rows": store.table().to_pydict()}
+    values: Rows = {field.name: store[field.name].read().tobytes() for field in SCHEMA.fields}
+    return values | {"rows": store.table().to_pydict()}
 
 
 class Fault:

@@ -150,7 +150,7 @@ def one_round(kind: Plain | Ours, folder: Path, data: np.ndarray, parts: list[np
     assert np.array_equal(kind.layer(opened), data[5])
     assert np.array_equal(kind.gather(opened, at), data[7][at])
     assert np.array_equal(kind.sample(opened, number), data[:, number * SAMPLE : (number + 1) * SAMPLE])
-    found = {
+    timed = {
         "write": written,
         "durable": durable,
         "layer": clock(lambda: kind.layer(opened), 3),
@@ -159,8 +159,8 @@ def one_round(kind: Plain | Ours, folder: Path, data: np.ndarray, parts: list[np
     }
     drop_cache(folder)
     opened = kind.open(folder)
-    found["layer cold"] = clock(lambda: kind.layer(opened), 1)
-    for name, seconds in found.items():
+    timed["layer cold"] = clock(lambda: kind.layer(opened), 1)
+    for name, seconds in timed.items():
         timings.setdefault(name, []).append(seconds)
 
 
@@ -186,8 +186,8 @@ def compare(folder: Path, tokens: int, born: str, rounds: int) -> None:
     print("| | write s | to raw | durable s | to raw | layer ms | layer cold ms | gather 256 ms | sample ms | size |")
     print("|---|---|---|---|---|---|---|---|---|---|")
     base = {key: statistics.median(values) for key, values in timings["np.tofile, memmap"].items()}
-    for name, found in timings.items():
-        m = {key: statistics.median(values) for key, values in found.items()}
+    for name, series in timings.items():
+        m = {key: statistics.median(values) for key, values in series.items()}
         write, durable = m["write"] / base["write"], m["durable"] / base["durable"]
         reads = " | ".join(f"{1e3 * m[key]:.2f}" for key in ("layer", "layer cold", "gather", "sample"))
         writes = f"{m['write']:.2f} | {write:.2f} | {m['durable']:.2f} | {durable:.2f}"
@@ -202,10 +202,10 @@ def metadata(folder: Path, rows: int, commits: int) -> None:
     )
     stores.create_store(folder / "many", schema, {}, {}, "zarr")
     rng = np.random.default_rng(0)
-    each = rows // commits
+    per_commit = rows // commits
     with stores.PartWriter(folder / "many", 0, 1, 1e9) as writer:
         for commit in range(commits):
-            p = rng.random(each)
+            p = rng.random(per_commit)
             batch = [
                 {
                     "sample_id": f"question-{i}",
@@ -214,16 +214,16 @@ def metadata(folder: Path, rows: int, commits: int) -> None:
                     "group": i % 97,
                     "p": float(x),
                 }
-                for i, x in enumerate(p, start=commit * each)
+                for i, x in enumerate(p, start=commit * per_commit)
             ]
-            writer.append(stores.Records(batch, {"score": rng.random((each, 2), dtype=np.float32)}))
+            writer.append(stores.Records(batch, {"score": rng.random((per_commit, 2), dtype=np.float32)}))
     opening = clock(lambda: stores.open_store(folder / "many"), 5)
-    wanted = (pc.field("p") > 0.9) & (pc.field("group") == 5)
+    condition = (pc.field("p") > 0.9) & (pc.field("group") == 5)
     fresh = [stores.open_store(folder / "many") for _ in range(5)]
-    first = clock(lambda: fresh.pop().select(wanted), 5)
+    first = clock(lambda: fresh.pop().select(condition), 5)
     store = stores.open_store(folder / "many")
-    store.select(wanted)
-    again = clock(lambda: store.select(wanted), 5)
+    store.select(condition)
+    again = clock(lambda: store.select(condition), 5)
     print(f"\n{rows:,} rows in {commits} commits\n")
     print("| open s | filter by two columns, first time s | again s |\n|---|---|---|")
     print(f"| {opening:.2f} | {first:.2f} | {again:.3f} |")

@@ -138,14 +138,14 @@ class BlockFile:
                 continue
             data, offset = data[done:], offset + done
 
-    def _set_direct(self, wanted: bool) -> None:
-        wanted = wanted and self._may_be_direct
-        if wanted == self._direct:
+    def _set_direct(self, direct: bool) -> None:
+        direct = direct and self._may_be_direct
+        if direct == self._direct:
             return
         flags = fcntl.fcntl(self._fd, fcntl.F_GETFL)
         try:
-            fcntl.fcntl(self._fd, fcntl.F_SETFL, flags | _DIRECT if wanted else flags & ~_DIRECT)
-            self._direct = wanted
+            fcntl.fcntl(self._fd, fcntl.F_SETFL, flags | _DIRECT if direct else flags & ~_DIRECT)
+            self._direct = direct
         except OSError:
             self._may_be_direct = False
 

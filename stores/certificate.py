@@ -180,16 +180,16 @@ def _column_lines(store: Store) -> Iterator[Line]:
     places = store.commit_places()
     ones, plain = np.ones(len(store), np.int64), np.zeros(len(store), bool)
     for first in range(0, len(names), at_once):
-        wanted = names[first : first + at_once]
-        digests = np.empty((len(wanted), len(store), _SIZE), np.uint8)
+        columns = names[first : first + at_once]
+        digests = np.empty((len(columns), len(store), _SIZE), np.uint8)
         begin = 0
-        for table in map_ordered(partial(_columns_of, wanted), store.row_segments):
+        for table in map_ordered(partial(_columns_of, columns), store.row_segments):
             rows = places[begin : begin + len(table)]
             begin += len(table)
             shown = np.flatnonzero(rows >= 0)
-            for number, name in enumerate(wanted):
+            for number, name in enumerate(columns):
                 digests[number, rows[shown]] = _cell_digests(table.column(name).to_pylist())[shown]
-        for number, name in enumerate(wanted):
+        for number, name in enumerate(columns):
             yield _line(f"column {name!r}", digests[number], ones, plain)
 
 

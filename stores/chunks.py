@@ -54,8 +54,8 @@ class Layout:
                 f"Field {field.name!r}: one entry along {field.stacking!r} takes {row_bytes} bytes, more than a "
                 f"chunk can hold (2 GiB). Put one of the dims {field.dims[field.axis + 1 :]} before {field.stacking!r}."
             )
-        wanted = max(1, CHUNK_BYTES // row_bytes)
-        pieces = max(1, math.ceil(length / wanted))
+        rows = max(1, CHUNK_BYTES // row_bytes)
+        pieces = max(1, math.ceil(length / rows))
         return cls(field.leading, length, field.trailing, max(1, math.ceil(length / pieces)), field.stored_dtype)
 
     @property
@@ -192,11 +192,11 @@ class Pieces:
     def fetch(self, lead: tuple[int, ...], start: int, stop: int) -> NDArray[Any]:
         """Entries [start, stop) at `lead`; a view if one array holds them all."""
         first = bisect.bisect_right(self._ends, start)  # np.searchsorted would make an array of a list, for every chunk
-        found = []
+        pieces = []
         for array, end in zip(self._arrays[first:], self._ends[first:], strict=True):
             line = array[lead]
             begin = end - line.shape[0]
-            found.append(line[max(0, start - begin) : stop - begin])
+            pieces.append(line[max(0, start - begin) : stop - begin])
             if end >= stop:
                 break
-        return found[0] if len(found) == 1 else np.concatenate(found)
+        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)

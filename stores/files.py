@@ -147,14 +147,14 @@ class LocalFiles:
 
     def walk(self, rel: str) -> list[tuple[str, int]]:
         """(path, bytes) of the plain files below a folder."""
-        found = []
+        sizes = []
         for folder, _, names in os.walk(self.root / rel):
             for path in (Path(folder, name) for name in names):
                 with suppress(FileNotFoundError):  # a writer's temporary file that has its name by now
                     status = path.lstat()
                     if stat.S_ISREG(status.st_mode):
-                        found.append((path.relative_to(self.root).as_posix(), status.st_size))
-        return sorted(found)
+                        sizes.append((path.relative_to(self.root).as_posix(), status.st_size))
+        return sorted(sizes)
 
     def make_folder(self, rel: str) -> bool:
         """Make a folder (and those above it); False if it was there already."""

@@ -38,7 +38,7 @@ class Places:
 
 @dataclass(frozen=True)
 class _Task:
-    """Chunks that lie side by side in one file. Each: (chunk, place in `leads`, range of the wanted entries)."""
+    """Chunks that lie side by side in one file. Each: (chunk, place in `leads`, range of the entries to read)."""
 
     segment: Segment
     offset: int
@@ -85,24 +85,24 @@ class _Reader:
 
     def plan(self, segment: Segment, entries: Ints, targets: Ints) -> list[tuple[_Task, Ints, Ints, Ints]]:
         """Tasks for the entries of one segment. `targets`: their places in the output."""
-        wanted = entries[targets]
-        if np.any(np.diff(wanted) < 0):
-            order = np.argsort(wanted, kind="stable")
-            wanted, targets = wanted[order], targets[order]
+        sources = entries[targets]
+        if np.any(np.diff(sources) < 0):
+            order = np.argsort(sources, kind="stable")
+            sources, targets = sources[order], targets[order]
         layout, located = segment.layout(self.declared), segment.locate(self.declared)
-        chunk = wanted // layout.rows
+        chunk = sources // layout.rows
         starts = np.flatnonzero(np.diff(chunk, prepend=-1))
         ends = np.append(starts[1:], len(chunk))
-        breaks = np.concatenate([[0, 0], np.cumsum((np.diff(wanted) != 1) | (np.diff(targets) != 1))])
+        breaks = np.concatenate([[0, 0], np.cumsum((np.diff(sources) != 1) | (np.diff(targets) != 1))])
         uses = []
         for number, lead in enumerate(self.leads):
             line = int(np.ravel_multi_index(lead, layout.leading)) if lead else 0
             for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
                 uses.append((line * layout.per_line + int(chunk[start]), number, start, end))
         uses.sort(key=lambda use: int(located.offsets[use[0]]))
-        return [(_Task(segment, *run), wanted, targets, breaks) for run in _runs(uses, located.offsets, located.sizes)]
+        return [(_Task(segment, *run), sources, targets, breaks) for run in _runs(uses, located.offsets, located.sizes)]
 
-    def run(self, task: _Task, wanted: Ints, targets: Ints, breaks: Ints) -> None:
+    def run(self, task: _Task, sources: Ints, targets: Ints, breaks: Ints) -> None:
         """Read, check, decompress and place the chunks of one task. Runs in a pool thread."""
         segment, declared = task.segment, self.declared
         layout, located = segment.layout(declared), segment.locate(declared)
@@ -112,7 +112,7 @@ class _Reader:
             at = int(located.offsets[chunk]) - task.offset
             stored = data[at : at + int(located.sizes[chunk])]
             solid = bool(breaks[end] == breaks[start + 1])
-            source = wanted[start:end] - (chunk % layout.per_line) * layout.rows
+            source = sources[start:end] - (chunk % layout.per_line) * layout.rows
             into = self.out[number]
             if solid and self.direct and end - start == layout.rows:
                 values = into[targets[start] : targets[start] + layout.rows]
@@ -141,9 +141,9 @@ def _runs(
     for use in uses:
         offset, size = int(offsets[use[0]]), int(sizes[use[0]])
         if runs and runs[-1][0] + runs[-1][1] == offset and runs[-1][1] + size <= _RUN_BYTES:
-            first, length, found = runs[-1]
-            found.append(use)
-            runs[-1] = (first, length + size, found)
+            first, length, chained = runs[-1]
+            chained.append(use)
+            runs[-1] = (first, length + size, chained)
         else:
             runs.append((offset, size, [use]))
     return runs
@@ -152,7 +152,7 @@ def _runs(
 def _leading(sizes: tuple[int, ...], picks: tuple[Pick, ...]) -> tuple[list[tuple[int, ...]], tuple[int, ...]]:
     """All index tuples picked along the leading dims, and the shape they form."""
     lists = [np.atleast_1d(np.arange(n)[pick]) for n, pick in zip(sizes, picks, strict=True)]
-    shape = tuple(len(found) for found, pick in zip(lists, picks, strict=True) if not isinstance(pick, int))
+    shape = tuple(len(indices) for indices, pick in zip(lists, picks, strict=True) if not isinstance(pick, int))
     return [tuple(int(i) for i in combination) for combination in itertools.product(*lists)], shape
 
 

@@ -151,9 +151,9 @@ def read_heads(files: Files) -> tuple[dict[str, Head | None], list[Problem]]:
             return Problem(files.locate(head_path(part)), str(error))
 
     parts = parts_with_heads(files)
-    found = dict(zip(parts, pool().map(load, parts), strict=True))
-    problems = [item for item in found.values() if isinstance(item, Problem)]
-    return {part: item if isinstance(item, Head) else None for part, item in found.items()}, problems
+    loaded = dict(zip(parts, pool().map(load, parts), strict=True))
+    problems = [item for item in loaded.values() if isinstance(item, Problem)]
+    return {part: item if isinstance(item, Head) else None for part, item in loaded.items()}, problems
 
 
 def parts_with_heads(files: Files) -> list[str]:

@@ -45,17 +45,17 @@ def _reason(place: str, error: BaseException) -> str:
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status in (401, 403):
         return (
-            f"{place}: the Hub refuses this to {_account()} ({_said(error)}).\n"
+            f"{place}: the Hub refuses this to {_account()} ({_cause(error)}).\n"
             f"Next: a token that may do it, from {constants.ENDPOINT}/settings/tokens, then {_LOG_IN}"
         )
     if status is not None:
         return (
-            f"{place}: the Hub answered {status} ({_said(error)}).\nNext: the same command again; it goes on from here"
+            f"{place}: the Hub answered {status} ({_cause(error)}).\nNext: the same command again; it goes on from here"
         )
     if constants.HF_HUB_OFFLINE:
         return f"{place}: HF_HUB_OFFLINE is set.\nNext: unset HF_HUB_OFFLINE"
     return (
-        f"{place}: {constants.ENDPOINT} can't be reached ({_said(error)}).\n"
+        f"{place}: {constants.ENDPOINT} can't be reached ({_cause(error)}).\n"
         "Next: look at the connection (or at HF_ENDPOINT), then the same command again"
     )
 
@@ -66,7 +66,7 @@ def _account() -> str:
     return "this account" if get_token() else "anybody without a token"
 
 
-def _said(error: BaseException) -> str:
+def _cause(error: BaseException) -> str:
     """The server's own words, or the kind of the failure."""
     return (
         getattr(error, "server_message", None) or f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"

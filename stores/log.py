@@ -90,7 +90,7 @@ def _lost_extensions(files: Files, header: Header, commits: list[_Commit]) -> li
     return [Problem(files.locate(f"{FOLDER}/{named:05d}.json"), "is missing, though a commit names it")]
 
 
-def _read_all(files: Files, store: str | None, wanted: set[tuple[str, str]], columns: list[str]) -> list[_Commit]:
+def _read_all(files: Files, store: str | None, keys: set[tuple[str, str]], columns: list[str]) -> list[_Commit]:
     """The named commits, and all that come before them, in order."""
 
     def read(key: tuple[str, str]) -> _Commit:
@@ -104,10 +104,10 @@ def _read_all(files: Files, store: str | None, wanted: set[tuple[str, str]], col
         return _Commit(part, name, manifest, table)
 
     known: dict[tuple[str, str], _Commit] = {}
-    while wanted:
-        known |= {(commit.part, commit.name): commit for commit in pool().map(read, sorted(wanted))}
+    while keys:
+        known |= {(commit.part, commit.name): commit for commit in pool().map(read, sorted(keys))}
         before = {(c.part, c.manifest.previous) for c in known.values() if c.manifest}
-        wanted = {(part, name) for part, name in before if name and parse_name(name)} - known.keys()
+        keys = {(part, name) for part, name in before if name and parse_name(name)} - known.keys()
     return sorted(known.values(), key=lambda commit: commit.key)
 
 
@@ -135,14 +135,14 @@ class _Checker:
 
     def listed(self) -> set[tuple[str, str]]:
         """(part, rows file name) of what lies in the folders and of what the store's heads name."""
-        found = {(h.part, h.last) for h in self.heads.values() if h and h.store == self.store and h.last is not None}
+        keys = {(h.part, h.last) for h in self.heads.values() if h and h.store == self.store and h.last is not None}
         for part in self.part_names:
             if self._is_fenced(part):
                 head = self.heads[part]
-                found |= {(part, head.last)} if head and head.store == self.store and head.last is not None else set()
+                keys |= {(part, head.last)} if head and head.store == self.store and head.last is not None else set()
             elif self.files.obstacle(f"{PARTS}/{part}") is None:
-                found |= {(part, name) for name in self.files.names(f"{PARTS}/{part}") if parse_name(name)}
-        return found
+                keys |= {(part, name) for name in self.files.names(f"{PARTS}/{part}") if parse_name(name)}
+        return keys
 
     def _is_fenced(self, part: str) -> bool:
         """Whether a part's head alone says what it holds; also of a head that was made since the heads were read."""

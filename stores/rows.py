@@ -249,6 +249,6 @@ def _misfit(rows: list[dict[str, Any]], item: pa.Field, error: Exception) -> str
         try:
             pa.array([row[item.name]], item.type)
         except (pa.ArrowException, TypeError, OverflowError):
-            found = f"{row[item.name]!r:.80}"
-            return f"Row {row['sample_id']!r}, column {item.name!r}: {found} is no {item.type}."
+            value = f"{row[item.name]!r:.80}"
+            return f"Row {row['sample_id']!r}, column {item.name!r}: {value} is no {item.type}."
     return f"Column {item.name!r}: {error}"

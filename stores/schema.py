@@ -199,8 +199,8 @@ class Schema:
 
 def nearest(name: str, names: Iterable[str]) -> str:
     """ " (did you mean 'x'?)" or nothing."""
-    found = difflib.get_close_matches(str(name), list(names), n=1)
-    return f" (did you mean {found[0]!r}?)" if found else ""
+    matches = difflib.get_close_matches(str(name), list(names), n=1)
+    return f" (did you mean {matches[0]!r}?)" if matches else ""
 
 
 def _check_field(f: Field) -> None:

@@ -218,9 +218,9 @@ def _make(files: Files, document: bytes) -> None:
         LocalFiles(files.root.parent).sync([files.root.name])
 
 
-def compare(stored: Header, wanted: Header, place: str) -> None:
-    """Raise unless the stored header is of the same fingerprint, schema and backend as the wanted one."""
-    differences = fingerprint_difference(stored.fingerprint, wanted.fingerprint)
+def compare(stored: Header, expected: Header, place: str) -> None:
+    """Raise unless the stored header is of the same fingerprint, schema and backend as the expected one."""
+    differences = fingerprint_difference(stored.fingerprint, expected.fingerprint)
     if differences:
         lines = "\n".join(f"  {key}: stored {old!r}, now {new!r}" for key, old, new in differences)
         raise FingerprintMismatch(
@@ -228,15 +228,15 @@ def compare(stored: Header, wanted: Header, place: str) -> None:
             "Go back to them, choose another run folder, or set this store aside with --restart.",
             differences,
         )
-    changes = fingerprint_difference(stored.schema.to_json(), _plain(wanted.schema.to_json()))
+    changes = fingerprint_difference(stored.schema.to_json(), _plain(expected.schema.to_json()))
     if changes:
         lines = "\n".join(f"  {key}: stored {old!r}, now {new!r}" for key, old, new in changes)
         raise SchemaMismatch(
             f"The store at {place} has other fields:\n{lines}\nChoose another run folder or --restart."
         )
-    if stored.backend != wanted.backend:
+    if stored.backend != expected.backend:
         raise BackendMismatch(
-            f"The store at {place} uses backend {stored.backend!r}, not {wanted.backend!r}. "
+            f"The store at {place} uses backend {stored.backend!r}, not {expected.backend!r}. "
             f"Set the backend to {stored.backend!r}, choose another run folder, or --restart."
         )
 

@@ -110,7 +110,7 @@ def _bad_chunks(segment: Segment, schema: Schema, declared: Field, rel: str) -> 
             return where
         return None
 
-    return [found for found in map_ordered(check, range(layout.n_chunks)) if found]
+    return [place for place in map_ordered(check, range(layout.n_chunks)) if place]
 
 
 def orphans(files: Files, segments: list[Segment]) -> list[tuple[str, int]]:

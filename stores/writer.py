@@ -74,7 +74,7 @@ class PartWriter:
                 with contextlib.suppress(CorruptStore):  # a fault elsewhere is for readers and `verify` to name
                     update_heads(self._files, launch)
             self.part = _make_part(self._files, part_name(launch, rank))
-            self._own = OwnHead(self._files, header.identity, self.part)
+            self._own_head = OwnHead(self._files, header.identity, self.part)
         except OSError as error:
             raise WriteFailed(f"Can't make a part in {self._files.locate('parts')}: {error}") from error
 
@@ -127,7 +127,7 @@ class PartWriter:
             ) from error
 
     def _commit(self, piece: int) -> None:
-        self._own.require_open()
+        self._own_head.require_open()
         schema, batches = self._header.pieces[piece], self._buffers[piece]
         number, folder = self._segment, f"parts/{self.part}"
         self._segment += 1  # an interrupted attempt keeps its number; a second one starts afresh
@@ -140,12 +140,12 @@ class PartWriter:
         table = _with_places(number, batches, schema)
         name, data = encode_rows(table, self._manifest(number, piece, len(table), written, plans), number)
         self._files.publish(f"{folder}/{name}", data)
-        if self._own.head.fenced:
-            self._own.advance(name, len(table))  # that is the commit
+        if self._own_head.head.fenced:
+            self._own_head.advance(name, len(table))  # that is the commit
         self.rows_committed += len(table)
         self.bytes_written += written.total + len(data)
-        if not self._own.head.fenced:
-            self._own.advance(name, len(table))
+        if not self._own_head.head.fenced:
+            self._own_head.advance(name, len(table))
 
     def _manifest(self, number: int, piece: int, rows: int, written: WrittenFiles, plans: list[FieldPlan]) -> Manifest:
         prefix = f"parts/{self.part}/"
@@ -160,7 +160,7 @@ class PartWriter:
                 "all_zero": _all_zero(plan.name, self._buffers[piece]),
                 "crc32c": pack_checksums(written.chunks[plan.name]),
             }
-        head = self._own.head
+        head = self._own_head.head
         manifest = Manifest(Place(head.store, self.part, number), rows, head.last, files, fields, BLOCK_BYTES)
         return replace(manifest, piece=piece, extensions=len(self._header.extensions))
 
@@ -187,14 +187,14 @@ class PartWriter:
             error.add_note(str(failure))
 
 
-def _make_part(files: Files, wanted: str) -> str:
+def _make_part(files: Files, base: str) -> str:
     """A part folder that nobody else has. On an object store its head makes the part, under just that name."""
     if not files.is_local:
-        return wanted
-    name, attempt = wanted, 1
+        return base
+    name, attempt = base, 1
     while not files.make_folder(f"parts/{name}"):
         attempt += 1
-        name = f"{wanted}-{attempt}"
+        name = f"{base}-{attempt}"
     return name
 
 

@@ -48,20 +48,20 @@ def _coordinates(store: Store, views: list[FieldView], dims: set[str]) -> dict[H
 
     A column whose name is taken is named `<name>_column`.
     """
-    found: dict[Hashable, Any] = {SAMPLE: (SAMPLE, np.array(store.sample_ids, dtype=object))}
-    found |= {dim: (dim, np.array(labels)) for dim, labels in store.schema.coords.items() if dim in dims}
+    coordinates: dict[Hashable, Any] = {SAMPLE: (SAMPLE, np.array(store.sample_ids, dtype=object))}
+    coordinates |= {dim: (dim, np.array(labels)) for dim, labels in store.schema.coords.items() if dim in dims}
     for view in views:
         if view.field.ragged:
             dim, lengths = view.field.stacking, view.lengths()
-            found[f"{dim}_{SAMPLE}"] = (dim, np.repeat(np.arange(len(lengths)), lengths))
-            found[f"{dim}_lengths"] = (SAMPLE, lengths)
+            coordinates[f"{dim}_{SAMPLE}"] = (dim, np.repeat(np.arange(len(lengths)), lengths))
+            coordinates[f"{dim}_lengths"] = (SAMPLE, lengths)
     names = {view.field.name for view in views}
-    found = {name: value for name, value in found.items() if name not in names}
+    coordinates = {name: value for name, value in coordinates.items() if name not in names}
     table = store.table()
     for name in table.column_names:
-        free = name if name not in {*found, *names, *dims} else f"{name}_column"
-        found[free] = (SAMPLE, _values(table.column(name), store.schema.column_type(name)))
-    return found
+        free = name if name not in {*coordinates, *names, *dims} else f"{name}_column"
+        coordinates[free] = (SAMPLE, _values(table.column(name), store.schema.column_type(name)))
+    return coordinates
 
 
 def _values(column: Any, kind: str) -> NDArray[Any]:

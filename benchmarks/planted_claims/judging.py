@@ -113,12 +113,12 @@ def _command(*words: str) -> str:
     from lit_experiments.cli import main
     from lit_experiments.errors import EXIT_STOPPED
 
-    shown, said = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(said):
+    shown, stderr = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(stderr):
         code = main(list(words))
     if code == EXIT_STOPPED:
         raise SystemExit(EXIT_STOPPED)
-    lines = [line for line in said.getvalue().splitlines() if line.strip()]
+    lines = [line for line in stderr.getvalue().splitlines() if line.strip()]
     return "" if code == 0 else f"exit code {code}: {lines[0] if lines else ''}"
 
 

@@ -54,8 +54,10 @@ def plain_texts(rng: np.random.Generator, rows: int, style: str | None = None) -
         return joined(sentences(rng, rows))
     words = np.array(vocabulary(rng, 400))
     if chosen == "questions":
-        asked = rng.choice(_ASKING, rows)
-        return [f"{first.capitalize()} {' '.join(rng.choice(words, rng.integers(6, 14)))}?" for first in asked.tolist()]
+        openings = rng.choice(_ASKING, rows)
+        return [
+            f"{first.capitalize()} {' '.join(rng.choice(words, rng.integers(6, 14)))}?" for first in openings.tolist()
+        ]
     return [f"Question {i} about {' and '.join(rng.choice(words, 2, replace=False))}." for i in range(rows)]
 
 

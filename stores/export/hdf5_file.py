@@ -81,13 +81,13 @@ def _put_scales(file: Any, small: list[Variable], plans: list[FieldPlan]) -> Non
     sizes = {dim: n for plan in plans for dim, n in zip(plan.dims, plan.layout.shape, strict=True)}
     sizes |= {dim: len(variable.values) for variable in small for dim in variable.dims}
     coordinates = {v.name: v for v in small if v.dims == (v.name,)}
-    own = {plan.name for plan in plans if plan.dims == (plan.name,)}  # a field over the dim of its name is its scale
+    scales = {plan.name for plan in plans if plan.dims == (plan.name,)}  # a field over the dim of its name is its scale
     for dim, size in sizes.items():
         if dim in coordinates:
             dataset = _put_small(file, coordinates[dim], "none")
             dataset.make_scale(dim)
             dataset.attrs.update(coordinates[dim].attributes)
-        elif dim not in own:
+        elif dim not in scales:
             file.create_dataset(dim, (size,), ">f4").make_scale(_NO_VARIABLE.format(size))
 
 

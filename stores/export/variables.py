@@ -67,16 +67,16 @@ def _plan(view: FieldView, keep_half: bool) -> FieldPlan:
 
 def variables(store: Store) -> list[Variable]:
     """Coordinates, places of ragged rows, and columns. Raises ExportError where two things would have one name."""
-    found = [*_coordinates(store), *_ragged(store), *_columns(store)]
-    taken = [v.name.partition("/")[0] for v in found if not v.name.startswith(f"{ROWS}/")] + [ROWS]
-    dims = {dim for f in store.schema.fields for dim in f.dims} | {dim for v in found for dim in v.dims}
+    exported = [*_coordinates(store), *_ragged(store), *_columns(store)]
+    taken = [v.name.partition("/")[0] for v in exported if not v.name.startswith(f"{ROWS}/")] + [ROWS]
+    dims = {dim for f in store.schema.fields for dim in f.dims} | {dim for v in exported for dim in v.dims}
     for f in store.schema.fields:
         if f.name in taken or (f.name in dims and f.dims != (f.name,)):
             raise ExportError(
                 f"Field {f.name!r} can't be exported to zarr or hdf5: there a dim or another array has that name. "
                 "Export to parquet, npy, safetensors or jsonl."
             )
-    return found
+    return exported
 
 
 def _coordinates(store: Store) -> Iterator[Variable]:
