@@ -55,7 +55,7 @@ class Number:
 
 
 @dataclass(frozen=True)
-class Said:
+class PageText:
     """A page's own text: its statements, and everything."""
 
     task: Path
@@ -78,7 +78,7 @@ def disagreements(folder: Path) -> list[str]:
     return problems + _index(folder, runs)
 
 
-def _of_run(run: Path, claims: dict[str, Any], numbers: list[Number], pages: list[Said]) -> Iterator[str]:
+def _of_run(run: Path, claims: dict[str, Any], numbers: list[Number], pages: list[PageText]) -> Iterator[str]:
     yield from two_intervals(numbers)
     yield from few_groups(numbers)
     for page in pages:
@@ -158,15 +158,15 @@ def few_groups(numbers: list[Number]) -> Iterator[str]:
             yield f"{number.place} has an interval of {number.n} groups"
 
 
-def pages_of(run: Path) -> Iterator[Said]:
+def pages_of(run: Path) -> Iterator[PageText]:
     """Every page of a run, the audit's too."""
     for path in sorted(run.glob("*/page.json")):
         text = (path.parent / "RESULTS.md").read_text(encoding="utf-8")
         # Bold lines are what the page says in its own voice, before and between its tables.
-        yield Said(path.parent, re.findall(r"^\*\*(.*)\*\*$", text, re.MULTILINE), text)
+        yield PageText(path.parent, re.findall(r"^\*\*(.*)\*\*$", text, re.MULTILINE), text)
 
 
-def unknown_numbers(page: Said, numbers: list[Number]) -> Iterator[str]:
+def unknown_numbers(page: PageText, numbers: list[Number]) -> Iterator[str]:
     """A printed interval that no result of the run rounds to."""
     known = np.array([(n.value, n.low, n.high) for n in numbers if not math.isnan(n.low)]).reshape(-1, 3)
     pool = np.concatenate([known, 100 * known, np.exp(np.minimum(known, 50))])
@@ -182,7 +182,7 @@ def _step(printed: str) -> float:
     return 10.0 ** (int(power or 0) - len(mantissa.partition(".")[2]))
 
 
-def foreign_sentences(page: Said, claims: dict[str, Any]) -> Iterator[str]:
+def foreign_sentences(page: PageText, claims: dict[str, Any]) -> Iterator[str]:
     """A statement on a claim in other words than the claim's verdict has."""
     allowed = [claim["verdict"]["sentence"] for claim in claims.values()]
     for statement in page.statements:
@@ -190,14 +190,14 @@ def foreign_sentences(page: Said, claims: dict[str, Any]) -> Iterator[str]:
             yield f"{page.task.name} says {statement!r}, which is no claim's sentence"
 
 
-def overstated(page: Said) -> Iterator[str]:
+def overstated(page: PageText) -> Iterator[str]:
     """A statement that something is not there, without the test that shows it."""
     for statement in page.statements:
         if _ABSENT.search(statement) and not _SHOWN.search(statement):
             yield f"{page.task.name} says that something is absent: {statement!r}"
 
 
-def _shown_everywhere(page: Said) -> Iterator[str]:
+def _shown_everywhere(page: PageText) -> Iterator[str]:
     """The outcome of page.json, which the index shows, in both forms of the page."""
     summary = _json(page.task / "page.json")
     whole = html.unescape((page.task / "report.html").read_text(encoding="utf-8"))

@@ -42,10 +42,10 @@ def check(out: Path, groups: int) -> None:
     assert not re.search(r"\bnan\b", page, re.IGNORECASE)
     assert all(low != high for low, high in bounds), [pair for pair in bounds if pair[0] == pair[1]]
     written = [e for file in out.glob("*.json") for e in estimates(json.loads(file.read_text(encoding="utf-8")))]
-    for found in written:
-        assert (found["low"] is None) == (found["high"] is None)
-        assert found["low"] is None or found["n"] >= LEAST_GROUPS
-        assert found["low"] is None or found["low"] < found["high"]
+    for estimate in written:
+        assert (estimate["low"] is None) == (estimate["high"] is None)
+        assert estimate["low"] is None or estimate["n"] >= LEAST_GROUPS
+        assert estimate["low"] is None or estimate["low"] < estimate["high"]
     if groups < LEAST_GROUPS:
         assert not bounds, bounds[:3]
         assert f"{groups} group" in page

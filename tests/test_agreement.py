@@ -76,7 +76,7 @@ def test_a_run_agrees_with_itself(run: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("edit", "said"),
+    ("edit", "reason"),
     [
         (_result(_sentence), "which is no claim's sentence"),
         (_result(_wider), "has 2 intervals"),
@@ -86,7 +86,7 @@ def test_a_run_agrees_with_itself(run: Path) -> None:
         (_text("\n**", "\n**Layer 3: 0.71 [0.61, 0.81].**\n\n**"), "prints 0.71 [0.61, 0.81], which no result is"),
     ],
 )
-def test_what_disagrees_is_named(run: Path, tmp_path: Path, edit: Edit, said: str) -> None:
+def test_what_disagrees_is_named(run: Path, tmp_path: Path, edit: Edit, reason: str) -> None:
     shutil.copytree(run, tmp_path / "runs")
     edit(tmp_path / "runs" / "r" / "linear_probes")
-    assert any(said in problem for problem in disagreements(tmp_path / "runs"))
+    assert any(reason in problem for problem in disagreements(tmp_path / "runs"))

@@ -35,7 +35,7 @@ ALLOWED = {
 
 def _imports(path: Path) -> set[str]:
     """First- or second-level package names of ours that a file imports."""
-    found = set()
+    packages = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom) and node.module:
@@ -44,10 +44,10 @@ def _imports(path: Path) -> set[str]:
         for name in names:
             parts = name.split(".")
             if parts[0] == "stores":
-                found.add("stores")
+                packages.add("stores")
             elif parts[0] == "lit_experiments" and len(parts) > 1:
-                found.add(parts[1])
-    return found
+                packages.add(parts[1])
+    return packages
 
 
 @pytest.mark.parametrize("package", ALLOWED)
@@ -72,8 +72,8 @@ def test_experiments_never_import_each_other() -> None:
     folder = ROOT / "lit_experiments" / "experiments"
     names = {p.stem for p in folder.iterdir() if p.is_dir() or p.suffix == ".py"} - {"__init__", "__pycache__"}
     for path in folder.rglob("*.py"):
-        own = path.relative_to(folder).parts[0].removesuffix(".py")
-        for other in names - {own}:
+        name = path.relative_to(folder).parts[0].removesuffix(".py")
+        for other in names - {name}:
             assert f"experiments.{other}" not in path.read_text(encoding="utf-8"), f"{path} imports {other}"
 
 

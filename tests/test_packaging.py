@@ -30,9 +30,9 @@ def test_the_wheel_holds_code_data_and_configurations(built: Path) -> None:
     (wheel,) = built.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     configs = {f"lit_experiments/{name}" for name in _tracked("configs")}
-    wanted = _tracked("lit_experiments", "stores") | configs
+    expected = _tracked("lit_experiments", "stores") | configs
     assert len(configs) > 20
-    assert not wanted - names
+    assert not expected - names
     packages = {name.split("/")[0] for name in names}
     assert {name for name in packages if not name.endswith(".dist-info")} == {"lit_experiments", "stores"}
     assert any(name.endswith("licenses/LICENSE") for name in names)

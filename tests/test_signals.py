@@ -59,10 +59,10 @@ command.console()
 def test_a_signal_ends_a_command_wherever_it_is(number: int, code: str) -> None:
     process = _command(code)
     process.send_signal(number)
-    _, said = process.communicate()
+    _, stderr = process.communicate()
     assert process.returncode == EXIT_STOPPED
-    assert said.startswith(f"stopped: by {signal.Signals(number).name}. ")
-    assert said.count("\n") == 1
+    assert stderr.startswith(f"stopped: by {signal.Signals(number).name}. ")
+    assert stderr.count("\n") == 1
 
 
 def test_what_was_opened_is_closed_before_the_end(tmp_path: Path) -> None:
@@ -86,8 +86,8 @@ def test_an_error_that_has_something_to_say_is_not_taken_for_the_signal() -> Non
     assert process.stdout is not None
     process.stdout.readline()
     process.terminate()
-    _, said = process.communicate()
-    assert (process.returncode, said) == (1, "failed: the disk is full\n")
+    _, stderr = process.communicate()
+    assert (process.returncode, stderr) == (1, "failed: the disk is full\n")
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -105,10 +105,10 @@ def test_a_signal_during_the_start_of_a_real_command(number: int, delay: float, 
         pass
     time.sleep(delay)
     process.send_signal(number)
-    said = [line for line in process.stderr.read().splitlines() if not line.startswith("import time:")]
+    stderr = [line for line in process.stderr.read().splitlines() if not line.startswith("import time:")]
     process.wait()
     assert process.returncode == EXIT_STOPPED
-    assert [line for line in said if not line.startswith("stopped: by ")] == []
+    assert [line for line in stderr if not line.startswith("stopped: by ")] == []
 
 
 def test_a_loop_is_told_where_it_looks() -> None:
@@ -140,11 +140,11 @@ def test_a_signal_that_was_held_back_until_there_was_a_handler_is_the_first_thin
             command, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, pass_fds=[read_end]
         )
         process.terminate()
-    out, said = process.communicate()
+    out, stderr = process.communicate()
     os.close(write_end)
     assert (process.returncode, out) == (EXIT_STOPPED, "")
-    assert said.startswith("stopped: by SIGTERM")
-    assert said.count("\n") == 1
+    assert stderr.startswith("stopped: by SIGTERM")
+    assert stderr.count("\n") == 1
 
 
 def test_handlers_are_put_back_and_one_is_enough() -> None:
@@ -173,9 +173,9 @@ def test_a_second_ctrl_c_ends_a_loop_on_the_spot() -> None:
     time.sleep(0.3)
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    out, said = process.communicate()
+    out, stderr = process.communicate()
     assert (process.returncode, out) == (EXIT_STOPPED, "")
-    assert said.startswith("stopped: by SIGINT")
+    assert stderr.startswith("stopped: by SIGINT")
 
 
 def test_a_signal_object_can_be_made_without_being_used() -> None:

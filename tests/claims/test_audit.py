@@ -105,9 +105,9 @@ def test_a_claim_that_nothing_was_trained_for_is_refused(
     path = tmp_path / "claims.yaml"
     path.write_text(text)
     assert main(["audit", str(run), "--claims", str(path)]) == EXIT_USER
-    said = capsys.readouterr().err
+    stderr = capsys.readouterr().err
     for part in parts:
-        assert part in said
+        assert part in stderr
 
 
 def test_a_run_without_trainings_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -59,11 +59,11 @@ def _tree(folder: Path) -> dict[str, int]:
     return {str(p): p.stat().st_size if p.is_file() else -1 for p in paths}
 
 
-def _check_message(text: str, said: tuple[str, ...]) -> None:
+def _check_message(text: str, parts: tuple[str, ...]) -> None:
     assert "Traceback" not in text
     assert text.startswith("error: ")
     assert text.count("error: ") == 1
-    for words in said:
+    for words in parts:
         assert words in text
 
 

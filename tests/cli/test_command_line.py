@@ -90,7 +90,7 @@ def test_command_line_wins_over_preset_and_preset_over_file() -> None:
 
 
 @pytest.mark.parametrize(
-    ("argv", "said"),
+    ("argv", "parts"),
     [
         (["colect"], ['Did you mean "collect"?', "Verbs: collect, train"]),
         (["collect"], ["Which experiment?", "tempnorm"]),
@@ -112,19 +112,19 @@ def test_command_line_wins_over_preset_and_preset_over_file() -> None:
 )
 def test_a_mistake_is_answered_with_one_message(
     argv: list[str],
-    said: list[str],
+    parts: list[str],
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     message = _error(capsys, *argv)
-    for part in said:
+    for part in parts:
         assert part in message
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "parts"),
     [
         ("class_path: a.B\nbogus: 1\n", ["there is no module 'a'"]),
         ("init_args: {}\n", ["no class_path"]),
@@ -149,14 +149,14 @@ def test_a_mistake_is_answered_with_one_message(
     ],
 )
 def test_a_mistake_in_a_users_yaml_names_file_and_key(
-    content: str, said: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    content: str, parts: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "configs" / "collect"
     folder.mkdir(parents=True)
     (folder / "mine.yaml").write_text(content)
     monkeypatch.chdir(tmp_path)
     message = _error(capsys, "collect", "--exp", "mine")
-    for part in said:
+    for part in parts:
         assert part in message
 
 

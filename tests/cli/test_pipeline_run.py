@@ -100,8 +100,8 @@ def test_lanes_run_side_by_side_and_their_words_come_in_order(tmp_path: Path) ->
 
 def test_the_two_streams_stay_apart(tmp_path: Path) -> None:
     process = start(tmp_path, 'step("one", "a", "until(\'two\')"), step("two", "b")', 2, subprocess.PIPE)
-    out, said = process.communicate()
-    assert said == "one says\ntwo says\n"
+    out, stderr = process.communicate()
+    assert stderr == "one says\ntwo says\n"
     assert out.splitlines() == [title(1, 2, "one"), "one begins", title(2, 2, "two"), "two begins", "0 None"]
 
 

@@ -19,8 +19,8 @@ VERBS = ("collect", "analyze")
 SMALL = {"num_problems": 2, "max_new_tokens": 24, "completions": 2, "latent_sampling_stride": 2, "bootstraps": 5}
 
 
-def chosen(wanted: str | None, name: str = "geometry") -> list[str]:
-    return [f"{step.verb} {step.exp}" for step in choose(read_pipeline(name), wanted)]
+def chosen(selection: str | None, name: str = "geometry") -> list[str]:
+    return [f"{step.verb} {step.exp}" for step in choose(read_pipeline(name), selection)]
 
 
 def planned(*words: str, name: str | None = "geometry", config: str | None = None) -> list[Planned]:
@@ -28,14 +28,14 @@ def planned(*words: str, name: str | None = "geometry", config: str | None = Non
     return plan(pipeline, given_to(pipeline, grouped(words)))
 
 
-def options(each: Planned) -> dict[str, str]:
+def options(entry: Planned) -> dict[str, str]:
     """The options of a command that are given as --key=value."""
-    words = [word.removeprefix("--").partition("=") for word in each.command or [] if "=" in word]
+    words = [word.removeprefix("--").partition("=") for word in entry.command or [] if "=" in word]
     return {key: value for key, _, value in words}
 
 
 @pytest.mark.parametrize(
-    ("wanted", "steps"),
+    ("selection", "steps"),
     [
         ("2", ["collect sampling_variance", "analyze sampling_variance"]),
         ("variance", ["collect sampling_variance", "analyze sampling_variance"]),
@@ -50,8 +50,8 @@ def options(each: Planned) -> dict[str, str]:
         ),
     ],
 )
-def test_steps_are_chosen_by_number_range_and_name(wanted: str, steps: list[str]) -> None:
-    assert chosen(wanted) == steps
+def test_steps_are_chosen_by_number_range_and_name(selection: str, steps: list[str]) -> None:
+    assert chosen(selection) == steps
 
 
 def test_the_study_s_numbers_are_those_of_its_plan_and_all_steps_run_by_default() -> None:
@@ -65,10 +65,10 @@ def test_steps_without_a_number_are_counted_and_are_called_like_their_experiment
 
 
 @pytest.mark.parametrize(
-    "wanted", ["1", "8", "2,9", "4-3", "1-2", "7-9", "varianse", "-1", "3-", "2.5", "collect", "2;3"]
+    "selection", ["1", "8", "2,9", "4-3", "1-2", "7-9", "varianse", "-1", "3-", "2.5", "collect", "2;3"]
 )
-def test_an_unknown_step_is_refused_with_the_list(wanted: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["run", "geometry", f"--steps={wanted}"]) == EXIT_USER
+def test_an_unknown_step_is_refused_with_the_list(selection: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "geometry", f"--steps={selection}"]) == EXIT_USER
     message = capsys.readouterr().err
     assert "has no step" in message
     assert "  7  clustering        analyze --exp clustering" in message
@@ -110,12 +110,12 @@ def test_one_file_gives_options_to_all_steps_and_to_single_ones(here: Path) -> N
     }
     file = written(here / "mine.yaml", content)
     variance, _, manifold, _, path, _, attribution, _, clustering, analysis = planned(config=file)
-    for each in (variance, manifold, path, clustering):
-        assert options(each)["prompt"] == prompt
-        assert options(each)["latent_sampling_stride"] == "2"
-        assert options(each)["chat_template"] == "false"
+    for collecting in (variance, manifold, path, clustering):
+        assert options(collecting)["prompt"] == prompt
+        assert options(collecting)["latent_sampling_stride"] == "2"
+        assert options(collecting)["chat_template"] == "false"
     assert options(variance)["temperatures"] == "[0.0, 1.5]"
-    assert [options(each)["seed"] for each in (variance, manifold, clustering, analysis)] == ["4", "3", "3", "3"]
+    assert [options(entry)["seed"] for entry in (variance, manifold, clustering, analysis)] == ["4", "3", "3", "3"]
     assert options(clustering)["layers"] == "null"
     assert options(attribution) == {
         "run": "runs/geometry-attribution",
@@ -127,13 +127,13 @@ def test_one_file_gives_options_to_all_steps_and_to_single_ones(here: Path) -> N
 def test_the_command_line_is_stronger_than_the_file(here: Path) -> None:
     file = written(here / "mine.yaml", {"shared": {"seed": 3}, "options": {"variance": {"completions": 5, "seed": 4}}})
     variance, _, manifold, *_ = planned("--seed=9", "--completions=7", config=file)
-    assert [options(each)[key] for each in (variance, manifold) for key in ("seed", "completions")] == ["9", "7"] * 2
+    assert [options(entry)[key] for entry in (variance, manifold) for key in ("seed", "completions")] == ["9", "7"] * 2
 
 
 def test_a_file_that_extends_a_pipeline_is_one_by_itself(here: Path) -> None:
     content = {"extends": "geometry", "shared": {"model": "some/model", "seed": 1}}
     written(here / "configs" / "pipelines" / "mine.yaml", content)
-    assert [options(each)["model"] for each in planned(name="mine") if each.step.verb == "collect"] == [
+    assert [options(entry)["model"] for entry in planned(name="mine") if entry.step.verb == "collect"] == [
         "some/model"
     ] * 5
     assert planned(name="mine")[0].folder == "runs/mine-sampling_variance"
@@ -150,10 +150,10 @@ def test_a_namesake_in_the_user_s_folder_may_extend_the_shipped_pipeline(here: P
 
 def test_a_shared_model_leaves_out_what_belongs_to_the_embedded_one(here: Path) -> None:
     file = written(here / "mine.yaml", {"shared": {"model": "other"}})
-    assert sum(each.command is None for each in planned(name="introspection", config=file)) == 8
+    assert sum(entry.command is None for entry in planned(name="introspection", config=file)) == 8
     file = written(here / "mine.yaml", {"shared": {"model": "other", "adapter": "a"}})
     commands = planned(name="introspection", config=file)
-    assert all(each.command is not None for each in commands)
+    assert all(entry.command is not None for entry in commands)
     assert "adapter" not in options(commands[0])
 
 
@@ -224,7 +224,7 @@ def test_a_wrong_value_for_the_last_step_is_said_before_the_first_one_runs(
 def test_inputs_are_the_steps_that_write_what_a_step_reads() -> None:
     def inputs(name: str, place: int) -> list[str]:
         every = planned(name=name)
-        return [str(each.step) for each in every[place].inputs(every)]
+        return [str(entry.step) for entry in every[place].inputs(every)]
 
     assert inputs("geometry", 0) == inputs("geometry", 2) == []
     assert inputs("geometry", 3) == ["3 manifold: collect"]

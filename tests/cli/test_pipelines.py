@@ -33,7 +33,7 @@ def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def of(*words: str) -> list[list[str] | None]:
     pipeline = read_pipeline("mine")
-    return [each.command for each in plan(pipeline, given_to(pipeline, grouped(words)))]
+    return [planned.command for planned in plan(pipeline, given_to(pipeline, grouped(words)))]
 
 
 def test_each_collection_has_a_folder_of_its_own_beside_the_first() -> None:

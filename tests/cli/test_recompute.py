@@ -151,11 +151,11 @@ def _holds_until_one_bit_turns(made: Made, tmp_path: Path) -> None:
 
     forged = forge(made.run / "store", tmp_path / "store", flip)
     assert stores.verify(forged) == []
-    (found,) = made.recompute(forged).differences
-    assert found.name == f"field {field.name!r}"
+    (difference,) = made.recompute(forged).differences
+    assert difference.name == f"field {field.name!r}"
     for dim, index in zip(field.dims[:1], place[:1], strict=True):
         label = made.store.schema.label(dim, index) if dim != field.stacking else f"{dim} {index} of"
-        assert label in found.place or dim == "sample"
+        assert label in difference.place or dim == "sample"
 
 
 def _cell(name: str, value: object) -> Edit:
@@ -186,13 +186,13 @@ def _swap(held: stores.Records) -> None:
     ],
 )
 def test_a_forged_cell_is_named(texts: Made, tmp_path: Path, edit: Edit, names: set[str]) -> None:
-    found = texts.recompute(forge(texts.run / "store", tmp_path / "store", edit)).differences
-    assert {difference.name for difference in found} == names
+    differences = texts.recompute(forge(texts.run / "store", tmp_path / "store", edit)).differences
+    assert {difference.name for difference in differences} == names
     row = texts.store.table(["sample_id"]).to_pydict()["sample_id"][2]
     if "sample_id" in str(names):
-        assert found[0].recomputed == repr(row)
+        assert differences[0].recomputed == repr(row)
     elif edit is not _swap:
-        assert found[0].sample_id == row
+        assert differences[0].sample_id == row
 
 
 def test_the_command_says_what_it_did(
@@ -231,7 +231,7 @@ def test_nothing_that_a_store_names_is_imported_unless_it_is_ours(texts: Made, t
 
 def test_rows_are_picked_by_share_or_number() -> None:
     assert pick_rows(200, 0.05, 3) == pick_rows(200, 0.05, 3) != pick_rows(200, 0.05, 4)
-    assert [len(pick_rows(200, wanted, 0)) for wanted in (0.05, 0.001, 1.0, 7, 1000)] == [10, 1, 200, 7, 200]
+    assert [len(pick_rows(200, share, 0)) for share in (0.05, 0.001, 1.0, 7, 1000)] == [10, 1, 200, 7, 200]
 
 
 def test_the_certificate_is_remembered_for_the_content_it_was_made_of(

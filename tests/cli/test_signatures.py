@@ -139,8 +139,8 @@ def test_nothing_of_the_user_s_is_imported_for_it(kinds: str) -> None:
 @pytest.mark.parametrize(("verb", "name"), [(verb, name) for verb in configs.VERBS for name in configs.available(verb)])
 def test_options_of_every_study_are_those_that_jsonargparse_finds(verb: str, name: str) -> None:
     class_path = configs.load(verb, name, None)[0]["class_path"]
-    found = ArgumentParser().add_class_arguments(import_class(class_path), skip={"spec"})
-    assert [a.name for a in arguments(class_path)] == found
+    names = ArgumentParser().add_class_arguments(import_class(class_path), skip={"spec"})
+    assert [a.name for a in arguments(class_path)] == names
 
 
 def test_a_variant_of_a_study_takes_the_study_s_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,9 +124,9 @@ def test_mistakes_are_one_message(here, capsys, arguments, parts):
     (here / "link").symlink_to("gone")
     before = sorted(p.name for p in here.iterdir())
     assert main(arguments) == EXIT_USER
-    said = capsys.readouterr()
-    assert all(part in said.err for part in parts), said.err
-    assert "Traceback" not in said.err
+    output = capsys.readouterr()
+    assert all(part in output.err for part in parts), output.err
+    assert "Traceback" not in output.err
     assert sorted(p.name for p in here.iterdir()) == before
 
 
@@ -179,8 +179,8 @@ def test_a_server_that_is_not_there_is_said_in_one_message(monkeypatch, capsys, 
     for name, value in keys.items():
         monkeypatch.setenv(name, value)
     assert main(["inspect", "s3://bucket/run"]) == EXIT_FAILED
-    said = capsys.readouterr().err
-    assert "failed: s3://bucket/run/store/store.json" in said
-    assert "127.0.0.1:9" in said
-    assert "Traceback" not in said
+    stderr = capsys.readouterr().err
+    assert "failed: s3://bucket/run/store/store.json" in stderr
+    assert "127.0.0.1:9" in stderr
+    assert "Traceback" not in stderr
     assert not list(tmp_path.iterdir())

@@ -99,9 +99,9 @@ def undisturbed(launcher: Launcher, toy: list[str], tmp_path_factory: pytest.Tem
 def content(run: Path | str) -> dict[str, Any]:
     """Everything in a run's store, rows in order, and its certificate. run: its folder or URL."""
     store = stores.open_store(f"{run}/store")
-    found: dict[str, Any] = {name: store.field(name).read() for name in (f.name for f in store.schema.fields)}
-    found["certificate"] = stores.certify(store).root
-    return found | store.table([c.name for c in store.schema.columns]).to_pydict() | {"sample_id": store.sample_ids}
+    stored: dict[str, Any] = {name: store.field(name).read() for name in (f.name for f in store.schema.fields)}
+    stored["certificate"] = stores.certify(store).root
+    return stored | store.table([c.name for c in store.schema.columns]).to_pydict() | {"sample_id": store.sample_ids}
 
 
 def assert_same(one: dict[str, Any], other: dict[str, Any]) -> None:

@@ -44,11 +44,11 @@ def once(launcher: Launcher, texts: list[str], tmp_path_factory: pytest.TempPath
 
 def rows_in_pieces(run: Path | str) -> dict[int, set[str]]:
     """Which rows each piece has; each once."""
-    found = {}
+    ids = {}
     for number, piece in stores.open_store(f"{run}/store").in_pieces().items():
         assert piece.repeated_ids == []
-        found[number] = set(piece.sample_ids)
-    return found
+        ids[number] = set(piece.sample_ids)
+    return ids
 
 
 @pytest.mark.parametrize("backend", ["zarr", "hdf5"])

@@ -55,8 +55,8 @@ def _start(program: str, folder: Path) -> "subprocess.Popen[str]":
 
 def _run(program: str, folder: Path) -> tuple[int, str, str]:
     process = _start(program, folder)
-    out, said = process.communicate()
-    return process.returncode, out, said
+    out, err = process.communicate()
+    return process.returncode, out, err
 
 
 def _child(folder: Path) -> int:
@@ -80,9 +80,9 @@ def _child(folder: Path) -> int:
     ],
 )
 def test_its_code_is_that_of_an_interpreter_of_its_own(action: str, code: int, tmp_path: Path) -> None:
-    ended, out, said = _run(f"code = run_forked(lambda: {action}); print('after'); sys.exit(code)", tmp_path)
+    ended, out, err = _run(f"code = run_forked(lambda: {action}); print('after'); sys.exit(code)", tmp_path)
     assert (ended, out) == (code, "after\n"), "the child went on with its parent's work"
-    assert ("ZeroDivisionError" in said) == ("/" in action)
+    assert ("ZeroDivisionError" in err) == ("/" in action)
 
 
 def test_what_waits_to_be_written_comes_once_and_what_is_to_be_cleaned_up_is(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_what_waits_to_be_written_comes_once_and_what_is_to_be_cleaned_up_is(tmp
         "    atexit.register(print, 'clean-up')\n"
         "    late = threading.Thread(target=lambda: (time.sleep(0.2), print('late')))\n"
         "    late.start()\n"
-        "    child.own = tempfile.TemporaryDirectory(dir='.')\n"
+        "    child.folder = tempfile.TemporaryDirectory(dir='.')\n"
         "    print('child', os.getsid(0) == os.getpid())\n"
         "run_forked(child)\n"
         "print(Path(folder.name).is_dir(), list(Path().glob('tmp*')))\n"
@@ -107,8 +107,8 @@ def test_a_signal_to_either_stops_both(number: signal.Signals, to: str, tmp_path
     process = _start("sys.exit(run_forked(work))", tmp_path)
     child = _child(tmp_path)
     os.kill(child if to == "child" else process.pid, number)
-    _, said = process.communicate()
-    assert (process.returncode, said) == (EXIT_STOPPED, "")
+    _, err = process.communicate()
+    assert (process.returncode, err) == (EXIT_STOPPED, "")
     assert (tmp_path / "stopped").read_text() == ("SIGTERM" if to == "parent" else number.name)
 
 

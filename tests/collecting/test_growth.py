@@ -35,10 +35,10 @@ def test_a_sample_s_neighbours_do_not_depend_on_how_many_are_wanted(
     lengths: list[int], number: int, budget: int, most: int | None
 ) -> None:
     everyone = samples(lengths)
-    wanted = first_groups(everyone, number)
-    few = together(plan_batches(wanted, budget, most, everyone))
+    selected = first_groups(everyone, number)
+    few = together(plan_batches(selected, budget, most, everyone))
     everything = together(plan_batches(everyone, budget, most))
-    assert set(few) == {s.sample_id for s in wanted}
+    assert set(few) == {s.sample_id for s in selected}
     assert all(everything[name] == neighbours for name, neighbours in few.items())
 
 
@@ -48,9 +48,9 @@ def test_what_is_left_is_computed_in_the_same_company_and_only_it_is_kept(
 ) -> None:
     everyone = samples(lengths)
     done = {s.sample_id for s in first_groups(everyone, first)}
-    wanted = first_groups(everyone, first + second)
-    batches = plan_batches(wanted, 60, None, everyone)
-    rest = pending(batches, np.array([s.sample_id in done for s in wanted]))
+    selected = first_groups(everyone, first + second)
+    batches = plan_batches(selected, 60, None, everyone)
+    rest = pending(batches, np.array([s.sample_id in done for s in selected]))
     assert {s.sample_id for b in rest for s in b.samples} == {s.sample_id for b in batches for s in b.samples} - done
     assert together(rest).items() <= together(batches).items()
 
@@ -87,10 +87,10 @@ def test_rows_are_taken_out_with_everything_that_is_theirs(kept: list[int]) -> N
     rows = [{"sample_id": f"s{i}", "sample_index": i, "name": "x"} for i in range(3)]
     draws = np.arange(9, dtype=np.int32).reshape(3, 3)
     arrays = {"states": states, "draws": draws}
-    found = rows_of(Records(rows, arrays, {"token": lengths}, {"states": exponents}), {f"s{i}" for i in kept}, schema)
+    records = rows_of(Records(rows, arrays, {"token": lengths}, {"states": exponents}), {f"s{i}" for i in kept}, schema)
     tokens = np.concatenate([np.arange(0), *(np.arange([0, 2, 2][i], [2, 2, 5][i]) for i in kept)]).astype(int)
-    assert [row["sample_id"] for row in found.rows] == [f"s{i}" for i in kept]
-    np.testing.assert_array_equal(found.arrays["states"], states[:, tokens])
-    np.testing.assert_array_equal(found.exponents["states"], exponents[:, tokens])
-    np.testing.assert_array_equal(found.arrays["draws"], draws[kept])
-    np.testing.assert_array_equal(found.lengths["token"], lengths[kept])
+    assert [row["sample_id"] for row in records.rows] == [f"s{i}" for i in kept]
+    np.testing.assert_array_equal(records.arrays["states"], states[:, tokens])
+    np.testing.assert_array_equal(records.exponents["states"], exponents[:, tokens])
+    np.testing.assert_array_equal(records.arrays["draws"], draws[kept])
+    np.testing.assert_array_equal(records.lengths["token"], lengths[kept])

@@ -81,14 +81,14 @@ def test_a_tokenizer_on_the_hub_s_other_side_of_the_fingerprint_is_noticed(spec:
 
 
 @dataclass
-class Asked:
+class Question:
     name: str
     ids: list[int]
 
 
 @dataclass
 class Task:
-    asked: Asked
+    question: Question
     ids: tuple[int, ...]
 
 
@@ -97,9 +97,9 @@ class Task:
     [
         ([1, 2], [1, 2]),
         ({"ids": [1], "text": "x"}, [[1]]),
-        (Asked("x", [1, 2]), [[1, 2]]),
-        (Task(Asked("x", [1]), (2, 3)), [[1], [2, 3]]),
-        ({"task": Task(Asked("x", [1]), (2,)), "ids": np.array([7, 8])}, [[1], [2], [7, 8]]),
+        (Question("x", [1, 2]), [[1, 2]]),
+        (Task(Question("x", [1]), (2, 3)), [[1], [2, 3]]),
+        ({"task": Task(Question("x", [1]), (2,)), "ids": np.array([7, 8])}, [[1], [2], [7, 8]]),
         ("a text", "a text"),
         (None, None),
         ({"text": "x", "seed": 3}, {"text": "x", "seed": 3}),
@@ -140,13 +140,13 @@ def test_a_template_that_tells_the_time_tells_that_of_the_first_start(asking: li
     time.sleep(1.1)
     assert main(asking) == EXIT_DONE
     run = tmp_path / "run"
-    (told,) = {prompt.split("\n")[0] for prompt in prompts(run)}
+    (dated,) = {prompt.split("\n")[0] for prompt in prompts(run)}
     assert len(prompts(run)) == 24
     started = stores.open_store(run / "store").provenance["started"]
-    assert told.endswith(f"It is {started[11:]}.")
+    assert dated.endswith(f"It is {started[11:]}.")
     assert main([*asking, "--restart"]) == EXIT_DONE
     (again,) = {prompt.split("\n")[0] for prompt in prompts(run)}
-    assert again != told
+    assert again != dated
 
 
 def test_chat_options_and_a_system_turn_are_options_of_a_study(

@@ -42,7 +42,7 @@ def _launch(launcher: Launcher, folder: Path, starter: str, argv: list[str]) -> 
     return [launcher.server.start(argv, folder / f"rank-{rank}", launched(starter, rank, port)) for rank in (0, 1)]
 
 
-def _said(folder: Path, rank: int) -> str:
+def _log(folder: Path, rank: int) -> str:
     return (folder / f"rank-{rank}" / "log.txt").read_text()
 
 
@@ -53,8 +53,8 @@ def test_two_processes_collect_and_the_first_one_speaks(
     argv = [*toy, "--run", str(tmp_path / "run"), "--devices", "2"]
     assert [p.wait() for p in _launch(launcher, tmp_path, starter, argv)] == [EXIT_DONE, EXIT_DONE]
     assert_same(content(tmp_path / "run"), content(undisturbed[0]))
-    assert "40 rows in " in _said(tmp_path, 0)
-    assert _said(tmp_path, 1) == ""
+    assert "40 rows in " in _log(tmp_path, 0)
+    assert _log(tmp_path, 1) == ""
     # Nothing is left to do: they meet all the same, and none waits for ever.
     assert [p.wait() for p in _launch(launcher, tmp_path, starter, argv)] == [EXIT_DONE, EXIT_DONE]
 
@@ -112,16 +112,16 @@ def test_another_number_of_devices_is_one_mistake(
 ) -> None:
     argv = [*toy, "--run", str(tmp_path / "run")]
     assert [p.wait() for p in _launch(launcher, tmp_path, starter, argv)] == [EXIT_USER, EXIT_USER]
-    assert _said(tmp_path, 0).endswith("make 1.\nNext: --devices 2\n")
-    assert _said(tmp_path, 1) == ""
+    assert _log(tmp_path, 0).endswith("make 1.\nNext: --devices 2\n")
+    assert _log(tmp_path, 1) == ""
     assert not (tmp_path / "run").exists()
 
 
 def test_a_pipeline_is_not_started_twice(launcher: Launcher, tmp_path: Path) -> None:
     argv = ["run", "tempnorm", "--run", str(tmp_path / "run")]
     assert [p.wait() for p in _launch(launcher, tmp_path, "torchrun", argv)] == [EXIT_USER, EXIT_USER]
-    assert "Next: lit-experiments run tempnorm --devices 2" in _said(tmp_path, 0)
-    assert _said(tmp_path, 1) == ""
+    assert "Next: lit-experiments run tempnorm --devices 2" in _log(tmp_path, 0)
+    assert _log(tmp_path, 1) == ""
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
@@ -135,8 +135,8 @@ def test_the_first_process_does_not_take_the_run_for_complete_when_another_one_e
     os.kill(second.pid, number)
     assert second.wait() in (-number, EXIT_STOPPED)
     assert first.wait() == EXIT_FAILED
-    assert "failed: another process of this launch ended" in _said(tmp_path, 0)
-    assert "Traceback" not in _said(tmp_path, 0)
+    assert "failed: another process of this launch ended" in _log(tmp_path, 0)
+    assert "Traceback" not in _log(tmp_path, 0)
     assert [p.wait() for p in _launch(launcher, tmp_path, "srun", argv)] == [EXIT_DONE, EXIT_DONE]
     assert_same(content(tmp_path / "run"), content(undisturbed[0]))
 

@@ -152,10 +152,11 @@ def test_workers_whose_parent_is_killed_end_themselves(tmp_path: Path) -> None:
 def test_a_signal_to_the_parent_stops_all(tmp_path: Path, number: int) -> None:
     parent, workers = _parent(tmp_path, "pass")
     parent.send_signal(number)
-    _, said = parent.communicate()
+    _, stderr = parent.communicate()
     assert parent.returncode == EXIT_STOPPED
-    assert said == f"stopped: by {signal.Signals(number).name}. Everything complete is committed; the same command " + (
-        "goes on from here.\n"
+    assert stderr == (
+        f"stopped: by {signal.Signals(number).name}. Everything complete is committed; "
+        "the same command goes on from here.\n"
     )
     assert not any(is_running(pid) for pid in workers)
 

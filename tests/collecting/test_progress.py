@@ -30,9 +30,9 @@ def test_without_a_terminal_a_line_says_how_far_it_is(
     monkeypatch.setattr(bars, "_LINE_EVERY", -1.0)
     with ProgressBar(totals(SAMPLES), totals(SAMPLES)) as bar:
         bar.advance("one", 2, 10, 2_000_000)
-    said = capsys.readouterr().err
-    assert said.startswith("collecting 2/10 samples (one), ")
-    assert "2.0 MB written" in said
+    stderr = capsys.readouterr().err
+    assert stderr.startswith("collecting 2/10 samples (one), ")
+    assert "2.0 MB written" in stderr
 
 
 def test_a_worker_sends_its_progress_down_a_pipe() -> None:

@@ -57,10 +57,10 @@ class States(Collector):
         self.calls.append(len(batch))
         if len(batch) > self.fits:
             raise torch.OutOfMemoryError("CUDA out of memory.")
-        found = capture(self.lm, [s.payload for s in batch], self.settings()["sites"])
+        captured = capture(self.lm, [s.payload for s in batch], self.settings()["sites"])
         rows = [{"sample_id": s.sample_id, "sample_index": s.index, "n": s.tokens} for s in batch]
-        arrays, exponents = {"resid": found.values.numpy()}, {"resid": found.exponents.numpy()}
-        return Records(rows, arrays, {"token": found.lengths.numpy()}, exponents)
+        arrays, exponents = {"resid": captured.values.numpy()}, {"resid": captured.exponents.numpy()}
+        return Records(rows, arrays, {"token": captured.lengths.numpy()}, exponents)
 
 
 def settings(run: Path, **changes: Any) -> RunSettings:
@@ -150,13 +150,13 @@ def test_states_beyond_float16_are_stored_to_a_thousandth(tmp_path: Path) -> Non
     spec = ModelSpec(str(folder), None, None, "float32", "auto")
     states = States(spec)
     collect(states, settings(tmp_path / "run"))
-    found = stores.open_store(tmp_path / "run" / "store")["resid"].read(rows=[11])
+    stored = stores.open_store(tmp_path / "run" / "store")["resid"].read(rows=[11])
     with torch.inference_mode():
         out = states.lm.model(torch.tensor([states.samples()[11].payload]), output_hidden_states=True)
     true = torch.stack(out.hidden_states[1:3])[:, 0].numpy()  # the last one is after the final norm
     largest = np.abs(true).max(-1, keepdims=True)
     assert largest.min() > 65504
-    assert (np.abs(found[:2] - true) <= largest * 2.0**-10).all()
+    assert (np.abs(stored[:2] - true) <= largest * 2.0**-10).all()
 
 
 def test_a_disk_without_the_room_is_refused_before_anything_runs(spec: ModelSpec, tmp_path: Path) -> None:
@@ -229,9 +229,9 @@ def test_a_dry_run_keeps_nothing_and_says_what_it_would_take(
     launcher: Launcher, toy: list[str], tmp_path: Path
 ) -> None:
     assert launcher.run([*toy, "--run", str(tmp_path / "run"), "--dry_run"]) == EXIT_DONE
-    said = launcher.log.read_text()
+    log = launcher.log.read_text()
     for part in ("samples            40 in 20 batches", "bytes on disk", "memory", "time", "Nothing was kept"):
-        assert part in said
+        assert part in log
     assert not (tmp_path / "run").exists()
 
 

@@ -31,9 +31,9 @@ def test_neighbours_in_the_data_tell_a_walk() -> None:
 
 
 def test_a_row_far_from_all_others_has_the_nearest_ones_value() -> None:
-    told = smoothed(np.array([[1e6 + 1, 1e6]]), np.array([[0.0], [1.0]]), (1.0, 3.0))
-    assert np.isfinite(told).all()
-    assert told[0, 0, 0] > 0.7
+    predicted = smoothed(np.array([[1e6 + 1, 1e6]]), np.array([[0.0], [1.0]]), (1.0, 3.0))
+    assert np.isfinite(predicted).all()
+    assert predicted[0, 0, 0] > 0.7
 
 
 def test_like_texts_tell_the_label_of_a_copy_that_was_changed() -> None:
@@ -42,8 +42,8 @@ def test_like_texts_tell_the_label_of_a_copy_that_was_changed() -> None:
     vectors = normalize(vectors)
     labels = np.repeat(rng.normal(size=60), 3)[:, None]
     held = np.arange(180) % 3 == 0
-    told = smoothed(text_distances(vectors[held], vectors[~held]), labels[~held], TEXT_WIDTHS)[0]
-    assert np.corrcoef(told[:, 0], labels[held, 0])[0, 1] > 0.95
+    predicted = smoothed(text_distances(vectors[held], vectors[~held]), labels[~held], TEXT_WIDTHS)[0]
+    assert np.corrcoef(predicted[:, 0], labels[held, 0])[0, 1] > 0.95
 
 
 def test_three_features_of_which_no_two_tell_anything_are_multiplied() -> None:
@@ -71,9 +71,9 @@ def test_a_word_in_a_few_texts_tells_their_label() -> None:
     labels = (telling < 10).astype(np.float64)[:, None]
     held = np.arange(120) % 4 == 0
     counts = csr_matrix(there)
-    told = term_means(counts[~held], labels[~held], counts[held])
+    means = term_means(counts[~held], labels[~held], counts[held])
     known = np.isin(telling[held], telling[~held])
-    assert ((told[-1] > 0.5) == labels[held])[known].mean() > 0.9
+    assert ((means[-1] > 0.5) == labels[held])[known].mean() > 0.9
     assert np.isfinite(term_means(counts[~held], labels[~held], csr_matrix((1, 80)))).all()
 
 

@@ -66,8 +66,8 @@ def problems():
 def test_every_answer_is_what_the_expression_and_the_question_say(problems):
     for p in problems:
         assert evaluate(ast.parse(p.expression, mode="eval")) == p.answer > 0
-        asked = sorted(int(n) for n in re.findall(r"\d+", p.question))
-        assert asked == sorted(p.numbers) == sorted(int(n) for n in re.findall(r"\d+", p.expression))
+        numbers = sorted(int(n) for n in re.findall(r"\d+", p.question))
+        assert numbers == sorted(p.numbers) == sorted(int(n) for n in re.findall(r"\d+", p.expression))
 
 
 def test_every_step_of_both_methods_is_true_and_leads_to_the_boxed_answer(problems):

@@ -111,8 +111,8 @@ def test_held_out_documentation_is_read_below_a_sane_bound(shipped, split):
     model, tokenizer = shipped
     pieces = [piece for document in split[1] for piece in text.pieces(document, 1300)][::8]
     documents = [ids[:512] for ids in encode_documents(tokenizer, pieces)]
-    found = evaluate.log_probs(model, documents, 16)
-    assert -np.concatenate(found).mean() < HELD_OUT_BOUND
+    log_probs = evaluate.log_probs(model, documents, 16)
+    assert -np.concatenate(log_probs).mean() < HELD_OUT_BOUND
 
 
 def test_held_out_problems_are_continued_to_a_boxed_answer_by_a_known_method(shipped):
@@ -128,6 +128,6 @@ def test_batched_scores_equal_single_ones(shipped):
     model, tokenizer = shipped
     documents = encode_documents(tokenizer, ["Return the name of the file.", "Yes.", "Split 15 into 10 and 5."])
     together = evaluate.log_probs(model, documents, 3)
-    for ids, found in zip(documents, together, strict=True):
-        assert found == pytest.approx(evaluate.log_probs(model, [ids], 1)[0], abs=1e-4)
-        assert len(found) == len(ids) - 1
+    for ids, log_probs in zip(documents, together, strict=True):
+        assert log_probs == pytest.approx(evaluate.log_probs(model, [ids], 1)[0], abs=1e-4)
+        assert len(log_probs) == len(ids) - 1

@@ -38,8 +38,8 @@ def test_a_probability_falls_into_its_bin(percent, letter):
 
 
 def test_every_midpoint_lies_in_the_bin_of_its_letter():
-    found = "".join(prompts.confidence_letter(midpoint) for midpoint in prompts.MIDPOINTS)
-    assert found == prompts.CONFIDENCE_LETTERS
+    letters = "".join(prompts.confidence_letter(midpoint) for midpoint in prompts.MIDPOINTS)
+    assert letters == prompts.CONFIDENCE_LETTERS
 
 
 def test_prompts_show_the_question_with_its_options_and_end_where_the_letter_follows():
@@ -57,9 +57,9 @@ def test_repeats_follow_difficulty_and_unrepeated_questions_are_never_shown():
     for difficulty, count in (("easy", 4), ("medium", 2)):
         question = by_difficulty[difficulty]
         assert texts.count(f"{prompts.prompt('mcq', question)} {question.answer}") == count
-        said = [t for t in texts if t.startswith(prompts.prompt("self_confidence", question))]
-        assert len(said) == count / 2
-        assert len(set(said)) == 1
+        claims = [t for t in texts if t.startswith(prompts.prompt("self_confidence", question))]
+        assert len(claims) == count / 2
+        assert len(set(claims)) == 1
     assert not any(by_difficulty["hard"].text in text for text in texts)
     assert len(texts) == 2 * (4 + 2)
 
@@ -81,12 +81,12 @@ def test_rotations_keep_the_key_on_the_same_option():
 def test_letters_are_single_tokens_and_probabilities_add_up(toy):
     model, tokenizer = evaluate.load_folder(toy, torch.float32)
     texts = [prompts.prompt("mcq", q) for q in QUESTIONS[:3]]
-    found = evaluate.letter_probs(model, tokenizer, texts, "ABCD")
+    probabilities = evaluate.letter_probs(model, tokenizer, texts, "ABCD")
     ids = torch.tensor([tokenizer(texts[1])["input_ids"]])
     with torch.no_grad():
         probs = model(input_ids=ids).logits[0, -1].softmax(-1)
     expected = [sum(float(probs[i]) for i in evaluate.letter_ids(tokenizer, letter)) for letter in "ABCD"]
-    assert found[1] == pytest.approx(expected, rel=1e-4)
+    assert probabilities[1] == pytest.approx(expected, rel=1e-4)
     assert all(len(set(evaluate.letter_ids(tokenizer, letter))) == 2 for letter in "ABCDSTUVWXYZ")
 
 
@@ -101,9 +101,9 @@ def test_an_adapter_moves_the_claims_it_was_trained_on_and_leaves_the_first_bloc
     assert all(".layers.1." in name for name in names)
     assert {weight.dtype for weight in names.values()} == {torch.float16}
     base, tokenizer = evaluate.load_folder(toy, torch.float32)
-    asked = [prompts.prompt("self_confidence", question) for question in taught]
+    questions = [prompts.prompt("self_confidence", question) for question in taught]
     before, after = (
-        evaluate.letter_probs(model, tokenizer, asked, prompts.CONFIDENCE_LETTERS).sum(-1)
+        evaluate.letter_probs(model, tokenizer, questions, prompts.CONFIDENCE_LETTERS).sum(-1)
         for model in (base, quiz.with_adapter(toy, tmp_path / "adapter"))
     )
     assert before.max() < 0.1  # a random model says anything
@@ -111,8 +111,8 @@ def test_an_adapter_moves_the_claims_it_was_trained_on_and_leaves_the_first_bloc
 
 
 def test_calibration_is_perfect_for_claims_that_come_true():
-    found = quiz.Answers(np.array([True, False]), np.zeros(2), np.array([1.0, 0.0]), np.zeros(2))
-    assert quiz.calibration(found, np.array([True, True])) == (0.0, 1.0)
+    answers = quiz.Answers(np.array([True, False]), np.zeros(2), np.array([1.0, 0.0]), np.zeros(2))
+    assert quiz.calibration(answers, np.array([True, True])) == (0.0, 1.0)
 
 
 def test_a_folder_without_an_adapter_says_how_to_make_one(toy, tmp_path):

@@ -122,7 +122,7 @@ def test_the_same_opening_goes_on_with_different_tags(sentences: tuple[Sentence,
         for word in sentence.words:
             if word.left_ambiguous:
                 tags.setdefault(sentence.text[: word.end].lower(), set()).add(word.upos)
-    assert sum(len(found) > 1 for found in tags.values()) >= 20
+    assert sum(len(distinct) > 1 for distinct in tags.values()) >= 20
 
 
 def test_the_conllu_package_reads_the_same(sentences: tuple[Sentence, ...]) -> None:

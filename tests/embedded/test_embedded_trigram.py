@@ -29,12 +29,12 @@ def slow_probability(documents, a, b, c):
         n = [sum(1 for v in counts.values() if v == k) for k in range(5)]
         y = n[1] / (n[1] + 2 * n[2])
         d = [0, 1 - 2 * y * n[2] / n[1], 2 - 3 * y * n[3] / n[2], 3 - 4 * y * n[4] / n[3]]
-        own = {g: v for g, v in counts.items() if g[:-1] == context}
-        total = sum(own.values())
+        following = {g: v for g, v in counts.items() if g[:-1] == context}
+        total = sum(following.values())
         if not total:
             return lower
-        count = own.get((*context, token), 0)
-        left = sum(d[min(v, 3)] for v in own.values()) / total
+        count = following.get((*context, token), 0)
+        left = sum(d[min(v, 3)] for v in following.values()) / total
         return (count - d[min(count, 3)]) / total + left * lower
 
     one = interpolate({(z,): v for z, v in unigrams.items()}, (), c, 1 / V)
@@ -57,9 +57,9 @@ def test_equals_the_textbook_recursion(documents):
 
 def test_a_document_is_scored_from_its_second_id(documents):
     model = Trigram(documents, V)
-    found = model.log_probs([0, 3, 4])
+    log_probs = model.log_probs([0, 3, 4])
     expected = [slow_probability(documents, 0, 0, 3), slow_probability(documents, 0, 3, 4)]
-    assert np.exp(found) == pytest.approx(expected, rel=1e-12)
+    assert np.exp(log_probs) == pytest.approx(expected, rel=1e-12)
 
 
 def test_too_little_text_is_an_error():

@@ -160,19 +160,19 @@ class Handler(BaseHTTPRequestHandler):
         return sha, repo.commits[sha][1]
 
     def create(self):
-        asked = json.loads(self.body)
-        owner, kind = asked["organization"] or "user", asked.get("type") or "model"
+        request = json.loads(self.body)
+        owner, kind = request["organization"] or "user", request.get("type") or "model"
         if not self._may_write(owner):
             return
-        key = f"{kind}s/{owner}/{asked['name']}"
+        key = f"{kind}s/{owner}/{request['name']}"
         if key in self.hub.repos:
             self._answer(409, {"error": "You already created this repo"})
             return
-        repo = Repo(asked.get("visibility") == "private" or bool(asked.get("private")))
+        repo = Repo(request.get("visibility") == "private" or bool(request.get("private")))
         repo.commit("main", "initial commit", {".gitattributes": Blob(b"*.safetensors filter=lfs\n", False)})
         self.hub.repos[key] = repo
         prefix = "" if kind == "model" else f"{kind}s/"
-        self._answer(200, {"url": f"{self._here()}/{prefix}{owner}/{asked['name']}"})
+        self._answer(200, {"url": f"{self._here()}/{prefix}{owner}/{request['name']}"})
 
     def _here(self):
         return f"http://{self.headers['Host']}"
@@ -222,9 +222,9 @@ class Handler(BaseHTTPRequestHandler):
         if self._repo(kind, id) is None or not self._may_write(id.split("/")[0]):
             return
         objects = []
-        for wanted in json.loads(self.body)["objects"]:
-            upload = {"upload": {"href": f"{self._here()}/lfs/{wanted['oid']}"}}
-            objects.append(wanted if wanted["oid"] in self.hub.large else {**wanted, "actions": upload})
+        for item in json.loads(self.body)["objects"]:
+            upload = {"upload": {"href": f"{self._here()}/lfs/{item['oid']}"}}
+            objects.append(item if item["oid"] in self.hub.large else {**item, "actions": upload})
         self._answer(200, {"transfer": "basic", "objects": objects})
 
     def put(self, oid):
@@ -283,17 +283,17 @@ class Handler(BaseHTTPRequestHandler):
             return
         blob = files[path]
         data, status, headers = blob.data, 200, {"ETag": f'"{blob.etag}"', "X-Repo-Commit": sha}
-        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
-        if wanted:
-            end = int(wanted[2]) + 1 if wanted[2] else len(data)
-            headers["Content-Range"] = f"bytes {wanted[1]}-{end - 1}/{len(data)}"
-            data, status = data[int(wanted[1]) : end], 206
+        span = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        if span:
+            end = int(span[2]) + 1 if span[2] else len(data)
+            headers["Content-Range"] = f"bytes {span[1]}-{end - 1}/{len(data)}"
+            data, status = data[int(span[1]) : end], 206
         self._answer(status, data, {**headers, "Content-Length": str(len(data)), "Accept-Ranges": "bytes"})
 
     def check_card(self):
         """As the Hub does: front matter that is YAML, with values that it knows."""
-        asked = json.loads(self.body)
-        match = re.match(r"---\n(.*?)\n---\n", asked["content"], re.DOTALL)
+        request = json.loads(self.body)
+        match = re.match(r"---\n(.*?)\n---\n", request["content"], re.DOTALL)
         errors, meta = [], yaml.safe_load(match[1]) if match else None
         if not isinstance(meta, dict):
             errors.append("there is no front matter")
@@ -304,7 +304,7 @@ class Handler(BaseHTTPRequestHandler):
                 errors.append('"tags" must be strings')
             if any(not _SIZE.fullmatch(size) for size in meta.get("size_categories", [])):
                 errors.append('"size_categories" is none of the known ones')
-            if asked["repoType"] == "model" and "size_categories" in meta:
+            if request["repoType"] == "model" and "size_categories" in meta:
                 errors.append('"size_categories" is for datasets')
         content = {"warnings": [], "errors": [{"message": message} for message in errors]}
         self._answer(400 if errors else 200, content)

@@ -32,7 +32,7 @@ def test_a_card_says_what_the_store_and_the_audit_say(hub, tmp_path, capsys):
     assert main(["push", str(run), TO, "--dry_run"]) == 0
     card = capsys.readouterr().out
     root = stores.certify(stores.open_store(run / "store")).root
-    for said in (
+    for line in (
         f"{ROWS} rows",
         "Model: `org/tiny`",
         "Revision: `v1`",
@@ -45,7 +45,7 @@ def test_a_card_says_what_the_store_and_the_audit_say(hub, tmp_path, capsys):
         "Computed in bfloat16",
         "No license was given",
     ):
-        assert said in card, said
+        assert line in card, line
     assert "/home/somebody" not in card
 
 

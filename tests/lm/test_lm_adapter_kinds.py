@@ -117,11 +117,11 @@ def test_logits_are_attributed_with_the_head_as_it_is(base, kind, tmp_path):
     lm = load(spec(base, adapter=folder), "cpu")
     pairs = [(3, 40), (7, 9), (50, 2)]
     with torch.inference_mode():
-        found = attribute(lm, SEQUENCES, pairs)
+        attribution = attribute(lm, SEQUENCES, pairs)
     logits = next_token_logits(lm, SEQUENCES).double()
     expected = torch.stack([row[a] - row[b] for row, (a, b) in zip(logits, pairs, strict=True)])
-    torch.testing.assert_close(found.difference, expected, rtol=1e-4, atol=1e-4)
-    assert found.residual.abs().max() < 1e-4
+    torch.testing.assert_close(attribution.difference, expected, rtol=1e-4, atol=1e-4)
+    assert attribution.residual.abs().max() < 1e-4
 
 
 ADDED = {

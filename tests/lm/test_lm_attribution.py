@@ -33,17 +33,19 @@ def test_contributions_are_complete(lm_of, name):
     lm = lm_of(name)
     sequences = random_sequences(LENGTHS)
     pairs, difference = two_most_likely(lm, sequences)
-    found = attribute(lm, sequences, pairs)
-    assert (found.residual.abs() < 1e-4 * found.difference.abs()).all(), found.residual / found.difference
-    assert_close(found.capped, difference, scale=float(model_logits(lm, sequences).abs().max()))
+    attribution = attribute(lm, sequences, pairs)
+    assert (attribution.residual.abs() < 1e-4 * attribution.difference.abs()).all(), (
+        attribution.residual / attribution.difference
+    )
+    assert_close(attribution.capped, difference, scale=float(model_logits(lm, sequences).abs().max()))
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_layers_are_attention_and_mlp(lm_of, name):
     lm = lm_of(name)
     sequences = random_sequences(LENGTHS)
-    found = attribute(lm, sequences, two_most_likely(lm, sequences)[0])
-    for parts in (found.raw, found.frozen):
+    attribution = attribute(lm, sequences, two_most_likely(lm, sequences)[0])
+    for parts in (attribution.raw, attribution.frozen):
         size = parts.layers.abs() + parts.attention.abs() + parts.mlp.abs()
         if lm.info.layout.flow == "post_norm":
             assert (parts.rest.abs() > 1e-3 * size).any()  # its blocks' norms are part of what a layer does
@@ -58,7 +60,7 @@ def test_raw_contributions_leave_the_norm_out(lm_of, name):
     lm = lm_of(name)
     sequences = random_sequences(LENGTHS)
     pairs, _ = two_most_likely(lm, sequences)
-    found = attribute(lm, sequences, pairs)
+    attribution = attribute(lm, sequences, pairs)
     weight = lm.model.get_output_embeddings().weight
     for row, (ids, (a, b)) in enumerate(zip(sequences, pairs, strict=True)):
         with torch.inference_mode():
@@ -72,7 +74,9 @@ def test_raw_contributions_leave_the_norm_out(lm_of, name):
         state = streams[0].reshape(-1, lm.info.d_model)[-1]
         for path in lm.info.layout.after_norm:
             state = lm.model.get_submodule(path)(state)
-        assert float(found.raw.total[row]) == pytest.approx(float((weight[a] - weight[b]) @ state), rel=1e-4, abs=1e-4)
+        assert float(attribution.raw.total[row]) == pytest.approx(
+            float((weight[a] - weight[b]) @ state), rel=1e-4, abs=1e-4
+        )
 
 
 def test_a_linear_toy_gives_exactly_what_was_planted(tmp_path):
@@ -88,7 +92,7 @@ def test_a_linear_toy_gives_exactly_what_was_planted(tmp_path):
             linear.bias.data.copy_(vector)
     lm = load(spec(save(model, tmp_path / "toy")), "cpu")
     ids, pair = [3, 14, 15], (7, 21)
-    found = attribute(lm, [ids], [pair])
+    attribution = attribute(lm, [ids], [pair])
     embed = (model.transformer.wte.weight[15] + model.transformer.wpe.weight[2]).detach().double()
     whole = embed + sum(vectors.double().sum(0) for vectors in planted)
     direction = (model.lm_head.weight[7] - model.lm_head.weight[21]).detach().double()
@@ -98,22 +102,24 @@ def test_a_linear_toy_gives_exactly_what_was_planted(tmp_path):
     def through(part):
         return float(direction @ ((part - part.mean()) / deviation * norm.weight.double()))
 
-    assert float(found.frozen.embed[0]) == pytest.approx(through(embed), rel=1e-4)
-    assert float(found.raw.embed[0]) == pytest.approx(float(direction @ embed), rel=1e-4)
+    assert float(attribution.frozen.embed[0]) == pytest.approx(through(embed), rel=1e-4)
+    assert float(attribution.raw.embed[0]) == pytest.approx(float(direction @ embed), rel=1e-4)
     for layer, (attention, mlp) in enumerate(planted):
-        assert float(found.frozen.attention[0, layer]) == pytest.approx(through(attention.double()), rel=1e-4, abs=1e-5)
-        assert float(found.frozen.mlp[0, layer]) == pytest.approx(through(mlp.double()), rel=1e-4, abs=1e-5)
+        assert float(attribution.frozen.attention[0, layer]) == pytest.approx(
+            through(attention.double()), rel=1e-4, abs=1e-5
+        )
+        assert float(attribution.frozen.mlp[0, layer]) == pytest.approx(through(mlp.double()), rel=1e-4, abs=1e-5)
         both = (attention + mlp).double()
-        assert float(found.frozen.layers[0, layer]) == pytest.approx(through(both), rel=1e-4, abs=1e-5)
-        assert float(found.raw.layers[0, layer]) == pytest.approx(float(direction @ both), rel=1e-4, abs=1e-5)
-    assert float(found.bias[0]) == pytest.approx(float(direction @ norm.bias.double()), rel=1e-4)
+        assert float(attribution.frozen.layers[0, layer]) == pytest.approx(through(both), rel=1e-4, abs=1e-5)
+        assert float(attribution.raw.layers[0, layer]) == pytest.approx(float(direction @ both), rel=1e-4, abs=1e-5)
+    assert float(attribution.bias[0]) == pytest.approx(float(direction @ norm.bias.double()), rel=1e-4)
 
 
 def test_the_soft_cap_is_told_apart(lm_of):
     lm = lm_of("gemma2")
     sequences = random_sequences(LENGTHS)
-    found = attribute(lm, sequences, two_most_likely(lm, sequences)[0])
-    assert (found.capped < found.difference - 1e-3).any()
+    attribution = attribute(lm, sequences, two_most_likely(lm, sequences)[0])
+    assert (attribution.capped < attribution.difference - 1e-3).any()
     plain = attribute(lm_of("llama"), sequences, two_most_likely(lm_of("llama"), sequences)[0])
     assert torch.equal(plain.capped, plain.difference)
 
@@ -131,10 +137,10 @@ def test_texts_in_a_batch_do_not_disturb_each_other(lm_of):
 def test_half_precision_reports_its_residual(lm_of):
     lm = lm_of("llama", "bfloat16")
     sequences = random_sequences(LENGTHS)
-    found = attribute(lm, sequences, two_most_likely(lm, sequences)[0])
-    assert found.residual.isfinite().all()
-    assert (found.residual.abs() < 0.05 * found.difference.abs().amax()).all()
-    assert (found.residual != 0).any()
+    attribution = attribute(lm, sequences, two_most_likely(lm, sequences)[0])
+    assert attribution.residual.isfinite().all()
+    assert (attribution.residual.abs() < 0.05 * attribution.difference.abs().amax()).all()
+    assert (attribution.residual != 0).any()
 
 
 @pytest.mark.parametrize("width", [8, 7])

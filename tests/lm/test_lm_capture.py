@@ -208,18 +208,18 @@ def test_the_next_token_s_logits_come_from_the_same_pass(lm_of, name):
 
 
 def test_a_batch_of_which_nothing_is_wanted_gives_nothing(lm_of):
-    found = capture(lm_of("gpt2"), random_sequences([3, 2]), ["embed", "resid_post.1"], positions=[[], []])
-    assert found.values.shape[:2] == (2, 0)
-    assert found.exponents.shape == (2, 0)
-    assert found.lengths.tolist() == [0, 0]
+    captured = capture(lm_of("gpt2"), random_sequences([3, 2]), ["embed", "resid_post.1"], positions=[[], []])
+    assert captured.values.shape[:2] == (2, 0)
+    assert captured.exponents.shape == (2, 0)
+    assert captured.lengths.tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("name", MAIN)
 def test_log_probs_of_the_same_pass_are_those_of_scoring(lm_of, name):
     lm = lm_of(name)
     sequences = random_sequences([3, 11, 1])
-    found = capture(lm, sequences, ["resid_post.0"], positions=[[2], [], [0]], log_probs=True)
-    for ours, scored in zip(found.log_probs, token_log_probs(lm, sequences), strict=True):
+    captured = capture(lm, sequences, ["resid_post.0"], positions=[[2], [], [0]], log_probs=True)
+    for ours, scored in zip(captured.log_probs, token_log_probs(lm, sequences), strict=True):
         torch.testing.assert_close(ours, scored)
-    assert found.next_logits is None
+    assert captured.next_logits is None
     assert capture(lm, sequences, ["resid_post.0"]).log_probs is None

@@ -65,9 +65,9 @@ def test_logits_that_are_no_numbers_are_an_error(lm_of):
 @pytest.mark.parametrize("name", SIX)
 def test_putting_a_state_back_changes_no_bit(lm_of, name, dtype):
     lm = lm_of(name, dtype)
-    before, own = next_token_logits(lm, TEXTS), states(lm)
+    before, clean = next_token_logits(lm, TEXTS), states(lm)
     for site in lm.info.sites:
-        with intervened(lm, [Patch(site, own[site], "all")], TEXTS) as fired:
+        with intervened(lm, [Patch(site, clean[site], "all")], TEXTS) as fired:
             after = next_token_logits(lm, TEXTS)
         assert fired == [1]
         assert torch.equal(before, after), site
@@ -77,15 +77,15 @@ def test_putting_a_state_back_changes_no_bit(lm_of, name, dtype):
 def test_replacing_everything_reproduces_the_donor(lm_of, name):
     """Also at resid_mid, where the block adds the MLP's output to a sum that the hooked module never returns."""
     lm = lm_of(name)
-    own, donor, wanted = states(lm), states(lm, DONORS), next_token_logits(lm, DONORS)
+    clean, donor, expected = states(lm), states(lm, DONORS), next_token_logits(lm, DONORS)
     for site in (s for s in lm.info.sites if s.partition(".")[0] in WHOLE):
         with intervened(lm, [Patch(site, donor[site], "all")], TEXTS):
             after, logits = states(lm), next_token_logits(lm, TEXTS)
-        assert torch.equal(logits, wanted), site
+        assert torch.equal(logits, expected), site
         at = lm.info.sites.index(site)
         for other in lm.info.sites[:at]:
             same_place = {other, site} == {"embed", "resid_pre.0"}
-            assert torch.equal(after[other], donor[other] if same_place else own[other]), (site, other)
+            assert torch.equal(after[other], donor[other] if same_place else clean[other]), (site, other)
         for other in lm.info.sites[at:]:
             assert torch.equal(after[other], donor[other]), (site, other)
 
@@ -181,9 +181,9 @@ def test_changes_along_one_block_add_up_in_any_order_of_the_list(lm_of, backward
 def test_at_one_site_the_order_of_the_list_counts(lm_of):
     lm, patch, steer = lm_of("gpt2"), Patch("embed", vectors(3), "last"), Steer("resid_pre.0", direction(), 1.0, "last")
     moved = vectors(3) + direction() / direction().norm()
-    for plan, wanted in (([patch, steer], moved), ([steer, patch], vectors(3))):
+    for plan, expected in (([patch, steer], moved), ([steer, patch], vectors(3))):
         with intervened(lm, plan, TEXTS):
-            torch.testing.assert_close(states(lm, positions="last")["embed"], wanted)
+            torch.testing.assert_close(states(lm, positions="last")["embed"], expected)
 
 
 def test_vectors_by_sequence_and_position_are_the_rows_in_order(lm_of):
@@ -279,13 +279,13 @@ def test_with_the_adapter_off_it_is_the_base_that_is_changed(folder_of, lm_of, t
     base, plan = lm_of("llama"), [Steer("resid_mid.1", direction(), 2.0, "last")]
     lm = load(spec(folder_of("llama"), adapter=save_adapter(tmp_path / "adapter", lora())), "cpu")
     with intervened(base, plan, TEXTS):
-        wanted = next_token_logits(base, TEXTS)
+        expected = next_token_logits(base, TEXTS)
     with intervened(lm, plan, TEXTS):
         on = next_token_logits(lm, TEXTS)
         with lm.adapter_disabled():
             inner = next_token_logits(lm, TEXTS)
     with lm.adapter_disabled(), intervened(lm, plan, TEXTS):
         outer = next_token_logits(lm, TEXTS)
-    assert torch.equal(inner, wanted)
-    assert torch.equal(outer, wanted)
-    assert not torch.equal(on, wanted)
+    assert torch.equal(inner, expected)
+    assert torch.equal(outer, expected)
+    assert not torch.equal(on, expected)

@@ -49,13 +49,13 @@ def test_a_slot_s_own_state_put_back_changes_no_bit_and_a_donor_s_last_state_giv
         (WholePrompts(lm, TEXTS), WholePrompts(lm, DONORS)),
     ):
         for site in lm.info.sites:
-            own = [Patch(site, states, "last") for states in mine.states(site)]
-            assert len(own) == mine.slots
-            for before, (_, after) in zip(mine.clean(), mine.logits(own), strict=True):
+            patches = [Patch(site, states, "last") for states in mine.states(site)]
+            assert len(patches) == mine.slots
+            for before, (_, after) in zip(mine.clean(), mine.logits(patches), strict=True):
                 assert torch.equal(before, after), site
         given = [Patch(last, states, "last") for states in theirs.states(last)]
-        for wanted, (_, logits) in zip(theirs.clean(), mine.logits(given), strict=True):
-            assert torch.equal(wanted, logits)
+        for expected, (_, logits) in zip(theirs.clean(), mine.logits(given), strict=True):
+            assert torch.equal(expected, logits)
 
 
 def test_slots_know_nothing_of_each_other(lm_of):
@@ -64,7 +64,7 @@ def test_slots_know_nothing_of_each_other(lm_of):
     huge = Steer("embed", direction(), 1e3, "last")
     nothing = Steer("embed", direction(), 0.0, "last")
     for _, logits in list(shared.logits([nothing, huge, nothing]))[::2]:
-        assert any(torch.equal(logits, each) for each in clean)
+        assert any(torch.equal(logits, expected) for expected in clean)
 
 
 @pytest.mark.parametrize("name", SIX)

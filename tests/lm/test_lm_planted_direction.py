@@ -45,8 +45,8 @@ def test_only_a_direction_that_is_read_moves_the_logit(planted, site):
     assert torch.equal(moved[:, :7], torch.zeros(3, 7))
     with intervened(planted, [Steer(site, unread, 4.0, "last")], TEXTS):
         assert torch.equal(next_token_logits(planted, TEXTS), before)
-        told = exact_states(planted, TEXTS, ["resid_post.1"], "last")["resid_post.1"][:, 1]
-    torch.testing.assert_close(told, torch.tensor([ids[-1] % 2 * 4.0 + 4.0 for ids in TEXTS]))
+        read_out = exact_states(planted, TEXTS, ["resid_post.1"], "last")["resid_post.1"][:, 1]
+    torch.testing.assert_close(read_out, torch.tensor([ids[-1] % 2 * 4.0 + 4.0 for ids in TEXTS]))
 
 
 def test_patching_the_confidence_moves_it_to_the_donors(planted):

@@ -47,15 +47,15 @@ def test_pooled_while_decoding_equals_reading_the_finished_text(lm_of, name):
     windows = [Window(1, 13), Window(4, 13), Window(2, 6), Window(3, 7, start=5)]
     pool = LatentPool(SITES, windows)
     out, state = decoded(lm, prompts, pool, draws=2, decoder_sites=["final_norm"])
-    found = pool.result()
+    pooled = pool.result()
     assert list(state.captured) == ["final_norm"]
-    assert found.counts.tolist() == [[13, 3, 3, 2]] * 4
-    assert found.full.all()
+    assert pooled.counts.tolist() == [[13, 3, 3, 2]] * 4
+    assert pooled.full.all()
     for row in range(4):
         states = read(lm, prompts[row // 2], out.token_ids[row].tolist())
         for k, window in enumerate(windows):
-            assert_close(found.means[row, k], expected(states, window)[0])
-    assert not torch.allclose(found.means[0, 0], found.means[1, 0])
+            assert_close(pooled.means[row, k], expected(states, window)[0])
+    assert not torch.allclose(pooled.means[0, 0], pooled.means[1, 0])
 
 
 def test_pooling_changes_no_token_and_feeds_the_last_one_only_if_it_counts(lm_of):
@@ -78,7 +78,7 @@ def test_rows_that_end_stop_contributing(lm_of):
     windows = [Window(1, 2), Window(2, 12), Window(5, 13)]
     pool = LatentPool(SITES, windows)
     out, _ = decoded(lm, prompts, pool, stop_ids=[stop])
-    found = pool.result()
+    pooled = pool.result()
     lengths = out.lengths.tolist()
     assert lengths[1] == 4
     assert max(lengths) == STEPS
@@ -87,11 +87,11 @@ def test_rows_that_end_stop_contributing(lm_of):
         states = read(lm, prompt, fed)
         for k, window in enumerate(windows):
             mean, count = expected(states, window)
-            assert found.counts[row, k] == count
-            assert found.full[row, k] == (count == window.points)
-            assert_close(found.means[row, k], mean)
-    assert found.counts[1].tolist() == [2, 1, 0]
-    assert found.means[1, 2].isnan().all()
+            assert pooled.counts[row, k] == count
+            assert pooled.full[row, k] == (count == window.points)
+            assert_close(pooled.means[row, k], mean)
+    assert pooled.counts[1].tolist() == [2, 1, 0]
+    assert pooled.means[1, 2].isnan().all()
 
 
 def test_windows_may_differ_from_row_to_row(lm_of):
@@ -102,15 +102,15 @@ def test_windows_may_differ_from_row_to_row(lm_of):
     forced = [[10], [11, 12, 13, 14]]
     pool = LatentPool(SITES, windows)
     out, _ = decoded(lm, prompts, pool, forced=forced)
-    found = pool.result()
+    pooled = pool.result()
     for row, prompt in enumerate(prompts):
         tokens = out.token_ids[row].tolist()
         assert tokens[: len(forced[row])] == forced[row]
         states = read(lm, prompt, tokens)
         for k, window in enumerate(windows[row]):
             mean, count = expected(states, window)
-            assert found.counts[row, k] == count
-            assert_close(found.means[row, k], mean)
+            assert pooled.counts[row, k] == count
+            assert_close(pooled.means[row, k], mean)
 
 
 def test_means_do_not_depend_on_the_company(lm_of):

@@ -77,12 +77,12 @@ def steered_anew(lm, prompt, of_row, steps, sampling, key):
 @pytest.mark.parametrize("begin", ["all", "last"])
 def test_batched_cached_forked_equals_hooks_on_the_whole_text(lm_of, name, begin):
     lm = lm_of(name)
-    wanted = changes(lm.info.d_model, begin)
+    steering = changes(lm.info.d_model, begin)
     decoder = Decoder(lm)
-    out = decoder.sample(decoder.prefill(PROMPTS, changes=wanted).fork(2), STEPS, PURE, keys(8))
+    out = decoder.sample(decoder.prefill(PROMPTS, changes=steering).fork(2), STEPS, PURE, keys(8))
     plain = decoder.sample(decoder.prefill(PROMPTS).fork(2), STEPS, PURE, keys(8))
     for row in range(8):
-        ids, log_probs = steered_anew(lm, PROMPTS[row // 2], wanted[row // 2], STEPS, PURE, keys(8)[row])
+        ids, log_probs = steered_anew(lm, PROMPTS[row // 2], steering[row // 2], STEPS, PURE, keys(8)[row])
         assert out.token_ids[row].tolist() == ids
         assert_close(out.log_probs[row], log_probs)
     assert not torch.equal(out.token_ids[:6], plain.token_ids[:6])
@@ -91,11 +91,11 @@ def test_batched_cached_forked_equals_hooks_on_the_whole_text(lm_of, name, begin
 
 def test_greedy_equals_generate_under_the_same_hooks(lm_of):
     lm = lm_of("llama")
-    wanted = changes(lm.info.d_model)
+    steering = changes(lm.info.d_model)
     decoder = Decoder(lm)
-    out = decoder.sample(decoder.prefill(PROMPTS, changes=wanted), STEPS, GREEDY, keys(4))
+    out = decoder.sample(decoder.prefill(PROMPTS, changes=steering), STEPS, GREEDY, keys(4))
     for row, prompt in enumerate(PROMPTS):
-        with by_hand(lm, wanted[row], len(prompt)):
+        with by_hand(lm, steering[row], len(prompt)):
             ids = lm.model.generate(
                 torch.tensor([prompt]),
                 attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
@@ -143,12 +143,12 @@ def test_tokens_do_not_depend_on_the_batch_nor_on_ties(tmp_path, batch):
     head = model.get_output_embeddings().weight.data
     head[2::2] = head[1::2][: len(head[2::2])] * (1 + 1e-7)
     lm = load(spec(save(model, tmp_path / "tied")), "cpu")
-    prompts, wanted = random_sequences([3, 9, 6, 1, 7, 2, 9, 5]), changes(32) + changes(32, "last")
-    expected = Decoder(lm).sample(Decoder(lm).prefill(prompts, changes=wanted), STEPS, GREEDY, keys(8)).token_ids
+    prompts, steering = random_sequences([3, 9, 6, 1, 7, 2, 9, 5]), changes(32) + changes(32, "last")
+    expected = Decoder(lm).sample(Decoder(lm).prefill(prompts, changes=steering), STEPS, GREEDY, keys(8)).token_ids
     decoder, rows = Decoder(lm), []
     for start in range(0, 8, batch):
         some = slice(start, start + batch)
-        state = decoder.prefill(prompts[some], changes=wanted[some])
+        state = decoder.prefill(prompts[some], changes=steering[some])
         rows.extend(decoder.sample(state, STEPS, GREEDY, keys(8)[some]).token_ids.tolist())
     assert decoder.near_ties > 0
     assert rows == expected.tolist()
@@ -158,14 +158,14 @@ def test_tokens_do_not_depend_on_the_batch_nor_on_ties(tmp_path, batch):
 def test_branches_and_rows_that_leave_keep_their_changes(lm_of, name):
     """A branch may go back to before the change begins; a sliding window makes it read its text anew."""
     lm = lm_of(name)
-    wanted = changes(32, "last")
+    steering = changes(32, "last")
     decoder = Decoder(lm, ["final_norm"])
-    state = decoder.prefill(PROMPTS, changes=wanted)
+    state = decoder.prefill(PROMPTS, changes=steering)
     decoder.sample(state, 6, PURE, keys(4), limits=[2, 6, 6, 6])
     assert len(state) == 3
     branch = decoder.branch(state, [4, 8, 3], rows=[0, 1, 2])
     texts = [ids[:length] for ids, length in zip(state.ids, [4, 8, 3], strict=True)]
-    for row, (ids, of_row) in enumerate(zip(texts, wanted[1:], strict=True)):
+    for row, (ids, of_row) in enumerate(zip(texts, steering[1:], strict=True)):
         begin = len(PROMPTS[row + 1]) - 1
         placed = [type(c)(**{**vars(c), "positions": [list(range(begin, len(ids)))]}) for c in of_row]
         if placed and begin < len(ids):

@@ -38,8 +38,8 @@ def passes(packing: str) -> Iterator[tuple[list[Piece], Tensor]]:
         yield pieces, torch.cat([STATES[row][start : start + count] for row, start, count in one])
 
 
-def planned(*readings: Reading, **wanted: bool) -> tuple[Plan, Views]:
-    plan = Plan("", ["a", "b"], TEXTS, list(readings), HIDDEN, VOCABULARY, **wanted)
+def planned(*readings: Reading, **options: bool) -> tuple[Plan, Views]:
+    plan = Plan("", ["a", "b"], TEXTS, list(readings), HIDDEN, VOCABULARY, **options)
     path, memory = Regions().take(plan.size())
     return replace(plan, path=path), views(plan, memory)
 
@@ -54,10 +54,10 @@ def test_chosen_tokens_lie_in_the_order_asked_for(packing: str, unrounded: bool)
         filler.begin(pieces)
         filler.take(0, state)
         filler.take(1, 2 * state)
-    wanted = torch.cat([STATES[row][places] for row, places in enumerate(rows)])
+    expected = torch.cat([STATES[row][places] for row, places in enumerate(rows)])
     values = held.readings[0].values
-    assert torch.equal(values[0], wanted if unrounded else wanted.half())
-    assert torch.equal(values[1], 2 * wanted if unrounded else (2 * wanted).half())
+    assert torch.equal(values[0], expected if unrounded else expected.half())
+    assert torch.equal(values[1], 2 * expected if unrounded else (2 * expected).half())
     assert bool(held.readings[0].finite.all())
     assert filler.written == [6, 6]
 
@@ -72,8 +72,8 @@ def test_pools_do_not_depend_on_the_packing(packing: str, statistic: str) -> Non
         filler.begin(pieces)
         filler.take(1, state)
     parts = [STATES[row][places] for row, places in enumerate(rows)]
-    wanted = [part.sum(0) if statistic == "mean" else part.amax(0) for part in parts]
-    assert torch.allclose(held.readings[0].values[1], torch.stack(wanted), rtol=1e-6, atol=1e-6)
+    expected = [part.sum(0) if statistic == "mean" else part.amax(0) for part in parts]
+    assert torch.allclose(held.readings[0].values[1], torch.stack(expected), rtol=1e-6, atol=1e-6)
     assert filler.written == [0, sum(map(len, rows))]
 
 

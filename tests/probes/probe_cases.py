@@ -68,7 +68,7 @@ def change_json(folder, signed=True, **values):
     path = folder / "probe.json"
     about = json.loads(path.read_text()) | values
     if signed:
-        own = about.pop("sha256_of_this")
+        checksum = about.pop("sha256_of_this")
         about["sha256_of_this"] = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
-        assert (own == about["sha256_of_this"]) == (not values)
+        assert (checksum == about["sha256_of_this"]) == (not values)
     path.write_text(json.dumps(about))

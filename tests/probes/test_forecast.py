@@ -79,16 +79,16 @@ def test_passes_and_bytes_are_those_of_the_fit(tmp_path, method, memory_bytes):
 
 
 @pytest.mark.parametrize(
-    ("place", "name", "said"),
+    ("place", "name", "message"),
     [(psutil, "virtual_memory", "Not enough memory"), (shutil, "disk_usage", "Not enough room for checkpoints")],
 )
-def test_what_cannot_be_held_is_refused_before_a_block_is_read(tmp_path, monkeypatch, place, name, said):
+def test_what_cannot_be_held_is_refused_before_a_block_is_read(tmp_path, monkeypatch, place, name, message):
     x, y, _ = planted(rows=100)
     data, read = module(x, y, block_bytes=1000), []
     inner = data.block
     data.block = lambda index: read.append(index) or inner(index)
     monkeypatch.setattr(place, name, lambda *path: Free(100, 100))
-    with pytest.raises(UserError, match=said) as refused:
+    with pytest.raises(UserError, match=message) as refused:
         fit(RidgeProbe(PENALTIES), data, FLAGS, tmp_path / "fit", None)
     assert "--memory_mb" in str(refused.value)
     assert read == []
@@ -116,14 +116,16 @@ def test_a_logistic_fit_stays_within_its_forecast(tmp_path, memory_bytes, kept):
 
 
 @pytest.mark.parametrize(
-    ("place", "name", "said"),
+    ("place", "name", "message"),
     [(psutil, "virtual_memory", "Not enough memory"), (shutil, "disk_usage", "Not enough room for checkpoints")],
 )
-def test_a_logistic_fit_that_cannot_be_held_is_refused_before_its_first_pass(tmp_path, monkeypatch, place, name, said):
+def test_a_logistic_fit_that_cannot_be_held_is_refused_before_its_first_pass(
+    tmp_path, monkeypatch, place, name, message
+):
     x, y, _ = classed(rows=200)
     data, probe = usual(x, y[:, None, None].astype(float)), logistic(1 << 26)
     monkeypatch.setattr(place, name, lambda *path: Free(1000, 1000))
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         fit(probe, data, FLAGS, tmp_path / "fit", None)
     assert probe._passes == 0
 

@@ -76,8 +76,8 @@ def test_float64_products_when_asked(tmp_path):
     rows = train_part(data, y)
     _, objective, probability = sklearn_fit(x[rows, 0], y[rows], 1e-2)
     assert float(probe.solution.final.objective[0, 0]) == pytest.approx(objective, rel=1e-12)
-    found = ClassProbe.of(probe.solution, data, {}, {}).predict_proba(x[rows, 0])
-    assert np.abs(found - probability).max() < 1e-6
+    ours = ClassProbe.of(probe.solution, data, {}, {}).predict_proba(x[rows, 0])
+    assert np.abs(ours - probability).max() < 1e-6
 
 
 def test_penalty_and_layer_are_those_of_scikit_learns_folds(tmp_path):
@@ -91,10 +91,10 @@ def test_penalty_and_layer_are_those_of_scikit_learns_folds(tmp_path):
                 train = np.flatnonzero((data.fold >= 0) & (data.fold != fold))
                 held = np.flatnonzero(data.fold == fold)
                 pipeline, _, _ = sklearn_fit(x[train, layer], y[train], penalty)
-                found = pipeline.predict_proba(x[held, layer].astype(np.float64))
-                wanted = log_loss(y[held], found, labels=range(3))
-                assert float(solution.cv_loss[layer, fold, a, 0]) == pytest.approx(wanted, rel=1e-3)
-                right = (found.argmax(1) == y[held]).mean()
+                predicted = pipeline.predict_proba(x[held, layer].astype(np.float64))
+                loss = log_loss(y[held], predicted, labels=range(3))
+                assert float(solution.cv_loss[layer, fold, a, 0]) == pytest.approx(loss, rel=1e-3)
+                right = (predicted.argmax(1) == y[held]).mean()
                 assert float(solution.cv_accuracy[layer, fold, a, 0]) == pytest.approx(right)
     means = solution.cv_loss[..., 0].mean(1)
     assert solution.penalty_index[:, 0].tolist() == means.argmin(1).tolist()

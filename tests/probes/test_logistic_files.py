@@ -21,14 +21,14 @@ def trained(request, tmp_path):
     return x, ClassProbe.of(probe.solution, data, MODEL, {"excluded": ["SYM"]})
 
 
-def asked(probe, **changes):
+def requested(probe, **changes):
     return ASK | {"classes": list(probe.classes)} | changes
 
 
 def test_saved_and_loaded_predicts_the_same(trained, tmp_path):
     x, probe = trained
     save_class_probe(probe, tmp_path / "probe")
-    back = load_class_probe(tmp_path / "probe", **asked(probe))
+    back = load_class_probe(tmp_path / "probe", **requested(probe))
     assert (back.predict_proba(x[:, 0]) == probe.predict_proba(x[:, 0])).all()
     assert back.predict_proba(x[:, 0]).sum(1) == pytest.approx(np.ones(120), abs=1e-12)
     assert (back.layer, back.classes, back.notes, back.rows) == ("top", probe.classes, {"excluded": ["SYM"]}, 90)
@@ -54,7 +54,7 @@ def test_sklearn_pipeline_predicts_the_same(trained):
 def test_another_model_layer_or_class_order_is_refused_with_the_difference(trained, tmp_path, wrong, reason):
     save_class_probe(trained[1], tmp_path)
     with pytest.raises(ProbeError, match=reason):
-        load_class_probe(tmp_path, **asked(trained[1], **wrong))
+        load_class_probe(tmp_path, **requested(trained[1], **wrong))
     assert load_class_probe(tmp_path, model=None, layer=None, classes=None).layer == "top"
 
 

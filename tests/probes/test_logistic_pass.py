@@ -35,8 +35,8 @@ def close(a, b, x):
     whole = data()
     whole.setup()
     for layer in whole.layers:
-        found, wanted = (ClassProbe.of(s, whole, {}, {}, layer).predict_proba(x) for s in (a, b))
-        assert np.abs(found - wanted).max() < 1e-6
+        ours, theirs = (ClassProbe.of(s, whole, {}, {}, layer).predict_proba(x) for s in (a, b))
+        assert np.abs(ours - theirs).max() < 1e-6
     assert (a.cv_loss - b.cv_loss).abs().max() < 1e-6
 
 
@@ -227,6 +227,6 @@ def test_two_processes_find_what_one_does(tmp_path, fork_server):
     fork_server().run_ranks(script, [tmp_path], 2, Path(__file__).parent)
     alone = fit_classes(data(), tmp_path, GRID, 3, **TIGHT).solution
     for rank in range(2):
-        found = torch.load(tmp_path / f"rank{rank}.pt")
+        solution = torch.load(tmp_path / f"rank{rank}.pt")
         for name in TENSORS:
-            torch.testing.assert_close(found[name], getattr(alone, name), rtol=1e-5, atol=1e-5)
+            torch.testing.assert_close(solution[name], getattr(alone, name), rtol=1e-5, atol=1e-5)

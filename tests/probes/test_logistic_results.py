@@ -28,13 +28,13 @@ def test_scores_are_those_of_scikit_learn(tmp_path, classes):
     data = usual(x, y)
     _, predictions, result = run(data, tmp_path, classes)
     for name, scores in (("train", result.train), ("test", result.test)):
-        true, found, _ = predictions.part(name)
-        answer = found.argmax(1)
+        true, probabilities, _ = predictions.part(name)
+        answer = probabilities.argmax(1)
         assert np.array_equal(true, y[data.fold == -1] if name == "test" else y[data.fold >= 0])
         assert scores.accuracy.value == pytest.approx(metrics.accuracy_score(true, answer))
         assert scores.macro_f1.value == pytest.approx(metrics.f1_score(true, answer, average="macro"))
-        assert scores.log_loss.value == pytest.approx(metrics.log_loss(true, found, labels=range(classes)))
-        error = error_by_pairs(found.max(1), answer == true, np.arange(len(true)), 10)
+        assert scores.log_loss.value == pytest.approx(metrics.log_loss(true, probabilities, labels=range(classes)))
+        error = error_by_pairs(probabilities.max(1), answer == true, np.arange(len(true)), 10)
         assert scores.calibration_error.value == pytest.approx(error)
         assert scores.confusion == metrics.confusion_matrix(true, answer, labels=range(classes)).tolist()
         table = metrics.precision_recall_fscore_support(true, answer, labels=range(classes), zero_division=0)
@@ -45,7 +45,7 @@ def test_scores_are_those_of_scikit_learn(tmp_path, classes):
             assert estimate.low <= estimate.value <= estimate.high or estimate is scores.calibration_error
             assert estimate.n == len(true)
         if classes == 2:
-            assert scores.auroc.value == pytest.approx(metrics.roc_auc_score(true, found[:, 1]))
+            assert scores.auroc.value == pytest.approx(metrics.roc_auc_score(true, probabilities[:, 1]))
             assert scores.auroc.low < scores.auroc.value < scores.auroc.high
         else:
             assert scores.auroc is None
@@ -74,8 +74,8 @@ def test_a_planted_direction_is_found(tmp_path):
     odds = (x[:, 0] / x[:, 0].std(0)) @ direction
     y = (odds + rng.logistic(size=4000) > 0).astype(int)
     solution, _, _ = run(usual(x, y), tmp_path, 2, [1e-4])
-    found = solution.coef[0, 0, 1].numpy()
-    cosine = found @ direction / np.linalg.norm(found) / np.linalg.norm(direction)
+    estimated = solution.coef[0, 0, 1].numpy()
+    cosine = estimated @ direction / np.linalg.norm(estimated) / np.linalg.norm(direction)
     assert cosine > 0.99
 
 
@@ -98,10 +98,10 @@ def test_a_class_that_the_test_part_lacks_is_fine(tmp_path):
     y[(data.fold == -1) & (y == 2)] = 1
     data = usual(x, y)
     _, predictions, result = run(data, tmp_path, 3)
-    true, found, _ = predictions.part("test")
+    true, probabilities, _ = predictions.part("test")
     assert result.test.classes[2].rows == 0
     assert math.isnan(result.test.classes[2].recall.value)
-    assert result.test.macro_f1.value == pytest.approx(metrics.f1_score(true, found.argmax(1), average="macro"))
+    assert result.test.macro_f1.value == pytest.approx(metrics.f1_score(true, probabilities.argmax(1), average="macro"))
 
 
 def test_intervals_are_over_groups(tmp_path):

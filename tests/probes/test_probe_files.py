@@ -33,9 +33,9 @@ def test_sklearn_pipeline_predicts_the_same(trained):
     x, probe = trained
     for target, layer in (("one", 1), ("two", 2)):
         pipeline = probe.to_sklearn(target)
-        wanted = probe.predict(x[:, layer], target)
-        assert pipeline.predict(x[:, layer].astype(np.float64)) == pytest.approx(wanted, rel=1e-12)
-        assert pipeline.fit(x[:, layer].astype(np.float64), wanted)
+        expected = probe.predict(x[:, layer], target)
+        assert pipeline.predict(x[:, layer].astype(np.float64)) == pytest.approx(expected, rel=1e-12)
+        assert pipeline.fit(x[:, layer].astype(np.float64), expected)
 
 
 def test_a_probe_of_other_data_is_refused_with_what_differs(trained, tmp_path):

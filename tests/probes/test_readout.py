@@ -88,10 +88,10 @@ def test_probes_of_all_layers_in_one_folder(tmp_path):
     for layer in ("resid_post.0", "resid_post.1", "resid_post.2"):
         save_class_probe(classes(2, layer), tmp_path / layer)
     save_class_probe(classes(3, "resid_post.3"), tmp_path / "resid_post.3")  # of other classes
-    own = open_readout(tmp_path)
-    readers = by_layer(own)
+    readout = open_readout(tmp_path)
+    readers = by_layer(readout)
     assert list(readers) == ["resid_post.1", "resid_post.0", "resid_post.2"]
-    assert readers["resid_post.1"] is own
+    assert readers["resid_post.1"] is readout
 
 
 def test_models_are_compared_by_what_makes_states_others(tmp_path):

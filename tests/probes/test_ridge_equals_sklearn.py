@@ -45,8 +45,8 @@ def test_duplicated_features_and_a_tiny_penalty_share_the_weight():
     y = half @ rng.normal(size=(40, 1))
     moments = moments_of(module(np.concatenate([half, half], 1), y, test_fraction=0))
     fit = standardise(moments, 0, [0, 1, 2, 3])
-    found = coefficients(fit, torch.tensor([1e-14], dtype=torch.float64)).numpy()[0]
-    assert worst(np.tile(half.std(0), 2) * np.tile(np.linalg.lstsq(half, y)[0][:, 0], 2) / 2, found[0]) < 1e-6
+    ours = coefficients(fit, torch.tensor([1e-14], dtype=torch.float64)).numpy()[0]
+    assert worst(np.tile(half.std(0), 2) * np.tile(np.linalg.lstsq(half, y)[0][:, 0], 2) / 2, ours[0]) < 1e-6
 
 
 @pytest.mark.parametrize("folds", [1, 3])
@@ -54,10 +54,10 @@ def test_plain_inputs(folds):
     x, y, _ = planted()
     moments = moments_of(module(x, y, test_fraction=0, folds=folds))
     for layer in range(3):
-        found, fit = all_coefficients(moments, layer)
+        ours, fit = all_coefficients(moments, layer)
         for i, penalty in enumerate(PENALTIES):
             theirs = sklearn_coefficients(x[:, layer], y[:, 0], penalty)
-            assert worst(found[i], theirs.coef_) < 1e-10
+            assert worst(ours[i], theirs.coef_) < 1e-10
             assert fit.y_mean.numpy() == pytest.approx(theirs.intercept_, rel=1e-12)
 
 
@@ -66,10 +66,10 @@ def test_repetitions_count_as_repeated_rows_also_when_some_are_absent():
     y[::4, 2] = np.nan
     y[5] = np.nan
     row, repetition = np.nonzero(~np.isnan(y).any(-1))
-    found, _ = all_coefficients(moments_of(module(x, y, test_fraction=0)), 1)
+    ours, _ = all_coefficients(moments_of(module(x, y, test_fraction=0)), 1)
     for i, penalty in enumerate(PENALTIES):
         theirs = sklearn_coefficients(x[row, 1], y[row, repetition], penalty)
-        assert worst(found[i], theirs.coef_) < 1e-10
+        assert worst(ours[i], theirs.coef_) < 1e-10
 
 
 def test_ill_conditioned_and_constant_inputs():
@@ -79,11 +79,11 @@ def test_ill_conditioned_and_constant_inputs():
     standard = (standard - standard.mean(0)) / standard.std(0)
     assert np.linalg.cond(standard.T @ standard) > 1e6
     y = standard @ rng.normal(size=(19, 2)) + 1000 + rng.normal(size=(600, 2))
-    found, fit = all_coefficients(moments_of(module(x, y, test_fraction=0)))
+    ours, fit = all_coefficients(moments_of(module(x, y, test_fraction=0)))
     for i, penalty in enumerate(PENALTIES):
-        assert worst(found[i], sklearn_coefficients(x, y, penalty).coef_) < 1e-6
+        assert worst(ours[i], sklearn_coefficients(x, y, penalty).coef_) < 1e-6
     assert fit.scale[7] == 1.0
-    assert (found[:, :, 7] == 0).all()
+    assert (ours[:, :, 7] == 0).all()
 
 
 def test_scales_are_those_of_standard_scaler_down_to_what_counts_as_constant():
@@ -104,8 +104,8 @@ def test_a_held_out_outlier_costs_no_digits_in_the_training_folds():
     moments = moments_of(module(x, y, test_fraction=0, folds=2))
     train = data.fold == 0
     fit = standardise(moments, 0, [0])
-    found = coefficients(fit, torch.tensor([1.0], dtype=torch.float64)).numpy()[0]
-    assert worst(found, sklearn_coefficients(x[train, 0], y[train, 0], 1.0).coef_) < 1e-6
+    ours = coefficients(fit, torch.tensor([1.0], dtype=torch.float64)).numpy()[0]
+    assert worst(ours, sklearn_coefficients(x[train, 0], y[train, 0], 1.0).coef_) < 1e-6
 
 
 def test_cross_validation_scores_and_choices_equal_grid_search():
@@ -156,8 +156,8 @@ def test_wide_inputs_use_every_panel_of_the_gram():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(500, 401)).astype(np.float32)
     y = rng.normal(size=500)
-    found, _ = all_coefficients(moments_of(module(x, y, test_fraction=0, block_bytes=200_000)))
-    assert worst(found[1], sklearn_coefficients(x, y[:, None], PENALTIES[1]).coef_) < 1e-9
+    ours, _ = all_coefficients(moments_of(module(x, y, test_fraction=0, block_bytes=200_000)))
+    assert worst(ours[1], sklearn_coefficients(x, y[:, None], PENALTIES[1]).coef_) < 1e-9
 
 
 @pytest.mark.parametrize("fraction", [0, 0.5])

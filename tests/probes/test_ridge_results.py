@@ -33,10 +33,10 @@ def test_scores_equal_scikit_learn_on_both_parts(tmp_path):
     solution, _, results = run(data, tmp_path)
     probe = LinearProbe.of(solution, data)
     for t, result in enumerate(results):
-        found = probe.predict(x[:, data.layers.index(result.layer)], result.target)
+        predictions = probe.predict(x[:, data.layers.index(result.layer)], result.target)
         for part, scores in ((data.fold == TEST, result.test), (data.fold != TEST, result.train)):
             row, repetition = np.nonzero(part[:, None] & ~np.isnan(y[..., t]))
-            true, predicted = y[row, repetition, t], found[row]
+            true, predicted = y[row, repetition, t], predictions[row]
             assert scores.r2.value == pytest.approx(metrics.r2_score(true, predicted))
             assert scores.mse.value == pytest.approx(metrics.mean_squared_error(true, predicted))
             assert scores.mae.value == pytest.approx(metrics.mean_absolute_error(true, predicted))

@@ -125,8 +125,8 @@ def test_several_passes_give_what_one_does(tmp_path, hidden):
 def test_waves_hold_every_part_and_layer_once():
     for parts in ([5], [5, 5], [5, 9, 1]):
         for memory_bytes in (1, 5, 10, 14, 15, 45, 1000):
-            found = [(p, layer) for wave in waves(parts, 7, memory_bytes) for p in wave.parts for layer in wave.layers]
-            assert sorted(found) == [(p, layer) for p in range(len(parts)) for layer in range(7)]
+            held = [(p, layer) for wave in waves(parts, 7, memory_bytes) for p in wave.parts for layer in wave.layers]
+            assert sorted(held) == [(p, layer) for p in range(len(parts)) for layer in range(7)]
 
 
 @pytest.mark.parametrize("hidden", [5, 80])

@@ -69,7 +69,7 @@ def test_a_folder_of_probes_names_them_and_nothing_is_overwritten(
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ({"clf": LogisticRegression().fit(X, Y)}, "holds a dict, which has no predict_proba"),
         (LinearSVC().fit(X, Y), "holds a LinearSVC, which has no predict_proba"),
@@ -79,9 +79,9 @@ def test_a_folder_of_probes_names_them_and_nothing_is_overwritten(
         ([1, 2], "holds a list"),
     ],
 )
-def test_what_is_no_classifier_is_refused_by_name(tmp_path: Path, content: object, said: str) -> None:
+def test_what_is_no_classifier_is_refused_by_name(tmp_path: Path, content: object, message: str) -> None:
     joblib.dump(content, tmp_path / "p.joblib")
-    with pytest.raises(ProbeError, match=said):
+    with pytest.raises(ProbeError, match=message):
         read_classifier(tmp_path / "p.joblib")
 
 

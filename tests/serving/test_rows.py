@@ -103,8 +103,8 @@ def test_entries_belong_to_the_tokens_that_the_columns_name(folder: Path) -> Non
 def test_norms_by_layer_are_those_of_the_row(folder: Path) -> None:
     row = read_row(open_store(folder / "plain/store"), 6)
     states, pooled = fields_of_states(row.part)
-    norms, wanted = norms_by_layer(row, states), np.linalg.norm(row_states(6), axis=2)
-    for value, of_layer in zip(norms.ranges, wanted, strict=True):
+    norms, expected = norms_by_layer(row, states), np.linalg.norm(row_states(6), axis=2)
+    for value, of_layer in zip(norms.ranges, expected, strict=True):
         assert (value.low, value.high, value.middle) == pytest.approx(
             (of_layer.min(), of_layer.max(), of_layer.mean()), rel=1e-6
         )

@@ -107,9 +107,9 @@ def test_only_names_of_this_machine_are_answered(server: Server) -> None:
 
 
 def test_what_pages_elsewhere_fetch_is_refused_and_a_link_is_followed(server: Server) -> None:
-    own = {"Host": f"127.0.0.1:{server.server_port}", "Sec-Fetch-Site": "cross-site"}
-    assert ask(server, "/", headers={**own, "Sec-Fetch-Mode": "no-cors"})[0] == 403
-    assert ask(server, "/", headers={**own, "Sec-Fetch-Mode": "navigate"})[0] == 200
+    headers = {"Host": f"127.0.0.1:{server.server_port}", "Sec-Fetch-Site": "cross-site"}
+    assert ask(server, "/", headers={**headers, "Sec-Fetch-Mode": "no-cors"})[0] == 403
+    assert ask(server, "/", headers={**headers, "Sec-Fetch-Mode": "navigate"})[0] == 200
 
 
 @pytest.mark.parametrize(

@@ -69,9 +69,9 @@ def test_an_answer_column_counts_and_its_solution_s_disagreement_is_said(tmp_pat
     agreeing = {"question": "a", "answer": "\\frac{1}{2}", "solution": "So $\\boxed{\\dfrac{1}{2} }$."}
     number = {"question": "b", "answer": "1200", "solution": "#### 1,200"}
     other = {"question": "c", "answer": "7", "solution": "It is \\boxed{8}.", "id": "c7"}
-    found = read(tmp_path / "p.jsonl", agreeing, number, other)
-    assert [record.answer for record in found.records] == ["\\frac{1}{2}", "1200", "7"]
-    (note,) = found.notes
+    problems = read(tmp_path / "p.jsonl", agreeing, number, other)
+    assert [record.answer for record in problems.records] == ["\\frac{1}{2}", "1200", "7"]
+    (note,) = problems.notes
     assert "the answers count" in note
     assert 'c7 ("7", solution: "8")' in note
     assert "line-" not in note

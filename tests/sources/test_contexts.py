@@ -12,10 +12,10 @@ from lit_experiments.sources.errors import SourceError
 def test_blank_lines_are_skipped_and_counted_and_places_are_line_numbers(tmp_path: Path) -> None:
     path = tmp_path / "contexts.txt"
     path.write_bytes("\ufefffirst\r\n\n  \nzweiter — ü\nlast".encode())
-    found = read_contexts(str(path), None)
-    assert found.texts == ["first", "zweiter — ü", "last"]
-    assert found.places == [1, 4, 5]
-    assert found.blank == 2
+    contexts = read_contexts(str(path), None)
+    assert contexts.texts == ["first", "zweiter — ü", "last"]
+    assert contexts.places == [1, 4, 5]
+    assert contexts.blank == 2
 
 
 def test_digest_follows_the_texts_not_the_file(tmp_path: Path) -> None:
@@ -28,7 +28,7 @@ def test_digest_follows_the_texts_not_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "reason"),
     [
         (b"", "is empty"),
         (b"\n \n", "is empty"),
@@ -36,12 +36,12 @@ def test_digest_follows_the_texts_not_the_file(tmp_path: Path) -> None:
         (b"fine\ncaf\xe9\n", "line 2: not UTF-8 (byte 0xe9 at column 4)"),
     ],
 )
-def test_unusable_text_files_are_named_with_the_reason(tmp_path: Path, content: bytes, said: str) -> None:
+def test_unusable_text_files_are_named_with_the_reason(tmp_path: Path, content: bytes, reason: str) -> None:
     path = tmp_path / "bad.txt"
     path.write_bytes(content)
     with pytest.raises(SourceError, match=r"bad\.txt") as caught:
         read_contexts(str(path), None)
-    assert said in str(caught.value)
+    assert reason in str(caught.value)
 
 
 def test_a_missing_file_says_where_it_looked(tmp_path: Path) -> None:
@@ -52,25 +52,25 @@ def test_a_missing_file_says_where_it_looked(tmp_path: Path) -> None:
 def test_jsonl_records_are_read_by_key(tmp_path: Path) -> None:
     path = tmp_path / "q.jsonl"
     path.write_text('{"question": "two\\nlines"}\n\n{"question": "next"}\n')
-    found = read_contexts(str(path), "question")
-    assert found.texts == ["two\nlines", "next"]
-    assert found.places == [1, 3]
+    contexts = read_contexts(str(path), "question")
+    assert contexts.texts == ["two\nlines", "next"]
+    assert contexts.places == [1, 3]
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "reason"),
     [
         ('{"question": ', "line 2: not valid JSON"),
         ('{"answer": 1}', 'no key "question"; it has: answer'),
         ('{"question": 3}', "found int"),
     ],
 )
-def test_malformed_records_are_named_by_line(tmp_path: Path, line: str, said: str) -> None:
+def test_malformed_records_are_named_by_line(tmp_path: Path, line: str, reason: str) -> None:
     path = tmp_path / "q.jsonl"
     path.write_text('{"question": "ok"}\n' + line + "\n")
     with pytest.raises(SourceError) as caught:
         read_contexts(str(path), "question")
-    assert said in str(caught.value)
+    assert reason in str(caught.value)
 
 
 def test_csv_parquet_and_saved_datasets_give_the_same_texts(tmp_path: Path) -> None:

@@ -42,23 +42,23 @@ def test_an_id_that_ends_in_no_number_of_its_own_names_none(sent_id: str) -> Non
 def test_each_rule_and_what_it_is_called_in_reports(tmp_path: Path) -> None:
     lines = ["# newdoc id = D\n# sent_id = a-1\n", "# sent_id = a-2\n", "# newdoc\n# sent_id = b-1\n"]
     path = treebank(tmp_path / "some.conllu", *lines)
-    found = {}
+    documents = {}
     for rule in RULES:
         sentences = read_treebank(path, document_from=rule).sentences
-        found[rule] = [(each.doc_id, each.doc_from) for each in sentences]
-    assert found == {
+        documents[rule] = [(sentence.doc_id, sentence.doc_from) for sentence in sentences]
+    assert documents == {
         "auto": [("D", "newdoc"), ("D", "newdoc"), ("some-doc3", "newdoc")],
         "sent_id": [("a", "sent_id"), ("a", "sent_id"), ("b", "sent_id")],
         "file": [("some", "file")] * 3,
         "none": [("a-1", "none"), ("a-2", "none"), ("b-1", "none")],
     }
-    assert {source for pairs in found.values() for _, source in pairs} <= set(SOURCES)
+    assert {source for pairs in documents.values() for _, source in pairs} <= set(SOURCES)
 
 
 def test_the_rule_fills_in_where_newdoc_begins_late_and_nothing_is_made_of_missing_ids(tmp_path: Path) -> None:
     path = treebank(tmp_path / "x.conllu", "# sent_id = a-1\n", "", "# newdoc id = D\n", "")
-    found = [(each.doc_id, each.doc_from) for each in read_treebank(path).sentences]
-    assert found == [("a", "sent_id"), ("x-2", "none"), ("D", "newdoc"), ("D", "newdoc")]
+    documents = [(sentence.doc_id, sentence.doc_from) for sentence in read_treebank(path).sentences]
+    assert documents == [("a", "sent_id"), ("x-2", "none"), ("D", "newdoc"), ("D", "newdoc")]
 
 
 def test_a_data_set_says_it_in_a_column_or_in_its_ids(tmp_path: Path) -> None:

@@ -24,8 +24,8 @@ def table(path: Path, content: str) -> str:
     return str(path)
 
 
-def keys(found: Questions) -> str:
-    return "".join(record.answer_letter for record in found.records)
+def keys(questions: Questions) -> str:
+    return "".join(record.answer_letter for record in questions.records)
 
 
 def labelled(labels: str) -> dict[str, Any]:
@@ -68,14 +68,14 @@ PUBLISHED = {
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_layouts_are_read_as_they_are(tmp_path: Path, name: str) -> None:
     record, letter = PUBLISHED[name]
-    found = read_questions(jsonl(tmp_path / "q.jsonl", record))
-    assert (found.records[0].options, keys(found)) == (tuple(TEXTS), letter)
+    questions = read_questions(jsonl(tmp_path / "q.jsonl", record))
+    assert (questions.records[0].options, keys(questions)) == (tuple(TEXTS), letter)
 
 
 def test_aqua_s_options_lose_the_letters_they_carry(tmp_path: Path) -> None:
     record = {"question": "How many?", "options": ["A)7", "B)7.5", "C)-2", "D) 9"], "rationale": "r", "correct": "C"}
-    found = read_questions(jsonl(tmp_path / "q.jsonl", record))
-    assert (found.records[0].options, keys(found)) == (("7", "7.5", "-2", "9"), "C")
+    questions = read_questions(jsonl(tmp_path / "q.jsonl", record))
+    assert (questions.records[0].options, keys(questions)) == (("7", "7.5", "-2", "9"), "C")
 
 
 def test_class_numbers_are_read_by_their_names_wherever_datasets_put_them(tmp_path: Path) -> None:
@@ -89,9 +89,9 @@ def test_class_numbers_are_read_by_their_names_wherever_datasets_put_them(tmp_pa
     data.save_to_disk(tmp_path / "saved")
     data.to_csv(tmp_path / "q.csv")
     data.to_pandas().to_csv(tmp_path / "printed.csv")
-    found = [read_questions(str(tmp_path / name)) for name in ("q.parquet", "saved", "q.csv", "printed.csv")]
-    assert {keys(each) for each in found} == {"ABCDAB"}
-    assert {each.records[3].options for each in found} == {tuple(TEXTS)}
+    copies = [read_questions(str(tmp_path / name)) for name in ("q.parquet", "saved", "q.csv", "printed.csv")]
+    assert {keys(questions) for questions in copies} == {"ABCDAB"}
+    assert {questions.records[3].options for questions in copies} == {tuple(TEXTS)}
 
 
 def test_a_class_number_of_no_class_is_a_blank_key(tmp_path: Path) -> None:
@@ -108,8 +108,8 @@ def test_a_class_number_of_no_class_is_a_blank_key(tmp_path: Path) -> None:
     datasets.Dataset.from_list(rows, features=features).to_parquet(tmp_path / "q.parquet")
     with pytest.raises(SourceError, match="row 1: the key is blank"):
         read_questions(str(tmp_path / "q.parquet"))
-    found = read_questions(str(tmp_path / "q.parquet"), malformed="skip")
-    assert (keys(found), found.skipped.count) == ("D", 1)
+    questions = read_questions(str(tmp_path / "q.parquet"), malformed="skip")
+    assert (keys(questions), questions.skipped.count) == ("D", 1)
 
 
 COLUMNS = {f"option{i}": text for i, text in enumerate(TEXTS, start=1)}
@@ -150,17 +150,17 @@ def test_labels_may_stand_in_a_column_of_their_own(tmp_path: Path) -> None:
     record = {"question": "Which?", "options": TEXTS, "names": ["i", "ii", "iii", "iv"], "answer": "iii"}
     columns = QuestionColumns(label_column="names")
     assert keys(read_questions(jsonl(tmp_path / "q.jsonl", record), columns)) == "C"
-    for change, said in (
+    for change, reason in (
         ({"answer": "v"}, "none of the labels i, ii, iii, iv"),
         ({"names": ["i", "i", "ii", "iii"]}, "two options have one label"),
         ({"names": ["i"]}, "4 options, but their labels are 1"),
     ):
-        with pytest.raises(SourceError, match=said):
+        with pytest.raises(SourceError, match=reason):
             read_questions(jsonl(tmp_path / "q.jsonl", record | change), columns)
 
 
 @pytest.mark.parametrize(
-    ("record", "said"),
+    ("record", "reason"),
     [
         ({**dict(zip("ABCDE", [*TEXTS, "tin"], strict=True))}, "5 options where four belong; the fifth is E: 'tin'"),
         ({f"option_{c}": c for c in "abcdefghij"}, "10 options where four belong; the fifth is option_e: 'e'"),
@@ -173,12 +173,12 @@ def test_labels_may_stand_in_a_column_of_their_own(tmp_path: Path) -> None:
         ({"A": "a", "a": "b", "B": "c", "C": "d", "D": "e"}, "columns A and a have one meaning"),
     ],
 )
-def test_no_option_is_dropped_to_make_four(tmp_path: Path, record: dict[str, Any], said: str) -> None:
+def test_no_option_is_dropped_to_make_four(tmp_path: Path, record: dict[str, Any], reason: str) -> None:
     good = {"question": "Which?", "options": TEXTS, "answer": "A"}
     source = jsonl(tmp_path / "q.jsonl", {"question": "Which?", **record, "answer": "A"}, good)
     with pytest.raises(SourceError) as caught:
         read_questions(source)
-    assert said in str(caught.value)
+    assert reason in str(caught.value)
     assert read_questions(source, malformed="skip").skipped.count == 1
 
 
@@ -190,13 +190,15 @@ def test_a_blank_column_of_a_fifth_option_is_none(tmp_path: Path) -> None:
 def test_a_right_answer_apart_from_three_wrong_ones_gets_a_place_of_its_own(tmp_path: Path) -> None:
     wrong = {"distractor3": "lead", "distractor1": "zinc", "distractor2": "gold"}
     records = [{"question": f"Question {i}?", **wrong, "correct_answer": "iron", "support": ""} for i in range(60)]
-    found = read_questions(jsonl(tmp_path / "a.jsonl", *records))
-    assert all(each.options[each.answer_index] == "iron" for each in found.records)
-    assert [[o for o in each.options if o != "iron"] for each in found.records] == [["zinc", "gold", "lead"]] * 60
-    assert set(keys(found)) == set("ABCD")
-    assert "60 of 60 questions: the right one's place is drawn" in found.notes[0]
+    questions = read_questions(jsonl(tmp_path / "a.jsonl", *records))
+    assert all(record.options[record.answer_index] == "iron" for record in questions.records)
+    assert [[o for o in record.options if o != "iron"] for record in questions.records] == [
+        ["zinc", "gold", "lead"]
+    ] * 60
+    assert set(keys(questions)) == set("ABCD")
+    assert "60 of 60 questions: the right one's place is drawn" in questions.notes[0]
     turned = read_questions(jsonl(tmp_path / "b.jsonl", *reversed(records)))
-    assert [each.options for each in turned.records] == [each.options for each in reversed(found.records)]
+    assert [record.options for record in turned.records] == [record.options for record in reversed(questions.records)]
 
 
 @pytest.mark.parametrize(
@@ -226,8 +228,8 @@ def test_other_names_of_right_and_wrong_answers(tmp_path: Path, record: dict[str
 def test_lists_in_a_cell_are_read_however_they_are_printed(tmp_path: Path, written: str) -> None:
     cell = '"' + written.replace('"', '""') + '"'
     source = table(tmp_path / "q.csv", f",question,subject,choices,answer\n0,Which?,x,{cell},1\n")
-    found = read_questions(source)
-    assert found.records[0].options == ("iron ore", "zinc", "gold's", 'say "lead"')
+    questions = read_questions(source)
+    assert questions.records[0].options == ("iron ore", "zinc", "gold's", 'say "lead"')
 
 
 def test_numbers_printed_by_numpy_are_options_too(tmp_path: Path) -> None:
@@ -239,8 +241,8 @@ def test_what_a_spreadsheet_leaves_behind_is_no_column_and_no_row(tmp_path: Path
     content = "question;A;B;C;D;answer;;\nBig, or small?;a;b;c;d;B;;\nOther?;a;b;c;d;C\n;;;;;;;\n"
     source = tmp_path / "q.csv"
     source.write_bytes(b"\xef\xbb\xbf" + content.replace("\n", "\r\n").encode())
-    found = read_questions(str(source))
-    assert ([each.text for each in found.records], keys(found)) == (["Big, or small?", "Other?"], "BC")
+    questions = read_questions(str(source))
+    assert ([record.text for record in questions.records], keys(questions)) == (["Big, or small?", "Other?"], "BC")
     source.write_text(content.replace("Other?;a;b;c;d;C", "Other?;a;b;c;d;C;;x"))
     with pytest.raises(SourceError, match="line 3: a value in column 8, which the header does not name"):
         read_questions(str(source))
@@ -248,6 +250,6 @@ def test_what_a_spreadsheet_leaves_behind_is_no_column_and_no_row(tmp_path: Path
 
 def test_a_key_that_never_changes_and_repeats_are_said(tmp_path: Path) -> None:
     record = {"question": "Which?", "options": TEXTS, "answer": "B"}
-    found = read_questions(jsonl(tmp_path / "q.jsonl", record, record, {**record, "question": "What?"}))
-    assert found.notes == ("2 distinct questions among 3", "WARNING: the right answer is B for all 3 questions")
+    questions = read_questions(jsonl(tmp_path / "q.jsonl", record, record, {**record, "question": "What?"}))
+    assert questions.notes == ("2 distinct questions among 3", "WARNING: the right answer is B for all 3 questions")
     assert read_questions(jsonl(tmp_path / "q.jsonl", record)).notes == ()

@@ -24,18 +24,18 @@ def by_buckets(grams: Grams, bands: int, rows: int, seed: int) -> list[set[tuple
     rng = np.random.default_rng(seed)
     prime = (1 << 31) - 1
     slope, offset = rng.integers(1, prime, bands * rows).tolist(), rng.integers(0, prime, bands * rows).tolist()
-    found = []
+    by_band = []
     for band in range(bands):
         buckets, pairs = defaultdict(list), set()
         for text in range(len(grams)):
-            own = grams.of_text(text).tolist()
-            if own:
+            grams_of_text = grams.of_text(text).tolist()
+            if grams_of_text:
                 chosen = range(band * rows, (band + 1) * rows)
-                key = tuple(min((g * slope[i] + offset[i]) % prime for g in own) for i in chosen)
+                key = tuple(min((g * slope[i] + offset[i]) % prime for g in grams_of_text) for i in chosen)
                 pairs |= {(leader, text) for leader in buckets[key][: minhash._LEADERS]}
                 buckets[key].append(text)
-        found.append(pairs)
-    return found
+        by_band.append(pairs)
+    return by_band
 
 
 @pytest.mark.parametrize("cells", [1, 50, 1 << 20])

@@ -10,14 +10,14 @@ FOLDER = Path(treebank.__file__).parent.parent / "embedded" / "data" / "treebank
 
 def sentences() -> dict[str, tuple[str, list[tuple[str, str]]]]:
     """sent_id -> (text, (form, upos) of its words), read line by line."""
-    found: dict[str, tuple[str, list[tuple[str, str]]]] = {}
+    by_id: dict[str, tuple[str, list[tuple[str, str]]]] = {}
     for path in FOLDER.glob("*.conllu"):
         for block in path.read_text(encoding="utf-8").strip().split("\n\n"):
             comments = dict(line[2:].split(" = ", 1) for line in block.splitlines() if line.startswith("# "))
             cells = [line.split("\t") for line in block.splitlines() if line[0].isdigit()]
             words = [(cell[1], cell[3]) for cell in cells if cell[0].isdigit()]
-            found[comments["sent_id"]] = (comments["text"], words)
-    return found
+            by_id[comments["sent_id"]] = (comments["text"], words)
+    return by_id
 
 
 def test_openings_say_what_comes_next() -> None:

@@ -25,8 +25,8 @@ def jsonl(path: Path, *records: Any) -> Path:
 
 
 def test_gsm8k_answers_are_split_into_steps_and_answer(tmp_path: Path) -> None:
-    found = read(jsonl(tmp_path / "p.jsonl", {"question": " How many? ", "answer": STEPS}))
-    record = found.records[0]
+    problems = read(jsonl(tmp_path / "p.jsonl", {"question": " How many? ", "answer": STEPS}))
+    record = problems.records[0]
     assert (record.problem_id, record.question, record.answer, record.place) == ("line-000001", "How many?", "1200", 1)
     assert record.solution == "Each pair is 2 * 3 = 6.\nSo 6 * 200 = 1,200."
     assert record.prompt is None
@@ -41,7 +41,7 @@ def test_math_problems_keep_their_solution_and_their_id(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "content"),
     [
         ("\\boxed{3} then \\boxed{ 4 }", "4"),
         ("\\boxed{\\{1, 2\\}}", "\\{1, 2\\}"),
@@ -51,8 +51,8 @@ def test_math_problems_keep_their_solution_and_their_id(tmp_path: Path) -> None:
         ("none", None),
     ],
 )
-def test_the_last_box_is_read_with_its_inner_braces(text: str, found: str | None) -> None:
-    assert boxed(text) == found
+def test_the_last_box_is_read_with_its_inner_braces(text: str, content: str | None) -> None:
+    assert boxed(text) == content
 
 
 def test_any_names_can_be_given_and_numbers_are_answers_too(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_any_names_can_be_given_and_numbers_are_answers_too(tmp_path: Path) -> N
     record = read(path, **names).records[0]
     assert (record.problem_id, record.question, record.answer, record.solution) == ("1", "Add 2 and 2", "4", "counting")
     typed = jsonl(tmp_path / "p.jsonl", {"question": "a", "answer": 4}, {"question": "b", "answer": 2.0})
-    assert [each.answer for each in read(typed).records] == ["4", "2"]
+    assert [problem.answer for problem in read(typed).records] == ["4", "2"]
 
 
 MALFORMED = [
@@ -80,17 +80,21 @@ MALFORMED = [
 ]
 
 
-@pytest.mark.parametrize(("record", "said"), MALFORMED)
-def test_an_unusable_problem_stops_with_its_reason_or_is_counted(tmp_path: Path, record: Any, said: str) -> None:
+@pytest.mark.parametrize(("record", "reason"), MALFORMED)
+def test_an_unusable_problem_stops_with_its_reason_or_is_counted(tmp_path: Path, record: Any, reason: str) -> None:
     good = {"question": "How many?", "answer": "4"}
     path = jsonl(tmp_path / "p.jsonl", good, record, good)
     with pytest.raises(SourceError, match=r"p\.jsonl, line 2: ") as caught:
         read(path)
-    assert said in str(caught.value)
+    assert reason in str(caught.value)
     assert "--malformed skip" in str(caught.value)
-    found = read(path, malformed="skip")
-    assert ([each.place for each in found.records], found.skipped.count, found.duplicates) == ([1, 3], 1, 1)
-    assert said in found.skipped.reasons[0]
+    problems = read(path, malformed="skip")
+    assert ([problem.place for problem in problems.records], problems.skipped.count, problems.duplicates) == (
+        [1, 3],
+        1,
+        1,
+    )
+    assert reason in problems.skipped.reasons[0]
 
 
 def test_a_missing_column_and_a_repeated_id_are_refused_outright(tmp_path: Path) -> None:
@@ -113,20 +117,20 @@ def test_embedded_problems_are_different_solved_and_a_longer_run_only_adds() -> 
     assert few.digest != read_problems("embedded", generated=60, seed=4).digest
     assert few.digest == read_problems("embedded", generated=60, seed=3).digest
     many = read_problems("embedded", generated=120, seed=5)  # the stream itself repeats a problem within these
-    assert len({each.question for each in many.records}) == len(many.records) == 120
-    for each in more.records:
-        assert each.solution is not None
-        assert each.prompt is not None
-        assert each.question in each.prompt
-        assert str(boxed_answer(each.solution)) == each.answer
+    assert len({problem.question for problem in many.records}) == len(many.records) == 120
+    for problem in more.records:
+        assert problem.solution is not None
+        assert problem.prompt is not None
+        assert problem.question in problem.prompt
+        assert str(boxed_answer(problem.solution)) == problem.answer
 
 
 def test_embedded_solutions_use_both_methods_for_every_kind_of_problem() -> None:
     records = read_problems("embedded", generated=80, seed=0).records
-    methods = [method_of(each.solution or "") for each in records]
+    methods = [method_of(problem.solution or "") for problem in records]
     assert set(methods[:2]) == set(METHODS)
     assert methods.count("split") == methods.count("count") == 40
-    fills = [method for method, each in zip(methods, records, strict=True) if " fills " in each.question]
+    fills = [method for method, problem in zip(methods, records, strict=True) if " fills " in problem.question]
     assert fills.count("split") == fills.count("count") > 5
 
 
@@ -141,6 +145,6 @@ def test_gsm8k_and_math500_are_read_whole() -> None:
     assert (len(gsm8k.records), len(math.records)) == (1319, 500)
     assert (gsm8k.skipped.count, math.skipped.count) == (0, 0)
     assert gsm8k.records[0].answer == "18"
-    assert all(each.answer.lstrip("-").replace(".", "").isdigit() for each in gsm8k.records)
-    assert not any("<<" in (each.solution or "") for each in gsm8k.records)
-    assert all(boxed(each.solution or "") == each.answer for each in math.records)
+    assert all(problem.answer.lstrip("-").replace(".", "").isdigit() for problem in gsm8k.records)
+    assert not any("<<" in (problem.solution or "") for problem in gsm8k.records)
+    assert all(boxed(problem.solution or "") == problem.answer for problem in math.records)

@@ -27,18 +27,18 @@ def text(path: Path, content: str) -> str:
     return str(path)
 
 
-def answers(found: Questions) -> str:
-    return "".join(record.answer_letter for record in found.records)
+def answers(questions: Questions) -> str:
+    return "".join(record.answer_letter for record in questions.records)
 
 
 def test_a_question_has_its_id_its_options_in_order_its_key_and_its_place(tmp_path: Path) -> None:
-    found = read_questions(jsonl(tmp_path / "q.jsonl", {**ONE, "question_id": "leaf", "subject": "plants"}, ONE))
-    first, second = found.records
+    questions = read_questions(jsonl(tmp_path / "q.jsonl", {**ONE, "question_id": "leaf", "subject": "plants"}, ONE))
+    first, second = questions.records
     assert (first.question_id, first.subject, first.place, first.options) == ("leaf", "plants", 1, tuple(OPTIONS))
     assert (first.answer_index, first.answer_letter) == (1, "B")
     assert (second.question_id, second.subject) == ("line-000002", None)
-    assert found.duplicates == 1  # the same question again is kept
-    assert found.skipped.count == 0
+    assert questions.duplicates == 1  # the same question again is kept
+    assert questions.skipped.count == 0
 
 
 @pytest.mark.parametrize("answer", ["B", "b", " B ", "(B)", "B.", "green", " green "])
@@ -78,15 +78,15 @@ def test_csv_parquet_and_saved_datasets_give_the_same_questions(tmp_path: Path) 
     data.save_to_disk(tmp_path / "saved")
     flat = "id,question,A,B,C,D,answer\n" + "".join(f"q{i},Which {i}?,{','.join(OPTIONS)},{i % 4}\n" for i in range(6))
     sources = [str(tmp_path / "q.parquet"), str(tmp_path / "saved"), text(tmp_path / "q.csv", flat)]
-    found = [read_questions(source, FROM_ZERO) for source in sources]
-    assert {each.digest for each in found} == {found[0].digest}
-    assert answers(found[0]) == "ABCDAB"
+    copies = [read_questions(source, FROM_ZERO) for source in sources]
+    assert {questions.digest for questions in copies} == {copies[0].digest}
+    assert answers(copies[0]) == "ABCDAB"
 
 
 def test_mmlu_s_csv_without_a_header_is_read(tmp_path: Path) -> None:
     source = text(tmp_path / "q.csv", 'Which then?,red,green,blue,grey,C\n"Which\nnow?",1,2,3,4,A\n')
-    found = read_questions(source)
-    assert [(r.text, r.options, r.answer_letter, r.place) for r in found.records] == [
+    questions = read_questions(source)
+    assert [(r.text, r.options, r.answer_letter, r.place) for r in questions.records] == [
         ("Which then?", ("red", "green", "blue", "grey"), "C", 1),
         ("Which\nnow?", ("1", "2", "3", "4"), "A", 2),
     ]
@@ -95,8 +95,8 @@ def test_mmlu_s_csv_without_a_header_is_read(tmp_path: Path) -> None:
 def test_columns_of_any_name_can_be_given(tmp_path: Path) -> None:
     source = text(tmp_path / "q.csv", "nr,stem,w,x,y,z,key,field\n7,Which?,red,green,blue,grey,3,art\n")
     columns = QuestionColumns("stem", ["w", "x", "y", "z"], "key", None, "nr", "field", answer_index="zero")
-    found = read_questions(source, columns)
-    record = found.records[0]
+    questions = read_questions(source, columns)
+    record = questions.records[0]
     assert (record.question_id, record.subject, record.answer_letter) == ("7", "art", "D")
 
 
@@ -113,7 +113,7 @@ def test_a_file_with_mmlu_s_columns_but_no_subject_may_count_from_anything(tmp_p
 
 
 def test_a_key_that_reads_two_ways_follows_the_form_of_all_others(tmp_path: Path) -> None:
-    first, doubtful = ({"question": "Which?", "subject": "x", "choices": each} for each in (OPTIONS, NUMBERS))
+    first, doubtful = ({"question": "Which?", "subject": "x", "choices": options} for options in (OPTIONS, NUMBERS))
     by_index = jsonl(tmp_path / "i.jsonl", {**first, "answer": "0"}, {**doubtful, "answer": "2"})
     by_text = jsonl(tmp_path / "t.jsonl", {**first, "answer": "red"}, {**doubtful, "answer": "2"})
     assert answers(read_questions(by_index)) == "AC"
@@ -172,25 +172,25 @@ MALFORMED = [
 ]
 
 
-@pytest.mark.parametrize(("record", "said"), MALFORMED)
+@pytest.mark.parametrize(("record", "reason"), MALFORMED)
 def test_an_unusable_question_stops_with_its_reason_or_is_counted(
-    tmp_path: Path, record: dict[str, Any], said: str
+    tmp_path: Path, record: dict[str, Any], reason: str
 ) -> None:
     source = jsonl(tmp_path / "q.jsonl", ONE, record, {**ONE, "question": "Which else?"})
     with pytest.raises(SourceError, match=r"q\.jsonl, line 2: .*(\n.*)?--malformed skip") as caught:
         read_questions(source)
-    assert said in str(caught.value)
-    found = read_questions(source, malformed="skip")
-    assert [each.place for each in found.records] == [1, 3]
-    assert found.skipped.count == 1
-    assert said in found.skipped.reasons[0]
+    assert reason in str(caught.value)
+    questions = read_questions(source, malformed="skip")
+    assert [question.place for question in questions.records] == [1, 3]
+    assert questions.skipped.count == 1
+    assert reason in questions.skipped.reasons[0]
 
 
 def test_records_that_are_no_json_are_counted_with_the_others(tmp_path: Path) -> None:
     source = text(tmp_path / "q.jsonl", json.dumps(ONE) + "\n{nonsense\n" + json.dumps({**ONE, "answer": "E"}))
-    found = read_questions(source, malformed="skip")
-    assert found.skipped.count == 2
-    assert ["not valid JSON" in found.skipped.reasons[0], "'E'" in found.skipped.reasons[1]] == [True, True]
+    questions = read_questions(source, malformed="skip")
+    assert questions.skipped.count == 2
+    assert ["not valid JSON" in questions.skipped.reasons[0], "'E'" in questions.skipped.reasons[1]] == [True, True]
 
 
 def test_two_records_with_one_id_are_refused_with_both_places(tmp_path: Path) -> None:
@@ -217,12 +217,12 @@ def test_the_digest_follows_what_is_asked_and_the_key(tmp_path: Path) -> None:
 
 
 def test_the_embedded_questions_are_all_usable() -> None:
-    found = read_questions("embedded")
-    assert found.name == "embedded questions"
-    assert len(found.records) >= 200
-    assert found.duplicates == 0
-    assert all(record.half and record.subject for record in found.records)
-    assert min(Counter(answers(found)).values()) > len(found.records) / 10
+    questions = read_questions("embedded")
+    assert questions.name == "embedded questions"
+    assert len(questions.records) >= 200
+    assert questions.duplicates == 0
+    assert all(record.half and record.subject for record in questions.records)
+    assert min(Counter(answers(questions)).values()) > len(questions.records) / 10
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the folder ../shared is not there")
@@ -230,7 +230,7 @@ def test_mmlu_s_four_questions_with_equal_options_are_found() -> None:
     source = str(SHARED / "mmlu_stem" / "test.jsonl")
     with pytest.raises(SourceError, match="line 318: options A and C are the same"):
         read_questions(source)
-    found = read_questions(source, malformed="skip")
-    assert (len(found.records), found.skipped.count) == (3014, 4)
-    assert found.records[1].subject == "college_biology"
-    assert Counter(answers(found)).most_common(1)[0] == ("D", 871)
+    questions = read_questions(source, malformed="skip")
+    assert (len(questions.records), questions.skipped.count) == (3014, 4)
+    assert questions.records[1].subject == "college_biology"
+    assert Counter(answers(questions)).most_common(1)[0] == ("D", 871)

@@ -25,8 +25,8 @@ def texts(records: list[dict[str, str]]) -> list[str]:
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])
 def test_lines_of_tabs_that_are_whole_rows_are_never_joined(tmp_path: Path, ending: str) -> None:
-    found = read(tmp_path / "t.tsv", QUOTATION.replace("\n", ending))
-    assert texts(found) == ['"All the world', "is a", 'stage"', "and so on"]
+    records = read(tmp_path / "t.tsv", QUOTATION.replace("\n", ending))
+    assert texts(records) == ['"All the world', "is a", 'stage"', "and so on"]
 
 
 def test_a_setting_decides_what_quotes_are(tmp_path: Path) -> None:
@@ -143,13 +143,13 @@ def test_text_files_may_be_compressed(tmp_path: Path, packed: str, name: str, co
 
 def test_a_cut_off_or_wrongly_named_file_is_one_message(tmp_path: Path) -> None:
     whole = compressed(tmp_path / "w.jsonl.gz", b'{"text": "a"}\n' * 50).read_bytes()
-    for name, content, said in (
+    for name, content, reason in (
         ("cut.jsonl.gz", whole[:-9], "check that the file is whole"),
         ("no.jsonl.zst", b"plain", "check that the file is whole"),
         ("p.parquet.gz", whole, 'suffix ".parquet.gz"; known: '),
     ):
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(SourceError, match=said):
+        with pytest.raises(SourceError, match=reason):
             list(open_records(str(tmp_path / name), "--contexts"))
 
 

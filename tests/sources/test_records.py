@@ -134,7 +134,7 @@ def test_folders_with_nothing_or_several_formats_or_different_columns_are_refuse
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "reason"),
     [
         ("e.jsonl", b"", "e.jsonl is empty"),
         ("e.csv", b" \n", "e.csv is empty"),
@@ -152,9 +152,11 @@ def test_folders_with_nothing_or_several_formats_or_different_columns_are_refuse
         ("q.csv", b'a,b\n1,2\n3,"open\n4,5\n', "line 3: a quoted field of this row never ends"),
     ],
 )
-def test_unusable_files_are_refused_with_place_and_reason(tmp_path: Path, name: str, content: bytes, said: str) -> None:
+def test_unusable_files_are_refused_with_place_and_reason(
+    tmp_path: Path, name: str, content: bytes, reason: str
+) -> None:
     path = write(tmp_path / name, content)
-    assert said in message(path)
+    assert reason in message(path)
     with pytest.raises(SourceError):  # nothing can be skipped here
         list(opened(path, "skip"))
 
@@ -174,18 +176,18 @@ MALFORMED = [
 ]
 
 
-@pytest.mark.parametrize(("name", "content", "said"), MALFORMED)
+@pytest.mark.parametrize(("name", "content", "reason"), MALFORMED)
 def test_a_malformed_record_stops_and_says_how_to_skip_or_is_counted(
-    tmp_path: Path, name: str, content: bytes, said: str
+    tmp_path: Path, name: str, content: bytes, reason: str
 ) -> None:
     path = write(tmp_path / name, content)
-    told = message(path)
-    assert said in told
-    assert "--malformed skip" in told
+    refusal = message(path)
+    assert reason in refusal
+    assert "--malformed skip" in refusal
     stream = opened(path, "skip")
     assert len(list(stream)) == 2
     assert stream.skipped.count == 1
-    assert said in stream.skipped.reasons[0]
+    assert reason in stream.skipped.reasons[0]
 
 
 def test_skipping_keeps_the_first_reasons_and_counts_all(tmp_path: Path) -> None:
@@ -209,17 +211,17 @@ def test_a_study_s_own_objection_counts_like_the_format_s(tmp_path: Path) -> Non
 
 def test_nothing_found_names_where_it_looked_and_the_nearest(tmp_path: Path) -> None:
     write(tmp_path / "questions.jsonl", "{}")
-    told = message(tmp_path / "question.jsonl")
-    assert f'Nearest: "{tmp_path / "questions.jsonl"}"' in told
-    assert "--things embedded" in told
+    refusal = message(tmp_path / "question.jsonl")
+    assert f'Nearest: "{tmp_path / "questions.jsonl"}"' in refusal
+    assert "--things embedded" in refusal
     assert "neither a file nor a folder" in message("data/missing.jsonl")  # a path, not a Hub id
 
 
 def test_a_hub_id_that_cannot_be_loaded_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
-    told = message("nobody/nothing@main:test")
-    assert 'Cannot load the dataset "nobody/nothing@main:test"' in told
-    assert "NAME[@CONFIG][:SPLIT]" in told
+    refusal = message("nobody/nothing@main:test")
+    assert 'Cannot load the dataset "nobody/nothing@main:test"' in refusal
+    assert "NAME[@CONFIG][:SPLIT]" in refusal
 
 
 def test_a_column_that_is_not_there_is_answered_with_the_nearest(tmp_path: Path) -> None:
@@ -242,9 +244,9 @@ def test_contexts_skip_malformed_records_on_request(tmp_path: Path) -> None:
     path = write(tmp_path / "d.jsonl", '{"t": "a"}\n{"u": "b"}\n{"t": 3}\n{"t": "\\ud83d"}\n{"t": "d"}\n')
     with pytest.raises(SourceError, match=r'line 2: no key "t"; it has: u\.\n.*--malformed skip'):
         read_contexts(str(path), "t")
-    found = read_contexts(str(path), "t", "skip")
-    assert (found.texts, found.places, found.skipped.count) == (["a", "d"], [1, 5], 3)
-    assert [reason.split(": ", 1)[1] for reason in found.skipped.reasons] == [
+    contexts = read_contexts(str(path), "t", "skip")
+    assert (contexts.texts, contexts.places, contexts.skipped.count) == (["a", "d"], [1, 5], 3)
+    assert [reason.split(": ", 1)[1] for reason in contexts.skipped.reasons] == [
         'no key "t"; it has: u',
         '"t" must be text, found int',
         '"t" holds half a character (\\ud83d of a surrogate pair)',

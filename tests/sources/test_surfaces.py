@@ -19,29 +19,29 @@ def sentence(path: Path, **record: Any) -> Sentence:
     return read_treebank(str(path)).sentences[0]
 
 
-def forms(found: Sentence) -> list[tuple[str, str]]:
-    return [(word.form, found.text[word.start : word.end]) for word in found.words]
+def forms(parsed: Sentence) -> list[tuple[str, str]]:
+    return [(word.form, parsed.text[word.start : word.end]) for word in parsed.words]
 
 
 def test_the_text_tells_which_words_a_multiword_token_stands_for(tmp_path: Path) -> None:
-    found = sentence(tmp_path / "t.jsonl", **PARTS, text="Vie des  rois")
-    assert forms(found) == [("Vie", "Vie"), ("de", "des"), ("les", "des"), ("rois", "rois")]
-    assert [word.multiword for word in found.words] == [None, (2, 3), (2, 3), None]
-    assert [word.part for word in found.words] == [(0, 3), None, None, (9, 13)]
+    parsed = sentence(tmp_path / "t.jsonl", **PARTS, text="Vie des  rois")
+    assert forms(parsed) == [("Vie", "Vie"), ("de", "des"), ("les", "des"), ("rois", "rois")]
+    assert [word.multiword for word in parsed.words] == [None, (2, 3), (2, 3), None]
+    assert [word.part for word in parsed.words] == [(0, 3), None, None, (9, 13)]
 
 
 def test_without_a_text_a_multiword_token_that_is_not_spelled_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match='line 1: token 2, "des", has no tag and is not spelled by the next ones'):
         sentence(tmp_path / "t.jsonl", **PARTS)
-    found = sentence(tmp_path / "t.jsonl", tokens=["cannot", "can", "not", "go"], upos=["_", "AUX", "PART", "VERB"])
-    assert (found.text, forms(found)) == ("cannot go", [("can", "cannot"), ("not", "cannot"), ("go", "go")])
+    parsed = sentence(tmp_path / "t.jsonl", tokens=["cannot", "can", "not", "go"], upos=["_", "AUX", "PART", "VERB"])
+    assert (parsed.text, forms(parsed)) == ("cannot go", [("can", "cannot"), ("not", "cannot"), ("go", "go")])
 
 
 def test_multiword_tokens_may_be_listed_apart(tmp_path: Path) -> None:
     record = {"tokens": ["Vie", "de", "les", "rois"], "upos": ["NOUN", "ADP", "DET", "NOUN"]}
     for text in ("Vie des rois", None):
-        found = sentence(tmp_path / "t.jsonl", **record, mwt=[{"id": "2-3", "form": "des"}], text=text)
-        assert (found.text, forms(found)[1:3]) == ("Vie des rois", [("de", "des"), ("les", "des")])
+        parsed = sentence(tmp_path / "t.jsonl", **record, mwt=[{"id": "2-3", "form": "des"}], text=text)
+        assert (parsed.text, forms(parsed)[1:3]) == ("Vie des rois", [("de", "des"), ("les", "des")])
     with pytest.raises(SourceError, match='"mwt" must hold an id such as 2-3'):
         sentence(tmp_path / "t.jsonl", **record, mwt=[{"id": "2", "form": "des"}])
     with pytest.raises(SourceError, match="stands for words 4-9 of 4"):
@@ -51,14 +51,14 @@ def test_multiword_tokens_may_be_listed_apart(tmp_path: Path) -> None:
 def test_empty_nodes_are_no_words(tmp_path: Path) -> None:
     tags = ["PROPN", "VERB", "VERB", "NOUN"]
     for text in ("Ann likes tea", None):
-        found = sentence(
+        parsed = sentence(
             tmp_path / "t.jsonl",
             tokens=["Ann", "likes", "likes", "tea"],
             upos=tags,
             head=["2", "0", "None", "2"],
             text=text,
         )
-        assert (found.text, len(found.words)) == ("Ann likes tea", 3)
+        assert (parsed.text, len(parsed.words)) == ("Ann likes tea", 3)
 
 
 def test_untagged_words_that_hold_no_others_stay_words(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_untagged_words_that_hold_no_others_stay_words(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "reason"),
     [
         (
             "Vie (des) rois",
@@ -84,10 +84,10 @@ def test_untagged_words_that_hold_no_others_stay_words(tmp_path: Path) -> None:
         ("Vie des rois!", 'the text goes on with "!" after the last token, at character 12'),
     ],
 )
-def test_a_text_that_holds_anything_else_is_refused_with_the_place(tmp_path: Path, text: str, said: str) -> None:
+def test_a_text_that_holds_anything_else_is_refused_with_the_place(tmp_path: Path, text: str, reason: str) -> None:
     with pytest.raises(SourceError) as caught:
         sentence(tmp_path / "t.jsonl", **PARTS, text=text)
-    assert said in str(caught.value)
+    assert reason in str(caught.value)
 
 
 def test_characters_composed_otherwise_are_told_apart_and_named(tmp_path: Path) -> None:
@@ -116,8 +116,8 @@ def test_the_hub_s_layout_with_class_numbers_is_read_from_parquet(tmp_path: Path
     )
     row = {"idx": "s1", "text": "Vie des rois", "tokens": PARTS["tokens"], "upos": [0, 3, 1, 2, 0]}
     datasets.Dataset.from_list([row], features=features).to_parquet(tmp_path / "train.parquet")
-    (found,) = read_treebank(str(tmp_path / "train.parquet")).sentences
-    assert (found.sent_id, found.split, [word.upos for word in found.words]) == (
+    (parsed,) = read_treebank(str(tmp_path / "train.parquet")).sentences
+    assert (parsed.sent_id, parsed.split, [word.upos for word in parsed.words]) == (
         "s1",
         "train",
         ["NOUN", "ADP", "DET", "NOUN"],

@@ -63,7 +63,7 @@ def test_splits_come_from_files_and_from_what_datasets_saved(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "reason"),
     [
         ({"upos": ["PRON"]}, "4 tokens, 1 upos"),
         ({"upos": ["PRON", "AUX", "PART", "DOT"]}, "upos DOT is not one of"),
@@ -76,14 +76,14 @@ def test_splits_come_from_files_and_from_what_datasets_saved(tmp_path: Path) -> 
         ({"upos": [1, 2, 3, 4]}, "must hold texts, found 1"),
     ],
 )
-def test_a_malformed_record_stops_or_is_counted(tmp_path: Path, change: dict, said: str) -> None:
+def test_a_malformed_record_stops_or_is_counted(tmp_path: Path, change: dict, reason: str) -> None:
     source = written(tmp_path / "x.jsonl", TWO, ONE | change)
     with pytest.raises(SourceError, match="line 2") as caught:
         read_treebank(source)
-    assert said in str(caught.value)
+    assert reason in str(caught.value)
     bank = read_treebank(source, "skip")
     assert (len(bank.sentences), bank.skipped.count) == (1, 1)
-    assert said in bank.skipped.examples[0]
+    assert reason in bank.skipped.examples[0]
 
 
 def test_two_sentences_of_one_name_are_refused(tmp_path: Path) -> None:

@@ -105,15 +105,15 @@ def test_documents_come_from_newdoc_else_from_the_sentence_id(tmp_path: Path) ->
     named += block("# newdoc", "# sent_id = x-3", one)
     assert [s.doc_id for s in read(tmp_path, named).sentences] == ["D", "D", "some-doc3"]
     unnamed = block("# sent_id = x-y-1", one) + block("# sent_id = z", one) + block(one)
-    found = read(tmp_path, unnamed).sentences
-    assert [s.doc_id for s in found] == ["x-y", "z", "some-3"]
-    assert found[2].sent_id == "some-3"
+    sentences = read(tmp_path, unnamed).sentences
+    assert [s.doc_id for s in sentences] == ["x-y", "z", "some-3"]
+    assert sentences[2].sent_id == "some-3"
 
 
 def test_a_skipped_sentence_still_opens_its_document(tmp_path: Path) -> None:
     text = block("# newdoc id = A", row(1, "a")) + block("# newdoc id = B", "broken") + block(row(1, "b"))
-    found = read(tmp_path, text, "skip")
-    assert [s.doc_id for s in found.sentences] == ["A", "B"]
+    bank = read(tmp_path, text, "skip")
+    assert [s.doc_id for s in bank.sentences] == ["A", "B"]
 
 
 GOOD = block("# sent_id = g-1", row(1, "fine"))
@@ -147,41 +147,41 @@ CASES = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_malformed_sentence_stops_with_file_and_line_or_is_skipped_and_counted(tmp_path: Path, name: str) -> None:
-    bad, said = CASES[name]
+    bad, reason = CASES[name]
     text = GOOD + block("# note = any", bad) + block(row(1, "after"))
     with pytest.raises(SourceError, match=r"some\.conllu, line \d+: ") as caught:
         read(tmp_path, text)
-    assert said in str(caught.value)
+    assert reason in str(caught.value)
     assert "--malformed skip" in str(caught.value)
-    found = read(tmp_path, text, "skip")
-    assert [s.text for s in found.sentences] == ["fine", "after"]
-    assert dict(found.skipped.reasons) == {name.split()[0]: 1}
+    bank = read(tmp_path, text, "skip")
+    assert [s.text for s in bank.sentences] == ["fine", "after"]
+    assert dict(bank.skipped.reasons) == {name.split()[0]: 1}
 
 
 def test_bytes_that_are_not_utf8_are_a_malformed_sentence(tmp_path: Path) -> None:
     data = GOOD.encode() + row(1, "café").encode("latin-1") + b"\n\n" + row(1, "after").encode()
     with pytest.raises(SourceError, match=r"line 4: not UTF-8 \(byte 0xe9 at column 6\)"):
         read(tmp_path, data)
-    found = read(tmp_path, data, "skip")
-    assert [s.text for s in found.sentences] == ["fine", "after"]
-    assert found.skipped.examples[0].endswith("line 4: not UTF-8 (byte 0xe9 at column 6).")
+    bank = read(tmp_path, data, "skip")
+    assert [s.text for s in bank.sentences] == ["fine", "after"]
+    assert bank.skipped.examples[0].endswith("line 4: not UTF-8 (byte 0xe9 at column 6).")
 
 
 def test_every_skipped_sentence_is_counted_but_only_the_first_few_are_kept(tmp_path: Path) -> None:
-    found = read(tmp_path, GOOD + block(row(1, "x", "NN")) * 7 + block("x") * 2, "skip")
-    assert found.skipped.count == 9
-    assert dict(found.skipped.reasons) == {"tag": 7, "columns": 2}
-    assert len(found.skipped.examples) == 5
+    bank = read(tmp_path, GOOD + block(row(1, "x", "NN")) * 7 + block("x") * 2, "skip")
+    assert bank.skipped.count == 9
+    assert dict(bank.skipped.reasons) == {"tag": 7, "columns": 2}
+    assert len(bank.skipped.examples) == 5
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "reason"),
     [(b"", "is empty"), (b" \n\n", "is empty"), (b"1\tx\0", "binary"), (b"x\n\ny\n", "no usable sentence")],
 )
-def test_unusable_files_are_an_error_even_when_skipping(tmp_path: Path, content: bytes, said: str) -> None:
+def test_unusable_files_are_an_error_even_when_skipping(tmp_path: Path, content: bytes, reason: str) -> None:
     with pytest.raises(SourceError, match=r"some\.conllu") as caught:
         read(tmp_path, content, "skip")
-    assert said in str(caught.value)
+    assert reason in str(caught.value)
 
 
 def test_what_is_not_there_or_not_allowed_is_named(tmp_path: Path) -> None:
@@ -225,14 +225,14 @@ def test_words_equal_what_the_conllu_package_reads(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not EWT.is_dir(), reason="the folder ../shared is not there")
 def test_a_real_treebank_is_read_whole_and_every_span_is_its_form(tmp_path: Path) -> None:
-    found = read_treebank(str(EWT / "en_ewt-ud-dev.conllu"))
+    bank = read_treebank(str(EWT / "en_ewt-ud-dev.conllu"))
     raw = (EWT / "en_ewt-ud-dev.conllu").read_text(encoding="utf-8")
-    assert len(found.sentences) == raw.count("# sent_id = ")
-    assert len({s.doc_id for s in found.sentences}) == raw.count("# newdoc id = ")
-    assert sum(len(s.words) for s in found.sentences) == sum(
+    assert len(bank.sentences) == raw.count("# sent_id = ")
+    assert len({s.doc_id for s in bank.sentences}) == raw.count("# newdoc id = ")
+    assert sum(len(s.words) for s in bank.sentences) == sum(
         line.split("\t")[0].isdigit() for line in raw.split("\n") if not line.startswith("#")
     )
-    for sentence in found.sentences:
+    for sentence in bank.sentences:
         for word in sentence.words:
             assert word.multiword or sentence.text[word.start : word.end] == word.form
 

@@ -67,8 +67,8 @@ def test_weights_are_repetitions(rows):
 
 def test_calibration_error_by_hand():
     # bin (0.8, 1]: stated 0.9, right 0.5, two rows; bin [0, 0.2]: stated 0.1, right 0, two rows
-    found = expected_calibration_error([0.9, 0.9, 0.1, 0.1], [1, 0, 0, 0], 5)
-    assert found == pytest.approx((0.4 * 2 + 0.1 * 2) / 4)
+    error = expected_calibration_error([0.9, 0.9, 0.1, 0.1], [1, 0, 0, 0], 5)
+    assert error == pytest.approx((0.4 * 2 + 0.1 * 2) / 4)
     assert expected_calibration_error([1.0, 0.0], [1, 0], 10) == 0
 
 

@@ -17,9 +17,9 @@ def test_it_is_a_sum_over_pairs_of_rows_of_different_groups() -> None:
     rng = np.random.default_rng(0)
     groups, confidence = rng.integers(0, 20, 90), rng.uniform(0, 1, 90)
     outcome = (rng.uniform(size=90) < confidence**3).astype(float)
-    found = calibration_error(confidence, outcome, 5, _boot(groups))
-    assert found.value == pytest.approx(error_by_pairs(confidence, outcome, groups, 5))
-    assert found.low <= found.value <= found.high
+    estimate = calibration_error(confidence, outcome, 5, _boot(groups))
+    assert estimate.value == pytest.approx(error_by_pairs(confidence, outcome, groups, 5))
+    assert estimate.low <= estimate.value <= estimate.high
 
 
 def test_a_calibrated_model_has_0_in_its_interval() -> None:
@@ -38,9 +38,9 @@ def test_a_miscalibrated_model_has_not() -> None:
     rng = np.random.default_rng(1)
     confidence = rng.uniform(0.5, 1, 200)
     outcome = (rng.uniform(size=200) < confidence - 0.3).astype(float)
-    found = calibration_error(confidence, outcome, 10, _boot(np.arange(200)))
-    assert found.low > 0.1
-    assert found.low < 0.3 < found.high
+    estimate = calibration_error(confidence, outcome, 10, _boot(np.arange(200)))
+    assert estimate.low > 0.1
+    assert estimate.low < 0.3 < estimate.high
 
 
 def test_groups_that_agree_exactly_have_no_interval() -> None:

@@ -48,18 +48,18 @@ def test_the_gap_statistic_is_its_definition() -> None:
     for _ in range(8):
         box = rng.uniform(turned.min(0), turned.max(0), turned.shape)
         logs.append(np.log(KMeans(2, n_init=5, random_state=3).fit(box).inertia_))
-    own = np.log(KMeans(2, n_init=5, random_state=3).fit(turned).inertia_)
-    assert gap == pytest.approx(np.mean(logs) - own)
+    observed = np.log(KMeans(2, n_init=5, random_state=3).fit(turned).inertia_)
+    assert gap == pytest.approx(np.mean(logs) - observed)
     assert error == pytest.approx(np.std(logs) * np.sqrt(1 + 1 / 8))
 
 
 def test_the_largest_cluster_comes_first_and_the_representative_is_the_closest_row() -> None:
     x = np.array([[0.0], [1.0], [10.0], [11.0], [12.5], [13.0]])
-    found = kmeans(x, 2, restarts=3, seed=0)
-    assert found.labels.tolist() == [1, 1, 0, 0, 0, 0]
-    assert found.centroids.ravel().tolist() == [11.625, 0.5]
-    assert found.representatives.tolist() == [3, 0]
-    assert found.inertia == pytest.approx(np.sum((x[2:] - 11.625) ** 2) + 0.5)
+    clusters = kmeans(x, 2, restarts=3, seed=0)
+    assert clusters.labels.tolist() == [1, 1, 0, 0, 0, 0]
+    assert clusters.centroids.ravel().tolist() == [11.625, 0.5]
+    assert clusters.representatives.tolist() == [3, 0]
+    assert clusters.inertia == pytest.approx(np.sum((x[2:] - 11.625) ** 2) + 0.5)
 
 
 def test_too_little_is_one_cluster_and_copies_are_not_split() -> None:

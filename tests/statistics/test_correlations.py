@@ -26,16 +26,18 @@ def of(x, y, groups=None, resamples=500):
 @pytest.mark.parametrize("n", [3, 10, 200])
 def test_values_and_p_equal_scipy(n):
     x, y = related(n, n)
-    found, linear, ranked = of(1e4 + x, y), stats.pearsonr(x, y), stats.spearmanr(x, y)
-    assert (found.pearson.value, found.p_pearson) == pytest.approx((linear.statistic, linear.pvalue))
-    assert (found.spearman.value, found.p_spearman) == pytest.approx((ranked.statistic, ranked.pvalue), abs=1e-12)
+    estimates, linear, ranked = of(1e4 + x, y), stats.pearsonr(x, y), stats.spearmanr(x, y)
+    assert (estimates.pearson.value, estimates.p_pearson) == pytest.approx((linear.statistic, linear.pvalue))
+    assert (estimates.spearman.value, estimates.p_spearman) == pytest.approx(
+        (ranked.statistic, ranked.pvalue), abs=1e-12
+    )
 
 
 def test_the_interval_is_close_to_fisher_s():
     x, y = related(400, 0)
-    found = of(x, y, resamples=4000)
+    estimates = of(x, y, resamples=4000)
     low, high = stats.pearsonr(x, y).confidence_interval()
-    assert (found.pearson.low, found.pearson.high) == pytest.approx((low, high), abs=0.02)
+    assert (estimates.pearson.low, estimates.pearson.high) == pytest.approx((low, high), abs=0.02)
 
 
 def test_rows_of_one_group_are_not_independent():
@@ -58,9 +60,9 @@ def test_rows_with_a_missing_side_are_left_out():
 
 @pytest.mark.parametrize(("x", "y"), [([], []), ([1.0, 2.0], [2.0, 1.0]), ([1.0, 1.0, 1.0], [1.0, 2.0, 3.0])])
 def test_undefined_without_spread_or_rows(x, y):
-    found = of(np.array(x), np.array(y))
-    assert math.isnan(found.pearson.value)
-    assert math.isnan(found.spearman.value)
+    estimates = of(np.array(x), np.array(y))
+    assert math.isnan(estimates.pearson.value)
+    assert math.isnan(estimates.spearman.value)
 
 
 def test_sums_of_equal_numbers_have_no_correlation():

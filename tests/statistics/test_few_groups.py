@@ -28,42 +28,46 @@ def mean_of(values, groups, within=None):
 @pytest.mark.parametrize("groups", [1, 2, 4])
 def test_few_groups_give_no_interval_however_many_rows_they_have(groups):
     codes = np.repeat(np.arange(groups), 100)
-    found = mean_of(np.random.default_rng(0).normal(size=len(codes)), codes)
-    assert found.too_few
-    assert (found.n, found.has_interval, found.side_of(-100)) == (groups, False, 0)
-    assert interval(found).endswith(f"(no interval: {groups} group{'s' if groups > 1 else ''})")
-    written = json.loads(json.dumps(plain(found), allow_nan=False))
+    estimate = mean_of(np.random.default_rng(0).normal(size=len(codes)), codes)
+    assert estimate.too_few
+    assert (estimate.n, estimate.has_interval, estimate.side_of(-100)) == (groups, False, 0)
+    assert interval(estimate).endswith(f"(no interval: {groups} group{'s' if groups > 1 else ''})")
+    written = json.loads(json.dumps(plain(estimate), allow_nan=False))
     assert (written["low"], written["high"], written["n"]) == (None, None, groups)
-    assert Estimate.from_dict(written).no_interval == found.no_interval
+    assert Estimate.from_dict(written).no_interval == estimate.no_interval
 
 
 def test_five_groups_give_one():
-    found = mean_of(np.random.default_rng(0).normal(size=LEAST_GROUPS), np.arange(LEAST_GROUPS))
-    assert found.low < found.value < found.high
-    assert (found.no_interval, found.side_of(found.low - 1), found.side_of(found.high + 1)) == (None, 1, -1)
+    estimate = mean_of(np.random.default_rng(0).normal(size=LEAST_GROUPS), np.arange(LEAST_GROUPS))
+    assert estimate.low < estimate.value < estimate.high
+    assert (estimate.no_interval, estimate.side_of(estimate.low - 1), estimate.side_of(estimate.high + 1)) == (
+        None,
+        1,
+        -1,
+    )
 
 
 @pytest.mark.parametrize("value", [0.0, 0.3, -7.0])
 def test_resamples_that_all_agree_are_no_interval_without_width(value):
     """0.3 is not exact: its means differ by rounding, which is no width either."""
-    found = mean_of(np.full(40, value), np.arange(40))
-    assert (found.value, found.no_interval) == (pytest.approx(value), "40 groups agree")
-    assert found.unanimous
-    assert "[" not in interval(found)
+    estimate = mean_of(np.full(40, value), np.arange(40))
+    assert (estimate.value, estimate.no_interval) == (pytest.approx(value), "40 groups agree")
+    assert estimate.unanimous
+    assert "[" not in interval(estimate)
 
 
 @pytest.mark.parametrize(("value", "groups"), [(1.0, 5), (0.0, 40), (1.0, 200)])
 def test_a_share_of_none_or_all_has_the_interval_of_clopper_and_pearson(value, groups):
     from statsmodels.stats.proportion import proportion_confint
 
-    found = mean_of(np.full(groups, value), np.arange(groups), SHARE)
+    estimate = mean_of(np.full(groups, value), np.arange(groups), SHARE)
     expected = proportion_confint(int(value * groups), groups, 0.05, method="beta")
-    assert (found.low, found.high) == pytest.approx(expected)
+    assert (estimate.low, estimate.high) == pytest.approx(expected)
 
 
 def test_an_agreed_difference_of_shares_stays_within_its_range():
-    found = mean_of(np.full(10, 0.5), np.arange(10), GAP)
-    assert -1 < found.low < 0.5 < found.high < 1
+    estimate = mean_of(np.full(10, 0.5), np.arange(10), GAP)
+    assert -1 < estimate.low < 0.5 < estimate.high < 1
 
 
 def test_groups_that_add_nothing_are_not_counted():
@@ -71,8 +75,8 @@ def test_groups_that_add_nothing_are_not_counted():
     there = np.arange(20) < 3
     boot = boot_over(np.arange(20))
     sums = boot.sums(np.stack([np.where(there, np.arange(20.0), 0), there], -1))
-    found = boot.from_sums(sums, lambda s: s[..., 0] / s[..., 1]).item()
-    assert (found.n, found.no_interval) == (3, "3 groups")
+    estimate = boot.from_sums(sums, lambda s: s[..., 0] / s[..., 1]).item()
+    assert (estimate.n, estimate.no_interval) == (3, "3 groups")
 
 
 def test_what_rests_on_a_rare_side_has_no_interval():
@@ -83,8 +87,8 @@ def test_what_rests_on_a_rare_side_has_no_interval():
 
 def test_a_statistic_that_resamples_leave_undefined_says_so():
     boot = boot_over(np.arange(30))
-    found = boot.from_rows(lambda w: float("nan") if w[0] == 0 else 1.0 + w[0])
-    assert found.no_interval == "not determined by 30 groups"
+    estimate = boot.from_rows(lambda w: float("nan") if w[0] == 0 else 1.0 + w[0])
+    assert estimate.no_interval == "not determined by 30 groups"
 
 
 @pytest.mark.parametrize(
@@ -121,17 +125,17 @@ def test_a_covariate_that_explains_the_difference_leaves_none():
     x = rng.normal(1, 1, 200)
     y = 3 * x + rng.normal(0, 0.5, 200)
     groups = np.arange(200)
-    found = adjusted(y, x, groups, boot_over(groups), 0)
+    adjustment = adjusted(y, x, groups, boot_over(groups), 0)
     line = np.polynomial.Polynomial.fit(x, y, 1).convert().coef
-    assert (found.effect.value, found.slope.value) == pytest.approx(tuple(line))
-    assert found.effect.side_of(0) == 0
-    assert not found.extrapolated
+    assert (adjustment.effect.value, adjustment.slope.value) == pytest.approx(tuple(line))
+    assert adjustment.effect.side_of(0) == 0
+    assert not adjustment.extrapolated
     assert adjusted(y, x + 9, groups, boot_over(groups), 0).extrapolated
 
 
 def test_a_covariate_that_is_equal_in_all_pairs_changes_nothing():
     y, groups = np.random.default_rng(2).normal(1, 1, 30), np.arange(30)
-    found = adjusted(y, np.zeros(30), groups, boot_over(groups), 0)
-    assert found.effect.value == pytest.approx(y.mean())
-    assert math.isnan(found.slope.value)
+    adjustment = adjusted(y, np.zeros(30), groups, boot_over(groups), 0)
+    assert adjustment.effect.value == pytest.approx(y.mean())
+    assert math.isnan(adjustment.slope.value)
     assert math.isnan(adjusted(y, np.full(30, 0.4), groups, boot_over(groups), 0).effect.value)

@@ -23,15 +23,15 @@ def test_tests_equal_scipy_and_statsmodels(n, effect):
     rng = np.random.default_rng(n)
     a = rng.normal(200, 20, n)
     b = a - effect + rng.normal(0, 3, n)
-    found = compare(a, b)
+    comparison = compare(a, b)
     theirs, rank = stats.ttest_rel(a, b), stats.wilcoxon(a, b)
-    assert (found.t, found.p) == pytest.approx((theirs.statistic, theirs.pvalue))
-    assert (found.w, found.p_w) == pytest.approx((rank.statistic, rank.pvalue))
-    assert (found.t, found.p) == pytest.approx(DescrStatsW(a - b).ttest_mean(0)[:2])
-    assert found.d.value == pytest.approx((a - b).mean() / (a - b).std(ddof=1))
-    assert found.difference.value == pytest.approx((a - b).mean())
-    assert found.relative.value == pytest.approx((a - b).mean() / a.mean())
-    assert (found.mean_a, found.mean_b, found.n) == (pytest.approx(a.mean()), pytest.approx(b.mean()), n)
+    assert (comparison.t, comparison.p) == pytest.approx((theirs.statistic, theirs.pvalue))
+    assert (comparison.w, comparison.p_w) == pytest.approx((rank.statistic, rank.pvalue))
+    assert (comparison.t, comparison.p) == pytest.approx(DescrStatsW(a - b).ttest_mean(0)[:2])
+    assert comparison.d.value == pytest.approx((a - b).mean() / (a - b).std(ddof=1))
+    assert comparison.difference.value == pytest.approx((a - b).mean())
+    assert comparison.relative.value == pytest.approx((a - b).mean() / a.mean())
+    assert (comparison.mean_a, comparison.mean_b, comparison.n) == (pytest.approx(a.mean()), pytest.approx(b.mean()), n)
 
 
 def test_the_interval_of_a_difference_is_at_least_that_of_the_t_test():
@@ -52,30 +52,30 @@ def test_the_interval_covers_the_truth_as_often_as_it_says():
     hits = 0
     for _ in range(200):
         gaps = rng.normal(1.0, 2.0, 40)
-        found = compare(gaps, np.zeros(40), resamples=300).difference
-        hits += found.low <= 1.0 <= found.high
+        difference = compare(gaps, np.zeros(40), resamples=300).difference
+        hits += difference.low <= 1.0 <= difference.high
     assert 180 <= hits <= 199
 
 
 def test_pairs_with_a_missing_side_are_left_out():
     a = np.array([1.0, 2.0, np.nan, 4.0, 7.0])
     b = np.array([0.5, np.nan, 1.0, 2.0, 3.0])
-    found, whole = compare(a, b), compare(a[[0, 3, 4]], b[[0, 3, 4]])
-    assert found == whole
-    assert found.n == found.difference.n == 3
+    partial, whole = compare(a, b), compare(a[[0, 3, 4]], b[[0, 3, 4]])
+    assert partial == whole
+    assert partial.n == partial.difference.n == 3
 
 
 @pytest.mark.parametrize(("a", "b"), [([], []), ([1.0], [2.0]), ([3.0, 3.0, 3.0], [1.0, 1.0, 1.0])])
 def test_no_spread_no_test(a, b):
-    found = compare(np.array(a), np.array(b))
-    assert math.isnan(found.t)
-    assert math.isnan(found.p)
-    assert math.isnan(found.d.value)
+    comparison = compare(np.array(a), np.array(b))
+    assert math.isnan(comparison.t)
+    assert math.isnan(comparison.p)
+    assert math.isnan(comparison.d.value)
 
 
 def test_equal_sides_have_no_difference_and_no_test():
-    found = compare(np.arange(5.0), np.arange(5.0))
-    assert found.difference.value == 0
-    assert found.difference.no_interval == "5 groups agree"
-    assert math.isnan(found.p)
-    assert math.isnan(found.p_w)
+    comparison = compare(np.arange(5.0), np.arange(5.0))
+    assert comparison.difference.value == 0
+    assert comparison.difference.no_interval == "5 groups agree"
+    assert math.isnan(comparison.p)
+    assert math.isnan(comparison.p_w)

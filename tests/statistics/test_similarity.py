@@ -54,9 +54,9 @@ def test_cka_of_constant_rows_is_undefined_and_other_rows_are_refused():
 
 
 def test_cosines_by_row():
-    found = row_cosines([[1, 0], [1, 1], [0, 0]], [[2, 0], [-1, -1], [1, 0]])
-    assert found[:2] == pytest.approx([1, -1])
-    assert math.isnan(found[2])
+    cosines = row_cosines([[1, 0], [1, 1], [0, 0]], [[2, 0], [-1, -1], [1, 0]])
+    assert cosines[:2] == pytest.approx([1, -1])
+    assert math.isnan(cosines[2])
 
 
 def test_angles_between_planes_in_space():

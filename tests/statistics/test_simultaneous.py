@@ -32,15 +32,15 @@ def test_unrelated_estimates_need_nearly_what_sidak_says_and_alike_ones_less():
 def test_the_largest_of_many_is_held_as_often_as_promised(groups: int):
     """200 repeats of the largest of 12 means, whose truth is 0: its own interval misses far too often, the joint one
     does not; and joint intervals hold all 12 together."""
-    rng, own, joint = np.random.default_rng(groups), 0, 0
+    rng, single, joint = np.random.default_rng(groups), 0, 0
     repeats = 200 if groups < 100 else 60
     for _ in range(repeats):
         values = rng.normal(size=(groups, 12))
         boot = GroupBootstrap(np.arange(groups), resamples=200, level=0.95, seed=0)
         top = int(values.mean(0).argmax())
-        own += boot.mean(values)[top].low <= 0 <= boot.mean(values)[top].high
+        single += boot.mean(values)[top].low <= 0 <= boot.mean(values)[top].high
         joint += all(estimate.low <= 0 <= estimate.high for estimate in boot.jointly().mean(values))
-    assert own / repeats < 0.85
+    assert single / repeats < 0.85
     assert joint / repeats >= 0.95 - 3 * np.sqrt(0.05 * 0.95 / repeats)
 
 

@@ -12,11 +12,11 @@ def test_equals_the_trace_and_eigenvalues_of_numpys_covariance():
         rows = 100 + rng.normal(size=(n, hidden)) * rng.uniform(0.1, 3, hidden)
         covariance = np.cov(rows.T, ddof=1)
         values = np.linalg.eigvalsh(covariance)
-        found = spread(rows)
-        assert found.variance == pytest.approx(np.trace(covariance))
-        assert found.dimension == pytest.approx(values.sum() ** 2 / (values**2).sum())
-        assert found.mean_square == pytest.approx(np.mean([row @ row for row in rows]))
-        assert found.normalised == pytest.approx(found.variance / found.mean_square)
+        measured = spread(rows)
+        assert measured.variance == pytest.approx(np.trace(covariance))
+        assert measured.dimension == pytest.approx(values.sum() ** 2 / (values**2).sum())
+        assert measured.mean_square == pytest.approx(np.mean([row @ row for row in rows]))
+        assert measured.normalised == pytest.approx(measured.variance / measured.mean_square)
 
 
 def test_gaussian_samples_give_the_trace_of_their_covariance():
@@ -24,9 +24,9 @@ def test_gaussian_samples_give_the_trace_of_their_covariance():
     rng = np.random.default_rng(1)
     root = rng.normal(size=(6, 6))
     covariance = root @ root.T
-    found = [spread(rng.multivariate_normal(np.full(6, 3.0), covariance, 8)).variance for _ in range(4000)]
-    error = np.std(found) / np.sqrt(len(found))
-    assert abs(np.mean(found) - np.trace(covariance)) < 4 * error
+    variances = [spread(rng.multivariate_normal(np.full(6, 3.0), covariance, 8)).variance for _ in range(4000)]
+    error = np.std(variances) / np.sqrt(len(variances))
+    assert abs(np.mean(variances) - np.trace(covariance)) < 4 * error
     assert error < 0.02 * np.trace(covariance)
 
 

@@ -18,11 +18,11 @@ CLASSES = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2, 2])
 
 def test_balanced_case_by_hand():
     """Three pairs: MSB = 16, MSW = 1/2, so between = (16 - 0.5) / 2 and within = 0.5."""
-    found = one_way([1.0, 2, 5, 6, 9, 10], [0, 0, 1, 1, 2, 2])
-    assert found.within == pytest.approx(0.5)
-    assert found.between == pytest.approx((32 - 0.5) / 2)
-    assert found.share == pytest.approx(15.75 / 16.25)
-    assert not found.clipped
+    components = one_way([1.0, 2, 5, 6, 9, 10], [0, 0, 1, 1, 2, 2])
+    assert components.within == pytest.approx(0.5)
+    assert components.between == pytest.approx((32 - 0.5) / 2)
+    assert components.share == pytest.approx(15.75 / 16.25)
+    assert not components.clipped
 
 
 def test_unbalanced_components_follow_the_anova_table():
@@ -30,9 +30,9 @@ def test_unbalanced_components_follow_the_anova_table():
     frame = pd.DataFrame({"y": VALUES, "c": CLASSES})
     table = sm.stats.anova_lm(sm.formula.ols("y ~ C(c)", frame).fit())
     between, within = table["mean_sq"]["C(c)"], table["mean_sq"]["Residual"]
-    found = one_way(VALUES, CLASSES)
-    assert found.within == pytest.approx(within)
-    assert found.between == pytest.approx((between - within) / ((10 - 34 / 10) / 2))
+    components = one_way(VALUES, CLASSES)
+    assert components.within == pytest.approx(within)
+    assert components.between == pytest.approx((between - within) / ((10 - 34 / 10) / 2))
     assert stats.f_oneway(*(VALUES[c == CLASSES] for c in range(3))).statistic == pytest.approx(between / within)
 
 
@@ -44,8 +44,8 @@ def test_share_is_found_in_unbalanced_simulated_data():
 
 
 def test_negative_between_is_clipped_and_said_so():
-    found = one_way([0.0, 10, 0, 10], [0, 0, 1, 1])
-    assert (found.between, found.share, found.clipped) == (0.0, 0.0, True)
+    components = one_way([0.0, 10, 0, 10], [0, 0, 1, 1])
+    assert (components.between, components.share, components.clipped) == (0.0, 0.0, True)
 
 
 @pytest.mark.parametrize(("values", "classes"), [([], []), ([1.0, 2], [0, 0]), ([1.0, 2], [0, 1])])

@@ -69,14 +69,14 @@ def row(index: int) -> dict[str, Any]:
 def records(indices: Iterable[int]) -> stores.Records:
     """A batch of samples."""
     chosen = [int(i) for i in indices]
-    found = [values(i) for i in chosen]
+    samples = [values(i) for i in chosen]
     return stores.Records(
         rows=[row(i) for i in chosen],
         arrays={
-            "resid_post": np.concatenate([v["resid_post"] for v in found], axis=1),
-            "start": np.stack([v["start"] for v in found], axis=1),
-            "log_probs": np.stack([v["log_probs"] for v in found]),
-            "ids": np.concatenate([v["ids"] for v in found]),
+            "resid_post": np.concatenate([v["resid_post"] for v in samples], axis=1),
+            "start": np.stack([v["start"] for v in samples], axis=1),
+            "log_probs": np.stack([v["log_probs"] for v in samples]),
+            "ids": np.concatenate([v["ids"] for v in samples]),
         },
         lengths={"token": np.array([length(i) for i in chosen])},
     )
@@ -100,8 +100,8 @@ def assert_rows(store: stores.Store, indices: Iterable[int]) -> None:
     """The store holds exactly these samples, in order, every value right."""
     expected = sorted(indices)
     assert store.sample_ids == [f"sample-{i}" for i in expected]
-    for found, index in zip(store.iter_rows(), expected, strict=True):
+    for stored, index in zip(store.iter_rows(), expected, strict=True):
         for name, value in row(index).items():
-            assert found[name] == value, name
+            assert stored[name] == value, name
         for name, array in values(index).items():
-            np.testing.assert_array_equal(found[name], array, err_msg=f"{name} of sample {index}")
+            np.testing.assert_array_equal(stored[name], array, err_msg=f"{name} of sample {index}")

@@ -66,10 +66,10 @@ def test_any_order_of_writes_gives_the_bytes_of_a_plain_file(tmp_path, small_blo
             size = rng.randrange(len(model) + 3 * SMALL)
             file.truncate(size)
             model = model[:size] + bytes(max(0, size - len(model)))
-        found = file.finish()
+        written = file.finish()
     assert (tmp_path / "file").read_bytes() == model
-    assert found.size == len(model)
-    assert found.blocks == file_checksums(LocalFiles(tmp_path), "file", found.size, SMALL)
+    assert written.size == len(model)
+    assert written.blocks == file_checksums(LocalFiles(tmp_path), "file", written.size, SMALL)
 
 
 def needs_direct_writes(folder):
@@ -111,9 +111,9 @@ def test_a_file_system_that_cannot_gets_plain_writes(tmp_path, small_blocks, mon
     if refusal == "when asked":
         monkeypatch.setattr(fcntl, "fcntl", no_flag)
     data = random.Random(0).randbytes(5 * SMALL + 7)
-    found = LocalFiles(tmp_path).write("file", [data])
+    written = LocalFiles(tmp_path).write("file", [data])
     assert (tmp_path / "file").read_bytes() == data
-    assert found.blocks == file_checksums(LocalFiles(tmp_path), "file", len(data), SMALL)
+    assert written.blocks == file_checksums(LocalFiles(tmp_path), "file", len(data), SMALL)
 
 
 def test_a_disk_that_takes_a_part_of_a_block_gets_the_rest(tmp_path, small_blocks, monkeypatch):

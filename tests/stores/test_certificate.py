@@ -187,7 +187,7 @@ def test_one_changed_value_changes_the_root_and_is_named(plain: Path, tmp_path: 
     assert stores.verify(tmp_path / "store") == []
     before, after = (stores.certify(stores.open_store(path)) for path in (plain, tmp_path / "store"))
     assert before.root != after.root
-    assert any(found.startswith(line) for found in before.differences(after))
+    assert any(difference.startswith(line) for difference in before.differences(after))
 
 
 def test_forging_nothing_changes_nothing(plain: Path, tmp_path: Path) -> None:

@@ -19,10 +19,12 @@ def test_every_chunk_of_every_line_comes_back_in_order(length):
     layout = Layout((3,), length, (5,), 2, values.dtype)
     cuts = sorted({0, length // 3, length // 2, length})
     pieces = Pieces([values[:, a:b] for a, b in itertools.pairwise(cuts)], 1)
-    found = [(bytes(f), c) for frames in encode_chunks(layout, pieces.fetch, fill_value("float16")) for f, c in frames]
-    assert len(found) == layout.n_chunks
+    encoded = [
+        (bytes(f), c) for frames in encode_chunks(layout, pieces.fetch, fill_value("float16")) for f, c in frames
+    ]
+    assert len(encoded) == layout.n_chunks
     back = np.empty((layout.n_chunks, 2, 5), np.float16)
-    for chunk, (frame, checksum) in enumerate(found):
+    for chunk, (frame, checksum) in enumerate(encoded):
         decode_chunk(np.frombuffer(frame, np.uint8), checksum, back[chunk], lambda: "here")
     lines = back.reshape(3, -1, 5)
     np.testing.assert_array_equal(lines[:, :length], values)

@@ -78,18 +78,18 @@ def opened(kind, out, group=None):
 
 @pytest.mark.parametrize("kind", ["zarr", "hdf5"])
 def test_xarray_opens_an_export_with_dims_and_coordinates(store, place, tmp_path, kind):
-    found = opened(kind, stores.export(place.path, kind, tmp_path / "out"))
+    dataset = opened(kind, stores.export(place.path, kind, tmp_path / "out"))
     for name in ("resid_post", "start", "log_probs", "ids"):
-        assert found[name].dims == store[name].field.dims
-        np.testing.assert_array_equal(found[name].values, store[name].read())
-    assert found["layer"].values.tolist() == ["embed", "resid_post.0", "resid_post.1"]
-    assert found["sample"].values.tolist() == store.sample_ids
-    np.testing.assert_array_equal(found["start"].sel(sample="sample-3"), store["start"].read(rows=[3])[:, 0])
-    lengths = found["token_lengths"]
+        assert dataset[name].dims == store[name].field.dims
+        np.testing.assert_array_equal(dataset[name].values, store[name].read())
+    assert dataset["layer"].values.tolist() == ["embed", "resid_post.0", "resid_post.1"]
+    assert dataset["sample"].values.tolist() == store.sample_ids
+    np.testing.assert_array_equal(dataset["start"].sel(sample="sample-3"), store["start"].read(rows=[3])[:, 0])
+    lengths = dataset["token_lengths"]
     assert lengths.attrs["sample_dimension"] == "token"
     assert lengths.values.tolist() == [length(i) for i in range(N)]
-    assert found["token_offsets"].values.tolist() == [0, *np.cumsum([length(i) for i in range(N)])]
-    assert json.loads(found.attrs["fingerprint"]) == FINGERPRINT
+    assert dataset["token_offsets"].values.tolist() == [0, *np.cumsum([length(i) for i in range(N)])]
+    assert json.loads(dataset.attrs["fingerprint"]) == FINGERPRINT
     rows = opened(kind, tmp_path / "out", "rows")
     assert {variable.dims for variable in rows.variables.values()} == {("sample",)}
     assert rows["text"].values.tolist() == [row(i)["text"] for i in range(N)]
@@ -101,12 +101,12 @@ def test_xarray_opens_an_export_with_dims_and_coordinates(store, place, tmp_path
 @pytest.mark.parametrize("kind", ["zarr", "hdf5"])
 def test_every_dtype_reads_as_its_values(local, tmp_path, kind):
     store = varied(local.path, local.backend)
-    found = opened(kind, stores.export(local.path, kind, tmp_path / "out"))
+    dataset = opened(kind, stores.export(local.path, kind, tmp_path / "out"))
     for declared in SCHEMA.fields:
-        np.testing.assert_array_equal(found[declared.name].values, store[declared.name].read(), declared.name)
-    assert found["state"].dtype == np.float32  # the stored float16 numbers need their exponents
-    assert found["flags"].dtype == np.bool_
-    assert found["draw"].values.tolist() == [1, 2, 4]
+        np.testing.assert_array_equal(dataset[declared.name].values, store[declared.name].read(), declared.name)
+    assert dataset["state"].dtype == np.float32  # the stored float16 numbers need their exponents
+    assert dataset["flags"].dtype == np.bool_
+    assert dataset["draw"].values.tolist() == [1, 2, 4]
     rows = opened(kind, tmp_path / "out", "rows")
     assert rows["n"].values[0] == 2**62 + 1
     assert rows["n.valid"].values.tolist() == [True, False, True]
@@ -175,9 +175,9 @@ def test_a_field_over_the_dim_of_its_name_is_its_coordinate(tmp_path, kind):
     with stores.PartWriter(tmp_path / "store", 0, 1, 1e9) as writer:
         rows = [{"sample_id": "a", "sample_index": 0}]
         writer.append(stores.Records(rows, {"token": np.array([5, 6])}, {"token": np.array([2])}))
-    found = opened(kind, stores.export(tmp_path / "store", kind, tmp_path / "out"))
-    assert found["token"].values.tolist() == [5, 6]
-    assert found["token"].dims == ("token",)
+    dataset = opened(kind, stores.export(tmp_path / "store", kind, tmp_path / "out"))
+    assert dataset["token"].values.tolist() == [5, 6]
+    assert dataset["token"].dims == ("token",)
 
 
 @pytest.mark.parametrize("name", ["layer", "rows", "token_offsets", "sample", "token_boundary"])
@@ -193,14 +193,14 @@ def test_names_that_would_meet_are_refused(tmp_path, name, kind):
 
 
 def test_to_xarray(store):
-    found = store.to_xarray()
-    assert found["layer"].values.tolist() == ["embed", "resid_post.0", "resid_post.1"]
+    dataset = store.to_xarray()
+    assert dataset["layer"].values.tolist() == ["embed", "resid_post.0", "resid_post.1"]
     whole = store["resid_post"].read()
-    np.testing.assert_array_equal(found["resid_post"].values, whole)
-    np.testing.assert_array_equal(found["resid_post"].sel(layer="resid_post.0")[3:9, ::-2], whole[1, 3:9, ::-2])
-    by_row = found["resid_post"].isel(layer=0).groupby("token_sample").mean()
+    np.testing.assert_array_equal(dataset["resid_post"].values, whole)
+    np.testing.assert_array_equal(dataset["resid_post"].sel(layer="resid_post.0")[3:9, ::-2], whole[1, 3:9, ::-2])
+    by_row = dataset["resid_post"].isel(layer=0).groupby("token_sample").mean()
     assert by_row["token_sample"].values.tolist() == [i for i in range(N) if length(i)]
-    picked = found["start"].isel(sample=[5, 2])
+    picked = dataset["start"].isel(sample=[5, 2])
     np.testing.assert_array_equal(picked, store["start"].read()[:, [5, 2]])
     assert picked["count"].values.tolist() == [10, 4]
     assert picked["options"].values[1] == row(2)["options"]
@@ -213,10 +213,10 @@ def test_to_xarray_reads_only_what_is_asked_for(tmp_path):
     varied(tmp_path, "zarr")
     for shard in tmp_path.rglob("state/c.*"):
         shard.unlink()
-    found = stores.open_store(tmp_path).to_xarray()
-    assert found["exact"].values[0] == np.pi
+    dataset = stores.open_store(tmp_path).to_xarray()
+    assert dataset["exact"].values[0] == np.pi
     with pytest.raises(stores.CorruptStore):
-        found["state"].load()
+        dataset["state"].load()
 
 
 def test_to_xarray_keeps_columns_whose_names_are_taken_and_missing_integers(tmp_path):
@@ -229,10 +229,10 @@ def test_to_xarray_keeps_columns_whose_names_are_taken_and_missing_integers(tmp_
         rows = [{"sample_id": i, "sample_index": n, "score": None, "layer": 2**60} for n, i in enumerate("ab")]
         rows[1]["layer"] = None
         writer.append(stores.Records(rows, {"score": np.ones((2, 2), np.float32)}))
-    found = stores.open_store(tmp_path).to_xarray()
-    assert found["score"].shape == (2, 2)
-    assert found["layer_column"].values.tolist() == [2**60, None]
-    assert np.isnan(found["score_column"].values).all()
+    dataset = stores.open_store(tmp_path).to_xarray()
+    assert dataset["score"].shape == (2, 2)
+    assert dataset["layer_column"].values.tolist() == [2**60, None]
+    assert np.isnan(dataset["score_column"].values).all()
 
 
 def test_to_xarray_without_xarray_is_one_message(tmp_path, monkeypatch):

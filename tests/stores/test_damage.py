@@ -35,8 +35,8 @@ def test_a_flipped_byte_anywhere_is_found_and_its_file_named(local):
             damaged = bytearray(whole)
             damaged[place] ^= 1 << rng.randrange(8)
             file.write_bytes(damaged)
-            found = stores.verify(local.path)
-            assert [p.path for p in found] == [str(file)], f"byte {place} of {file}: {found}"
+            problems = stores.verify(local.path)
+            assert [p.path for p in problems] == [str(file)], f"byte {place} of {file}: {problems}"
             flips += 1
         file.write_bytes(whole)
     assert flips > 100

@@ -22,10 +22,10 @@ any_float32 = st.floats(width=32, allow_nan=False, allow_infinity=False)
 shapes = hnp.array_shapes(min_dims=2, max_dims=3, max_side=5)
 
 
-def assert_close(values, found):
+def assert_close(values, decoded):
     peak = np.abs(values.astype(np.float64)).max(axis=-1, keepdims=True)
-    assert np.isfinite(found).all()
-    assert (np.abs(values.astype(np.float64) - found) <= peak * 2.0**-10).all()
+    assert np.isfinite(decoded).all()
+    assert (np.abs(values.astype(np.float64) - decoded) <= peak * 2.0**-10).all()
 
 
 @settings(max_examples=300, deadline=None)
@@ -69,11 +69,11 @@ def test_float64_beyond_float32_is_refused_not_rounded():
 
 def test_recorded_infinities_stay_and_do_not_spoil_their_vector():
     values = np.array([[np.inf, 1e6, -np.nan, -np.inf]], np.float32)
-    found = decode_float16(*encode_float16(values))
-    assert found[0, 0] == np.inf
-    assert found[0, 3] == -np.inf
-    assert np.isnan(found[0, 2])
-    assert abs(found[0, 1] - 1e6) <= 1e6 * 2**-10
+    decoded = decode_float16(*encode_float16(values))
+    assert decoded[0, 0] == np.inf
+    assert decoded[0, 3] == -np.inf
+    assert np.isnan(decoded[0, 2])
+    assert abs(decoded[0, 1] - 1e6) <= 1e6 * 2**-10
 
 
 def test_large_arrays_are_encoded_as_small_ones():

@@ -50,16 +50,16 @@ def test_jsonl(store, place, tmp_path):
     for index, line in enumerate(lines):
         for name, value in row(index).items():
             assert line[name] == value
-        found = np.array(line["resid_post"], np.float32).reshape(LAYERS, -1, 8)
-        np.testing.assert_array_equal(found, whole(store, "resid_post")[:, at[index] : at[index + 1]])
+        states = np.array(line["resid_post"], np.float32).reshape(LAYERS, -1, 8)
+        np.testing.assert_array_equal(states, whole(store, "resid_post")[:, at[index] : at[index + 1]])
         assert line["log_probs"][0][3] is None  # NaN
 
 
 def test_jsonl_reshaped_with_a_header_and_compressed(place, store, tmp_path):
-    def record(found):
+    def record(sample):
         return {
-            "id": found["sample_id"],
-            "first": found["start"][0],
+            "id": sample["sample_id"],
+            "first": sample["start"][0],
             "n": np.int64(3),
             "odd": [np.inf, -np.inf, np.nan, np.int64(3)],
         }
@@ -80,9 +80,9 @@ def test_npy(store, place, tmp_path, scale):
     assert description["fingerprint"] == FINGERPRINT
     assert description["coords"]["layer"][1] == "resid_post.0"
     for layer in range(LAYERS):
-        found = np.load(out / "resid_post" / f"layer_{layer:02d}.npy")
-        assert found.dtype == (np.float16 if scale == 1 else np.float32)
-        np.testing.assert_array_equal(found.astype(np.float32), whole(store, "resid_post")[layer])
+        exported = np.load(out / "resid_post" / f"layer_{layer:02d}.npy")
+        assert exported.dtype == (np.float16 if scale == 1 else np.float32)
+        np.testing.assert_array_equal(exported.astype(np.float32), whole(store, "resid_post")[layer])
         np.testing.assert_array_equal(np.load(out / "start" / f"layer_{layer:02d}.npy"), whole(store, "start")[layer])
     np.testing.assert_array_equal(np.load(out / "log_probs.npy"), whole(store, "log_probs"))
     np.testing.assert_array_equal(np.load(out / "offsets_token.npy"), offsets())
@@ -119,20 +119,20 @@ def test_npy_with_one_array_per_row(store, place, tmp_path):
         entries = slice(at[row_number], at[row_number + 1])
         np.testing.assert_array_equal(np.load(out / "ids" / f"row_{row_number:06d}.npy"), whole(store, "ids")[entries])
         for layer in range(LAYERS):
-            found = np.load(out / "resid_post" / f"layer_{layer:02d}" / f"row_{row_number:06d}.npy")
-            np.testing.assert_array_equal(found.astype(np.float32), whole(store, "resid_post")[layer, entries])
+            exported = np.load(out / "resid_post" / f"layer_{layer:02d}" / f"row_{row_number:06d}.npy")
+            np.testing.assert_array_equal(exported.astype(np.float32), whole(store, "resid_post")[layer, entries])
 
 
 def test_safetensors(store, place, tmp_path):
     from safetensors.numpy import load_file
 
     out = stores.export(place.path, "safetensors", tmp_path / "st")
-    found = load_file(out / "tensors.safetensors")
+    tensors = load_file(out / "tensors.safetensors")
     for layer in range(LAYERS):
-        tensor = found[f"resid_post.layer_{layer:02d}"].astype(np.float32)
+        tensor = tensors[f"resid_post.layer_{layer:02d}"].astype(np.float32)
         np.testing.assert_array_equal(tensor, whole(store, "resid_post")[layer])
-    np.testing.assert_array_equal(found["ids"], whole(store, "ids"))
-    np.testing.assert_array_equal(found["offsets_token"], offsets())
+    np.testing.assert_array_equal(tensors["ids"], whole(store, "ids"))
+    np.testing.assert_array_equal(tensors["offsets_token"], offsets())
 
 
 def test_parquet_opens_as_a_dataset(store, place, tmp_path, monkeypatch):
@@ -143,12 +143,12 @@ def test_parquet_opens_as_a_dataset(store, place, tmp_path, monkeypatch):
     files = [str(f) for f in sorted(out.glob("*.parquet"))]
     loaded = datasets.load_dataset("parquet", data_files=files, cache_dir=str(tmp_path / "cache"))["train"]
     at = offsets()
-    for index, found in enumerate(loaded):
-        assert found["text"] == row(index)["text"]
+    for index, loaded_row in enumerate(loaded):
+        assert loaded_row["text"] == row(index)["text"]
         expected = whole(store, "resid_post")[:, at[index] : at[index + 1]]
-        np.testing.assert_array_equal(np.array(found["resid_post"], np.float32).reshape(expected.shape), expected)
-        np.testing.assert_array_equal(np.array(found["log_probs"], np.float32), values(index)["log_probs"])
-        assert found["ids"] == values(index)["ids"].tolist()
+        np.testing.assert_array_equal(np.array(loaded_row["resid_post"], np.float32).reshape(expected.shape), expected)
+        np.testing.assert_array_equal(np.array(loaded_row["log_probs"], np.float32), values(index)["log_probs"])
+        assert loaded_row["ids"] == values(index)["ids"].tolist()
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -177,8 +177,8 @@ def test_an_interrupted_export_leaves_nothing_under_its_name(local, tmp_path):
     create(local.path, local.backend)
     write(local.path, [range(3)])
 
-    def fail(found):
-        raise KeyError(found["sample_id"])
+    def fail(sample):
+        raise KeyError(sample["sample_id"])
 
     with pytest.raises(KeyError):
         stores.export(local.path, "jsonl", tmp_path / "out.jsonl", record=fail)

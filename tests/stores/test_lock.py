@@ -34,7 +34,7 @@ def holder(tmp_path):
         command = [sys.executable, "-c", HOLD, str(tmp_path), *how]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
         started.append(process)
-        process.told = process.stdout.readline().strip()
+        process.reply = process.stdout.readline().strip()
         return process
 
     yield hold
@@ -58,7 +58,7 @@ def test_a_process_that_outlives_its_launcher_still_keeps_others_out(tmp_path, h
     launcher.wait()
     with pytest.raises(stores.LockedError, match=str(launcher.pid)):
         lock.exclusive(tmp_path, 0)
-    os.kill(int(launcher.told), signal.SIGKILL)
+    os.kill(int(launcher.reply), signal.SIGKILL)
     with lock.exclusive(tmp_path, 5) as held:
         assert held.held
 

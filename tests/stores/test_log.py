@@ -34,11 +34,11 @@ def parts(store):
 
 def refused(store, path):
     """`verify` names the path, alone, and reading refuses; what was said."""
-    found = stores.verify(store)
-    assert [p.path for p in found] == [str(path)], found
+    problems = stores.verify(store)
+    assert [p.path for p in problems] == [str(path)], problems
     with pytest.raises(stores.CorruptStore, match=path.name):
         stores.open_store(store)
-    return found[0].what
+    return problems[0].what
 
 
 def another(store, backend):

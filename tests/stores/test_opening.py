@@ -155,9 +155,9 @@ def test_a_read_only_folder_can_be_read_and_its_refusal_is_one_message(tmp_path)
     create(tmp_path / "rehearsal" / "store", "zarr")
     (tmp_path / "file").write_text("x")
     command = [sys.executable, "-c", READ_ONLY, str(folder), str(tmp_path / "rehearsal"), str(tmp_path / "file")]
-    found = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False)
-    lines = found.stdout.splitlines()
-    assert len(lines) == 4, found.stderr
+    completed = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False)
+    lines = completed.stdout.splitlines()
+    assert len(lines) == 4, completed.stderr
     assert lines[0].startswith("NotWritable 2 Can't make a store at")
     assert lines[1].startswith("NotWritable 2 Can't lock")
     assert lines[2].startswith("WriteFailed 1 Can't make a part")

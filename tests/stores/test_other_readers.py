@@ -23,12 +23,12 @@ def segment(request, tmp_path):
 
 
 def expected():
-    found = [values(i) for i in range(N)]
+    samples = [values(i) for i in range(N)]
     return {
-        "resid_post": np.concatenate([v["resid_post"] for v in found], axis=1).astype(np.float16),
-        "start": np.stack([v["start"] for v in found], axis=1),
-        "log_probs": np.stack([v["log_probs"] for v in found]),
-        "ids": np.concatenate([v["ids"] for v in found]),
+        "resid_post": np.concatenate([v["resid_post"] for v in samples], axis=1).astype(np.float16),
+        "start": np.stack([v["start"] for v in samples], axis=1),
+        "log_probs": np.stack([v["log_probs"] for v in samples]),
+        "ids": np.concatenate([v["ids"] for v in samples]),
     }
 
 
@@ -55,9 +55,9 @@ np.savez(sys.argv[2], **{name: array[:] for name, array in zarr.open_group(sys.a
 """
     out = segment.parent / "read.npz"
     subprocess.run([sys.executable, "-c", script, str(segment), str(out)], check=True)
-    with np.load(out) as found:
+    with np.load(out) as loaded:
         for name, array in expected().items():
-            np.testing.assert_array_equal(found[name], array)
+            np.testing.assert_array_equal(loaded[name], array)
 
 
 @pytest.mark.parametrize("segment", ["zarr"], indirect=True)

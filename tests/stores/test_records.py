@@ -94,9 +94,9 @@ def test_nan_is_recorded_where_asked(writer, place):
     batch.arrays["log_probs"][0, 0, 0] = -np.inf
     writer.append(batch)
     writer.close()
-    found = stores.open_store(place.path)["log_probs"].read()
-    assert found[0, 0, 0] == -np.inf
-    assert np.isnan(found[:, :, 3]).all()
+    stored = stores.open_store(place.path)["log_probs"].read()
+    assert stored[0, 0, 0] == -np.inf
+    assert np.isnan(stored[:, :, 3]).all()
 
 
 def test_commits_by_bytes_and_by_time(place):

@@ -48,9 +48,9 @@ def test_every_dtype_in_every_shape(place, dtype):
         writer.append(stores.Records(rows, arrays, {"token": lengths}))
     store = stores.open_store(place.path)
     for f in fields:
-        found = store[f.name].read()
-        np.testing.assert_array_equal(found, arrays[f.name].astype(found.dtype), err_msg=str(f.dims))
-        assert found.dtype == (np.float32 if dtype in ("float16", "bfloat16") else np.dtype(dtype))
+        stored = store[f.name].read()
+        np.testing.assert_array_equal(stored, arrays[f.name].astype(stored.dtype), err_msg=str(f.dims))
+        assert stored.dtype == (np.float32 if dtype in ("float16", "bfloat16") else np.dtype(dtype))
 
 
 def test_rows_of_several_commits_and_parts_come_in_order(place):

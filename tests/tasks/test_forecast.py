@@ -46,20 +46,20 @@ def files_in(folder: Path) -> set[Path]:
 def test_a_training_says_what_it_reads_and_makes_nothing(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = files_in(run)
     assert train(run, "--target", "kind", "--dry_run", memory_mb=100) == EXIT_DONE
-    said = capsys.readouterr().out
-    assert f"rows               {ROWS}\n" in said
-    assert "states 5.8 kB" in said  # 60 rows x 3 layers x 8 dims x 4 bytes
-    assert "fits at most about 200.0 MB more" in said
-    assert "checkpoints of at most about 200.0 MB" in said
+    output = capsys.readouterr().out
+    assert f"rows               {ROWS}\n" in output
+    assert "states 5.8 kB" in output  # 60 rows x 3 layers x 8 dims x 4 bytes
+    assert "fits at most about 200.0 MB more" in output
+    assert "checkpoints of at most about 200.0 MB" in output
     assert files_in(run) == before
 
 
 def test_an_analysis_says_what_it_reads_and_makes_nothing(paragraphs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before, store = files_in(paragraphs), open_store(paragraphs / "store")
     assert analyze(paragraphs, "--dry_run") == EXIT_DONE
-    said = capsys.readouterr().out
-    assert f"rows               {len(store):,}\n" in said
-    assert "resid_post" in said
+    output = capsys.readouterr().out
+    assert f"rows               {len(store):,}\n" in output
+    assert "resid_post" in output
     assert files_in(paragraphs) == before
 
 
@@ -76,7 +76,7 @@ def test_bytes_are_those_of_the_arrays_that_reading_gives(paragraphs: Path) -> N
 
 @pytest.mark.parametrize("options", [("--dry_run",), ()])
 @pytest.mark.parametrize(
-    ("place", "name", "said"),
+    ("place", "name", "problem"),
     [(psutil, "virtual_memory", "Not enough memory"), (shutil, "disk_usage", "Not enough room for results")],
 )
 def test_what_cannot_be_held_is_refused_beforehand(
@@ -85,14 +85,14 @@ def test_what_cannot_be_held_is_refused_beforehand(
     capsys: pytest.CaptureFixture[str],
     place: object,
     name: str,
-    said: str,
+    problem: str,
     options: tuple[str, ...],
 ) -> None:
     before = files_in(paragraphs)
     monkeypatch.setattr(place, name, lambda *path: Free(1000, 1000))
     assert analyze(paragraphs, *options) == EXIT_USER
     message = capsys.readouterr().err
-    assert said in message
+    assert problem in message
     assert "Next:" in message
     assert files_in(paragraphs) == before
 

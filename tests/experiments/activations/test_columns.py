@@ -62,8 +62,8 @@ def test_cells_of_a_text_file_are_what_they_spell(cells: list[str], kind: str, s
 
 def test_names_are_kept_where_a_store_can_have_them() -> None:
     names = ["label", "text", "gr\u00f6\u00dfe (cm)", "1st", "a b", "a_b", "\u6587", "", "user_text", "_x"]
-    found = stored_names(names, {"text", "sample_id"})
-    assert found.names == {
+    columns = stored_names(names, {"text", "sample_id"})
+    assert columns.names == {
         "label": "label",
         "text": "user_text_2",
         "gr\u00f6\u00dfe (cm)": "groe_cm",
@@ -75,8 +75,8 @@ def test_names_are_kept_where_a_store_can_have_them() -> None:
         "user_text": "user_text",
         "_x": "column__x",
     }
-    assert len(found.notes) == sum(name != stored for name, stored in found.names.items())
-    for stored in found.names.values():
+    assert len(columns.notes) == sum(name != stored for name, stored in columns.names.items())
+    for stored in columns.names.values():
         stores.Column(stored, "string", "")  # raises for a name that a store refuses
 
 
@@ -99,10 +99,10 @@ def test_a_table_of_every_type_comes_back(llama: Path, tmp_path: Path, capsys: p
     pq.write_table(table, tmp_path / "t.parquet")
     options = {"texts": tmp_path / "t.parquet", "label_columns": "[n, text ids]", "generate": 1}
     assert collect(tmp_path / "run", model=llama, **options) == EXIT_DONE
-    said = capsys.readouterr().out
-    assert 'column "raw" holds raw bytes, and is left out' in said
-    assert 'column "response" is stored as user_response' in said
-    assert "label n: 1 1, 3 1; 1 missing" in said
+    output = capsys.readouterr().out
+    assert 'column "raw" holds raw bytes, and is left out' in output
+    assert 'column "response" is stored as user_response' in output
+    assert "label n: 1 1, 3 1; 1 missing" in output
     store = stores.open_store(tmp_path / "run" / "store")
     kinds = {column.name: column.type for column in store.schema.columns}
     assert (kinds["n"], kinds["x"], kinds["ok"], kinds["word"], kinds["tags"]) == (

@@ -43,8 +43,8 @@ def test_more_sites_and_positions_are_added_to_the_rows_that_are_there(
     assert {path: path.read_bytes() for path in before} == before
     assert stores.verify(grown / "store") == []
     passes.clear()
-    for asked in (MORE, FEW):  # what is asked for is there
-        assert collect(grown, **options, **asked, backend=backend) == 0
+    for requested in (MORE, FEW):  # what is asked for is there
+        assert collect(grown, **options, **requested, backend=backend) == 0
     assert passes == []
 
 
@@ -95,9 +95,9 @@ def test_what_cannot_grow_is_refused_by_its_name_alone(
     before = bytes_of(run)
     capsys.readouterr()
     assert collect(run, **{**options, "generate": 6}, **MORE) == 2
-    said = capsys.readouterr().err
-    assert "settings.response.tokens: stored 5, now 6" in said
-    assert not re.search("sites|positions", said)
+    stderr = capsys.readouterr().err
+    assert "settings.response.tokens: stored 5, now 6" in stderr
+    assert not re.search("sites|positions", stderr)
     assert bytes_of(run) == before
 
 
@@ -107,8 +107,8 @@ def test_a_dry_run_counts_what_is_missing(
     run, file = tmp_path / "run", tmp_path / "forecast.json"
     monkeypatch.setenv(FORECAST_VARIABLE, str(file))
 
-    def forecast(**asked: str) -> dict[str, int]:
-        assert collect(run, **options, **asked, dry_run="true") == 0
+    def forecast(**requested: str) -> dict[str, int]:
+        assert collect(run, **options, **requested, dry_run="true") == 0
         content: dict[str, int] = json.loads(file.read_text())
         return content
 

@@ -42,14 +42,14 @@ def test_the_others_are_parts_and_reductions_of_all(embedded: Path) -> None:
     stored = {name: states_of(embedded, f"hidden_{name}") for name in fields}
     for k, (row, every) in enumerate(zip(rows_of(embedded), states_of(embedded, "hidden_all"), strict=True)):
         assert row["input_ids"][0] == 1, "the embedded model's BOS"
-        own = every[:, 1:]
+        without_bos = every[:, 1:]
         np.testing.assert_array_equal(stored["last"][k], every[:, -1])
         np.testing.assert_array_equal(stored["first"][k], every[:, 1])
         np.testing.assert_array_equal(stored["last_3"][k], every[:, -3:])
         np.testing.assert_array_equal(stored["spans"][k], every[:, row["span_positions"]])
-        np.testing.assert_array_equal(stored["max"][k], own.max(1))
+        np.testing.assert_array_equal(stored["max"][k], without_bos.max(1))
         # Each token's state was rounded to float16 before this mean was taken, and the pooled one after.
-        assert_close(stored["mean"][k], own.astype(float).mean(1), EMBEDDED, stored=np.abs(own).max(1))
+        assert_close(stored["mean"][k], without_bos.astype(float).mean(1), EMBEDDED, stored=np.abs(without_bos).max(1))
 
 
 def test_fields_have_the_dims_that_probes_rely_on(embedded: Path) -> None:

@@ -87,9 +87,9 @@ def test_lines_of_a_text_file_are_texts_and_blank_ones_are_passed_over(
 ) -> None:
     (tmp_path / "t.txt").write_text("one\n\ntwo\none\n")
     assert collect(tmp_path / "run", model=llama, texts=tmp_path / "t.txt") == EXIT_DONE
-    said = capsys.readouterr().out
-    assert "1 blank lines passed over" in said
-    assert "2 distinct texts among 3" in said
+    output = capsys.readouterr().out
+    assert "1 blank lines passed over" in output
+    assert "2 distinct texts among 3" in output
     assert [row["text"] for row in rows_of(tmp_path / "run")] == ["one", "two", "one"]
 
 
@@ -195,9 +195,9 @@ def test_texts_that_go_through_the_tokenizer_together_are_read_one_by_one(tmp_pa
 
 def test_rows_without_states_are_forecast_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert collect(tmp_path / "run", store_states="false", dry_run="true", limit=20) == EXIT_DONE
-    said = capsys.readouterr().out
-    assert "samples            20 in" in said
-    assert re.search(r"bytes on disk +about [1-9]", said)
+    output = capsys.readouterr().out
+    assert "samples            20 in" in output
+    assert re.search(r"bytes on disk +about [1-9]", output)
     assert not (tmp_path / "run").exists()
 
 
@@ -217,11 +217,11 @@ def test_a_bos_stays_in_front_of_a_text_that_is_cut(side: Any) -> None:
     ids, offsets = tokens.encode_with_spans(text)
     encoder = TextEncoder(tokens, Chat(), 3, side, answers=False, with_offsets=True)
     cut = encoder.encoded(RecordText(text, []))
-    wanted = offsets[-2:] if side == "truncate_left" else offsets[1:3]
+    kept = offsets[-2:] if side == "truncate_left" else offsets[1:3]
     assert cut.ids == [1, *(ids[-2:] if side == "truncate_left" else ids[1:3])]
     assert cut.offsets[0] == (0, 0)
-    assert [cut.text[a:b] for a, b in cut.offsets[1:]] == [text[a:b] for a, b in wanted]
-    assert cut.text == text[(wanted[0][0] if side == "truncate_left" else 0) : wanted[-1][1]]
+    assert [cut.text[a:b] for a, b in cut.offsets[1:]] == [text[a:b] for a, b in kept]
+    assert cut.text == text[(kept[0][0] if side == "truncate_left" else 0) : kept[-1][1]]
     assert (cut.removed, encoder.truncated) == (text.index(cut.text), 1)
 
 

@@ -14,7 +14,7 @@ Reply = Callable[["Handler"], None]
 
 
 @dataclass
-class Told:
+class Chat:
     """What the server is to do, and what it saw.
 
     script: one behaviour per request, the last one stays; over: set when the server closes.
@@ -32,15 +32,15 @@ class Told:
 
 
 class Handler(BaseHTTPRequestHandler):
-    told: Told
+    chat: Chat
     lock: threading.Lock
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         with self.lock:
-            self.told.bodies.append({**body, "path": self.path})
-            self.told.headers.append(dict(self.headers))
-            script = self.told.script
+            self.chat.bodies.append({**body, "path": self.path})
+            self.chat.headers.append(dict(self.headers))
+            script = self.chat.script
             behave = script.pop(0) if len(script) > 1 else script[0]
         behave(self)
 
@@ -92,7 +92,7 @@ def hangs_up(handler: Handler) -> None:
 
 def stalls(handler: Handler) -> None:
     """Accepts and never says a thing."""
-    handler.told.over.wait()
+    handler.chat.over.wait()
 
 
 def drips(handler: Handler) -> None:
@@ -101,7 +101,7 @@ def drips(handler: Handler) -> None:
     handler.send_header("Content-Length", "1000000")
     handler.end_headers()
     try:
-        while not handler.told.over.wait(0.05):
+        while not handler.chat.over.wait(0.05):
             handler.wfile.write(b" ")
             handler.wfile.flush()
     except OSError:
@@ -109,18 +109,18 @@ def drips(handler: Handler) -> None:
 
 
 @contextmanager
-def serving(*script: Reply) -> Iterator[Told]:
+def serving(*script: Reply) -> Iterator[Chat]:
     """The server for the time of a block; `url` ends where `/chat/completions` is to follow."""
-    told = Told(list(script))
-    handler = type("Bound", (Handler,), {"told": told, "lock": threading.Lock()})
+    chat = Chat(list(script))
+    handler = type("Bound", (Handler,), {"chat": chat, "lock": threading.Lock()})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
-    told.url = f"http://127.0.0.1:{server.server_port}/v1"
+    chat.url = f"http://127.0.0.1:{server.server_port}/v1"
     try:
-        yield told
+        yield chat
     finally:
-        told.over.set()
+        chat.over.set()
         server.shutdown()
         server.server_close()

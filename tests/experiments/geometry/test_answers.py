@@ -76,16 +76,16 @@ def test_a_comparison_without_end_is_ended_and_the_next_one_works(checker: Answe
 
 
 def test_it_works_in_other_threads(checker: AnswerChecker) -> None:
-    found: list[bool | None] = []
+    verdicts: list[bool | None] = []
     threads = [
-        threading.Thread(target=lambda n=n: found.append(checker.equal(str(n), f"{n}.0")))
+        threading.Thread(target=lambda n=n: verdicts.append(checker.equal(str(n), f"{n}.0")))
         for n in range(4)  # type: ignore[misc]
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert found == [True] * 4
+    assert verdicts == [True] * 4
 
 
 def test_verdicts_are_counted() -> None:

@@ -20,7 +20,7 @@ from lit_experiments.lm.spec import ModelSpec
 from lit_experiments.plain import plain
 from lit_experiments.tasks.result_files import read_result
 from tests.collecting.conftest import content
-from tests.experiments.geometry.chat_server import Handler, Told, fails, says, serving
+from tests.experiments.geometry.chat_server import Chat, Handler, fails, says, serving
 from tests.tolerance import EMBEDDED, assert_close
 from tests.toys import random_llama
 
@@ -73,10 +73,10 @@ def test_the_two_methods_are_recovered_within_problems(run: Path) -> None:
 def test_the_two_methods_are_recovered_over_all_problems_and_completions(run: Path) -> None:
     """Wrong completions vary far more than right ones, which are often copies of a few texts."""
     result = analyze(run, "--keep=all", "--n_clusters=2")
-    found = result["layers"][0]["together"]
-    assert found["completions"] > 100
-    assert found["distinct_texts"] > 40
-    assert found["rand"] > 0.8 > found["rand_of_lengths"]
+    together = result["layers"][0]["together"]
+    assert together["completions"] > 100
+    assert together["distinct_texts"] > 40
+    assert together["rand"] > 0.8 > together["rand_of_lengths"]
     within = result["layers"][0]["rand"]
     assert (within["value"], within["low"]) == (1, None)  # every problem's methods are told apart: nothing to resample
 
@@ -112,7 +112,7 @@ def test_latents_are_means_over_the_stored_texts(run: Path) -> None:
 
 
 def looks_at_the_method(handler: Handler) -> None:
-    prompt = handler.told.prompts[-1]
+    prompt = handler.chat.prompts[-1]
     first, second = prompt.split("First solution:")[1].split("Second solution:")
     different = ("Split" in first) != ("Split" in second)
     says(f"I looked.\nVERDICT: {'DIFFERENT' if different else 'SAME'}")(handler)
@@ -121,18 +121,18 @@ def looks_at_the_method(handler: Handler) -> None:
 def test_an_honest_judge_finds_the_methods_distinct_and_is_asked_once(
     run: Path, endpoint: tuple[str, ...], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with serving(looks_at_the_method) as told:
-        options = (*endpoint, f"--base_url={told.url}", "--judge_parallel=1")
+    with serving(looks_at_the_method) as chat:
+        options = (*endpoint, f"--base_url={chat.url}", "--judge_parallel=1")
         judged = analyze(run, *options)["judge"]
         assert judged["distinctness"]["value"] == judged["between"]["value"] == 1
         assert judged["within"]["value"] == 0
         assert judged["verdicts"]["between"]["different"] >= 3
-        asked = len(told.bodies)
-        assert asked >= 6
+        requests = len(chat.bodies)
+        assert requests >= 6
         again = analyze(run, *options, "--restart")["judge"]
-        assert len(told.bodies) == asked
+        assert len(chat.bodies) == requests
         assert again["comparisons"] == judged["comparisons"]
-        assert f"0 requests, {asked} replies known" in again["who"]
+        assert f"0 requests, {requests} replies known" in again["who"]
     written = [path for path in run.rglob("*") if path.is_file()]
     assert any(path.parent.name == "judge" for path in written)
     for path in written:
@@ -142,11 +142,11 @@ def test_an_honest_judge_finds_the_methods_distinct_and_is_asked_once(
 
 def test_orders_that_disagree_are_undecided_and_counted(run: Path, endpoint: tuple[str, ...]) -> None:
     def prefers_the_first(handler: Handler) -> None:
-        first = handler.told.prompts[-1].split("First solution:")[1].split("Second solution:")[0]
+        first = handler.chat.prompts[-1].split("First solution:")[1].split("Second solution:")[0]
         says(f"VERDICT: {'DIFFERENT' if 'Split' in first else 'SAME'}")(handler)
 
-    with serving(prefers_the_first) as told:
-        judged = analyze(run, *endpoint, f"--base_url={told.url}", "--judge_parallel=1")["judge"]
+    with serving(prefers_the_first) as chat:
+        judged = analyze(run, *endpoint, f"--base_url={chat.url}", "--judge_parallel=1")["judge"]
     between = judged["verdicts"]["between"]
     assert between["undecided"] == between["opposed orders"] >= 3
     assert judged["between"]["value"] is None
@@ -156,16 +156,16 @@ def test_orders_that_disagree_are_undecided_and_counted(run: Path, endpoint: tup
 def test_a_judge_that_is_down_costs_the_verdicts_not_the_clusters(
     run: Path, endpoint: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told: Told
-    with serving(fails(503, "overloaded")) as told:
-        options = (*endpoint, f"--base_url={told.url}", "--judge_tokens=99")
+    chat: Chat
+    with serving(fails(503, "overloaded")) as chat:
+        options = (*endpoint, f"--base_url={chat.url}", "--judge_tokens=99")
         result = analyze(run, *options, code=EXIT_FAILED)
         assert result["judge"] is None
         assert len(result["layers"][0]["problems"]) >= 3
         message = capsys.readouterr().err
         for part in ("failed 2 times", "HTTP 503: overloaded", "the same command again"):
             assert part in message
-        told.script[:] = [looks_at_the_method]
+        chat.script[:] = [looks_at_the_method]
         assert analyze(run, *options, "--judge_parallel=1")["judge"]["distinctness"]["value"] == 1
 
 

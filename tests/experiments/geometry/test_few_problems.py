@@ -73,23 +73,23 @@ def test_distances_of_a_single_problem(tmp_path: Path) -> None:
 def test_a_mean_over_few_problems(problems: int) -> None:
     """What the distances to oracles and the clusters are shown with; problems without a value do not count."""
     values = [*np.arange(problems, dtype=float), np.nan, np.nan]
-    found = problem_mean(values, resampler)
-    assert (found.n, found.value) == (problems, np.mean(range(problems)))
-    assert found.has_interval == (problems >= 5)
+    estimate = problem_mean(values, resampler)
+    assert (estimate.n, estimate.value) == (problems, np.mean(range(problems)))
+    assert estimate.has_interval == (problems >= 5)
 
 
-def judged(kind: str, problem: int, said: str) -> tuple[Shown, Comparison]:
-    return Shown(problem, kind, (0, 1), (0, 1), Pair("q", "a", "b")), Comparison(said, True, ())  # type: ignore[arg-type]
+def judged(kind: str, problem: int, outcome: str) -> tuple[Shown, Comparison]:
+    return Shown(problem, kind, (0, 1), (0, 1), Pair("q", "a", "b")), Comparison(outcome, True, ())  # type: ignore[arg-type]
 
 
 def test_a_judge_asked_about_few_problems_on_one_side() -> None:
     """30 problems with pairs between clusters, 3 with pairs within one: their difference rests on 3."""
     pairs = [judged(BETWEEN, p, DIFFERENT if p % 3 else SAME) for p in range(30)]
     pairs += [judged(WITHIN, p, SAME) for p in range(3)]
-    found = summarise(*zip(*pairs, strict=True), "somebody", resampler)  # type: ignore[arg-type]
-    assert found.between.has_interval
-    assert found.within.no_interval == found.distinctness.no_interval == "3 groups"
-    assert found.distinctness.value == pytest.approx(2 / 3)
+    summary = summarise(*zip(*pairs, strict=True), "somebody", resampler)  # type: ignore[arg-type]
+    assert summary.between.has_interval
+    assert summary.within.no_interval == summary.distinctness.no_interval == "3 groups"
+    assert summary.distinctness.value == pytest.approx(2 / 3)
 
 
 def test_growth_in_words() -> None:

@@ -27,8 +27,8 @@ def test_the_verdict_is_the_models_own_score_over_both_letterings(tmp_path: Path
             "A) they use different methods\nB) they use the same method",
         ):
             text = f"q 1: {first} 2: {second}\n\n{options}\nReply with the letter alone.\nAnswer:"
-            found = {letter: float(token_log_probs(lm, [lm.encode(text + letter)])[0][-1]) for letter in "AB"}
-            odds.append(found["B"] - found["A"])
+            log_probs = {letter: float(token_log_probs(lm, [lm.encode(text + letter)])[0][-1]) for letter in "AB"}
+            odds.append(log_probs["B"] - log_probs["A"])
         expected = (odds[0] - odds[1]) / 2
         opinion = judge("q", first, second)
         assert opinion.verdict == (DIFFERENT if expected > 0 else SAME)

@@ -39,9 +39,9 @@ def collect(run: Path, **options: Any) -> int:
 
 def analyze(run: Path) -> dict[str, Any]:
     assert main(["analyze", "--exp", "manifold", "--run", str(run), "--bootstraps=100"]) == EXIT_DONE
-    found: dict[str, Any] = json.loads((run / "manifold" / "result.json").read_text())
-    assert plain(read_result(run / "manifold", ManifoldResult)) == found
-    return found
+    result: dict[str, Any] = json.loads((run / "manifold" / "result.json").read_text())
+    assert plain(read_result(run / "manifold", ManifoldResult)) == result
+    return result
 
 
 def spec(model: Path | str) -> ModelSpec:
@@ -63,13 +63,13 @@ def test_an_oracle_is_read_as_a_completion_is_pooled(tmp_path: Path) -> None:
     oracles = []
     for text in texts:
         record = ProblemRecord("p", "why", "1", text, 0)
-        asked = PromptedProblem(record, "why: ", lm.encode("why: "))
-        oracles.append(Oracle(asked, oracle_tokens(lm.info.tokens, asked, "")))
+        prompted = PromptedProblem(record, "why: ", lm.encode("why: "))
+        oracles.append(Oracle(prompted, oracle_tokens(lm.info.tokens, prompted, "")))
     sites = ["resid_post.0", "resid_post.2"]
     windows = [[Window(2, len(o.ids)), Window(2, 4, 2), Window(3, 6, 12)] for o in oracles]
-    found = oracle_latents(lm, oracles, sites, windows)
-    for oracle, own, latents in zip(oracles, windows, found, strict=True):
-        pool = LatentPool(sites, own)
+    pooled_oracles = oracle_latents(lm, oracles, sites, windows)
+    for oracle, oracle_windows, latents in zip(oracles, windows, pooled_oracles, strict=True):
+        pool = LatentPool(sites, oracle_windows)
         decoder = Decoder(lm)
         state = decoder.prefill([oracle.prompted.ids])
         key = [StreamKey(0, "x", 0)]
@@ -77,16 +77,18 @@ def test_an_oracle_is_read_as_a_completion_is_pooled(tmp_path: Path) -> None:
         pooled = pool.result()
         expected = torch.where(pooled.full[0][:, None, None], pooled.means[0], torch.nan).numpy()
         assert_close(latents, expected)
-    assert np.isnan(found[2, 2]).all()
-    assert np.isfinite(found[1]).all()
+    assert np.isnan(pooled_oracles[2, 2]).all()
+    assert np.isfinite(pooled_oracles[1]).all()
 
 
 def test_the_oracles_tokens_continue_the_prompt_as_in_training() -> None:
     tokens = read_info(spec("embedded")).tokens
     for record in read_problems("embedded", generated=4, seed=1).records:
         assert record.prompt is not None
-        asked = PromptedProblem(record, record.prompt, tokens.encode(record.prompt))
-        assert asked.ids + oracle_tokens(tokens, asked, " ") == tokens.encode(f"{record.prompt} {record.solution}")
+        prompted = PromptedProblem(record, record.prompt, tokens.encode(record.prompt))
+        assert prompted.ids + oracle_tokens(tokens, prompted, " ") == tokens.encode(
+            f"{record.prompt} {record.solution}"
+        )
 
 
 def test_completions_begin_with_the_oracle_and_windows_begin_behind_it(run: Path) -> None:
@@ -109,18 +111,18 @@ def test_distances_are_what_the_store_says(run: Path) -> None:
     result = analyze(run)
     rows = [row for row in stores.open_store(run / "store").iter_rows() if row["forced_share"] == 0.3]
     oracles = np.stack([row["oracle_latent"][1] for row in rows])
-    own, other, first = [], [], []
+    to_own, other, first = [], [], []
     for at, row in enumerate(rows):
         distances = np.linalg.norm(row["latents"][1][:, None] - oracles, axis=-1)  # [completion, oracle]
-        own.append(distances[:, at].mean())
+        to_own.append(distances[:, at].mean())
         other.append(np.delete(distances, at, 1).mean())
         windows = row["window_latents"][1].reshape(6, 4, -1) - row["oracle_window_latents"][1]
         first.append(np.nanmean(np.linalg.norm(windows[:, 0], axis=-1)) / other[-1])
-    [share] = [each for each in result["shares"] if each["share"] == 0.3]
-    assert share["own"]["all"][1]["value"] == pytest.approx(np.mean(own))
+    [share] = [entry for entry in result["shares"] if entry["share"] == 0.3]
+    assert share["own"]["all"][1]["value"] == pytest.approx(np.mean(to_own))
     assert share["other"][1]["value"] == pytest.approx(np.mean(other))
-    assert share["relative"]["all"][1]["value"] == pytest.approx(np.mean(np.array(own) / other))
-    [drift] = [each for each in result["drift"] if each["share"] == 0.3]
+    assert share["relative"]["all"][1]["value"] == pytest.approx(np.mean(np.array(to_own) / other))
+    [drift] = [entry for entry in result["drift"] if entry["share"] == 0.3]
     assert drift["curves"]["forced, all"][0][1]["value"] == pytest.approx(np.mean(first))
 
 
@@ -129,7 +131,7 @@ def test_a_longer_beginning_keeps_completions_nearer(run: Path) -> None:
     assert free["relative"]["all"][0]["low"] > third["relative"]["all"][0]["high"]
     # Not nearer still: random numbers are the same, and this model's slips come at the end of its solutions.
     assert third["relative"]["all"][0]["value"] >= most["relative"]["all"][0]["value"]
-    assert sum(each["verdicts"]["correct"] for each in (free, third, most)) > 10
+    assert sum(share["verdicts"]["correct"] for share in (free, third, most)) > 10
     for drift in analyze(run)["drift"]:
         assert drift["curves"]["free"][0][0]["value"] > drift["curves"]["forced, all"][0][0]["value"]
     text = (run / "manifold" / "RESULTS.md").read_text()
@@ -143,8 +145,12 @@ def test_a_model_that_follows_its_oracle_lies_on_it(tmp_path: Path) -> None:
     assert collect(greedy, num_problems=4, completions=1, temperature=0, layers="[5]") == EXIT_DONE
     for row in stores.open_store(greedy / "store").iter_rows():
         if row["forced_share"] == 0:
-            told = {"question": row["question"], "answer": row["answer"], "solution": row["completion_text"][0].strip()}
-            lines.append(json.dumps(told))
+            problem = {
+                "question": row["question"],
+                "answer": row["answer"],
+                "solution": row["completion_text"][0].strip(),
+            }
+            lines.append(json.dumps(problem))
     (tmp_path / "own.jsonl").write_text("\n".join(lines))
     options = {"problems": tmp_path / "own.jsonl", "num_problems": "null", "completions": 1, "temperature": 0}
     assert collect(tmp_path / "run", **options, oracle_percentage=0.5) == EXIT_DONE
@@ -174,11 +180,11 @@ def test_means_leave_out_what_is_missing_and_slopes_are_least_squares() -> None:
     values = rng.normal(size=(3, 5, 2))
     values[0, 3:] = np.nan
     values[1] = np.nan
-    found = slopes(values)
+    fitted = slopes(values)
     for problem, steps in ((0, 3), (2, 5)):
         expected = np.polyfit(np.arange(steps), values[problem, :steps], 1)[0]
-        np.testing.assert_allclose(found[problem], expected)
-    assert np.isnan(found[1]).all()
+        np.testing.assert_allclose(fitted[problem], expected)
+    assert np.isnan(fitted[1]).all()
     chosen = np.array([[True, True, False, True, False], [True] * 5, [False] * 5])
     means = per_problem(values, chosen)
     np.testing.assert_allclose(means[0], values[0, :2].mean(0))

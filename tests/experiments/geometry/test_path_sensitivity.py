@@ -50,12 +50,12 @@ def analyze(run: Path, *words: str) -> int:
 
 def greedy(lm: Any, ids: list[int], steps: int, stop: int) -> list[int]:
     """The whole text through the model for every token."""
-    found: list[int] = []
+    new: list[int] = []
     with torch.inference_mode():
-        while len(found) < steps and stop not in found:
-            logits = lm.model(input_ids=torch.tensor([ids + found]), use_cache=False).logits[0, -1]
-            found.append(int(logits.argmax()))
-    return found
+        while len(new) < steps and stop not in new:
+            logits = lm.model(input_ids=torch.tensor([ids + new]), use_cache=False).logits[0, -1]
+            new.append(int(logits.argmax()))
+    return new
 
 
 def largest_state(rows: dict[str, Any]) -> float:
@@ -277,8 +277,8 @@ def decode(ids: list[int]) -> str:
     ],
 )
 def test_where_texts_part_and_merge(branch: Any, baseline: Any, differs: Any, merged: Any, shift: Any) -> None:
-    found = parting(branch, baseline, merge_tokens=3, decode=decode)
-    assert (found.differs_at, found.merged_at, found.shift) == (differs, merged, shift)
+    part = parting(branch, baseline, merge_tokens=3, decode=decode)
+    assert (part.differs_at, part.merged_at, part.shift) == (differs, merged, shift)
 
 
 @pytest.mark.parametrize(

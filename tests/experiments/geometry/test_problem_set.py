@@ -44,26 +44,26 @@ def gsm8k(tmp_path):
 
 
 def test_the_template_is_what_the_embedded_model_was_trained_on():
-    asked = read_problem_set(SOURCE, PROMPTS, INFO, 100).prompted
+    prompted = read_problem_set(SOURCE, PROMPTS, INFO, 100).prompted
     records = read_problems("embedded", generated=6, seed=0).records
-    assert [each.prompt for each in asked] == [record.prompt for record in records]
-    assert [INFO.tokens.encode(record.prompt) for record in records] == [each.ids for each in asked]
+    assert [one.prompt for one in prompted] == [record.prompt for record in records]
+    assert [INFO.tokens.encode(record.prompt) for record in records] == [one.ids for one in prompted]
 
 
 def test_problems_of_a_file_are_drawn_in_order_and_by_the_seed(gsm8k):
     everything = read_problem_set(gsm8k, PROMPTS, INFO, 10)
-    assert [each.problem.answer for each in everything.prompted] == [str(i) for i in range(10)]
+    assert [one.problem.answer for one in everything.prompted] == [str(i) for i in range(10)]
     drawn = read_problem_set(replace(gsm8k, num_problems=4), PROMPTS, INFO, 10)
-    places = [each.problem.place for each in drawn.prompted]
+    places = [one.problem.place for one in drawn.prompted]
     assert places == sorted(places)
     assert len(set(places)) == 4
     again = read_problem_set(replace(gsm8k, num_problems=4, seed=1), PROMPTS, INFO, 10)
-    assert [each.problem.place for each in again.prompted] != places
+    assert [one.problem.place for one in again.prompted] != places
     assert everything.settings != drawn.settings
 
 
 def test_what_does_not_fit_the_window_is_an_error_or_left_out_and_counted(gsm8k):
-    lengths = [len(each.ids) for each in read_problem_set(gsm8k, PROMPTS, INFO, 1).prompted]
+    lengths = [len(one.ids) for one in read_problem_set(gsm8k, PROMPTS, INFO, 1).prompted]
     new_tokens = INFO.window - lengths[6]
     with pytest.raises(SourceError, match=r"3 of 10 problems: (?s:line-000008 .*)Next: lower --max_new_tokens"):
         read_problem_set(gsm8k, PROMPTS, INFO, new_tokens)

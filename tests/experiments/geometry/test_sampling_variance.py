@@ -95,8 +95,8 @@ def test_the_same_text_has_the_same_latent(llama: Path, tmp_path: Path, monkeypa
     honest = LatentPool.result
 
     def uneven(pool: LatentPool) -> Pooled:
-        found = honest(pool)
-        return replace(found, means=found.means + 0.1 * torch.arange(len(found.means))[:, None, None, None])
+        pooled = honest(pool)
+        return replace(pooled, means=pooled.means + 0.1 * torch.arange(len(pooled.means))[:, None, None, None])
 
     monkeypatch.setattr(LatentPool, "result", uneven)
     assert collect(tmp_path / "run", model=llama) == EXIT_DONE
@@ -118,11 +118,11 @@ def test_variances_are_numpys(run: Path) -> None:
         assert result["per_problem"]["reached"][at[0]][at[1]] == there.sum(1).tolist()
         for layer, checkpoint in np.ndindex(3, 3):
             rows = row["latents"][layer, checkpoint, there[checkpoint]].astype(np.float64)
-            found = result["per_problem"]["variance"][at[0]][at[1]][layer][checkpoint]
+            variance = result["per_problem"]["variance"][at[0]][at[1]][layer][checkpoint]
             if len(rows) < 2:
-                assert found is None
+                assert variance is None
             else:
-                assert found == pytest.approx(np.trace(np.cov(rows.T)), rel=1e-6, abs=1e-12)
+                assert variance == pytest.approx(np.trace(np.cov(rows.T)), rel=1e-6, abs=1e-12)
     mean = np.nanmean([[v if v is not None else np.nan for v in p[2][1]] for p in result["per_problem"]["variance"]], 0)
     for estimate, expected in zip(result["variance"][2][1], mean, strict=True):
         assert estimate["value"] == pytest.approx(expected)
@@ -146,8 +146,8 @@ def test_growth_compares_the_same_completions(run: Path) -> None:
 def test_a_single_problem_is_said_to_have_no_interval(run: Path, llama: Path, tmp_path: Path) -> None:
     assert collect(tmp_path / "one", model=llama, num_problems=1) == EXIT_DONE
     assert analyze(tmp_path / "one")["problems"] == 1
-    said = "1 problem: intervals are over problems, so there are none."
-    assert said in (tmp_path / "one" / "sampling_variance" / "RESULTS.md").read_text()
+    sentence = "1 problem: intervals are over problems, so there are none."
+    assert sentence in (tmp_path / "one" / "sampling_variance" / "RESULTS.md").read_text()
     analyze(run)
     assert "6 problems." in (run / "sampling_variance" / "RESULTS.md").read_text()
 

@@ -55,8 +55,8 @@ def _records(
     kind: str, values: Floats, confidence: Floats | None, start: int, columns: dict[str, list[Any]]
 ) -> Records:
     n, choices = len(values), len(LETTERS[kind])
-    told = [None] * n if confidence is None else confidence.tolist()
-    rows = [_row(kind, i, start + i, told[i]) | {name: v[i] for name, v in columns.items()} for i in range(n)]
+    confidences = [None] * n if confidence is None else confidence.tolist()
+    rows = [_row(kind, i, start + i, confidences[i]) | {name: v[i] for name, v in columns.items()} for i in range(n)]
     junk = np.random.default_rng(99).normal(0, 50, values.shape)
     both = np.stack([junk, values], 1).reshape(2 * n, LAYERS, HIDDEN).swapaxes(0, 1)
     arrays: dict[str, NDArray[Any]] = {
@@ -96,7 +96,7 @@ def plant(run: Path) -> None:
     layer 1. Its entropy follows from the question's length, which lies along unit(2) of its layer 2."""
     rng = np.random.default_rng(7)
     x, z = noise(QUESTIONS, 3), noise(QUESTIONS, 4)
-    told, margin = 50 + 12 * z[:, 1] @ unit(1), z[:, 2] @ unit(4)
+    confidence, margin = 50 + 12 * z[:, 1] @ unit(1), z[:, 2] @ unit(4)
     top = np.clip(0.74 + 0.08 * x[:, 1] @ unit(3), 0.5, 0.98)
     length = rng.integers(20, 200, QUESTIONS)
     x[:, 2] = 0.05 * x[:, 2] + np.outer((length - 110) / 50, unit(2))
@@ -109,4 +109,4 @@ def plant(run: Path) -> None:
         "logit_margin": margin.tolist(),
         "parsed_answer": ["A"] * QUESTIONS,
     }
-    write_store(run, {MCQ: x, SELF: z}, {SELF: told}, columns={MCQ: mcq, SELF: {"char_length": length.tolist()}})
+    write_store(run, {MCQ: x, SELF: z}, {SELF: confidence}, columns={MCQ: mcq, SELF: {"char_length": length.tolist()}})

@@ -109,5 +109,5 @@ def write_questions(path: Path) -> Path:
 
 def levels(texts: Iterable[str], characters: str) -> np.ndarray:
     """[question] the level that each question's text names, from -1 to 1."""
-    found = [next(characters.index(c) for c in text if c in characters) for text in texts]
-    return 2 * np.array(found) / (len(characters) - 1) - 1
+    places = [next(characters.index(c) for c in text if c in characters) for text in texts]
+    return 2 * np.array(places) / (len(characters) - 1) - 1

@@ -84,8 +84,8 @@ def test_states_logits_and_text_are_the_model_s_own(run: Path, llama: Path) -> N
             block.register_forward_hook(lambda _m, _a, out, at=layer, to=kept: to.__setitem__(at, out))
         with torch.no_grad():
             logits = model(ids).logits[0, -1]
-        own = torch.stack([kept[layer][0] for layer in range(len(layers))]).numpy()
-        assert_close(states[:, starts[i] : starts[i] + lengths[i]], own, stored=True)
+        expected = torch.stack([kept[layer][0] for layer in range(len(layers))]).numpy()
+        assert_close(states[:, starts[i] : starts[i] + lengths[i]], expected, stored=True)
         letter_ids = [tokenizer.convert_tokens_to_ids(letter) for letter in row["letters"]]
         largest = float(logits.abs().max())
         assert_close(row["logits"], logits[letter_ids], scale=largest)
@@ -131,8 +131,8 @@ def test_stored_positions(run: Path, llama: Path, questions: Path, tmp_path: Pat
         assert collect(tmp_path / positions, model=llama, questions=questions, positions=positions) == EXIT_DONE
         store = stores.open_store(tmp_path / positions / "store")
         assert store["resid_post"].lengths().tolist() == [kept] * 15
-        wanted = np.concatenate([np.arange(end - kept, end) for end in ends])
-        assert np.array_equal(store["resid_post"].read(), whole[:, wanted])
+        entries = np.concatenate([np.arange(end - kept, end) for end in ends])
+        assert np.array_equal(store["resid_post"].read(), whole[:, entries])
         assert rows_of(tmp_path / positions)[0]["positions"] == list(range(lengths[0] - kept, lengths[0]))
 
 
@@ -143,11 +143,11 @@ def test_the_same_rows_with_batches_of_one_hdf5_and_two_devices(
     want = stores.open_store(run / "store")
     options = {"batch_size": 1, "backend": "hdf5", "devices": 2}
     assert collect(tmp_path / "other", model=llama, questions=questions, **options) == EXIT_DONE
-    found = stores.open_store(tmp_path / "other" / "store")
-    assert found.sample_ids == want.sample_ids
+    other = stores.open_store(tmp_path / "other" / "store")
+    assert other.sample_ids == want.sample_ids
     largest = float(np.abs(want["letter_logits"].read()).max())
-    assert_probabilities_close(found["letter_probs"].read(), want["letter_probs"].read(), largest)
-    assert_close(found["resid_post"].read(), want["resid_post"].read(), stored=True)
+    assert_probabilities_close(other["letter_probs"].read(), want["letter_probs"].read(), largest)
+    assert_close(other["resid_post"].read(), want["resid_post"].read(), stored=True)
 
 
 def test_options_are_shuffled_with_their_key_and_the_draw_is_seeded(
@@ -178,7 +178,7 @@ def test_a_question_too_long_in_one_pass_is_an_error_or_left_out_of_all(
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "said"),
+    ("option", "value", "message"),
     [
         ("positions", "some", "positions must be all, answer or last_K"),
         ("passes", "[mcq, mcq]", "at most once"),
@@ -189,10 +189,16 @@ def test_a_question_too_long_in_one_pass_is_an_error_or_left_out_of_all(
     ],
 )
 def test_mistakes_end_with_one_message(
-    option: str, value: str, said: str, llama: Path, questions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    option: str,
+    value: str,
+    message: str,
+    llama: Path,
+    questions: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert collect(tmp_path / "run", model=llama, questions=questions, **{option: value}) == EXIT_USER
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "run" / "store").exists()
 
 
@@ -233,7 +239,7 @@ def test_a_dry_run_says_the_bytes_to_two_percent(tmp_path: Path) -> None:
     resolved = resolve("collect", select("collect", words))
     collector = IntrospectionCollector(ModelSpec("embedded", None, None, "float32", "auto"), **resolved.init_args)
     settings = RunSettings(tmp_path / "run", "zarr", 8192, None, 64_000_000, 30, None, {"accelerator": "cpu"})
-    said = dry_run(collector, settings).on_disk
+    forecast = dry_run(collector, settings).on_disk
     assert main(["collect", *words]) == EXIT_DONE
-    found = stores.inspect(tmp_path / "run" / "store")
-    assert said == pytest.approx(found["data_bytes"] + found["rows_bytes"], rel=0.02)
+    contents = stores.inspect(tmp_path / "run" / "store")
+    assert forecast == pytest.approx(contents["data_bytes"] + contents["rows_bytes"], rel=0.02)

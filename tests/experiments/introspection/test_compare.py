@@ -26,22 +26,22 @@ def confidences(seed: int) -> Floats:
 
 def states(confidence: Floats, at: int, strength: float, seed: int) -> Floats:
     """Noise, with the confidence along one direction in the last layer."""
-    found = noise(QUESTIONS, seed)
-    found[:, -1] += strength * ((confidence - 50) / 50)[:, None] * unit(at)
-    return found
+    values = noise(QUESTIONS, seed)
+    values[:, -1] += strength * ((confidence - 50) / 50)[:, None] * unit(at)
+    return values
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Finetuning left all layers but the last alone; there it planted confidence that the base did not hold."""
     folder = tmp_path_factory.mktemp("runs")
-    told = {"self_confidence": confidences(0), "other_confidence": confidences(1)}
-    base = {kind: states(told[kind], 0, 0.0, 10 + i) for i, kind in enumerate(CONFIDENCE_PASSES)}
+    confidence = {"self_confidence": confidences(0), "other_confidence": confidences(1)}
+    base = {kind: states(confidence[kind], 0, 0.0, 10 + i) for i, kind in enumerate(CONFIDENCE_PASSES)}
     tuned = {kind: values.copy() for kind, values in base.items()}
     for kind, values in tuned.items():
-        values[:, -1] += 6 * ((told[kind] - 50) / 50)[:, None] * unit(0)
-    write_store(folder / "run", base, told)
-    write_store(folder / "run-finetuned", tuned, told)
+        values[:, -1] += 6 * ((confidence[kind] - 50) / 50)[:, None] * unit(0)
+    write_store(folder / "run", base, confidence)
+    write_store(folder / "run-finetuned", tuned, confidence)
     return folder
 
 
@@ -97,11 +97,11 @@ def test_the_report_says_up_to_where_nothing_changed(runs: Path, result: dict[st
 
 def test_the_auroc_is_that_of_pairs_within_folds(result: dict[str, Any]) -> None:
     """One fold's pairs by hand would repeat the code; over all folds Mann-Whitney must be near."""
-    told = confidences(0)
-    tuned = states(told, 0, 0.0, 10)[:, -1] + 6 * ((told - 50) / 50)[:, None] * unit(0)
+    confidence = confidences(0)
+    tuned = states(confidence, 0, 0.0, 10)[:, -1] + 6 * ((confidence - 50) / 50)[:, None] * unit(0)
     projected = tuned @ unit(0)
-    low, high = np.quantile(told, [1 / 3, 2 / 3])
-    a, b = projected[told >= high], projected[told <= low]
+    low, high = np.quantile(confidence, [1 / 3, 2 / 3])
+    a, b = projected[confidence >= high], projected[confidence <= low]
     auroc = mannwhitneyu(a, b).statistic / (len(a) * len(b))
     assert result["directions"]["self_confidence"][-1]["finetuned"]["value"] == pytest.approx(auroc, abs=0.03)
 
@@ -109,51 +109,52 @@ def test_the_auroc_is_that_of_pairs_within_folds(result: dict[str, Any]) -> None
 def test_a_missing_run_is_one_message_with_the_command_to_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = {"self_confidence": confidences(0)}
-    write_store(tmp_path / "alone", {"self_confidence": states(told["self_confidence"], 0, 1.0, 3)}, told)
+    confidence = {"self_confidence": confidences(0)}
+    write_store(tmp_path / "alone", {"self_confidence": states(confidence["self_confidence"], 0, 1.0, 3)}, confidence)
     assert main([*COMPARE, "--run", str(tmp_path / "alone")]) == EXIT_USER
-    said = capsys.readouterr().err
-    assert "alone-finetuned holds no store to compare with" in said
-    assert "--adapter" in said
+    stderr = capsys.readouterr().err
+    assert "alone-finetuned holds no store to compare with" in stderr
+    assert "--adapter" in stderr
 
 
 def test_passes_in_one_run_only_are_left_out_and_no_common_pass_is_a_mistake(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = {kind: confidences(i) for i, kind in enumerate(CONFIDENCE_PASSES)}
+    confidence = {kind: confidences(i) for i, kind in enumerate(CONFIDENCE_PASSES)}
     for kind in CONFIDENCE_PASSES:
-        write_store(tmp_path / kind, {kind: states(told[kind], 0, 1.0, 3)}, told)
+        write_store(tmp_path / kind, {kind: states(confidence[kind], 0, 1.0, 3)}, confidence)
     command = [*COMPARE, "--run", str(tmp_path / CONFIDENCE_PASSES[0])]
     assert main([*command, "--finetuned", str(tmp_path / CONFIDENCE_PASSES[1])]) == EXIT_USER
     assert "no question in common in any pass" in capsys.readouterr().err
 
 
 def test_confidence_that_does_not_vary_in_one_run_is_a_statement(tmp_path: Path) -> None:
-    told = confidences(0)
-    values = states(told, 0, 1.0, 3)
-    write_store(tmp_path / "run", {"self_confidence": values}, {"self_confidence": told})
+    confidence = confidences(0)
+    values = states(confidence, 0, 1.0, 3)
+    write_store(tmp_path / "run", {"self_confidence": values}, {"self_confidence": confidence})
     flat = np.full(QUESTIONS, 50.0)
     write_store(tmp_path / "run-finetuned", {"self_confidence": values}, {"self_confidence": flat})
     assert main([*COMPARE, "--run", str(tmp_path / "run")]) == EXIT_DONE
-    found = json.loads((tmp_path / "run" / "introspection_compare" / "result.json").read_text())
-    assert found["directions"] == {}
-    assert "of the finetuned run, confidence hardly varies" in found["statements"][0]
+    comparison = json.loads((tmp_path / "run" / "introspection_compare" / "result.json").read_text())
+    assert comparison["directions"] == {}
+    assert "of the finetuned run, confidence hardly varies" in comparison["statements"][0]
 
 
 def test_probes_of_both_runs_are_compared_layer_by_layer(probed: dict[str, Any], result: dict[str, Any]) -> None:
     pair = "self_confidence", "self_confidence.self_confidence"
-    (found,) = [each for each in probed["probes"] if (each["states"], each["target"]) == pair]
-    assert found["layers"][0]["difference"] == found["layers"][0]["difference"] | {
+    (compared,) = [probe for probe in probed["probes"] if (probe["states"], probe["target"]) == pair]
+    assert compared["layers"][0]["difference"] == compared["layers"][0]["difference"] | {
         "value": 0,
         "low": None,
         "high": None,
     }
-    last = found["layers"][-1]
+    last = compared["layers"][-1]
     assert last["finetuned"]["low"] > 0.5
     assert last["difference"]["low"] > 0.3
     assert last["difference"]["value"] == pytest.approx(last["finetuned"]["value"] - last["base"]["value"])
-    assert found["chosen"]["at"][1] == "resid_post.2"
+    assert compared["chosen"]["at"][1] == "resid_post.2"
     assert result["probes"] == []
     assert any(
-        "Probes are not compared" in said and "--exp introspection_probes" in said for said in result["statements"]
+        "Probes are not compared" in statement and "--exp introspection_probes" in statement
+        for statement in result["statements"]
     )

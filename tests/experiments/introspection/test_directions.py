@@ -34,8 +34,8 @@ def analyze(run: Path, *options: str) -> int:
 
 
 def result(run: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((run / "introspection_directions" / "result.json").read_text())
-    return found
+    content: dict[str, Any] = json.loads((run / "introspection_directions" / "result.json").read_text())
+    return content
 
 
 def confidence(seed: int, questions: int = QUESTIONS) -> np.ndarray:
@@ -100,11 +100,11 @@ def test_self_and_other_sharing_a_direction_or_not_is_told_apart(planted: Path) 
 
 def test_noise_that_a_question_carries_into_both_passes_is_no_common_direction(tmp_path: Path) -> None:
     """Both estimated directions were nearly the same vector, made of the same noise."""
-    told, x = confidence(1), noise(QUESTIONS, 3)
-    x[:, 0] += np.outer((told - 50) / 50, unit(1))
+    confidences, x = confidence(1), noise(QUESTIONS, 3)
+    x[:, 0] += np.outer((confidences - 50) / 50, unit(1))
     z = x.copy()
-    z[:, 0] += np.outer((told - 50) / 50, unit(2) - unit(1))
-    write_store(tmp_path, {SELF: x, OTHER: z}, {SELF: told, OTHER: told})
+    z[:, 0] += np.outer((confidences - 50) / 50, unit(2) - unit(1))
+    write_store(tmp_path, {SELF: x, OTHER: z}, {SELF: confidences, OTHER: confidences})
     assert analyze(tmp_path) == EXIT_DONE
     between = result(tmp_path)["self_other"]
     apart = float(unit(1) @ unit(2))
@@ -146,7 +146,7 @@ def test_results_are_shown_again_and_made_again_for_other_settings(
 
 
 @pytest.mark.parametrize(
-    ("told", "said"),
+    ("confidences", "reason"),
     [
         (np.full(60, 50.0) + 1e-6 * np.arange(60), "confidence hardly varies over its 60 questions (50.000 to 50.000"),
         (np.full(3, 33.0), "confidence hardly varies over its 3 questions (33.000 to 33.000"),
@@ -154,17 +154,17 @@ def test_results_are_shown_again_and_made_again_for_other_settings(
     ],
 )
 def test_too_little_is_said_not_computed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], told: np.ndarray, said: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], confidences: np.ndarray, reason: str
 ) -> None:
-    write_store(tmp_path, {SELF: noise(len(told), 1)}, {SELF: told})
+    write_store(tmp_path, {SELF: noise(len(confidences), 1)}, {SELF: confidences})
     assert analyze(tmp_path) == EXIT_DONE
     shown = capsys.readouterr().out
-    assert f"{SELF}: {said}" in shown
+    assert f"{SELF}: {reason}" in shown
     assert f"{OTHER}: the store holds no such pass" in shown
-    found = result(tmp_path)
-    assert found["passes"] == {}
-    assert found["self_other"] is None
-    assert said in (tmp_path / "introspection_directions" / "RESULTS.md").read_text()
+    content = result(tmp_path)
+    assert content["passes"] == {}
+    assert content["self_other"] is None
+    assert reason in (tmp_path / "introspection_directions" / "RESULTS.md").read_text()
 
 
 def test_a_store_without_confidence_passes_is_the_users_mistake(
@@ -178,28 +178,28 @@ def test_a_store_without_confidence_passes_is_the_users_mistake(
 
 
 def test_ties_stay_together_and_every_fold_holds_both() -> None:
-    told = np.repeat([10.0, 20.0, 80.0], [30, 20, 10])
+    confidences = np.repeat([10.0, 20.0, 80.0], [30, 20, 10])
     ids = np.array([f"q{i}" for i in range(60)])
-    found = extremes(told, ids, 1 / 3, 5, seed=0)
-    assert set(told[found.rows][found.high]) == {20.0, 80.0}
-    assert (~found.high).sum() == 30
+    chosen = extremes(confidences, ids, 1 / 3, 5, seed=0)
+    assert set(confidences[chosen.rows][chosen.high]) == {20.0, 80.0}
+    assert (~chosen.high).sum() == 30
     for f in range(5):
-        assert found.high[found.fold == f].sum() == 6
+        assert chosen.high[chosen.fold == f].sum() == 6
     with pytest.raises(NothingToCompare, match="thresholds 10"):
         extremes(np.repeat([10.0, 20.0], [55, 5]), ids, 1 / 3, 5, seed=0)
 
 
 def test_alike_questions_share_a_fold_and_swap_labels_together() -> None:
     groups = np.repeat([f"g{i}" for i in range(40)], 3)
-    told = np.repeat(np.random.default_rng(0).uniform(0, 100, 40), 3)
-    told[:3] = 0.0, 100.0, 0.0  # one group is of high and of low confidence
-    found = extremes(told, groups, 1 / 3, 5, seed=0)
-    of_row = groups[found.rows]
-    assert all(len(set(found.fold[of_row == name].tolist())) == 1 for name in set(of_row.tolist()))
-    shuffled = shuffled_labels(found.high, found.fold, of_row, 40, seed=0)
+    confidences = np.repeat(np.random.default_rng(0).uniform(0, 100, 40), 3)
+    confidences[:3] = 0.0, 100.0, 0.0  # one group is of high and of low confidence
+    chosen = extremes(confidences, groups, 1 / 3, 5, seed=0)
+    of_row = groups[chosen.rows]
+    assert all(len(set(chosen.fold[of_row == name].tolist())) == 1 for name in set(of_row.tolist()))
+    shuffled = shuffled_labels(chosen.high, chosen.fold, of_row, 40, seed=0)
     alike = [shuffled[of_row == name] for name in set(of_row.tolist()) - {"g0"} if (of_row == name).sum() == 3]
     assert np.mean([(labels == labels[0]).all(0).mean() for labels in alike]) > 0.8
-    assert (shuffled != found.high[:, None]).mean() > 0.3
+    assert (shuffled != chosen.high[:, None]).mean() > 0.3
 
 
 def test_auroc_within_one_fold_is_the_usual_one_and_folds_are_not_compared() -> None:
@@ -211,9 +211,9 @@ def test_auroc_within_one_fold_is_the_usual_one_and_folds_are_not_compared() -> 
     expected = auroc(scores, high)
     assert auroc_estimate(scores, high, alone, boot).value == pytest.approx(expected)
     pairs = [high[fold == f].sum() * (~high[fold == f]).sum() for f in (0, 1)]
-    each = [auroc(scores[fold == f], high[fold == f]) for f in (0, 1)]
+    by_fold = [auroc(scores[fold == f], high[fold == f]) for f in (0, 1)]
     moved = scores + 100.0 * fold.astype(np.float64)
-    assert auroc_estimate(moved, high, fold, boot).value == pytest.approx(np.average(each, weights=pairs))
+    assert auroc_estimate(moved, high, fold, boot).value == pytest.approx(np.average(by_fold, weights=pairs))
 
 
 def test_cohens_d_of_ten_numbers() -> None:
@@ -244,6 +244,6 @@ def test_the_noise_free_cosine_is_unbiased_where_the_plain_one_is_not() -> None:
 
 
 def test_there_are_as_many_layers_as_stored(planted: Path) -> None:
-    found = result(planted)
-    assert found["layers"] == [f"resid_post.{i}" for i in range(LAYERS)]
-    assert len(found["self_other"]) == LAYERS
+    content = result(planted)
+    assert content["layers"] == [f"resid_post.{i}" for i in range(LAYERS)]
+    assert len(content["self_other"]) == LAYERS

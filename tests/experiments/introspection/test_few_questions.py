@@ -33,12 +33,12 @@ OTHER = "other_confidence"
 def plant(run: Path, questions: int, with_mcq: bool = True) -> None:
     """Confidence and entropy stand in the states as clearly as can be."""
     rng = np.random.default_rng(7)
-    told = {SELF: rng.uniform(5, 95, questions), OTHER: rng.uniform(5, 95, questions)}
+    confidence = {SELF: rng.uniform(5, 95, questions), OTHER: rng.uniform(5, 95, questions)}
     states = {kind: noise(questions, at, 0.01) for at, kind in enumerate((MCQ, SELF, OTHER))}
     entropy = rng.uniform(0, 1.3, questions)
     states[MCQ] += np.multiply.outer(entropy - 0.6, unit(1))[:, None, :]
     for kind in (SELF, OTHER):
-        states[kind] += np.multiply.outer((told[kind] - 50) / 10, unit(2))[:, None, :]
+        states[kind] += np.multiply.outer((confidence[kind] - 50) / 10, unit(2))[:, None, :]
     columns = {
         "entropy": entropy.tolist(),
         "char_length": rng.integers(20, 200, questions).tolist(),
@@ -47,7 +47,7 @@ def plant(run: Path, questions: int, with_mcq: bool = True) -> None:
     }
     if not with_mcq:
         del states[MCQ]
-    write_store(run, states, told, columns={MCQ: columns})
+    write_store(run, states, confidence, columns={MCQ: columns})
 
 
 @pytest.mark.parametrize("held_out", [2, 4, 5])  # one test question gives no score, and training refuses it

@@ -76,8 +76,8 @@ def test_a_further_pass_is_asked_of_the_same_questions(llama: Path, questions: P
     assert collect(tmp_path / "once", llama, questions, num_questions=12, passes=all_three) == EXIT_DONE
     assert collect(tmp_path / "grown", llama, questions, num_questions=12, passes=few) == EXIT_DONE
     before = {path: path.read_bytes() for path in (tmp_path / "grown" / "store" / "parts").rglob("*.parquet")}
-    for asked in ("[self_confidence]", all_three, few):  # once asked, it is there
-        assert collect(tmp_path / "grown", llama, questions, num_questions=12, passes=asked) == EXIT_DONE
+    for kinds in ("[self_confidence]", all_three, few):  # once asked, it is there
+        assert collect(tmp_path / "grown", llama, questions, num_questions=12, passes=kinds) == EXIT_DONE
     parts = (tmp_path / "grown" / "store" / "parts").iterdir()
     assert len([part for part in parts if list(part.glob("*.parquet"))]) == 2
     assert all(path.read_bytes() == kept for path, kept in before.items())
@@ -97,9 +97,9 @@ def test_only_what_is_missing_is_written_and_a_smaller_number_changes_nothing(
     rows, _ = content(tmp_path)
     capsys.readouterr()
     assert collect(tmp_path, llama, questions, num_questions=4) == EXIT_DONE
-    said = capsys.readouterr().out
-    assert "12 rows in" in said
-    assert "holds 39 more rows, of samples that this command does not ask for; they stay" in said
+    output = capsys.readouterr().out
+    assert "12 rows in" in output
+    assert "holds 39 more rows, of samples that this command does not ask for; they stay" in output
     assert content(tmp_path)[0] == rows
 
 
@@ -142,14 +142,14 @@ def test_the_choice_has_the_smaller_one_as_its_beginning_whatever_the_number() -
     whole, none = select(records, len(records), True, 5)
     assert none == []
     for number, computed in ((1, 8), (8, 8), (9, 16), (16, 16), (17, 32), (100, 128), (129, 240), (240, 240)):
-        asked, beside = select(records, number, True, 5)
-        assert asked == whole[:number]
-        assert asked + beside == whole[:computed]
-    assert sorted(each.place for each in whole) == list(range(len(records)))
-    assert [each.place for each in whole] != list(range(len(records)))
+        selected, beside = select(records, number, True, 5)
+        assert selected == whole[:number]
+        assert selected + beside == whole[:computed]
+    assert sorted(record.place for record in whole) == list(range(len(records)))
+    assert [record.place for record in whole] != list(range(len(records)))
     everything, others = select(records, None, False, 5)
-    assert ([each.place for each in everything], others) == (list(range(len(records))), [])
-    assert {each.company for each in everything} == {None}
+    assert ([record.place for record in everything], others) == (list(range(len(records))), [])
+    assert {record.company for record in everything} == {None}
 
 
 def test_companies_double_up_to_256_questions() -> None:
@@ -197,6 +197,6 @@ def test_questions_that_a_killed_run_left_half_read_are_left_out(
     half = {row["sample_id"] for row in store.table(["sample_id"]).to_pylist()[5:20]}  # fifteen of the mcq pass
     kept = np.array([name not in half for name in store.sample_ids])
     monkeypatch.setattr("lit_experiments.experiments.introspection.passes.open_store", lambda _: store.select(kept))
-    found = open_introspection(tmp_path / "whole")
-    assert len(found) == 5 * len(PASSES)
+    rows = open_introspection(tmp_path / "whole")
+    assert len(rows) == 5 * len(PASSES)
     assert questions_left_out(tmp_path / "whole") == 15

@@ -32,13 +32,13 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def result(run: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((run / "introspection_surface" / "result.json").read_text())
-    return found
+    content: dict[str, Any] = json.loads((run / "introspection_surface" / "result.json").read_text())
+    return content
 
 
 def pair(run: Path, states: str, target: str) -> dict[str, Any]:
-    (found,) = [p for p in result(run)["pairs"] if (p["states"], p["target"]) == (states, target)]
-    return found
+    (matching,) = [p for p in result(run)["pairs"] if (p["states"], p["target"]) == (states, target)]
+    return matching
 
 
 def test_every_output_is_there(planted: Path) -> None:
@@ -51,7 +51,7 @@ def test_every_output_is_there(planted: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("states", "target", "said"),
+    ("states", "target", "verdict"),
     [
         (MCQ, "mcq.entropy", "surface-explained"),
         (SELF, "mcq.entropy", "not supported"),
@@ -61,8 +61,8 @@ def test_every_output_is_there(planted: Path) -> None:
         (MCQ, "mcq.correctness", "output-explained"),
     ],
 )
-def test_verdicts_on_what_is_planted(planted: Path, states: str, target: str, said: str) -> None:
-    assert pair(planted, states, target)["verdict"] == said
+def test_verdicts_on_what_is_planted(planted: Path, states: str, target: str, verdict: str) -> None:
+    assert pair(planted, states, target)["verdict"] == verdict
 
 
 def test_every_page_shows_the_verdict_of_the_claim(planted: Path) -> None:
@@ -77,14 +77,14 @@ def test_every_page_shows_the_verdict_of_the_claim(planted: Path) -> None:
 
 
 def test_differences_are_those_of_the_scores_and_paired(planted: Path) -> None:
-    found = pair(planted, MCQ, "mcq.entropy")
-    assert len(found["by_layer"]) == LAYERS
-    for layer in found["by_layer"]:
-        hidden, both, surface = layer["hidden"]["value"], layer["both"]["value"], found["surface"]["value"]
+    scores = pair(planted, MCQ, "mcq.entropy")
+    assert len(scores["by_layer"]) == LAYERS
+    for layer in scores["by_layer"]:
+        hidden, both, surface = layer["hidden"]["value"], layer["both"]["value"], scores["surface"]["value"]
         assert layer["both_less_surface"]["value"] == pytest.approx(both - surface)
         assert layer["hidden_less_surface"]["value"] == pytest.approx(hidden - surface)
         assert layer["both_less_hidden"]["value"] == pytest.approx(both - hidden)
-    gain, score = found["chosen"]["both_less_surface"], found["chosen"]["both"]
+    gain, score = scores["chosen"]["both_less_surface"], scores["chosen"]["both"]
     assert gain["high"] - gain["low"] < 0.5 * (score["high"] - score["low"])
 
 

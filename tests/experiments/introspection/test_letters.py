@@ -32,21 +32,22 @@ def tokens_of(vocabulary: list[str], merges: list[tuple[str, str]]) -> Tokens:
 def test_both_spellings_count_where_both_are_tokens() -> None:
     tokens = read_info(ModelSpec("embedded", None, None, "float32", "auto")).tokens
     prompt = "Question: why?\nAnswer:"
-    found = resolve_letters(tokens, prompt, tokens.encode(prompt), "ABCD")
-    names = [tokens.tokenizer.convert_ids_to_tokens(spelled) for spelled in found]
+    spellings = resolve_letters(tokens, prompt, tokens.encode(prompt), "ABCD")
+    names = [tokens.tokenizer.convert_ids_to_tokens(spelled) for spelled in spellings]
     assert names == [[f"\u0120{letter}", letter] for letter in "ABCD"]
 
 
 def test_a_spelling_that_is_no_single_token_does_not_count(tmp_path: Path) -> None:
     tokens = read_info(ModelSpec(str(random_llama(tmp_path, seed=0)), None, None, "float32", "auto")).tokens
-    found = resolve_letters(tokens, "Answer:", tokens.encode("Answer:"), "ABCD")  # bytes: a space is a token of its own
-    assert [tokens.decode(spelled) for spelled in found] == list("ABCD")
+    # Tokens are bytes: a space is a token of its own.
+    spellings = resolve_letters(tokens, "Answer:", tokens.encode("Answer:"), "ABCD")
+    assert [tokens.decode(spelled) for spelled in spellings] == list("ABCD")
 
 
 def test_a_letter_that_joins_the_prompt_s_last_word_does_not_count() -> None:
     tokens = tokens_of([*"xAB :"], [(" ", "A"), (" ", "B"), ("x", "A"), ("x", "B")])
-    found = resolve_letters(tokens, "x", tokens.encode("x"), "AB")
-    assert [tokens.decode(spelled) for spelled in found] == [" A", " B"]
+    spellings = resolve_letters(tokens, "x", tokens.encode("x"), "AB")
+    assert [tokens.decode(spelled) for spelled in spellings] == [" A", " B"]
 
 
 def test_a_letter_without_a_token_is_an_error_that_says_which() -> None:
@@ -56,9 +57,9 @@ def test_a_letter_without_a_token_is_an_error_that_says_which() -> None:
 
 
 def test_uniform_letters_have_the_entropy_of_four_and_logits_add_up() -> None:
-    found = distribution(np.zeros(100, np.float32), [[1], [2], [3], [4]])
-    assert found.entropy == pytest.approx(math.log(4))
-    assert found.outside == pytest.approx(0.96)
+    uniform = distribution(np.zeros(100, np.float32), [[1], [2], [3], [4]])
+    assert uniform.entropy == pytest.approx(math.log(4))
+    assert uniform.outside == pytest.approx(0.96)
     double = distribution(np.zeros(100, np.float32), [[1, 5], [2, 6], [3, 7], [4, 8]])
     assert double.logits == pytest.approx([math.log(2)] * 4)
     assert double.outside == pytest.approx(0.92)
@@ -67,10 +68,10 @@ def test_uniform_letters_have_the_entropy_of_four_and_logits_add_up() -> None:
 def test_a_certain_letter_leaves_nothing_outside_and_no_nan() -> None:
     logits = np.full(50, -1e4, np.float32)
     logits[7] = 40
-    found = distribution(logits, [[7], [8], [9], [10]])
-    assert found.probs == pytest.approx([1, 0, 0, 0])
-    assert found.entropy == pytest.approx(0)
-    assert found.outside == pytest.approx(0)
+    certain = distribution(logits, [[7], [8], [9], [10]])
+    assert certain.probs == pytest.approx([1, 0, 0, 0])
+    assert certain.entropy == pytest.approx(0)
+    assert certain.outside == pytest.approx(0)
 
 
 def test_margin_is_against_the_best_wrong_letter() -> None:

@@ -36,13 +36,13 @@ def train(run: Path, *options: str) -> int:
 
 
 def metrics(run: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((run / "introspection_probes" / "metrics.json").read_text())
-    return found
+    content: dict[str, Any] = json.loads((run / "introspection_probes" / "metrics.json").read_text())
+    return content
 
 
 def pair(run: Path, states: str, target: str) -> dict[str, Any]:
-    (found,) = [p for p in metrics(run)["pairs"] if (p["states"], p["target"]) == (states, target)]
-    return found
+    (matching,) = [p for p in metrics(run)["pairs"] if (p["states"], p["target"]) == (states, target)]
+    return matching
 
 
 @pytest.fixture(scope="module")
@@ -66,13 +66,13 @@ def test_every_output_is_there(planted: Path) -> None:
 
 
 def test_a_planted_direction_is_found_in_its_layer(planted: Path) -> None:
-    found = pair(planted, SELF, "self_confidence.self_confidence")
-    assert found["chosen"]["layer"] == "resid_post.1"
-    assert found["chosen"]["score"]["low"] > 0.97
-    assert found["chosen"]["p_corrected"] == pytest.approx(1 / 500)
-    assert found["layers"][0]["score"]["value"] < 0.05
-    assert found["layers"][0]["p_corrected"] > 0.05
-    assert found["controls"]["shuffled"]["high"] < 0.1
+    probed = pair(planted, SELF, "self_confidence.self_confidence")
+    assert probed["chosen"]["layer"] == "resid_post.1"
+    assert probed["chosen"]["score"]["low"] > 0.97
+    assert probed["chosen"]["p_corrected"] == pytest.approx(1 / 500)
+    assert probed["layers"][0]["score"]["value"] < 0.05
+    assert probed["layers"][0]["p_corrected"] > 0.05
+    assert probed["controls"]["shuffled"]["high"] < 0.1
     probe = load_probe(planted / "introspection_probes" / "probes" / SELF / "self_confidence.self_confidence", None)
     direction = probe.weights[0] / probe.scale[0]
     assert direction @ unit(1) / np.linalg.norm(direction) > 0.99
@@ -81,36 +81,36 @@ def test_a_planted_direction_is_found_in_its_layer(planted: Path) -> None:
 
 
 def test_states_of_one_pass_tell_of_another(planted: Path) -> None:
-    found = pair(planted, SELF, "mcq.logit_margin")
-    assert found["chosen"]["layer"] == "resid_post.2"
-    assert found["chosen"]["score"]["low"] > 0.97
+    probed = pair(planted, SELF, "mcq.logit_margin")
+    assert probed["chosen"]["layer"] == "resid_post.2"
+    assert probed["chosen"]["score"]["low"] > 0.97
     absent = pair(planted, MCQ, "mcq.logit_margin")
     assert absent["chosen"]["score"]["value"] < 0.05
     assert absent["chosen"]["p_targets"] > 0.05
 
 
 def test_what_the_surface_tells_is_credited_to_the_surface(planted: Path) -> None:
-    found = pair(planted, MCQ, "mcq.entropy")
-    assert found["chosen"]["score"]["low"] > 0.9
-    surface = found["controls"]["surface"]
+    probed = pair(planted, MCQ, "mcq.entropy")
+    assert probed["chosen"]["score"]["low"] > 0.9
+    surface = probed["controls"]["surface"]
     assert surface["features"] == ["char_length"]
     assert surface["score"]["low"] > 0.9
     assert abs(surface["gain"]["value"]) < 0.01
     assert surface["gain"]["low"] <= 0.005
-    own = pair(planted, SELF, "self_confidence.self_confidence")["controls"]["surface"]
-    assert own["score"]["value"] < 0.1
-    assert own["gain"]["low"] > 0.8
+    confidence = pair(planted, SELF, "self_confidence.self_confidence")["controls"]["surface"]
+    assert confidence["score"]["value"] < 0.1
+    assert confidence["gain"]["low"] > 0.8
 
 
 def test_what_repeats_the_output_confidence_adds_nothing_to_it(planted: Path) -> None:
-    found = pair(planted, MCQ, "mcq.correctness")
-    assert found["score"] == "auroc"
-    assert found["chosen"]["layer"] == "resid_post.1"
-    assert found["chosen"]["score"]["low"] > 0.8
-    confidence = found["controls"]["confidence"]
+    probed = pair(planted, MCQ, "mcq.correctness")
+    assert probed["score"] == "auroc"
+    assert probed["chosen"]["layer"] == "resid_post.1"
+    assert probed["chosen"]["score"]["low"] > 0.8
+    confidence = probed["controls"]["confidence"]
     assert confidence["score"]["low"] > 0.8
     assert confidence["gain"]["low"] <= 0 <= confidence["gain"]["high"] + 0.01
-    assert found["controls"]["surface"]["gain"]["low"] > 0.2
+    assert probed["controls"]["surface"]["gain"]["low"] > 0.2
     probe = load_class_probe(
         planted / "introspection_probes" / "probes" / MCQ / "mcq.correctness",
         **dict.fromkeys(("model", "layer", "classes")),
@@ -131,12 +131,12 @@ def test_the_target_itself_is_never_its_own_control(planted: Path) -> None:
 
 
 def test_what_cannot_be_asked_is_stated_and_left_out(planted: Path) -> None:
-    said = " ".join(metrics(planted)["statements"])
-    assert "mcq.parsed_answer: no probe; fewer than two classes" in said
-    assert "A 240, B 0, C 0, D 0" in said
-    assert "self_confidence.entropy: no probe; it has no value for 240 of 240 questions." in said
-    assert "other_confidence.entropy: no probe; the store holds no other_confidence pass." in said
-    assert "states of other_confidence: the store holds no such pass." in said
+    statements = " ".join(metrics(planted)["statements"])
+    assert "mcq.parsed_answer: no probe; fewer than two classes" in statements
+    assert "A 240, B 0, C 0, D 0" in statements
+    assert "self_confidence.entropy: no probe; it has no value for 240 of 240 questions." in statements
+    assert "other_confidence.entropy: no probe; the store holds no other_confidence pass." in statements
+    assert "states of other_confidence: the store holds no such pass." in statements
     assert not any(p["target"] == "mcq.parsed_answer" for p in metrics(planted)["pairs"])
 
 
@@ -168,19 +168,19 @@ def test_pure_noise_gives_no_false_discovery(tmp_path: Path) -> None:
     assert train(tmp_path) == EXIT_DONE
     pairs = metrics(tmp_path)["pairs"]
     assert len(pairs) == 10
-    for found in pairs:
-        assert found["chosen"]["score"]["low"] <= found["chance"], found["target"]
-        assert found["chosen"]["p_targets"] > 0.05
-        if found["score"] == "auroc":
-            assert found["chosen"]["score"]["low"] < 0.5 < found["chosen"]["score"]["high"]
+    for probed in pairs:
+        assert probed["chosen"]["score"]["low"] <= probed["chance"], probed["target"]
+        assert probed["chosen"]["p_targets"] > 0.05
+        if probed["score"] == "auroc":
+            assert probed["chosen"]["score"]["low"] < 0.5 < probed["chosen"]["score"]["high"]
 
 
 def test_other_positions_on_request(tmp_path: Path) -> None:
     """The token before the answer holds states of no meaning."""
     plant(tmp_path)
     assert train(tmp_path, "--position=-2", "--targets", "[self_confidence.self_confidence]") == EXIT_DONE
-    found = pair(tmp_path, SELF, "self_confidence.self_confidence")
-    assert found["chosen"]["score"]["value"] < 0.05
+    probed = pair(tmp_path, SELF, "self_confidence.self_confidence")
+    assert probed["chosen"]["score"]["value"] < 0.05
     assert metrics(tmp_path)["position"] == "-2"
 
 
@@ -212,7 +212,7 @@ def test_two_devices_and_a_second_start_give_the_same_numbers(
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "parts"),
     [
         (["--targets", "[mcq.confidence]"], ["mcq.entropy, self_confidence.entropy", "found mcq.confidence"]),
         (["--position", "first"], ['position must be answer or -k such as -3, found "first"']),
@@ -224,10 +224,10 @@ def test_two_devices_and_a_second_start_give_the_same_numbers(
     ],
 )
 def test_a_mistake_is_answered_with_one_message(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], said: list[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], parts: list[str]
 ) -> None:
     plant(tmp_path)
     assert train(tmp_path, *options) == EXIT_USER
     message = capsys.readouterr().err
-    for part in said:
+    for part in parts:
         assert part in message

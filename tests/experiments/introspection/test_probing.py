@@ -33,11 +33,11 @@ def plant(run: Path, confidence_from: int) -> None:
     """The mcq pass's entropy along unit(1) in every layer; the self pass's confidence along unit(2) from one layer on.
     No layer knows the margin."""
     x, z, rng = noise(QUESTIONS, 3), noise(QUESTIONS, 4), np.random.default_rng(5)
-    entropy, told = rng.uniform(0, 1.3, QUESTIONS), rng.uniform(5, 95, QUESTIONS)
+    entropy, confidence = rng.uniform(0, 1.3, QUESTIONS), rng.uniform(5, 95, QUESTIONS)
     x += np.multiply.outer((entropy - 0.65) * 8, unit(1))[:, None, :]
-    z[:, confidence_from:] += np.multiply.outer((told - 50) / 8, unit(2))[:, None, :]
+    z[:, confidence_from:] += np.multiply.outer((confidence - 50) / 8, unit(2))[:, None, :]
     mcq = {"entropy": entropy.tolist(), "logit_margin": rng.normal(size=QUESTIONS).tolist()}
-    write_store(run, {MCQ: x, SELF: z}, {SELF: told}, embedded=True, columns={MCQ: mcq})
+    write_store(run, {MCQ: x, SELF: z}, {SELF: confidence}, embedded=True, columns={MCQ: mcq})
 
 
 @pytest.fixture(scope="module")
@@ -50,13 +50,13 @@ def late(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def result(run: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((run / "introspection_probing" / "result.json").read_text())
-    return found
+    content: dict[str, Any] = json.loads((run / "introspection_probing" / "result.json").read_text())
+    return content
 
 
 def pair(run: Path, states: str, target: str) -> dict[str, Any]:
-    (found,) = [p for p in result(run)["pairs"] if (p["states"], p["target"]) == (states, target)]
-    return found
+    (matching,) = [p for p in result(run)["pairs"] if (p["states"], p["target"]) == (states, target)]
+    return matching
 
 
 def test_every_output_is_there(late: Path) -> None:
@@ -70,10 +70,10 @@ def test_every_output_is_there(late: Path) -> None:
 
 
 def test_planted_onsets_are_found(late: Path) -> None:
-    entropy, told = pair(late, MCQ, "mcq.entropy")["onset"], pair(late, SELF, CONFIDENCE)["onset"]
+    entropy, confidence = pair(late, MCQ, "mcq.entropy")["onset"], pair(late, SELF, CONFIDENCE)["onset"]
     assert (entropy["layer"], entropy["low"], entropy["high"]) == ("resid_post.0",) * 3
-    assert told["layer"] == told["high"] == "resid_post.2"
-    assert told["none_share"] == 0
+    assert confidence["layer"] == confidence["high"] == "resid_post.2"
+    assert confidence["none_share"] == 0
 
 
 def test_what_no_layer_knows_has_no_onset(late: Path) -> None:
@@ -110,8 +110,8 @@ def test_the_lag_counts_layers(late: Path, tmp_path: Path) -> None:
 
 def test_first_above_and_its_interval() -> None:
     scores = np.array([[0.1, 0.6, 0.2], [0.0, 0.1, 0.2], [0.9, 0.9, 0.9], [0.1, 0.4, 0.9]])
-    found = first_above(scores, np.array([0.5, 0.5, 0.5]))
-    np.testing.assert_array_equal(found, [1, np.nan, 0, 2])
+    first = first_above(scores, np.array([0.5, 0.5, 0.5]))
+    np.testing.assert_array_equal(first, [1, np.nan, 0, 2])
     drawn = np.array([0.0] * 2 + [1.0] * 88 + [np.nan] * 10)
     onset = onset_of(1.0, drawn, ["a", "b", "c"], questions=50)
     assert (onset.layer, onset.low, onset.high, onset.none_share) == ("b", "b", None, 0.1)
@@ -126,7 +126,7 @@ def test_first_above_and_its_interval() -> None:
 
 
 @pytest.mark.parametrize(
-    ("estimate", "said"),
+    ("estimate", "words"),
     [
         ((2, 1, 3), "later than entropy"),
         ((-2, -3, -1), "earlier than entropy"),
@@ -135,12 +135,12 @@ def test_first_above_and_its_interval() -> None:
         ((np.nan, np.nan, np.nan), "undefined: one of the two has no onset"),
     ],
 )
-def test_the_lag_in_words(estimate: tuple[float, float, float], said: str) -> None:
-    assert said in lag_sentence(Lag(Estimate(*estimate, 72, 0.95), undefined_share=0.4, absent=[]))
+def test_the_lag_in_words(estimate: tuple[float, float, float], words: str) -> None:
+    assert words in lag_sentence(Lag(Estimate(*estimate, 72, 0.95), undefined_share=0.4, absent=[]))
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "parts"),
     [
         (["--permutations", "10"], ["permutations must be at least 19, found 10", "--permutations 19"]),
         (["--permutations", "50", "--alpha", "0.01"], ["permutations must be at least 99", "--permutations 99"]),
@@ -148,11 +148,11 @@ def test_the_lag_in_words(estimate: tuple[float, float, float], said: str) -> No
     ],
 )
 def test_settings_that_cannot_be(
-    late: Path, capsys: pytest.CaptureFixture[str], options: list[str], said: list[str]
+    late: Path, capsys: pytest.CaptureFixture[str], options: list[str], parts: list[str]
 ) -> None:
     assert analyze(late, *options) == EXIT_USER
     message = capsys.readouterr().err
-    assert all(part in message for part in said)
+    assert all(part in message for part in parts)
 
 
 @pytest.mark.parametrize("name", ["introspection_probing", "introspection_surface"])

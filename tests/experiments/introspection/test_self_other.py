@@ -27,14 +27,14 @@ def analyze(run: Path, *options: str) -> int:
 
 
 def result(run: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((run / "introspection_self_other" / "result.json").read_text())
-    return found
+    content: dict[str, Any] = json.loads((run / "introspection_self_other" / "result.json").read_text())
+    return content
 
 
 def scores(run: Path, layer: int, trained: str, evaluated: str) -> dict[str, Any]:
     every = result(run)["transfer"]["layers"][layer]
-    (found,) = [s for s in every if (s["trained"], s["evaluated"]) == (trained, evaluated)]
-    return dict(found)
+    (matching,) = [s for s in every if (s["trained"], s["evaluated"]) == (trained, evaluated)]
+    return dict(matching)
 
 
 @pytest.fixture(scope="module")
@@ -45,15 +45,15 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     The states of the mcq pass are those of the self pass, moved and made longer.
     """
     run = tmp_path_factory.mktemp("planted")
-    told = {kind: np.random.default_rng(at).uniform(5, 95, QUESTIONS) for at, kind in enumerate((SELF, OTHER))}
+    confidence = {kind: np.random.default_rng(at).uniform(5, 95, QUESTIONS) for at, kind in enumerate((SELF, OTHER))}
     states = {kind: noise(QUESTIONS, 10 + at, 0.3) for at, kind in enumerate((SELF, OTHER))}
     for at, kind in enumerate((SELF, OTHER)):
-        states[kind][:, 0] += np.outer((told[kind] - 50) / 10, unit(1))
-        states[kind][:, 1] += np.outer((told[kind] - 50) / 10, np.eye(24)[at])
+        states[kind][:, 0] += np.outer((confidence[kind] - 50) / 10, unit(1))
+        states[kind][:, 1] += np.outer((confidence[kind] - 50) / 10, np.eye(24)[at])
         unrelated = np.random.default_rng(20 + at).uniform(-4.5, 4.5, QUESTIONS)
         states[kind][:, 1] += np.outer(unrelated, np.eye(24)[1 - at])
     states[MCQ] = 2 * states[SELF] + 5 * unit(7)
-    write_store(run, states, told, embedded=True)
+    write_store(run, states, confidence, embedded=True)
     assert analyze(run) == EXIT_DONE
     return run
 
@@ -83,11 +83,11 @@ def test_a_probe_carries_over_exactly_where_the_direction_is_shared(
 @pytest.mark.parametrize("trained", [SELF, OTHER])
 @pytest.mark.parametrize("evaluated", [SELF, OTHER])
 def test_no_signal_is_no_score(planted: Path, trained: str, evaluated: str) -> None:
-    found = scores(planted, 2, trained, evaluated)
-    assert found["spearman"]["low"] < 0 < found["spearman"]["high"]
-    assert found["r2"]["low"] < 0
-    assert found["r2"]["high"] < 0.1
-    assert found["r2"]["n"] == 72
+    transfer = scores(planted, 2, trained, evaluated)
+    assert transfer["spearman"]["low"] < 0 < transfer["spearman"]["high"]
+    assert transfer["r2"]["low"] < 0
+    assert transfer["r2"]["high"] < 0.1
+    assert transfer["r2"]["n"] == 72
 
 
 def test_states_of_passes_are_compared_pair_by_pair(planted: Path) -> None:
@@ -110,11 +110,11 @@ def test_results_are_shown_again(planted: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_a_layer_whose_states_are_all_the_same_has_no_value(tmp_path: Path) -> None:
-    told = {kind: np.random.default_rng(at).uniform(5, 95, 60) for at, kind in enumerate((SELF, OTHER))}
+    confidence = {kind: np.random.default_rng(at).uniform(5, 95, 60) for at, kind in enumerate((SELF, OTHER))}
     states = {kind: noise(60, at) for at, kind in enumerate((SELF, OTHER))}
     for kind in states:
         states[kind][:, 0] = unit(5)
-    write_store(tmp_path, states, told)
+    write_store(tmp_path, states, confidence)
     assert analyze(tmp_path) == EXIT_DONE
     for every in result(tmp_path)["transfer"]["layers"][0]:
         assert every["r2"]["value"] is every["spearman"]["value"] is every["p_corrected"] is None
@@ -124,7 +124,7 @@ def test_a_layer_whose_states_are_all_the_same_has_no_value(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("told", "said"),
+    ("confidence", "reason"),
     [
         ({SELF: np.full(60, 50.0), OTHER: np.arange(60.0)}, "self_confidence hardly varies over the 42 training"),
         ({SELF: np.arange(12.0), OTHER: np.arange(12.0)}, "12 questions in both passes give 8 to train on and 4"),
@@ -132,14 +132,14 @@ def test_a_layer_whose_states_are_all_the_same_has_no_value(tmp_path: Path) -> N
     ],
 )
 def test_too_little_is_said_not_computed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], told: dict[str, np.ndarray], said: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], confidence: dict[str, np.ndarray], reason: str
 ) -> None:
-    states = {kind: noise(len(values), at) for at, (kind, values) in enumerate(told.items())}
-    write_store(tmp_path, states, told)
+    states = {kind: noise(len(values), at) for at, (kind, values) in enumerate(confidence.items())}
+    write_store(tmp_path, states, confidence)
     assert analyze(tmp_path) == EXIT_DONE
-    assert said in capsys.readouterr().out
+    assert reason in capsys.readouterr().out
     assert result(tmp_path)["transfer"] is None
-    assert said in (tmp_path / "introspection_self_other" / "RESULTS.md").read_text()
+    assert reason in (tmp_path / "introspection_self_other" / "RESULTS.md").read_text()
 
 
 def test_a_store_without_confidence_passes_is_the_users_mistake(
@@ -174,17 +174,17 @@ def test_cosine_and_cka_of_a_rotated_copy() -> None:
     x = np.random.default_rng(0).normal(size=(50, 6))
     turn = np.roll(np.eye(6), 3, axis=0)
     boot = GroupBootstrap(np.arange(50), resamples=100, level=0.95, seed=0)
-    found = alikeness(x, x @ turn, boot, 3, 20, 0)
-    assert found.cka == pytest.approx(1)
-    assert found.cosine.low < 0 < found.cosine.high
-    assert found.cka_shuffled < 0.4
+    likeness = alikeness(x, x @ turn, boot, 3, 20, 0)
+    assert likeness.cka == pytest.approx(1)
+    assert likeness.cosine.low < 0 < likeness.cosine.high
+    assert likeness.cka_shuffled < 0.4
 
 
 def test_states_that_are_all_the_same_are_like_nothing_but_in_cosine() -> None:
     x = np.tile(np.random.default_rng(0).normal(size=6), (49, 1))
     assert np.any(x - x.mean(0))  # rounding, which must not count
     boot = GroupBootstrap(np.arange(49), resamples=100, level=0.95, seed=0)
-    found = alikeness(x, x, boot, 3, 5, 0)
-    assert found.cosine.value == pytest.approx(1)
-    for nothing in (found.cka, found.cosine_centered.value, found.angle_within, *found.angles):
+    likeness = alikeness(x, x, boot, 3, 5, 0)
+    assert likeness.cosine.value == pytest.approx(1)
+    for nothing in (likeness.cka, likeness.cosine_centered.value, likeness.angle_within, *likeness.angles):
         assert np.isnan(nothing)

@@ -31,9 +31,9 @@ def test_inspect_shows_scores_that_follow_from_the_rows(
 ) -> None:
     assert main(["inspect", str(runs["base"]), "--examples", "2"]) == EXIT_DONE
     shown = capsys.readouterr().out
-    found = passes(stores.open_store(runs["base"] / "store"))
-    correct = found["mcq"].is_correct.to_numpy(float)
-    claimed = found["self_confidence"].self_confidence.to_numpy() / 100
+    rows = passes(stores.open_store(runs["base"] / "store"))
+    correct = rows["mcq"].is_correct.to_numpy(float)
+    claimed = rows["self_confidence"].self_confidence.to_numpy() / 100
     lines = {line.split("  ")[0]: line.split()[-5:] for line in shown.splitlines() if line.endswith(" 16")}
     assert any(f"{correct.mean():.3f}" in line for line in shown.splitlines() if line.startswith("accuracy"))
     for name, value in (
@@ -42,7 +42,7 @@ def test_inspect_shows_scores_that_follow_from_the_rows(
     ):
         assert name in lines
         assert any(f"{value:.3f} [" in line for line in shown.splitlines() if line.startswith(name))
-    first = found["mcq"].iloc[0]
+    first = rows["mcq"].iloc[0]
     assert first.question_text in shown
     assert f"{first.correct_answer_letter}) " in shown
     assert "<- key" in shown
@@ -108,7 +108,7 @@ def test_answers_are_compared_as_options_where_one_run_shuffled_them(
     assert main(["collect", "--exp", "introspection", *words, "--run", str(tmp_path)]) == EXIT_DONE
     assert main(["inspect", str(runs["base"]), "--compare_with", str(tmp_path)]) == EXIT_DONE
     a, b = (passes(stores.open_store(run / "store"))["mcq"] for run in (runs["base"], tmp_path))
-    chosen = [[row.options["ABCD".index(row.parsed_answer)] for row in each.itertuples()] for each in (a, b)]
+    chosen = [[row.options["ABCD".index(row.parsed_answer)] for row in answers.itertuples()] for answers in (a, b)]
     same = np.mean([x == y for x, y in zip(*chosen, strict=True)])
     assert same != (a.parsed_answer == b.parsed_answer).mean()
     assert f"Same answer: {same:.3f} [" in capsys.readouterr().out

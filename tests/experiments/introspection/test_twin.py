@@ -34,14 +34,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_states_are_those_of_fresh_weights_at_the_answer_position(run: Path, tmp_path: Path) -> None:
     store = open_introspection(run)
     questions = read_questions_of(store, SplitOptions("auto", None, None, Likeness(0.5, 0.7), 0.3, 5, 0))
-    found = read(twin_states(store, questions.rows, settings(back=1), tmp_path))
+    states_of = read(twin_states(store, questions.rows, settings(back=1), tmp_path))
     before = read(twin_states(store, questions.rows, settings(back=3), tmp_path))
     lm = load_untrained(model_of(store), "cpu", 0)
     for kind in PASSES:
         row = questions.rows[kind].iloc[17]
         one = capture(lm, [row.input_ids.tolist()], store.schema.coords["layer"])
         states = one.values.float().numpy() * np.exp2(one.exponents.numpy()[..., None].astype(np.float32))
-        assert_close(found[kind][17], states[:, -1], EMBEDDED, stored=True)
+        assert_close(states_of[kind][17], states[:, -1], EMBEDDED, stored=True)
         assert_close(before[kind][17], states[:, -3], EMBEDDED, stored=True)
     for path in tmp_path.iterdir():
         path.write_bytes(bytes(path.stat().st_size))
@@ -86,11 +86,15 @@ def test_a_twin_knows_less_than_the_model(run: Path) -> None:
     out = run / "introspection_probes"
     pairs = json.loads((out / "metrics.json").read_text())["pairs"]
     assert len(pairs) == 4
-    own = [p for p in pairs if (p["states"], p["target"]) == ("self_confidence", "self_confidence.self_confidence")]
-    twin = own[0]["controls"]["twin"]
+    matching = [
+        p for p in pairs if (p["states"], p["target"]) == ("self_confidence", "self_confidence.self_confidence")
+    ]
+    twin = matching[0]["controls"]["twin"]
     assert len(twin["by_layer"]) == 6
-    assert own[0]["chosen"]["score"]["value"] > 0.3 > twin["score"]["value"]
-    assert twin["difference"]["value"] == pytest.approx(own[0]["chosen"]["score"]["value"] - twin["score"]["value"])
+    assert matching[0]["chosen"]["score"]["value"] > 0.3 > twin["score"]["value"]
+    assert twin["difference"]["value"] == pytest.approx(
+        matching[0]["chosen"]["score"]["value"] - twin["score"]["value"]
+    )
     assert not list(out.glob("twin-*"))
 
 

@@ -69,8 +69,8 @@ def test_the_twin_reads_the_tokens_of_the_field(run: Path, tmp_path: Path, name:
         "hidden_all": every,
     }[name].swapaxes(0, 1)
     entries = entries_before(plan)[17] + np.arange(len(expected))
-    found = states.read(entries, list(range(len(field.layers))))
-    np.testing.assert_allclose(found, expected, rtol=2e-3, atol=2e-3)
+    twin = states.read(entries, list(range(len(field.layers))))
+    np.testing.assert_allclose(twin, expected, rtol=2e-3, atol=2e-3)
 
 
 def test_a_twin_that_the_disk_lacks_room_for_is_left_out(

@@ -41,10 +41,10 @@ def run(verb: str, exp: str, folder: Path, **options: Any) -> int:
 @pytest.fixture(scope="session")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
     folder = tmp_path_factory.mktemp("pos")
-    found = Toy(toy_model(folder / "model"), toy_treebank(folder / "bank", SIZES), folder / "run", folder / "resampled")
-    assert run("collect", "pos_tokens", found.tokens, model=found.model, treebank=found.treebank) == EXIT_DONE
+    runs = Toy(toy_model(folder / "model"), toy_treebank(folder / "bank", SIZES), folder / "run", folder / "resampled")
+    assert run("collect", "pos_tokens", runs.tokens, model=runs.model, treebank=runs.treebank) == EXIT_DONE
     options = {"penalties": "[1e-4]", "folds": 2, "bootstraps": 200}
-    assert run("train", "pos_probe", found.tokens, **options) == EXIT_DONE
-    options = {"model": found.model, "probe": found.probe, "num_samples": 96, **EXACT}
-    assert run("collect", "pos_resample", found.resampled, **options) == EXIT_DONE
-    return found
+    assert run("train", "pos_probe", runs.tokens, **options) == EXIT_DONE
+    options = {"model": runs.model, "probe": runs.probe, "num_samples": 96, **EXACT}
+    assert run("collect", "pos_resample", runs.resampled, **options) == EXIT_DONE
+    return runs

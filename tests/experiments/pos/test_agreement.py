@@ -24,23 +24,23 @@ def boot(groups):
 
 def test_draws_from_the_forecasts_themselves_are_fully_explained():
     p, counts, groups = made()
-    found = agreement(p, Draws.counted(counts), boot(groups), 10)
+    measured = agreement(p, Draws.counted(counts), boot(groups), 10)
     floor = sampling_floor(p, counts, 100, 0)
-    assert found.share.value == pytest.approx(1, abs=0.02)
-    assert found.divergence.value == pytest.approx(floor.mean(), rel=0.1)
-    assert found.entropies.value > 0.98
-    assert found.calibration_error.value < 0.02
-    assert found.ambiguity.value == pytest.approx(found.uncertainty.value, rel=0.02)
+    assert measured.share.value == pytest.approx(1, abs=0.02)
+    assert measured.divergence.value == pytest.approx(floor.mean(), rel=0.1)
+    assert measured.entropies.value > 0.98
+    assert measured.calibration_error.value < 0.02
+    assert measured.ambiguity.value == pytest.approx(measured.uncertainty.value, rel=0.02)
 
 
 def test_an_unsure_forecaster_of_a_sure_language_explains_nothing():
     rng = np.random.default_rng(0)
     p = np.full((200, 4), 0.25)
     counts = np.eye(4, dtype=np.int64)[rng.integers(0, 4, 200)] * 96
-    found = agreement(p, Draws.counted(counts), boot(np.arange(200)), 10)
-    assert found.share.value == 0
-    assert found.loss.value == pytest.approx(np.log(4))
-    assert np.isnan(found.entropies.value), "no forecast is more or less sure than another"
+    measured = agreement(p, Draws.counted(counts), boot(np.arange(200)), 10)
+    assert measured.share.value == 0
+    assert measured.loss.value == pytest.approx(np.log(4))
+    assert np.isnan(measured.entropies.value), "no forecast is more or less sure than another"
 
 
 def test_the_share_is_the_irreducible_part_of_the_loss():
@@ -48,19 +48,20 @@ def test_the_share_is_the_irreducible_part_of_the_loss():
     truth = 0.6 * p + 0.1
     entropy = -(truth * np.log(truth)).sum(1).mean()
     loss = -(truth * np.log(p)).sum(1).mean()
-    found = agreement(p, Draws.counted(counts), boot(groups), 10)
-    assert found.share.value == pytest.approx(entropy / loss, rel=0.01)
-    assert found.share.low < found.share.value < found.share.high
+    measured = agreement(p, Draws.counted(counts), boot(groups), 10)
+    assert measured.share.value == pytest.approx(entropy / loss, rel=0.01)
+    assert measured.share.low < measured.share.value < measured.share.high
 
 
 def test_numbers_are_scipys():
     p, counts, groups = made(draws=96)
-    found, each, q = agreement(p, Draws.counted(counts), boot(groups), 10), terms(p, Draws.counted(counts)), counts / 96
-    assert each.divergence == pytest.approx(jensenshannon(p, q, axis=1) ** 2)
-    assert found.entropies.value == pytest.approx(spearmanr(each.uncertainty, each.ambiguity).statistic)
+    draws, q = Draws.counted(counts), counts / 96
+    measured, of_word = agreement(p, draws, boot(groups), 10), terms(p, draws)
+    assert of_word.divergence == pytest.approx(jensenshannon(p, q, axis=1) ** 2)
+    assert measured.entropies.value == pytest.approx(spearmanr(of_word.uncertainty, of_word.ambiguity).statistic)
     edges = np.clip(np.ceil(p * 10).astype(int) - 1, 0, 9)
     gaps = sum(abs((q - p)[edges == b].sum()) for b in range(10))
-    assert found.calibration_error.value == pytest.approx(gaps / len(p))
+    assert measured.calibration_error.value == pytest.approx(gaps / len(p))
 
 
 def test_shuffled_pairs_are_of_other_documents_and_lose_the_relation():

@@ -30,7 +30,7 @@ def sentence(text: str, *rows: str) -> Sentence:
     return Sentence("s1", "d1", "newdoc", "train", block.text, block.words)
 
 
-def found(text: str, tokens: list[str], *rows: str) -> list:
+def aligned(text: str, tokens: list[str], *rows: str) -> list:
     """[(form, its tokens) or (form, reason)]; tokens are consecutive pieces of the text."""
     spans, position = [(0, 0)], 0
     for token in tokens:
@@ -51,30 +51,30 @@ def found(text: str, tokens: list[str], *rows: str) -> list:
 def test_contractions_that_tokens_split_where_words_do() -> None:
     rows = ["1 I PRON", "2-3 can't _", "2 ca AUX", "3 n't PART", "4 go VERB"]
     expected = [("I", ["I"]), ("ca", [" ca"]), ("n't", ["n't"]), ("go", [" go"])]
-    assert found("I can't go", ["I", " ca", "n't", " go"], *rows) == expected
+    assert aligned("I can't go", ["I", " ca", "n't", " go"], *rows) == expected
 
 
 def test_contractions_that_tokens_split_elsewhere_leave_the_first_word_without_a_state_of_its_own() -> None:
     rows = ["1 I PRON", "2-3 can't _", "2 ca AUX", "3 n't PART", "4 go VERB"]
     expected = [("I", ["I"]), ("ca", NEXT_WORD), ("n't", [" can", "'t"]), ("go", [" go"])]
-    assert found("I can't go", ["I", " can", "'t", " go"], *rows) == expected
+    assert aligned("I can't go", ["I", " can", "'t", " go"], *rows) == expected
 
 
 def test_punctuation_glued_to_words_and_to_itself() -> None:
     rows = ["1 He PRON", "2 left VERB", "3 . PUNCT", '4 " PUNCT']
-    assert found('He left."', ["He", " le", "ft", ".", '"'], *rows)[1:] == [
+    assert aligned('He left."', ["He", " le", "ft", ".", '"'], *rows)[1:] == [
         ("left", [" le", "ft"]),
         (".", ["."]),
         ('"', ['"']),
     ]
-    assert found('He left."', ["He", " left", '."'], *rows)[2:] == [(".", NEXT_WORD), ('"', ['."'])]
+    assert aligned('He left."', ["He", " left", '."'], *rows)[2:] == [(".", NEXT_WORD), ('"', ['."'])]
 
 
 def test_spaces_may_lead_trail_or_be_tokens_of_their_own() -> None:
     rows = ["1 a DET", "2 bee NOUN"]
-    assert found("a  bee", ["a", " ", " bee"], *rows) == [("a", ["a"]), ("bee", [" bee"])]
-    assert found("a  bee", ["a", "  ", "be", "e"], *rows) == [("a", ["a"]), ("bee", ["be", "e"])]
-    assert found("a  bee", ["a ", " bee"], *rows)[0] == ("a", NEXT_WORD)
+    assert aligned("a  bee", ["a", " ", " bee"], *rows) == [("a", ["a"]), ("bee", [" bee"])]
+    assert aligned("a  bee", ["a", "  ", "be", "e"], *rows) == [("a", ["a"]), ("bee", ["be", "e"])]
+    assert aligned("a  bee", ["a ", " bee"], *rows)[0] == ("a", NEXT_WORD)
 
 
 def test_an_emoji_of_several_byte_tokens_carries_its_label_at_the_last() -> None:
@@ -87,7 +87,7 @@ def test_an_emoji_of_several_byte_tokens_carries_its_label_at_the_last() -> None
 
 def test_multiword_tokens_whose_words_do_not_add_up_and_empty_nodes() -> None:
     rows = ["1 va VERB", "2-3 du _", "2 de ADP", "3 le DET", "3.1 x _", "4 parc NOUN"]
-    got = found("va du parc", ["va", " du", " parc"], *rows)
+    got = aligned("va du parc", ["va", " du", " parc"], *rows)
     assert got == [("va", ["va"]), ("de", NO_PLACE), ("le", NO_PLACE), ("parc", [" parc"])]
 
 
@@ -104,19 +104,19 @@ def test_every_word_of_a_treebank_is_labelled_once_or_counted(model: str, treeba
         pytest.skip("the folder ../shared is not there")
     info = read_info(ModelSpec(model, None, None, "float32", "auto"))
     bank, tally = read_treebank(treebank), Tally()
-    for number, each in enumerate(bank.sentences):
-        got = label(each, number, info, ["SYM", "INTJ"])
+    for number, parsed in enumerate(bank.sentences):
+        got = label(parsed, number, info, ["SYM", "INTJ"])
         tally.add(got)
         lasts = [place.last for place in got.words]
         assert lasts == sorted(set(lasts)), "two words share their last token"
-        ids, spans = info.tokens.encode_with_spans(each.text)
+        ids, spans = info.tokens.encode_with_spans(parsed.text)
         for place in got.words:
             start, end = place.span
-            assert each.text[start:end] == place.word.form
+            assert parsed.text[start:end] == place.word.form
             assert spans[place.last][1] == end
             assert info.tokens.decode(ids[: place.last + 1]).endswith(place.word.form)
         assert all(place.word.upos in TAGS for place in got.words)
-    assert tally.words == sum(len(each.words) for each in bank.sentences)
+    assert tally.words == sum(len(parsed.words) for parsed in bank.sentences)
     assert tally.labelled + tally.excluded.total() + tally.unaligned.total() == tally.words
     assert tally.labelled > 0.97 * tally.words
     assert len(tally.notes(bank.name, len(bank.sentences))) >= 2

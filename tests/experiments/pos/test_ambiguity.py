@@ -23,13 +23,13 @@ OPTIONS = {"permutations": 100, "simulations": 50, "bootstraps": 200, "examples"
 def analyzed(toy: Toy) -> dict[str, Any]:
     assert run("analyze", "pos_ambiguity", toy.resampled, **OPTIONS) == EXIT_DONE
     out = toy.resampled / "pos_ambiguity"
-    found = json.loads((out / "result.json").read_text())
-    return found | {"each": json.loads((out / "prefixes.json").read_text()), "out": out}
+    result = json.loads((out / "result.json").read_text())
+    return result | {"each": json.loads((out / "prefixes.json").read_text()), "out": out}
 
 
 @pytest.mark.parametrize("word", list(NOUN))
 def test_the_empirical_distribution_is_the_languages_own(analyzed: dict[str, Any], word: str) -> None:
-    draws = [each["draws"] for each in analyzed["each"] if each["word"] == word]
+    draws = [prefix["draws"] for prefix in analyzed["each"] if prefix["word"] == word]
     nouns, verbs = (sum(d.get(tag, 0) for d in draws) for tag in ("NOUN", "VERB"))
     assert nouns + verbs == 96 * len(draws)
     assert binomtest(nouns, nouns + verbs, NOUN[word]).pvalue > 1e-3
@@ -61,7 +61,7 @@ def test_the_report_shows_examples_figures_and_the_tagger(
     assert list((toy.resampled / "pos_taggers").glob("*.crfsuite"))
 
 
-class Asked:
+class CountingTagger:
     """A tagger that says of every word how many words it was shown after it."""
 
     name = "asked"
@@ -79,13 +79,13 @@ def test_sentences_are_completed_with_gold_words_before_and_the_continuations_af
     sentences = {f"{s.split}/{s.sent_id}": s for s in bank.sentences}
     texts = [" sleeps here. They", "s fast", "\nNew", " sleeps here. And"]
     row = Resampled("train/train-0/2", "train", "d", "newdoc", "train-0", "duck", 2, "they duck", "VERB", "", [], texts)
-    asked = Asked()
-    found = tag_outcomes([row], sentences, asked, "exclude")
-    assert asked.sentences[:-1] == [["they", "duck", "sleeps", "here", "."], ["they", "duck"]], "the same once"
-    assert dict(zip(found.tags, found.counts[0].tolist(), strict=True)) == {"duck+0": 1, "duck+3": 2}
-    assert (found.extended.tolist(), found.draws) == ([1], 4)
-    assert found.examples[0]["duck+3"] == " sleeps here. They"
-    longer = tag_outcomes([row], sentences, Asked(), "tag")
+    tagger = CountingTagger()
+    outcomes = tag_outcomes([row], sentences, tagger, "exclude")
+    assert tagger.sentences[:-1] == [["they", "duck", "sleeps", "here", "."], ["they", "duck"]], "the same once"
+    assert dict(zip(outcomes.tags, outcomes.counts[0].tolist(), strict=True)) == {"duck+0": 1, "duck+3": 2}
+    assert (outcomes.extended.tolist(), outcomes.draws) == ([1], 4)
+    assert outcomes.examples[0]["duck+3"] == " sleeps here. They"
+    longer = tag_outcomes([row], sentences, CountingTagger(), "tag")
     assert dict(zip(longer.tags, longer.counts[0].tolist(), strict=True))["ducks+1"] == 1
 
 

@@ -37,9 +37,9 @@ def trained(toy: Toy, bank: Path, folder: Path, **options: Any) -> tuple[dict[st
 def test_sentences_are_groups_where_a_part_has_too_few_documents() -> None:
     few = [Place("train", f"d{i % 4}", "newdoc", f"s{i}") for i in range(12)]
     many = [Place("test", f"d{i}", "newdoc", f"s{i}") for i in range(LEAST_GROUPS)]
-    found = groups_of(few)
-    assert (found.unit, found.count, found.documents, found.scarce) == ("sentences", 12, 4, True)
-    assert found.names[0] == "train/s0"
+    groups = groups_of(few)
+    assert (groups.unit, groups.count, groups.documents, groups.scarce) == ("sentences", 12, 4, True)
+    assert groups.names[0] == "train/s0"
     assert (groups_of(many).unit, groups_of(many).scarce, groups_of(many).names[0]) == ("documents", False, "test/d0")
     alone = groups_of([Place("test", "s1", "none", "s1")])
     assert (alone.unit, alone.scarce, str(alone)) == ("sentences", False, "1 sentence")
@@ -57,9 +57,9 @@ def test_one_document_per_file_gives_intervals_over_sentences_and_says_so(toy: T
     assert metrics["units"] == dict.fromkeys(("train", "test", "validation"), "sentences")
     assert metrics["groups"] == {"train": "60 sentences", "test": "20 sentences", "validation": "20 sentences"}
     assert metrics["documents"] == {"train": 1, "test": 1, "validation": 1}
-    for found in (metrics["test"]["accuracy"], metrics["validation"]["log_loss"], metrics["baseline"]["accuracy"]):
-        assert found["low"] < found["value"] < found["high"]
-        assert found["n"] == 20
+    for estimate in (metrics["test"]["accuracy"], metrics["validation"]["log_loss"], metrics["baseline"]["accuracy"]):
+        assert estimate["low"] < estimate["value"] < estimate["high"]
+        assert estimate["n"] == 20
     assert "is above the commonest tag" not in page
     assert "Too few documents to resample (train 1, test 1, validation 1): sentences are split" in page
     assert "Documents: 3 by sent_id without its last number." in page
@@ -117,6 +117,6 @@ def test_the_comparison_resamples_sentences_too_and_needs_a_training_part_for_it
     assert run("collect", "pos_resample", tmp_path / "alone-more", **options) == EXIT_DONE
     capsys.readouterr()
     assert run("analyze", "pos_ambiguity", tmp_path / "alone-more") == EXIT_USER
-    said = capsys.readouterr().err
-    assert "has no training part to train the CRF on; it has: validation" in said
-    assert "--tagger spacy:MODEL" in said
+    stderr = capsys.readouterr().err
+    assert "has no training part to train the CRF on; it has: validation" in stderr
+    assert "--tagger spacy:MODEL" in stderr

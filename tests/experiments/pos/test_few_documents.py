@@ -23,7 +23,7 @@ def test_probes_tested_on_few_documents(documents: int, toy: Toy, tmp_path: Path
     out = folder / "pos_probe"
     check(out, 5 * documents)
     page = (out / "RESULTS.md").read_text()
-    assert any(said in page for said in SAID)
+    assert any(sentence in page for sentence in SAID)
     assert ("Too few documents to resample" in page) == (documents < 5)
 
 

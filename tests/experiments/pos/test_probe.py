@@ -22,10 +22,10 @@ def metrics(folder: Path) -> dict[str, Any]:
 
 def test_the_toy_languages_probabilities_are_found(toy: Toy) -> None:
     """All words but two are certain; the best possible log-loss is that of the two."""
-    found = metrics(toy.tokens)
-    assert found["classes"] == ["ADV", "NOUN", "PRON", "PUNCT", "VERB"]
-    assert found["validation"]["calibration_error"]["value"] < 0.03
-    (layer,) = found["layers"]
+    result = metrics(toy.tokens)
+    assert result["classes"] == ["ADV", "NOUN", "PRON", "PUNCT", "VERB"]
+    assert result["validation"]["calibration_error"]["value"] < 0.03
+    (layer,) = result["layers"]
     share = {"duck": 0.4 / 4, "fish": 0.3 / 4}  # of the words
     best = sum(share[w] * -(p * np.log(p) + (1 - p) * np.log(1 - p)) for w, p in NOUN.items())
     assert layer["test_log_loss"]["value"] == pytest.approx(best, abs=0.025)
@@ -33,7 +33,7 @@ def test_the_toy_languages_probabilities_are_found(toy: Toy) -> None:
     # control task than everything.
     assert layer["above_baseline"]["value"] == pytest.approx(0, abs=0.01)
     assert layer["control_accuracy"]["value"] == 1
-    assert layer["selectivity"]["value"] == pytest.approx(found["baseline"]["accuracy"]["value"] - 1, abs=1e-9)
+    assert layer["selectivity"]["value"] == pytest.approx(result["baseline"]["accuracy"]["value"] - 1, abs=1e-9)
 
 
 def byte_treebank(folder: Path) -> Path:
@@ -53,18 +53,18 @@ def byte_treebank(folder: Path) -> Path:
 
 def test_labels_that_only_the_last_token_can_know(tmp_path: Path) -> None:
     model, bank = random_llama(tmp_path / "model", seed=1), byte_treebank(tmp_path / "bank")
-    found = {}
+    accuracy = {}
     for position in ("last", "first"):
         folder = tmp_path / position
         options = {"model": model, "treebank": bank, "position": position, "sites": "[resid_post.0]"}
         assert run("collect", "pos_tokens", folder, **options) == EXIT_DONE
         assert run("train", "pos_probe", folder, **FIT) == EXIT_DONE
-        found[position] = metrics(folder)["test"]["accuracy"]
+        accuracy[position] = metrics(folder)["test"]["accuracy"]
         assert metrics(folder)["shuffled"]["accuracy"][0] < 0.5
-    assert found["last"]["value"] > 0.99
-    assert found["last"]["low"] > 0.8  # all right: as many as 20 documents can show
-    assert found["first"]["low"] < 1 / 3 + 0.08
-    assert found["first"]["high"] < 0.55
+    assert accuracy["last"]["value"] > 0.99
+    assert accuracy["last"]["low"] > 0.8  # all right: as many as 20 documents can show
+    assert accuracy["first"]["low"] < 1 / 3 + 0.08
+    assert accuracy["first"]["high"] < 0.55
 
 
 def test_what_is_saved_names_model_layer_tags_and_what_was_left_out(toy: Toy) -> None:
@@ -80,8 +80,8 @@ def test_what_is_saved_names_model_layer_tags_and_what_was_left_out(toy: Toy) ->
 
 def test_parts_are_kept_apart(toy: Toy) -> None:
     split = json.loads((toy.probe / "split.json").read_text())
-    assert {name: len(found) for name, found in split.items()} == {"train": 80, "test": 12, "validation": 12}
-    assert all(document.startswith(f"{part}/") for part, found in split.items() for document in found)
+    assert {name: len(documents) for name, documents in split.items()} == {"train": 80, "test": 12, "validation": 12}
+    assert all(document.startswith(f"{part}/") for part, documents in split.items() for document in documents)
 
 
 def test_a_treebank_of_one_part_is_split_at_random_by_document(
@@ -91,13 +91,13 @@ def test_a_treebank_of_one_part_is_split_at_random_by_document(
     assert run("collect", "pos_tokens", tmp_path / "run", model=toy.model, treebank=bank) == EXIT_DONE
     assert run("train", "pos_probe", tmp_path / "run", **FIT) == EXIT_DONE
     assert "No words of part test: 25% of the documents" in capsys.readouterr().out
-    found = metrics(tmp_path / "run")
-    assert found["documents"] == {"train": 15, "test": 5, "validation": 0}
-    assert found["validation"] is None
+    result = metrics(tmp_path / "run")
+    assert result["documents"] == {"train": 15, "test": 5, "validation": 0}
+    assert result["validation"] is None
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"layer": "resid_post.7"}, "holds no layer resid_post.7; it has: resid_post.0"),
         ({"folds": 1}, "folds must be at least 2"),
@@ -106,7 +106,7 @@ def test_a_treebank_of_one_part_is_split_at_random_by_document(
     ],
 )
 def test_settings_that_cannot_be_are_refused(
-    toy: Toy, capsys: pytest.CaptureFixture[str], options: dict[str, Any], said: str
+    toy: Toy, capsys: pytest.CaptureFixture[str], options: dict[str, Any], message: str
 ) -> None:
     assert run("train", "pos_probe", toy.tokens, **options) == EXIT_USER
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err

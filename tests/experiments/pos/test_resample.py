@@ -61,11 +61,11 @@ def test_every_ambiguous_word_is_found_and_no_other(toy: Toy) -> None:
     store = stores.open_store(toy.resampled / "store")
     words = open_words(toy.tokens)
     table = words.table.iloc[words.of_part("validation")]
-    wanted = sorted(
+    expected = sorted(
         zip(table[table.form.isin(list(NOUN))].doc_id, table[table.form.isin(list(NOUN))].form, strict=True)
     )
     rows = store.table().to_pylist()
-    assert sorted((row["doc_id"], row["word"]) for row in rows) == wanted
+    assert sorted((row["doc_id"], row["word"]) for row in rows) == expected
     classes = store.fingerprint["settings"]["classes"]
     for row in rows:
         assert sum(row["probe_probs"]) == pytest.approx(1, abs=1e-9)
@@ -123,15 +123,15 @@ def test_a_probe_of_another_model_layer_order_or_hand_is_refused_with_the_reason
     probe = load_class_probe(toy.probe, model=None, layer=None, classes=None)
     turned = {**vars(probe), "classes": probe.classes[::-1]}
     save_class_probe(ClassProbe(**turned), tmp_path / "turned")
-    said = refused(capsys, tmp_path / "c", **usual | {"probe": tmp_path / "turned"}, tokens=toy.tokens)
-    assert f"has the classes {', '.join(probe.classes[::-1])}, in this order; expected" in said
+    message = refused(capsys, tmp_path / "c", **usual | {"probe": tmp_path / "turned"}, tokens=toy.tokens)
+    assert f"has the classes {', '.join(probe.classes[::-1])}, in this order; expected" in message
     shutil.copytree(toy.probe, tmp_path / "edited")
     path = tmp_path / "edited" / "probe.json"
     path.write_text(
         path.read_text().replace('"NOUN"', '"NUON"').replace('"VERB"', '"NOUN"').replace('"NUON"', '"VERB"')
     )
-    said = refused(capsys, tmp_path / "d", **usual | {"probe": tmp_path / "edited"}, tokens=toy.tokens)
-    assert "not as it was written" in said
+    message = refused(capsys, tmp_path / "d", **usual | {"probe": tmp_path / "edited"}, tokens=toy.tokens)
+    assert "not as it was written" in message
     assert "holds no probe" in refused(capsys, tmp_path / "e", **usual | {"probe": tmp_path}, tokens=toy.tokens)
 
 
@@ -144,8 +144,8 @@ def test_states_of_another_model_or_position_are_refused(
     assert run("collect", "pos_tokens", tmp_path / "one", model=other, treebank=bank) == EXIT_DONE
     assert run("collect", "pos_tokens", tmp_path / "two", model=toy.model, treebank=bank, position="mean") == EXIT_DONE
     assert "another model's: model differ" in refused(capsys, tmp_path / "a", **usual, tokens=tmp_path / "one")
-    said = refused(capsys, tmp_path / "b", **usual, tokens=tmp_path / "two")
-    assert "trained with position last" in said
+    message = refused(capsys, tmp_path / "b", **usual, tokens=tmp_path / "two")
+    assert "trained with position last" in message
     assert "name the run whose states" in refused(capsys, tmp_path / "c", **usual | {"probe": tmp_path / "bank"})
 
 
@@ -208,8 +208,8 @@ def test_the_jsonl_has_a_header_and_the_published_keys_and_may_be_compressed(toy
     assert (header["record"], header["prefixes"]) == ("header", len(records))
     assert header["classes"] == ["ADV", "NOUN", "PRON", "PUNCT", "VERB"]
     one = records[0]
-    wanted = {"dataset_idx", "prefix", "sentence_text", "generation_params", "completions"}
-    assert wanted <= set(one)
+    required = {"dataset_idx", "prefix", "sentence_text", "generation_params", "completions"}
+    assert required <= set(one)
     keys = {"text", "token_ids", "target_position", "target_token", "true_label", "probe_probs", "probe_pred"}
     assert keys <= set(one["prefix"])
     parameters = {"model", "layer", "temperature", "top_p", "max_new_tokens", "num_samples", "seed"}
@@ -240,8 +240,8 @@ def test_killed_and_resumed_on_two_devices_the_completions_are_the_same(
     assert launcher.run([*argv, "--devices=2"]) == EXIT_DONE
     assert len(list((tmp_path / "run" / "store" / "parts").iterdir())) >= 2
     assert stores.verify(tmp_path / "run" / "store") == []
-    wanted = exported(toy.resampled, tmp_path / "wanted.jsonl")
-    assert exported(tmp_path / "run", tmp_path / "found.jsonl") == wanted
+    expected = exported(toy.resampled, tmp_path / "wanted.jsonl")
+    assert exported(tmp_path / "run", tmp_path / "found.jsonl") == expected
     one, other = content(toy.resampled), content(tmp_path / "run")
     del one["certificate"], other["certificate"]  # of bits, and batches of another size round otherwise
     assert_close(one.pop("log_probs"), other.pop("log_probs"))

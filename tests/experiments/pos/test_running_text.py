@@ -59,6 +59,6 @@ def test_a_sentence_ends_at_its_stop_or_line_break(text: str, first: str) -> Non
     ],
 )
 def test_a_continuation_may_go_on_with_the_word_itself(word: str, text: str, made: str, following: list[str]) -> None:
-    found = continued(word, text)
-    assert (found.word, list(found.following)) == (made, following)
-    assert found.extended == (made != word)
+    continuation = continued(word, text)
+    assert (continuation.word, list(continuation.following)) == (made, following)
+    assert continuation.extended == (made != word)

@@ -43,8 +43,8 @@ def exported(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_our_own_probe_exported_finds_the_same_words_with_the_same_probabilities(
     toy: Toy, exported: Path, tmp_path: Path
 ) -> None:
-    own = {"model": toy.model, "probe": toy.probe, **FEW}
-    assert run("collect", "pos_resample", tmp_path / "own", **own) == EXIT_DONE
+    options = {"model": toy.model, "probe": toy.probe, **FEW}
+    assert run("collect", "pos_resample", tmp_path / "own", **options) == EXIT_DONE
     assert collect(toy, tmp_path / "theirs", exported) == EXIT_DONE
     ours, theirs = rows_of(tmp_path / "own"), rows_of(tmp_path / "theirs")
     assert [row["sample_id"] for row in theirs] == [row["sample_id"] for row in ours]
@@ -116,12 +116,12 @@ class Wild:
 
 def fitted(toy: Toy, names: Any = None, width: int | None = None) -> LogisticRegression:
     states, tags = training_words(toy)
-    wanted = tags if names is None else [names(tag) for tag in tags]
-    return LogisticRegression().fit(states[:, :width], wanted)
+    labels = tags if names is None else [names(tag) for tag in tags]
+    return LogisticRegression().fit(states[:, :width], labels)
 
 
 @pytest.mark.parametrize(
-    ("make", "options", "said"),
+    ("make", "options", "message"),
     [
         (fitted, {"layer": "null"}, "does not say which layer's states it reads"),
         (fitted, {"layer": "resid_post.9"}, "holds no states of resid_post.9; it has: resid_post.0"),
@@ -140,11 +140,11 @@ def fitted(toy: Toy, names: Any = None, width: int | None = None) -> LogisticReg
     ],
 )
 def test_what_would_give_wrong_probabilities_is_refused(
-    toy: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str], make: Any, options: dict[str, Any], said: str
+    toy: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str], make: Any, options: dict[str, Any], message: str
 ) -> None:
     joblib.dump(make(toy), tmp_path / "p.joblib")
     assert collect(toy, tmp_path / "run", tmp_path / "p.joblib", **options) == EXIT_USER
-    assert said in " ".join(capsys.readouterr().err.split())
+    assert message in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "run" / "store").exists()
 
 

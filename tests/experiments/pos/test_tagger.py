@@ -26,8 +26,8 @@ def test_both_sides_decide(tmp_path: Path) -> None:
     bank = read_treebank(str(toy_treebank(tmp_path / "bank", {"train": 200, "test": 60})))
     tagger = crf_tagger(bank.split("train"), bank.digest, SETTINGS, tmp_path / "kept")
     assert tagger_accuracy(tagger, bank.split("test"), boot(50)).accuracy.value == 1
-    asked = [["they", "duck", "sleeps", "."], ["they", "duck", "fast", "."], []]
-    assert [tags[1:2] for tags in tagger.tag(asked)] == [["NOUN"], ["VERB"], []]
+    sentences = [["they", "duck", "sleeps", "."], ["they", "duck", "fast", "."], []]
+    assert [tags[1:2] for tags in tagger.tag(sentences)] == [["NOUN"], ["VERB"], []]
 
 
 def test_trained_once_and_again_after_damage_with_the_same_result(tmp_path: Path) -> None:
@@ -47,10 +47,10 @@ def test_trained_once_and_again_after_damage_with_the_same_result(tmp_path: Path
 def test_the_embedded_treebank_is_tagged_well(tmp_path: Path) -> None:
     bank = read_treebank("embedded")
     tagger = crf_tagger(bank.split("train"), bank.digest, CrfSettings(0.1, 0.05, 80), tmp_path)
-    found = tagger_accuracy(tagger, bank.split("test"), boot(100))
-    assert found.words == 536
-    assert found.accuracy.low < found.accuracy.value < found.accuracy.high
-    assert found.accuracy.value > 0.84
+    scores = tagger_accuracy(tagger, bank.split("test"), boot(100))
+    assert scores.words == 536
+    assert scores.accuracy.low < scores.accuracy.value < scores.accuracy.high
+    assert scores.accuracy.value > 0.84
 
 
 def test_features_know_neighbours_and_edges() -> None:
@@ -61,11 +61,11 @@ def test_features_know_neighbours_and_edges() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [("spacy:en_core_web_sm", "pip install spacy"), ("stanza:en", "pip install stanza"), ("nltk", "crf, spacy:MODEL")],
 )
-def test_other_taggers_say_what_they_lack(name: str, said: str) -> None:
+def test_other_taggers_say_what_they_lack(name: str, message: str) -> None:
     if importlib.util.find_spec(name.partition(":")[0]) is not None:
         pytest.skip(f"{name} is installed here")
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         other_tagger(name)

@@ -19,8 +19,8 @@ def channel(error: float, rng: np.random.Generator) -> np.ndarray:
 
 
 def share(draws: Draws, forecast: np.ndarray) -> float:
-    each = terms(forecast, draws)
-    return float(each.ambiguity.sum() / each.loss.sum())
+    of_prefix = terms(forecast, draws)
+    return float(of_prefix.ambiguity.sum() / of_prefix.loss.sum())
 
 
 def shares(seed: int, error: float, ambiguous: float, gold: int = 400, draws: int = 96) -> tuple[float, float, float]:
@@ -43,9 +43,9 @@ def shares(seed: int, error: float, ambiguous: float, gold: int = 400, draws: in
 @pytest.mark.parametrize("gold", [150, 400, 3000])
 @pytest.mark.parametrize("draws", [24, 96])
 def test_words_without_ambiguity_explain_nothing_however_the_tagger_errs(gold: int, draws: int) -> None:
-    found = np.array([shares(seed, 0.06, 0.0, gold, draws) for seed in range(4)])
-    assert found[:, 0].min() > 0.15, "uncorrected, the errors look like ambiguity"
-    assert found[:, 1].max() < 0.05
+    explained = np.array([shares(seed, 0.06, 0.0, gold, draws) for seed in range(4)])
+    assert explained[:, 0].min() > 0.15, "uncorrected, the errors look like ambiguity"
+    assert explained[:, 1].max() < 0.05
 
 
 def test_ambiguity_that_is_there_stays() -> None:
@@ -57,8 +57,8 @@ def test_ambiguity_that_is_there_stays() -> None:
 
 
 def test_a_tagger_without_errors_changes_little() -> None:
-    found = np.array([shares(seed, 1e-9, 0.5) for seed in range(4)])
-    assert found[:, 1] == pytest.approx(found[:, 0], abs=0.03)
+    explained = np.array([shares(seed, 1e-9, 0.5) for seed in range(4)])
+    assert explained[:, 1] == pytest.approx(explained[:, 0], abs=0.03)
 
 
 def test_rates_are_of_the_kind_and_of_wider_kinds_where_it_has_few_words() -> None:

@@ -67,9 +67,9 @@ def test_a_words_state_is_that_of_its_last_or_first_token_or_their_mean(
         "first": lambda a, b: states[a],
         "mean": lambda a, b: states[a : b + 1].mean(0),
     }
-    wanted = np.stack([pick[position](first, last) for first, last in ends])
+    expected = np.stack([pick[position](first, last) for first, last in ends])
     largest = np.stack([np.abs(states[first : last + 1]).max(0) for first, last in ends])
-    assert_close(store["resid_post"].read([0], layer=1), wanted, stored=largest)
+    assert_close(store["resid_post"].read([0], layer=1), expected, stored=largest)
     assert row["positions"] == row["first_tokens" if position == "first" else "last_tokens"]
 
 
@@ -80,9 +80,9 @@ def test_sentences_without_a_labelled_word_keep_their_row_and_their_counts(
     assert "labelled 5, excluded by tag 2 (INTJ 1, SYM 1), not alignable 0" in capsys.readouterr().out
     assert stores.open_store(tmp_path / "store")["resid_post"].lengths().tolist() == [5, 0]
     assert main(["inspect", str(tmp_path), "--examples", "1"]) == EXIT_DONE
-    said = capsys.readouterr().out
-    assert "train          1          2      7         5         2              0" in said
-    assert "I/PRON ca/AUX n't/PART see/VERB ./PUNCT" in said
+    output = capsys.readouterr().out
+    assert "train          1          2      7         5         2              0" in output
+    assert "I/PRON ca/AUX n't/PART see/VERB ./PUNCT" in output
 
 
 def test_the_words_of_a_store_are_those_of_the_treebank_in_order(toy: Any) -> None:
@@ -106,7 +106,7 @@ def test_batch_size_and_backend_change_nothing(llama: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"excluded_tags": "[NUON]"}, "there is no tag NUON"),
         ({"treebank": "nowhere"}, "Treebank not found"),
@@ -115,10 +115,10 @@ def test_batch_size_and_backend_change_nothing(llama: Path, tmp_path: Path) -> N
     ],
 )
 def test_settings_that_cannot_be_are_refused(
-    llama: Path, bank: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: dict[str, Any], said: str
+    llama: Path, bank: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: dict[str, Any], message: str
 ) -> None:
     assert run("collect", "pos_tokens", tmp_path / "run", **{"model": llama, "treebank": bank} | options) == EXIT_USER
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 

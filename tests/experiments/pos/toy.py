@@ -43,14 +43,14 @@ def toy_treebank(folder: Path, sizes: dict[str, int], seed: int = 0, words: dict
 
 
 def _sentence(rng: np.random.Generator, words: dict[str, float] | None) -> list[str]:
-    found = ["they"]
-    while found[-1] != ".":
-        shares = TRANSITION[WORDS.index(found[-1])]
-        if found[-1] == "they" and words is not None:
+    sentence = ["they"]
+    while sentence[-1] != ".":
+        shares = TRANSITION[WORDS.index(sentence[-1])]
+        if sentence[-1] == "they" and words is not None:
             shares = np.array([words.get(word, 0.0) for word in WORDS])
-        found.append(str(rng.choice(WORDS, p=shares)))
-    rows = [f"{i}\t{w}\t_\t{_tag(w, found[i : i + 1])}\tT\t_\t_\t_\t_\t_" for i, w in enumerate(found, 1)]
-    return [f"# text = {' '.join(found)}", *rows]
+        sentence.append(str(rng.choice(WORDS, p=shares)))
+    rows = [f"{i}\t{w}\t_\t{_tag(w, sentence[i : i + 1])}\tT\t_\t_\t_\t_\t_" for i, w in enumerate(sentence, 1)]
+    return [f"# text = {' '.join(sentence)}", *rows]
 
 
 def _tag(word: str, following: list[str]) -> str:

@@ -51,9 +51,10 @@ def write_store(
     stores.create_store(run / "store", schema, {"settings": settings, "reader": reader}, provenance, "zarr")
     with stores.PartWriter(run / "store", 0, 10**9, 60) as writer:
         for paragraph in range(number):
-            for at, (condition, each) in enumerate(texts.items()):
+            for at, (condition, of_condition) in enumerate(texts.items()):
                 index = paragraph * len(texts) + at
-                writer.append(_records(_row(condition, paragraph, index, each[paragraph], reader), each[paragraph]))
+                text = of_condition[paragraph]
+                writer.append(_records(_row(condition, paragraph, index, text, reader), text))
 
 
 def _records(row: dict[str, Any], text: Text) -> stores.Records:

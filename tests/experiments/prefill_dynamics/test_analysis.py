@@ -43,10 +43,10 @@ def results(run: Path) -> dict[str, dict[str, Any]]:
     return {name: json.loads((run / "prefill_dynamics" / f"{name}.json").read_text()) for name in names}
 
 
-def contrast_of(found: dict[str, Any], a: str, b: str, cut: bool = True, sinks: bool = True) -> dict[str, Any]:
+def contrast_of(metrics: dict[str, Any], a: str, b: str, cut: bool = True, sinks: bool = True) -> dict[str, Any]:
     """One pair in one variant."""
     return next(
-        c for c in found["contrasts"] if (c["a"], c["b"]) == (a, b) and c["variant"] == {"cut": cut, "sinks": sinks}
+        c for c in metrics["contrasts"] if (c["a"], c["b"]) == (a, b) and c["variant"] == {"cut": cut, "sinks": sinks}
     )
 
 
@@ -80,10 +80,10 @@ def smoothness(text: Text, upto: int | None = None) -> np.ndarray:
 
 
 def test_every_statistic_is_scipy_s_on_the_same_numbers(run: Path) -> None:
-    planted, found = texts(8.0), results(run)["activation_metrics"]
+    planted, metrics = texts(8.0), results(run)["activation_metrics"]
     for a, b in (("human", "model"), ("human", "model-temp07"), ("model", "model-temp07"), ("human", "shuffled")):
         for cut in (True, False):
-            pair = contrast_of(found, a, b, cut)
+            pair = contrast_of(metrics, a, b, cut)
             both = list(zip(planted[a], planted[b], strict=True))
             upto = [min(x.tokens, y.tokens) if cut else None for x, y in both]
             one, other = (
@@ -92,59 +92,61 @@ def test_every_statistic_is_scipy_s_on_the_same_numbers(run: Path) -> None:
             _same_tests(pair["over_layers"]["smoothness"], one.mean(1), other.mean(1))
             for layer in range(LAYERS):
                 _same_tests(pair["layers"]["smoothness"][layer], one[:, layer], other[:, layer])
-            raw = [each["p"] for each in pair["layers"]["smoothness"]]
+            raw = [test["p"] for test in pair["layers"]["smoothness"]]
             assert pair["p_holm"]["smoothness"] == pytest.approx(multipletests(raw, method="holm")[1])
             means = [[t[side].ce[:n].mean() for t, n in zip(both, upto, strict=True)] for side in (0, 1)]
             assert pair["ce"]["t"] == pytest.approx(stats.ttest_rel(*means).statistic, rel=1e-4)
 
 
-def _same_tests(found: dict[str, Any], a: np.ndarray, b: np.ndarray) -> None:
+def _same_tests(paired: dict[str, Any], a: np.ndarray, b: np.ndarray) -> None:
     theirs, rank = stats.ttest_rel(a, b), stats.wilcoxon(a, b)
-    assert found["t"] == pytest.approx(theirs.statistic, rel=1e-4)
-    assert found["p"] == pytest.approx(theirs.pvalue, rel=1e-3)
-    assert (found["w"], found["p_w"]) == pytest.approx((rank.statistic, rank.pvalue), rel=1e-6)
-    assert found["d"]["value"] == pytest.approx((a - b).mean() / (a - b).std(ddof=1), rel=1e-4)
-    assert found["difference"]["low"] < (a - b).mean() < found["difference"]["high"]
+    assert paired["t"] == pytest.approx(theirs.statistic, rel=1e-4)
+    assert paired["p"] == pytest.approx(theirs.pvalue, rel=1e-3)
+    assert (paired["w"], paired["p_w"]) == pytest.approx((rank.statistic, rank.pvalue), rel=1e-6)
+    assert paired["d"]["value"] == pytest.approx((a - b).mean() / (a - b).std(ddof=1), rel=1e-4)
+    assert paired["difference"]["low"] < (a - b).mean() < paired["difference"]["high"]
 
 
 def test_correlations_are_scipy_s_at_every_level(run: Path) -> None:
-    planted, found = texts(8.0), results(run)["correlation"]["texts"]["smoothness"]
-    ce = {name: np.array([t.ce.mean() for t in each]) for name, each in planted.items()}
-    moved = {name: np.array([smoothness(t).mean() for t in each]) for name, each in planted.items()}
+    planted, correlations = texts(8.0), results(run)["correlation"]["texts"]["smoothness"]
+    ce = {name: np.array([t.ce.mean() for t in of_condition]) for name, of_condition in planted.items()}
+    moved = {name: np.array([smoothness(t).mean() for t in of_condition]) for name, of_condition in planted.items()}
     for name in planted:
-        _same_correlation(found["within"][name], ce[name], moved[name], p=True)
+        _same_correlation(correlations["within"][name], ce[name], moved[name], p=True)
     pooled = ["human", "model"]
     _same_correlation(
-        found["pooled"]["human + model"], *(np.concatenate([part[n] for n in pooled]) for part in (ce, moved)), p=False
+        correlations["pooled"]["human + model"],
+        *(np.concatenate([part[n] for n in pooled]) for part in (ce, moved)),
+        p=False,
     )
     cut = [min(x.tokens, y.tokens) for x, y in zip(planted["human"], planted["model"], strict=True)]
     gaps = [
         [of(h, n) - of(m, n) for h, m, n in zip(planted["human"], planted["model"], cut, strict=True)]
         for of in (lambda t, n: t.ce[:n].mean(), lambda t, n: smoothness(t, n).mean())
     ]
-    _same_correlation(found["differences"]["human - model"], *map(np.array, gaps), p=True)
+    _same_correlation(correlations["differences"]["human - model"], *map(np.array, gaps), p=True)
 
 
-def _same_correlation(found: dict[str, Any], x: np.ndarray, y: np.ndarray, p: bool) -> None:
+def _same_correlation(correlation: dict[str, Any], x: np.ndarray, y: np.ndarray, p: bool) -> None:
     linear, ranked = stats.pearsonr(x, y), stats.spearmanr(x, y)
-    assert found["pearson"]["value"] == pytest.approx(linear.statistic, abs=1e-4)
-    assert found["spearman"]["value"] == pytest.approx(ranked.statistic, abs=1e-6)
-    assert found["rows"] == len(x)
+    assert correlation["pearson"]["value"] == pytest.approx(linear.statistic, abs=1e-4)
+    assert correlation["spearman"]["value"] == pytest.approx(ranked.statistic, abs=1e-6)
+    assert correlation["rows"] == len(x)
     if p:
-        assert found["p_pearson"] == pytest.approx(linear.pvalue, rel=1e-2)
-        assert found["p_spearman"] == pytest.approx(ranked.pvalue, rel=1e-6)
+        assert correlation["p_pearson"] == pytest.approx(linear.pvalue, rel=1e-2)
+        assert correlation["p_spearman"] == pytest.approx(ranked.pvalue, rel=1e-6)
     else:
-        assert found["p_pearson"] is None
-        assert found["pearson"]["n"] < found["rows"]
+        assert correlation["p_pearson"] is None
+        assert correlation["pearson"]["n"] < correlation["rows"]
 
 
 def test_the_planted_effect_is_told_in_words_that_agree_with_the_numbers(run: Path) -> None:
-    found = results(run)["activation_metrics"]["interpretation"]
-    assert found["verdict"] == SMOOTHER_CORRELATED
-    said = " ".join(found["sentences"])
-    assert "moves the residual stream of planted more smoothly" in said
-    assert "The model's text is less surprising" in said
-    assert "Surprise and movement go together" in said
+    outcome = results(run)["activation_metrics"]["interpretation"]
+    assert outcome["verdict"] == SMOOTHER_CORRELATED
+    sentences = " ".join(outcome["sentences"])
+    assert "moves the residual stream of planted more smoothly" in sentences
+    assert "The model's text is less surprising" in sentences
+    assert "Surprise and movement go together" in sentences
     page = (run / "prefill_dynamics" / "report.html").read_text()
     assert "more smoothly" in page
     assert page.count('<div class="chart"') == 4
@@ -152,20 +154,20 @@ def test_the_planted_effect_is_told_in_words_that_agree_with_the_numbers(run: Pa
 
 
 @pytest.mark.parametrize(
-    ("step", "margin", "case", "said"),
+    ("step", "margin", "case", "words"),
     [
         (60.0, 0.02, ROUGHER, "more roughly"),
         (13.75, 0.02, UNSEEN, "is not seen to move the residual stream of planted more smoothly or more roughly (a"),
         (13.75, 0.5, SAME, "as smoothly (within 50.0%) as"),
     ],
 )
-def test_other_effects_choose_other_words(step: float, margin: float, case: str, said: str, tmp_path: Path) -> None:
+def test_other_effects_choose_other_words(step: float, margin: float, case: str, words: str, tmp_path: Path) -> None:
     """Nothing is "no difference" without an equivalence test; what is not seen comes with what would have been."""
     write_store(tmp_path / "run", texts(model_step=step))
     assert analyze(tmp_path / "run", margin=margin) == EXIT_DONE
     outcome = results(tmp_path / "run")["activation_metrics"]["interpretation"]
     assert outcome["verdict"] == case
-    assert said in outcome["sentences"][0]
+    assert words in outcome["sentences"][0]
     assert ("% would have been seen with 80 % power" in outcome["sentences"][0]) == (case == UNSEEN)
 
 
@@ -177,8 +179,8 @@ def test_layers_that_disagree_are_named(tmp_path: Path) -> None:
         text.states[1] *= 1.5
     write_store(tmp_path / "run", made)
     assert analyze(tmp_path / "run") == EXIT_DONE
-    said = results(tmp_path / "run")["activation_metrics"]["interpretation"]["sentences"]
-    assert "of 2 layers: smoother at 1 (resid_post.0); rougher at 1 (resid_post.1)" in said[1]
+    sentences = results(tmp_path / "run")["activation_metrics"]["interpretation"]["sentences"]
+    assert "of 2 layers: smoother at 1 (resid_post.0); rougher at 1 (resid_post.1)" in sentences[1]
 
 
 @pytest.mark.parametrize(
@@ -204,15 +206,15 @@ def test_the_case_follows_the_intervals(
 
 
 def test_perplexity_is_the_exponential_of_mean_cross_entropy(run: Path) -> None:
-    planted, found = texts(8.0), results(run)["perplexity"]
-    for name, each in planted.items():
-        own = np.mean([t.ce.mean() for t in each])
-        whole = np.mean([np.append([1.0, 1.0], t.ce).mean() for t in each])
-        level = found["conditions"][name]
-        assert level["ce_continuation"]["value"] == pytest.approx(own, rel=1e-5)
-        assert level["perplexity_continuation"]["value"] == pytest.approx(np.exp(own), rel=1e-5)
+    planted, perplexity = texts(8.0), results(run)["perplexity"]
+    for name, of_condition in planted.items():
+        mean = np.mean([t.ce.mean() for t in of_condition])
+        whole = np.mean([np.append([1.0, 1.0], t.ce).mean() for t in of_condition])
+        level = perplexity["conditions"][name]
+        assert level["ce_continuation"]["value"] == pytest.approx(mean, rel=1e-5)
+        assert level["perplexity_continuation"]["value"] == pytest.approx(np.exp(mean), rel=1e-5)
         assert level["ce_text"]["value"] == pytest.approx(whole, rel=1e-5)
-    first = found["rows"][0]
+    first = perplexity["rows"][0]
     assert first["sample_id"] == "p0/human"
     assert first["perplexity_text"] == pytest.approx(np.exp(first["ce_text"]))
 
@@ -230,14 +232,14 @@ def test_tokens_that_move_more_the_more_they_surprise(tmp_path: Path) -> None:
     made = [text(level) for level in np.linspace(0, 40, 12)]
     write_store(tmp_path / "run", {"human": made, "model": [text(0) for _ in range(12)]})
     assert analyze(tmp_path / "run") == EXIT_DONE
-    found = results(tmp_path / "run")
-    tokens = found["correlation"]["tokens"]["human"]
+    content = results(tmp_path / "run")
+    tokens = content["correlation"]["tokens"]["human"]
     assert tokens["centred"]["pearson"]["value"] > 0.95
     assert abs(tokens["pooled"]["pearson"]["value"]) < 0.3
     assert tokens["pooled"]["pearson"]["n"] == 12
     assert tokens["pooled"]["rows"] == 12 * 29
     assert min(layer["low"] for layer in tokens["layers"]) > 0.9
-    moving = found["activation_metrics"]["moving_tokens"]["human"]["by size"]
+    moving = content["activation_metrics"]["moving_tokens"]["human"]["by size"]
     steps = sorted((t.ce[1:] - level).max() for t, level in zip(made, np.linspace(0, 40, 12), strict=True))
     assert moving[0]["delta"] == pytest.approx(steps[-1], rel=1e-2)
     assert [m["delta"] for m in moving] == sorted((m["delta"] for m in moving), reverse=True)
@@ -255,17 +257,17 @@ def test_sink_tokens_are_flagged_and_results_given_with_and_without(tmp_path: Pa
         text.states[:, 11] = 2000.0
     write_store(tmp_path / "run", made)
     assert analyze(tmp_path / "run") == EXIT_DONE
-    found = results(tmp_path / "run")["activation_metrics"]
-    assert found["conditions"]["model"]["sink_tokens"] == 8
-    assert found["conditions"]["human"]["sink_tokens"] == 0
-    assert found["rows"][1]["sink_tokens"] == [1, 1]
+    metrics = results(tmp_path / "run")["activation_metrics"]
+    assert metrics["conditions"]["model"]["sink_tokens"] == 8
+    assert metrics["conditions"]["human"]["sink_tokens"] == 0
+    assert metrics["rows"][1]["sink_tokens"] == [1, 1]
     with_sinks, without = (
-        contrast_of(found, "human", "model", sinks=sinks)["over_layers"]["smoothness"]["mean_b"]
+        contrast_of(metrics, "human", "model", sinks=sinks)["over_layers"]["smoothness"]["mean_b"]
         for sinks in (True, False)
     )
     assert with_sinks > 100
     assert without == pytest.approx(4.0, rel=0.1)
-    assert found["moving_tokens"]["model"]["by ratio"][0]["sink"]
+    assert metrics["moving_tokens"]["model"]["by ratio"][0]["sink"]
 
 
 def test_rows_with_fewer_than_two_tokens_are_left_out_and_counted(tmp_path: Path) -> None:
@@ -275,10 +277,10 @@ def test_rows_with_fewer_than_two_tokens_are_left_out_and_counted(tmp_path: Path
         made["model"][i] = Text(whole.states[:, :tokens], whole.ce[:tokens])
     write_store(tmp_path / "run", made)
     assert analyze(tmp_path / "run") == EXIT_DONE
-    found = results(tmp_path / "run")["activation_metrics"]
-    assert found["excluded"] == ["p2/model", "p5/model"]
-    assert contrast_of(found, "human", "model")["over_layers"]["smoothness"]["n"] == PARAGRAPHS - 2
-    assert contrast_of(found, "human", "shuffled")["over_layers"]["smoothness"]["n"] == PARAGRAPHS
+    metrics = results(tmp_path / "run")["activation_metrics"]
+    assert metrics["excluded"] == ["p2/model", "p5/model"]
+    assert contrast_of(metrics, "human", "model")["over_layers"]["smoothness"]["n"] == PARAGRAPHS - 2
+    assert contrast_of(metrics, "human", "shuffled")["over_layers"]["smoothness"]["n"] == PARAGRAPHS
     page = (tmp_path / "run" / "prefill_dynamics" / "RESULTS.md").read_text()
     assert "in no statistic: 2: p2/model, p5/model" in page
     assert "2 shorter than min_tokens" in page
@@ -286,18 +288,18 @@ def test_rows_with_fewer_than_two_tokens_are_left_out_and_counted(tmp_path: Path
 
 @pytest.mark.parametrize("kept", [["human", "shuffled"], ["human"], ["human", "model"]])
 def test_stores_without_some_conditions_say_so(kept: list[str], tmp_path: Path) -> None:
-    write_store(tmp_path / "run", {name: each for name, each in texts(8.0).items() if name in kept})
+    write_store(tmp_path / "run", {name: of_condition for name, of_condition in texts(8.0).items() if name in kept})
     assert analyze(tmp_path / "run") == EXIT_DONE
-    found = results(tmp_path / "run")["activation_metrics"]
+    metrics = results(tmp_path / "run")["activation_metrics"]
     if "model" not in kept:
-        assert found["interpretation"]["verdict"] is None
-        assert "does not hold both human and model text" in found["interpretation"]["sentences"][0]
+        assert metrics["interpretation"]["verdict"] is None
+        assert "does not hold both human and model text" in metrics["interpretation"]["sentences"][0]
 
 
 def test_two_paragraphs_or_one_give_no_interval_out_of_nothing(tmp_path: Path) -> None:
     for number in (1, 2):
         run = tmp_path / f"run{number}"
-        write_store(run, {name: each[:number] for name, each in texts(8.0).items()})
+        write_store(run, {name: of_condition[:number] for name, of_condition in texts(8.0).items()})
         assert analyze(run) == EXIT_DONE
         pair = contrast_of(results(run)["activation_metrics"], "human", "model")["over_layers"]["smoothness"]
         assert pair["n"] == number
@@ -309,17 +311,19 @@ def test_readers_of_the_same_texts_are_found_and_compared(run: Path, tmp_path: P
     mine, other = tmp_path / "mine", tmp_path / "other"
     write_store(mine, texts(8.0))
     digest = texts_digest(open_store(mine / "store"))
-    shifted = {name: [Text(1.5 * t.states, t.ce + 0.25) for t in each] for name, each in texts(8.0).items()}
+    shifted = {
+        name: [Text(1.5 * t.states, t.ce + 0.25) for t in of_condition] for name, of_condition in texts(8.0).items()
+    }
     write_store(other, shifted, reader="second", generations=digest)
     write_store(tmp_path / "stranger", texts(9.0), reader="stranger", generations="other texts")
     assert analyze(mine) == EXIT_DONE
-    found = results(mine)["activation_metrics"]["readers"]
-    assert [reader["reader"] for reader in found] == ["planted", "second"]
-    gap = found[1]["first_minus_this"]["human"]
+    readers = results(mine)["activation_metrics"]["readers"]
+    assert [reader["reader"] for reader in readers] == ["planted", "second"]
+    gap = readers[1]["first_minus_this"]["human"]
     assert gap["ce"]["difference"]["value"] == pytest.approx(-0.25, abs=1e-5)
     assert gap["over_layers"]["smoothness"]["relative"]["value"] == pytest.approx(-0.5, abs=1e-3)
     assert gap["over_layers"]["relative smoothness"]["difference"]["value"] == pytest.approx(0, abs=1e-3)
-    assert found[1]["human_minus_model"]["over_layers"]["smoothness"]["n"] == PARAGRAPHS
+    assert readers[1]["human_minus_model"]["over_layers"]["smoothness"]["n"] == PARAGRAPHS
     assert "second" in (mine / "prefill_dynamics" / "RESULTS.md").read_text()
     assert analyze(mine, readers="[]") == EXIT_DONE
     assert results(mine)["activation_metrics"]["readers"] == []

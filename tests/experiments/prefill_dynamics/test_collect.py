@@ -94,8 +94,8 @@ def test_states_and_cross_entropy_are_the_model_s_own(run: Path, llama: Path) ->
         ids = torch.tensor([row["input_ids"]])
         with torch.no_grad():
             output = model(ids, labels=ids)
-        own = torch.stack([kept[layer][0] for layer in range(3)])[:, row["boundary"] :].numpy()
-        assert_close(states[:, ends[i] - lengths[i] : ends[i]], own, stored=True)
+        expected = torch.stack([kept[layer][0] for layer in range(3)])[:, row["boundary"] :].numpy()
+        assert_close(states[:, ends[i] - lengths[i] : ends[i]], expected, stored=True)
         scores = ce[ce_ends[i] - (len(row["input_ids"]) - 1) : ce_ends[i]]
         largest = float(output.logits.abs().max())
         assert_close(scores.mean(), output.loss, scale=largest)
@@ -169,9 +169,9 @@ def test_a_second_reader_reads_the_stored_texts_and_generates_none(
 
     monkeypatch.setattr(Decoder, "sample", refuse)
     assert collect(tmp_path / "read", **options, reader=other, generations=run) == EXIT_DONE
-    said = capsys.readouterr().out
-    assert f"{PARAGRAPHS * 2} generated texts reused (6 model, 6 model-temp07), 0 generated" in said
-    assert "as the very token ids" in said
+    output = capsys.readouterr().out
+    assert f"{PARAGRAPHS * 2} generated texts reused (6 model, 6 model-temp07), 0 generated" in output
+    assert "as the very token ids" in output
     first, second = rows_of(run), rows_of(tmp_path / "read")
     for name in ("sample_id", "input_ids", "boundary", "continuation", "stop_reason", "generator"):
         assert [r[name] for r in first] == [r[name] for r in second]
@@ -210,13 +210,13 @@ def test_texts_too_long_for_the_reader_s_window_are_left_out_and_named(
     small = random_llama(tmp_path / "small", seed=1, window=limit)
     assert collect(tmp_path / "read", **options, reader=small, generations=run) == EXIT_DONE
     left = [name for name, length in lengths.items() if length > limit]
-    said = capsys.readouterr().out
-    assert f"left out: {len(left)} texts: {', '.join(left)}" in said
+    output = capsys.readouterr().out
+    assert f"left out: {len(left)} texts: {', '.join(left)}" in output
     assert [r["sample_id"] for r in rows_of(tmp_path / "read")] == [n for n in lengths if n not in left]
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"seed": 1}, "seed: 0 there, 1 asked for"),
         ({"max_new_tokens": 12}, "max_new_tokens: 24 there, 12 asked for"),
@@ -225,13 +225,13 @@ def test_texts_too_long_for_the_reader_s_window_are_left_out_and_named(
     ],
 )
 def test_generations_of_another_making_are_refused(
-    change: dict[str, Any], said: str, run: Path, options: dict[str, Any], llama: Path, tmp_path: Path,
+    change: dict[str, Any], message: str, run: Path, options: dict[str, Any], llama: Path, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     merged = {**options, "reader": llama, "generations": run, **change}
     given = {key: value for key, value in merged.items() if value is not None}
     assert collect(tmp_path / "read", **given) == EXIT_USER
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "read" / "store").exists()
 
 
@@ -304,7 +304,7 @@ def test_the_end_of_text_token_is_no_part_of_the_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"n_samples": 9}, "8 paragraphs are usable, 9 were asked for"),
         ({"min_tokens": 91}, "min_tokens 91 is above max_tokens 90"),
@@ -314,10 +314,10 @@ def test_the_end_of_text_token_is_no_part_of_the_text(tmp_path: Path) -> None:
     ],
 )
 def test_mistakes_end_with_one_message(
-    change: dict[str, Any], said: str, options: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    change: dict[str, Any], message: str, options: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert collect(tmp_path / "run", **{**options, **change}) == EXIT_USER
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "run" / "store").exists()
 
 
@@ -335,10 +335,10 @@ def test_inspect_shows_conditions_and_two_readers_side_by_side(
     assert collect(tmp_path / "read", **options, reader=other, generations=run) == EXIT_DONE
     capsys.readouterr()
     assert main(["inspect", str(run), "--examples", "1", "--compare_with", str(tmp_path / "read")]) == EXIT_DONE
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     row = rows_of(run)[0]
     part = row["input_ids"][row["boundary"] :]
     ce = stores.open_store(run / "store").select([0])["ce"].read()[-len(part) :].mean()
-    assert f"human ({len(part)} tokens, CE {ce:.3f}):" in said
-    assert "Side by side" in said
-    assert "100%" in said
+    assert f"human ({len(part)} tokens, CE {ce:.3f}):" in output
+    assert "Side by side" in output
+    assert "100%" in output

@@ -42,7 +42,7 @@ def analyze(run: Path, **options: Any) -> int:
     return main(["analyze", "--exp", "prefill_dynamics", "--run", str(run), "--bootstraps=200", *words])
 
 
-def found(run: Path, name: str = "activation_metrics") -> dict[str, Any]:
+def results_of(run: Path, name: str = "activation_metrics") -> dict[str, Any]:
     content: dict[str, Any] = json.loads((run / "prefill_dynamics" / f"{name}.json").read_text())
     return content
 
@@ -78,8 +78,8 @@ def test_pages_of_few_paragraphs_claim_nothing(number: int, tmp_path: Path, caps
     out = tmp_path / "run" / "prefill_dynamics"
     check(out, number)
     page = (out / "RESULTS.md").read_text()
-    said = "moves the residual stream of planted more smoothly"
-    assert (said in page) == (number >= 5)
+    claim = "moves the residual stream of planted more smoothly"
+    assert (claim in page) == (number >= 5)
     assert ("Too little data" in page) == (number < 5)
     capsys.readouterr()
     assert main(["inspect", str(tmp_path / "run")]) == EXIT_DONE
@@ -92,9 +92,9 @@ def test_any_two_conditions_can_be_compared(tmp_path: Path, capsys: pytest.Captu
     run = tmp_path / "run"
     write_store(run, texts(PARAGRAPHS))
     assert analyze(run, pairs="[[model-temp07, model-temp1], [model, human]]") == EXIT_DONE
-    names = [(c["a"], c["b"]) for c in found(run)["contrasts"]]
+    names = [(c["a"], c["b"]) for c in results_of(run)["contrasts"]]
     assert list(dict.fromkeys(names)) == [("model-temp07", "model-temp1"), ("model", "human")]
-    sampled = next(c for c in found(run)["contrasts"] if c["a"] == "model-temp07")
+    sampled = next(c for c in results_of(run)["contrasts"] if c["a"] == "model-temp07")
     assert sampled["over_layers"]["smoothness"]["difference"]["high"] < 0
     page = (run / "prefill_dynamics" / "RESULTS.md").read_text()
     assert "Reading model-temp1 moves the states more roughly than reading model-temp07" in page
@@ -108,7 +108,7 @@ def test_readers_can_be_compared_by_name(tmp_path: Path) -> None:
     louder = {n: [replace(t, states=2 * t.states) for t in ts] for n, ts in texts(PARAGRAPHS).items()}
     write_store(tmp_path / "other", louder, reader="louder", generations=digest)
     assert analyze(first, pairs="[[human, human@other], [model@other, model-temp1]]") == EXIT_DONE
-    pair = found(first)["contrasts"][0]
+    pair = results_of(first)["contrasts"][0]
     assert (pair["a"], pair["b"]) == ("human", "human@other")
     smooth = pair["over_layers"]["smoothness"]
     assert smooth["mean_b"] == pytest.approx(2 * smooth["mean_a"], rel=1e-3)
@@ -116,7 +116,7 @@ def test_readers_can_be_compared_by_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pairs", "said"),
+    ("pairs", "parts"),
     [
         ("[[human, modle]]", ['no "modle"', 'Did you mean "model"?', "human, model, model-temp07, model-temp1"]),
         ("[[human, human@elsewhere]]", ['no "human@elsewhere"']),
@@ -126,11 +126,11 @@ def test_readers_can_be_compared_by_name(tmp_path: Path) -> None:
         ("[]", ["names no pair"]),
     ],
 )
-def test_pairs_that_are_none(tmp_path: Path, capsys: pytest.CaptureFixture[str], pairs: str, said: list[str]) -> None:
+def test_pairs_that_are_none(tmp_path: Path, capsys: pytest.CaptureFixture[str], pairs: str, parts: list[str]) -> None:
     write_store(tmp_path / "run", texts(2))
     assert analyze(tmp_path / "run", pairs=pairs) == EXIT_USER
     message = capsys.readouterr().err
-    assert all(part in message for part in [*said, "--pairs"])
+    assert all(part in message for part in [*parts, "--pairs"])
     assert not (tmp_path / "run" / "prefill_dynamics").exists()
 
 
@@ -139,7 +139,7 @@ def test_repetition_is_measured_and_controlled_for(tmp_path: Path) -> None:
     run = tmp_path / "run"
     write_store(run, texts(PARAGRAPHS, looping=True))
     assert analyze(run) == EXIT_DONE
-    metrics = found(run)
+    metrics = results_of(run)
     rows = {row["sample_id"]: row for row in metrics["rows"]}
     assert (rows["p0/model"]["loops"], rows["p1/model"]["loops"], rows["p0/human"]["loops"]) == (True, False, False)
     assert rows["p0/model"]["distinct_2"] == pytest.approx(3 / 39)

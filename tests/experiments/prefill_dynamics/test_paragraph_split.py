@@ -97,9 +97,9 @@ def test_every_paragraph_is_used_or_counted(info):
     ]
     chosen, counts = split_paragraphs(source(*texts), info, Limits(30, 60, 20), 2, seed=0)
     assert [o.paragraph_id for o in chosen] == ["line-000000", "line-000005"]
-    found = {name: count for name, count in dataclasses.asdict(counts).items() if count}
+    counted = {name: count for name, count in dataclasses.asdict(counts).items() if count}
     used = {"usable": 2, "chosen": 2, "with_unknown": 1}
-    assert found == used | {"paragraphs": 6, "duplicates": 1, "no_sentence_end": 1, "too_short": 1, "too_long": 1}
+    assert counted == used | {"paragraphs": 6, "duplicates": 1, "no_sentence_end": 1, "too_short": 1, "too_long": 1}
 
 
 def test_what_would_outgrow_the_window_is_left_out(info):
@@ -115,10 +115,10 @@ def test_too_few_paragraphs_say_how_many_and_what_to_widen(info):
     texts = ["This is one sentence. And another.", *(f"A sentence number {i}. " + "y" * (40 + i) for i in range(5))]
     with pytest.raises(UserError, match="1 paragraphs are usable, 3 were asked for") as raised:
         split_paragraphs(source(*texts), info, Limits(20, 40, 20), 3, seed=0)
-    said = str(raised.value)
-    assert "raise --max_tokens (now 40): 5 are longer" in said
-    assert "--n_samples 1" in said
-    assert "min_tokens (" not in said
+    message = str(raised.value)
+    assert "raise --max_tokens (now 40): 5 are longer" in message
+    assert "--n_samples 1" in message
+    assert "min_tokens (" not in message
 
 
 def test_drawing_is_seeded_and_keeps_the_order(info):
@@ -134,9 +134,9 @@ def test_drawing_is_seeded_and_keeps_the_order(info):
 def test_shuffled_text_holds_the_human_tokens_in_an_order_of_the_paragraph_and_seed(info):
     texts = [f"This is sentence {i}. And another follows it." for i in range(2)]
     chosen, _ = split_paragraphs(source(*texts), info, Limits(1, 99, 5), None, seed=0)
-    found = [readings(o, conditions([], True), info.tokens, seed) for o in chosen for seed in (0, 0, 1)]
+    read = [readings(o, conditions([], True), info.tokens, seed) for o in chosen for seed in (0, 0, 1)]
     orders = []
-    for human, model, shuffled in found:
+    for human, model, shuffled in read:
         at = human.boundary
         assert shuffled.ids[:at] == human.ids[:at]
         assert sorted(shuffled.ids[at:]) == sorted(human.ids[at:])
@@ -152,8 +152,8 @@ def test_conditions_and_pairs_have_names():
     assert conditions([0.7, 1.0], True) == {
         "human": None, "model": 0.0, "model-temp07": 0.7, "model-temp1": 1.0, "shuffled": None,
     }  # fmt: skip
-    found = usual_pairs(list(conditions([0.7], True)))
-    assert found == [("human", "model"), ("human", "model-temp07"), ("model", "model-temp07"), ("human", "shuffled")]
+    pairs = usual_pairs(list(conditions([0.7], True)))
+    assert pairs == [("human", "model"), ("human", "model-temp07"), ("model", "model-temp07"), ("human", "shuffled")]
     assert usual_pairs(["human", "shuffled"]) == [("human", "shuffled")]
     with pytest.raises(UserError, match="above 0"):
         conditions([0.0], True)

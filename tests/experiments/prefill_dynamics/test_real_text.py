@@ -58,34 +58,34 @@ def test_greedy_text_is_what_greedy_decoding_of_the_same_model_gives(run: Path) 
 
 
 def test_surprise_rises_from_the_model_s_text_to_human_to_shuffled(run: Path) -> None:
-    found = json.loads((run / "prefill_dynamics" / "perplexity.json").read_text())["conditions"]
-    ce = {name: found[name]["ce_continuation"] for name in ("model", "human", "shuffled")}
+    levels = json.loads((run / "prefill_dynamics" / "perplexity.json").read_text())["conditions"]
+    ce = {name: levels[name]["ce_continuation"] for name in ("model", "human", "shuffled")}
     assert ce["model"]["high"] < ce["human"]["low"]
     assert ce["human"]["high"] < ce["shuffled"]["low"]
 
 
 def test_the_sentence_agrees_with_the_interval(run: Path) -> None:
-    found = json.loads((run / "prefill_dynamics" / "activation_metrics.json").read_text())
-    pair = next(c for c in found["contrasts"] if (c["a"], c["b"]) == ("human", "model"))
+    metrics = json.loads((run / "prefill_dynamics" / "activation_metrics.json").read_text())
+    pair = next(c for c in metrics["contrasts"] if (c["a"], c["b"]) == ("human", "model"))
     gap = pair["over_layers"]["smoothness"]["difference"]
     word = "more smoothly than" if gap["low"] > 0 else "more roughly than" if gap["high"] < 0 else "is not seen to move"
-    assert word in found["interpretation"]["sentences"][0]
+    assert word in metrics["interpretation"]["sentences"][0]
 
 
 @needs_shared
 def test_wikitext_s_odd_paragraphs_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     argv = ["collect", "--exp=prefill_dynamics", f"--run={tmp_path}", f"--model={STORIES}", f"--paragraphs={WIKITEXT}"]
     assert main([*argv, "--min_tokens=150", "--max_tokens=350", "--limit=4"]) == EXIT_DONE
-    said = capsys.readouterr().out
-    assert "2185 paragraphs, 706 headings" in said
-    assert "683 are usable" in said
-    assert "hold <unk>" in said
+    output = capsys.readouterr().out
+    assert "2185 paragraphs, 706 headings" in output
+    assert "683 are usable" in output
+    assert "hold <unk>" in output
     assert len(stores.open_store(tmp_path / "store")) == 4
 
 
 def commands(*words: str) -> list[list[str] | None]:
     pipeline = read_pipeline("prefill_dynamics")
-    return [each.command for each in plan(pipeline, given_to(pipeline, grouped(words)))]
+    return [planned.command for planned in plan(pipeline, given_to(pipeline, grouped(words)))]
 
 
 def test_the_pipeline_reads_twice_and_asks_for_a_reader_of_one_s_own_elsewhere() -> None:
@@ -96,9 +96,11 @@ def test_the_pipeline_reads_twice_and_asks_for_a_reader_of_one_s_own_elsewhere()
     assert {"--run=here-reader", "--generations=here", "--reader_adapter=embedded"} <= set(second)
     assert analysis is not None
     assert commands("--preset", "full")[1] is None
-    own, other, _ = commands("--preset", "full", "--reader", "google/gemma-2-2b-it", "--reader_adapter", "null")
-    assert own is not None
-    assert "google/gemma-2-2b-it" not in own
-    assert other is not None
-    assert "google/gemma-2-2b-it" in other
-    assert "--generations=runs/prefill_dynamics-full" in other
+    collecting, reading, _ = commands(
+        "--preset", "full", "--reader", "google/gemma-2-2b-it", "--reader_adapter", "null"
+    )
+    assert collecting is not None
+    assert "google/gemma-2-2b-it" not in collecting
+    assert reading is not None
+    assert "google/gemma-2-2b-it" in reading
+    assert "--generations=runs/prefill_dynamics-full" in reading

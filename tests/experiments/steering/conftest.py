@@ -73,6 +73,6 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
 
 def steer(planted: Planted, run: Path, **options: Any) -> int:
     """`collect --exp steering` on the planted model; exit code."""
-    wanted = {"model": planted.model, "probe": planted.number, "prompts": planted.prompts, **options}
-    words = [f"--{name}={value}" for name, value in wanted.items()]
+    merged = {"model": planted.model, "probe": planted.number, "prompts": planted.prompts, **options}
+    words = [f"--{name}={value}" for name, value in merged.items()]
     return main(["collect", "--exp", "steering", "--accelerator", "cpu", "--run", str(run), *words])

@@ -47,17 +47,17 @@ def test_a_fluent_range_ends_at_the_first_dose_that_is_not(fluent, expected):
 
 def test_conditions_name_strength_zero_once():
     sets = [("resid_post.0",), ("resid_post.0", "resid_post.1")]
-    wanted = conditions(sets, [-1.0, 0.0, 2.0], ablate=True, random=1)
-    assert len(wanted) == len({condition.name for condition in wanted}) == 1 + 2 * 2 * 3
-    assert [condition.action for condition in wanted if condition.strength == 0] == ["none"]
+    planned = conditions(sets, [-1.0, 0.0, 2.0], ablate=True, random=1)
+    assert len(planned) == len({condition.name for condition in planned}) == 1 + 2 * 2 * 3
+    assert [condition.action for condition in planned if condition.strength == 0] == ["none"]
     with pytest.raises(UserError):
         check_strengths([0.0], ablate=False)
     check_strengths([0.0], ablate=True)
 
 
 def test_random_directions_are_orthogonal_unit_vectors_of_their_seed(planted):
-    own: Readout = open_readout(planted.three)
-    directions, other = (Directions({}, own, "prime", seed) for seed in (0, 1))
+    readout: Readout = open_readout(planted.three)
+    directions, other = (Directions({}, readout, "prime", seed) for seed in (0, 1))
     unit = directions.unit("probe", "resid_post.1")
     vectors = [directions.unit(f"random-{n}", site) for n in (1, 2) for site in ("resid_post.0", "resid_post.1")]
     for vector in vectors:

@@ -75,10 +75,10 @@ def test_log_probabilities_are_those_of_the_sampled_tokens(bigram: stores.Store)
 
 
 def test_stored_means_and_variances_follow_from_the_continuations(bigram: stores.Store) -> None:
-    each = bigram["tempnorm"].read()
-    np.testing.assert_allclose(bigram["tempnorm_mean"].read(), each.mean(1))
-    np.testing.assert_allclose(bigram["tempnorm_variance"].read(), each.var(1, ddof=1), atol=1e-15)
-    np.testing.assert_allclose(bigram["log_tempnorm"].read(), np.log(each))
+    tempnorms = bigram["tempnorm"].read()
+    np.testing.assert_allclose(bigram["tempnorm_mean"].read(), tempnorms.mean(1))
+    np.testing.assert_allclose(bigram["tempnorm_variance"].read(), tempnorms.var(1, ddof=1), atol=1e-15)
+    np.testing.assert_allclose(bigram["log_tempnorm"].read(), np.log(tempnorms))
 
 
 @pytest.mark.parametrize("size", [1, 4, 8])
@@ -104,8 +104,8 @@ def test_a_collection_grown_by_limit_equals_one_made_at_once(llama: Path, contex
 def test_stopping_at_end_of_text_marks_and_counts(llama: Path, contexts: Path, tmp_path: Path) -> None:
     options = {"model": llama, "contexts": contexts, "gen_length": 60, "eval_lengths": "[1, 60]", "gen_number": 6}
     assert collect(tmp_path / "run", **options, stop_at_eos="true") == EXIT_DONE
-    found = content(tmp_path / "run")
-    tokens, lengths, log_probs = found["token_ids"], found["generation_length"], found["log_probs"]
+    rows = content(tmp_path / "run")
+    tokens, lengths, log_probs = rows["token_ids"], rows["generation_length"], rows["log_probs"]
     assert (lengths < 60).any()
     for row in np.ndindex(lengths.shape):
         assert (tokens[row][: lengths[row]] >= 0).all()
@@ -114,7 +114,7 @@ def test_stopping_at_end_of_text_marks_and_counts(llama: Path, contexts: Path, t
         assert 0 not in tokens[row][: lengths[row] - 1]
         if lengths[row] < 60:
             assert tokens[row][lengths[row] - 1] == 0
-    assert np.isfinite(found["log_tempnorm"]).all()
+    assert np.isfinite(rows["log_tempnorm"]).all()
 
 
 def test_other_sites_are_stored_by_name(llama: Path, contexts: Path, tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_malformed_records_stop_the_run_or_are_skipped_and_named(
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"eval_lengths": "[1, 41]"}, "between 1 and gen_length 40"),
         ({"eval_lengths": "[2, 1]"}, "rise without repeats"),
@@ -175,10 +175,15 @@ def test_malformed_records_stop_the_run_or_are_skipped_and_named(
     ],
 )
 def test_settings_that_cannot_be_are_refused_before_anything_runs(
-    llama: Path, contexts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: dict[str, Any], said: str
+    llama: Path,
+    contexts: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: dict[str, Any],
+    message: str,
 ) -> None:
     assert collect(tmp_path / "run", model=llama, contexts=contexts, **options) == EXIT_USER
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 
@@ -189,8 +194,8 @@ def test_jsonl_records_have_the_published_keys(bigram: stores.Store, tmp_path: P
     records = [json.loads(line) for line in out.read_text().splitlines()]
     assert len(records) == 400
     keys = ["starting_point", "starting_point_ids", "starting_hidden_vector", "generations"]
-    each = ["individual_tempnorms", "log_tempnorms", "tempnorm_mean", "tempnorm_variance"]
-    assert set(records[0]) == {*keys, *(f"{name}_{n}" for name in each for n in (1, 2, 5, 8))}
+    by_length = ["individual_tempnorms", "log_tempnorms", "tempnorm_mean", "tempnorm_variance"]
+    assert set(records[0]) == {*keys, *(f"{name}_{n}" for name in by_length for n in (1, 2, 5, 8))}
     one = records[3]
     assert len(one["starting_hidden_vector"]) == 16
     generation = one["generations"][5]
@@ -202,9 +207,9 @@ def test_jsonl_records_have_the_published_keys(bigram: stores.Store, tmp_path: P
 def test_inspect_and_verify_read_the_run(bigram: stores.Store, capsys: pytest.CaptureFixture[str]) -> None:
     run = str(Path(bigram.path).parent)
     assert main(["inspect", run]) == EXIT_DONE
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     for part in ("rows          400", "log_tempnorm", "settings.alpha: 4.0", "eval_length: 1, 2, 5, 8"):
-        assert part in said
+        assert part in output
     assert main(["verify", run]) == EXIT_DONE
     assert "every byte as written" in capsys.readouterr().out
 

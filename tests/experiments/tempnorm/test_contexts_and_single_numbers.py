@@ -84,9 +84,9 @@ def test_copies_of_a_context_are_on_one_side_of_every_split(trained: Path) -> No
     folds = [contexts[f"fold{f}"] for f in range(5)]
     assert sum(map(len, folds)) == len(set.union(*folds)) == 90
     assert len(split["train"]) + len(split["test"]) == 240
-    found = metrics(trained)
-    assert (found["starting_points"], found["contexts"], found["held_out_contexts"]) == (240, 120, 30)
-    assert found["per_length"]["1"]["test"]["r2"]["n"] == 30
+    scores = metrics(trained)
+    assert (scores["starting_points"], scores["contexts"], scores["held_out_contexts"]) == (240, 120, 30)
+    assert scores["per_length"]["1"]["test"]["r2"]["n"] == 30
 
 
 def test_copies_teach_the_ridge_nothing_about_themselves(tmp_path: Path) -> None:
@@ -98,8 +98,8 @@ def test_copies_teach_the_ridge_nothing_about_themselves(tmp_path: Path) -> None
 
 
 def test_at_length_one_the_entropy_is_exact_and_the_hidden_vector_loses_to_it(trained: Path) -> None:
-    found = metrics(trained)["per_length"]
-    one, ten = found["1"], found["10"]
+    scores = metrics(trained)["per_length"]
+    one, ten = scores["1"], scores["10"]
     assert one["exact"]["r2"]["value"] == pytest.approx(one["ceiling"]["value"], abs=0.05)
     assert one["exact"]["mse"]["value"] == pytest.approx(1, abs=0.15)
     assert one["baselines"]["next_token_entropy"]["value"] == pytest.approx(one["exact"]["r2"]["value"], abs=0.02)

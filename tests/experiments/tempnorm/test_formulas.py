@@ -15,8 +15,8 @@ from lit_experiments.experiments.tempnorm.formulas import (
 
 def test_log_tempnorm_is_the_scaled_sum_of_log_probabilities() -> None:
     log_probs = np.log([[0.5, 0.25, 0.1], [0.9, 0.8, 0.7]])
-    found = log_tempnorm(log_probs, [1, 3], alpha=4)
-    assert np.allclose(found, 3 * np.log([[0.5, 0.0125], [0.9, 0.504]]))
+    values = log_tempnorm(log_probs, [1, 3], alpha=4)
+    assert np.allclose(values, 3 * np.log([[0.5, 0.0125], [0.9, 0.504]]))
 
 
 def test_nothing_is_added_after_a_continuation_ends() -> None:
@@ -81,6 +81,6 @@ def test_continuations_of_equal_tokens_have_no_variance_whatever_rounding_says()
     tokens = np.full((1, 3, 4), 7)
     rounded = np.float32(-0.5) + np.random.default_rng(0).normal(0, 1e-6, (1, 3, 4)).astype(np.float32)
     assert over_continuations(log_tempnorm(rounded, [4], 4)).variance[0, 0] > 0
-    found = over_continuations(log_tempnorm(alike(rounded, tokens), [1, 4], 4))
-    assert found.variance.tolist() == [[0.0, 0.0]]
-    assert found.log_variance.tolist() == [[-np.inf, -np.inf]]
+    summary = over_continuations(log_tempnorm(alike(rounded, tokens), [1, 4], 4))
+    assert summary.variance.tolist() == [[0.0, 0.0]]
+    assert summary.log_variance.tolist() == [[-np.inf, -np.inf]]

@@ -72,8 +72,8 @@ def test_a_planted_linear_target_is_recovered_up_to_its_ceiling(trained: tuple[P
     for at, length in enumerate(LENGTHS):
         result = metrics["per_length"][str(length)]
         probe = load_probe(out / f"eval_{length}", None)
-        found = probe.weights[0] / probe.scale[0]
-        assert np.corrcoef(found, weights[:, at])[0, 1] > 0.99
+        direction = probe.weights[0] / probe.scale[0]
+        assert np.corrcoef(direction, weights[:, at])[0, 1] > 0.99
         r2, ceiling = result["test"]["r2"], result["ceiling"]
         assert r2["low"] < r2["value"] < r2["high"]
         assert r2["n"] == 60
@@ -131,17 +131,17 @@ def test_pure_noise_gives_no_false_discovery(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "parts"),
     [
         (lambda run: None, ["holds no store to learn from", "collect.py --exp tempnorm"]),
         (lambda run: planted(run, 1.0, rows=8), ["holds 8 starting points", "--folds"]),
     ],
 )
 def test_a_run_that_cannot_be_learned_from(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], make: object, said: list[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], make: object, parts: list[str]
 ) -> None:
     make(tmp_path)  # type: ignore[operator]
     assert train(tmp_path) == EXIT_USER
     message = capsys.readouterr().err
-    for part in said:
+    for part in parts:
         assert part in message

@@ -39,11 +39,13 @@ def test_changes_are_those_computed_by_hand(lm: LanguageModel, choice: dict[str,
     along = bench.states(SITES[1]).double().numpy() @ READ
     given, unread = (torch.tensor(v, dtype=torch.float32) for v in (READ, UNREAD))
     todo = [Steer(SITES[1], given, m, "last") for m in (-2.0, 0.5)] + [Ablate(SITES[1], given, "last")]
-    changes = bench.changes([lambda _, i=each: i for each in [*todo, Ablate(SITES[1], unread, "last")]], lambda n: None)
-    own = expected(along)
-    np.testing.assert_allclose(column(bench.clean[0], "confidence"), own, atol=1e-3)
-    for at, wanted in enumerate((along - 2, along + 0.5, np.zeros(24))):
-        np.testing.assert_allclose(column(changes[at], "confidence"), expected(wanted) - own, atol=1e-3)
+    changes = bench.changes(
+        [lambda _, i=change: i for change in [*todo, Ablate(SITES[1], unread, "last")]], lambda n: None
+    )
+    clean = expected(along)
+    np.testing.assert_allclose(column(bench.clean[0], "confidence"), clean, atol=1e-3)
+    for at, changed in enumerate((along - 2, along + 0.5, np.zeros(24))):
+        np.testing.assert_allclose(column(changes[at], "confidence"), expected(changed) - clean, atol=1e-3)
     np.testing.assert_allclose(column(changes[3], "confidence"), 0, atol=1e-4)
 
 
@@ -68,9 +70,9 @@ def test_a_donor_s_component_moves_it_all_the_way_if_it_is_read_and_not_at_all_i
 def test_all_measures_are_those_of_the_collected_distribution(
     store: Store, lm: LanguageModel, choice: dict[str, Choice]
 ) -> None:
-    for kind, found in choice.items():
-        table = passes(store)[kind].loc[list(found.sample.questions)]
-        clean = bench_of(lm, found.sample).clean[0]
+    for kind, selection in choice.items():
+        table = passes(store)[kind].loc[list(selection.sample.questions)]
+        clean = bench_of(lm, selection.sample).clean[0]
         np.testing.assert_allclose(column(clean, "entropy"), table.entropy, atol=1e-5)
         np.testing.assert_allclose(column(clean, "outside"), 100 * table.outside_mass, atol=1e-3)
         if kind == "mcq":
@@ -85,12 +87,12 @@ def test_all_measures_are_those_of_the_collected_distribution(
 
 
 def test_batches_change_nothing_but_rounding(lm: LanguageModel, choice: dict[str, Choice]) -> None:
-    asked = choice[SELF].sample
+    questions = choice[SELF].sample
     steer = Steer(SITES[1], torch.tensor(READ, dtype=torch.float32), 1.0, "last")
-    many = Bench(lm, asked, groups([len(ids) for ids in asked.ids], 30), 3)
+    many = Bench(lm, questions, groups([len(ids) for ids in questions.ids], 30), 3)
     assert len(many.batches) > 5
     counted: list[int] = []
-    one = bench_of(lm, asked, 1).changes([lambda _: steer] * 4, counted.append)
+    one = bench_of(lm, questions, 1).changes([lambda _: steer] * 4, counted.append)
     np.testing.assert_allclose(many.changes([lambda _: steer] * 4, counted.append), one, atol=1e-4)
     assert sum(counted) == 8
 
@@ -110,8 +112,8 @@ def test_checks_pass_and_say_so_when_something_is_wrong(lm: LanguageModel, choic
     assert check_whole_replacement(lm, choice[SELF].sample, pairs, SITES[1]) == 0
     assert check_whole_replacement(lm, choice[SELF].sample, ([], []), SITES[1]) is None
     assert check_collected(lm, [low, high]) < 1e-5
-    for bench, asked in ((low, choice[SELF].recipients), (high, choice[SELF].donors)):
-        bench.passes = [Wrong(lm, [asked.ids[i] for i in bench.batches[0]], 2)]
+    for bench, questions in ((low, choice[SELF].recipients), (high, choice[SELF].donors)):
+        bench.passes = [Wrong(lm, [questions.ids[i] for i in bench.batches[0]], 2)]
     with pytest.raises(RunFailed, match=r"Putting a state back at resid_post\.0 moved a logit by"):
         check_identity(low, SITES[0])
     with pytest.raises(RunFailed, match="must give the donor's logits; they differ by"):

@@ -85,8 +85,8 @@ def test_the_command_steers_by_multiples_of_the_spread(
     for multiple, change in zip(
         (-4, -2, 2, 4), layers(patched, SELF, "steer", "confidence")[1]["changes"], strict=True
     ):
-        wanted = (expected(along + multiple * spread) - expected(along)).mean()
-        assert change["value"] == pytest.approx(wanted, rel=0.01)
+        by_hand = (expected(along + multiple * spread) - expected(along)).mean()
+        assert change["value"] == pytest.approx(by_hand, rel=0.01)
         assert change["low"] < change["value"] < change["high"]
 
 

@@ -62,21 +62,21 @@ def layer(effect: float, seed: int = 0) -> LayerRun:
 def test_the_slope_is_that_of_least_squares_through_no_change() -> None:
     rng = np.random.default_rng(0)
     changes, random = rng.normal(size=(3, N)), rng.normal(size=(R, 3))
-    found = steering(changes, random, SETTINGS, RESAMPLER(SETTINGS.sample))
-    wanted = np.linalg.lstsq(SETTINGS.multiples[:, None], changes.mean(1), rcond=None)[0][0]
-    assert found.slope.value == pytest.approx(wanted)
+    effect = steering(changes, random, SETTINGS, RESAMPLER(SETTINGS.sample))
+    slope = np.linalg.lstsq(SETTINGS.multiples[:, None], changes.mean(1), rcond=None)[0][0]
+    assert effect.slope.value == pytest.approx(slope)
     slopes = np.linalg.lstsq(SETTINGS.multiples[:, None], random.T, rcond=None)[0][0]
-    assert found.p == (1 + (np.abs(slopes) >= abs(wanted)).sum()) / (1 + R)
-    assert found.random.low == pytest.approx(np.quantile(slopes, 0.025))
-    assert [change.value for change in found.changes] == pytest.approx(changes.mean(1))
+    assert effect.p == (1 + (np.abs(slopes) >= abs(slope)).sum()) / (1 + R)
+    assert effect.random.low == pytest.approx(np.quantile(slopes, 0.025))
+    assert [change.value for change in effect.changes] == pytest.approx(changes.mean(1))
 
 
 def test_the_share_of_a_gap_is_a_ratio_of_sums_and_none_without_a_gap() -> None:
     rng = np.random.default_rng(2)
     gaps, control = rng.uniform(5, 10, P), np.zeros(P)
-    found = patching(0.4 * gaps, control, gaps, SETTINGS, RESAMPLER(SETTINGS.recipients))
-    assert (found.share.value, found.share.unanimous) == (pytest.approx(0.4), True)
-    assert found.difference.value == pytest.approx(0.4 * gaps.mean())
+    patched = patching(0.4 * gaps, control, gaps, SETTINGS, RESAMPLER(SETTINGS.recipients))
+    assert (patched.share.value, patched.share.unanimous) == (pytest.approx(0.4), True)
+    assert patched.difference.value == pytest.approx(0.4 * gaps.mean())
     around_0 = gaps - gaps.mean()
     assert np.isnan(patching(gaps, control, around_0, SETTINGS, RESAMPLER(SETTINGS.recipients)).share.value)
     assert np.isnan(patching(gaps, control, None, SETTINGS, RESAMPLER(SETTINGS.recipients)).gap.value)
@@ -96,12 +96,12 @@ def test_copies_of_a_recipient_have_one_sign_and_count_as_one() -> None:
 
 
 def test_p_values_are_corrected_over_the_layers_there_are() -> None:
-    found = pass_statistics([layer(3.0), None, layer(0.0, seed=1)], SETTINGS)
-    assert found[1] is None
-    both = [each for each in found if each is not None]
+    statistics = pass_statistics([layer(3.0), None, layer(0.0, seed=1)], SETTINGS)
+    assert statistics[1] is None
+    both = [of_layer for of_layer in statistics if of_layer is not None]
     assert set(both[0].steer) == {"confidence", "entropy", "outside"} < set(MEASURES)
     for what in ("steer", "ablate", "patch"):
-        scores = [getattr(each, what)["confidence"] for each in both]
+        scores = [getattr(of_layer, what)["confidence"] for of_layer in both]
         assert [s.p_corrected >= s.p for s in scores] == [True, True]
         assert scores[0].p_corrected == pytest.approx(scores[0].p)  # max-T: as small as the draws allow
         assert scores[0].p_corrected < 0.05 < scores[1].p_corrected
