@@ -36,7 +36,7 @@ from .errors import (
 )
 from .export import export
 from .field_view import FieldView
-from .files import is_store
+from .files import is_store, runs_in
 from .fingerprint import fingerprint_difference, fingerprint_hash
 from .inspection import inspect
 from .merge import Merged, merge
@@ -91,5 +91,6 @@ __all__ = [
     "merge",
     "new_launch_name",
     "open_store",
+    "runs_in",
     "verify",
 ]

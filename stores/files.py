@@ -74,6 +74,11 @@ def _files_at(url: str) -> Files:
     return HubFiles(url) if url.startswith(f"{SCHEME}://") else RemoteFiles(url)
 
 
+def runs_in(folder: Path) -> list[Path]:
+    """Folders in a folder that hold a store, by name. None that are hidden: a pull fetches into such a one."""
+    return sorted(path.parent.parent for path in folder.glob("[!.]*/store/store.json"))
+
+
 def is_store(path: str | os.PathLike[str]) -> bool:
     """Whether there is a store.json, whatever it says."""
     return open_files(path).exists("store.json")

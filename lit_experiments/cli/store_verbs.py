@@ -93,7 +93,7 @@ def store_path(run: str) -> str:
         files = open_files(candidate)
         if files.exists("store.json") or (files.exists("parts") and files.exists("heads")):  # or one that lost it
             return candidate
-    known = sorted(str(p.parent.parent) for p in Path("runs").glob("*/store/store.json"))
+    known = [str(path) for path in stores.runs_in(Path("runs"))]
     there = f" Runs here: {', '.join(known)}." if known else ""
     place = run if "://" in run else Path(run).absolute()
     raise UserError(

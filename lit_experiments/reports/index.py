@@ -16,7 +16,7 @@ from urllib.parse import quote
 from lit_experiments.reports.document import html_document
 from lit_experiments.reports.html import escape
 from lit_experiments.reports.write import PAGE, SUMMARY, write_text
-from stores import Store, StoreError, commits_key, open_store
+from stores import Store, StoreError, commits_key, open_store, runs_in
 
 INDEX = "index.html"
 _RESULTS = "results.json"  # what a finished task writes last
@@ -59,7 +59,7 @@ def write_index(folder: Path) -> tuple[Path, list[RunEntry]]:
     Raises:
         FileNotFoundError: no folder in it is a run.
     """
-    runs = [read_run(path.parent.parent, path.parent) for path in sorted(folder.glob("*/store/store.json"))]
+    runs = [read_run(run, run / "store") for run in runs_in(folder)]
     if not runs:
         raise FileNotFoundError(folder)
     page = folder / INDEX

@@ -1,7 +1,8 @@
 """A stand-in for the Hub: its HTTP interface, as huggingface_hub speaks to it, in a process of its own.
 
 Repositories with commits, branches, large files by the LFS protocol, ranges, tokens, and the check of cards. What it
-holds is in its memory. `/_log` lists the requests that it answered, `/_hold` makes it sit on uploads from a count on.
+holds is in its memory. `/_log` lists the requests that it answered, `/_hold` makes it sit on uploads from a count on,
+`/_hold_files` on files that are asked for.
 
     python -m tests.hub.server PORT
 """
@@ -69,6 +70,7 @@ class Hub:
         self.lock = threading.RLock()
         self.repos, self.large, self.log = {}, {}, []
         self.hold_from, self.puts = None, 0
+        self.hold_files, self.gets = None, 0
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -109,6 +111,8 @@ class Handler(BaseHTTPRequestHandler):
             type(self).hub = Hub()
         elif self.path_only == "/_hold":
             self.hub.hold_from, self.hub.puts = json.loads(self.body), 0
+        elif self.path_only == "/_hold_files":
+            self.hub.hold_files, self.hub.gets = json.loads(self.body), 0
         elif self.path_only == "/_damage":  # a file of the last commit is not what its hash says
             repo, path = json.loads(self.body)
             blob = self.hub.repos[repo].commits[self.hub.repos[repo].branches["main"]][1][path]
@@ -230,18 +234,21 @@ class Handler(BaseHTTPRequestHandler):
     def put(self, oid):
         self.hub.puts += 1
         if self.hub.hold_from is not None and self.hub.puts > self.hub.hold_from:
-            self.hub.log.append(["HELD", self.path_only, 0, len(self.body), 0])
-            self.hub.lock.release()
-            try:
-                time.sleep(30)
-            finally:
-                self.hub.lock.acquire()
+            self._hold()
             return
         if hashlib.sha256(self.body).hexdigest() != oid:
             self._answer(400, {"error": "the content has another hash"})
             return
         self.hub.large[oid] = self.body
         self._answer(200, b"")
+
+    def _hold(self):
+        self.hub.log.append(["HELD", self.path_only, 0, len(self.body), 0])
+        self.hub.lock.release()
+        try:
+            time.sleep(30)
+        finally:
+            self.hub.lock.acquire()
 
     def commit(self, kind, id, revision):
         repo = self._repo(kind, id)
@@ -280,6 +287,10 @@ class Handler(BaseHTTPRequestHandler):
             return
         if path not in files:
             self._fail(404, "EntryNotFound", "Entry not found")
+            return
+        self.hub.gets += self.command == "GET"
+        if self.hub.hold_files is not None and self.hub.gets > self.hub.hold_files:
+            self._hold()
             return
         blob = files[path]
         data, status, headers = blob.data, 200, {"ETag": f'"{blob.etag}"', "X-Repo-Commit": sha}

@@ -77,8 +77,21 @@ def test_a_killed_push_goes_on_where_it_was(hub, tmp_path, capsys):
     for name in "abcdef":
         (run / f"{name}.bin").write_bytes(b"\0" + name.encode() * 1000)
     hub.ask("hold", 3)
+    before = killed_amid(hub, ["push", run, TO])
+    assert main(["pull", TO, "--out", "early"]) == 2
+    assert "holds no" in capsys.readouterr().err  # nothing says yet that it is whole
+    first = {e[1] for e in before if e[0] == "PUT"}
+    assert len(first) == 3
+    hub.ask("hold", 10**6)
+    assert main(["push", str(run), TO]) == 0
+    assert first.isdisjoint({e[1] for e in hub.log() if e[0] == "PUT"})
+    assert main(["pull", TO, "--out", "back"]) == 0
+
+
+def killed_amid(hub, words):
+    """Kills a command when the stand-in sits on one of its requests; what it asked for before."""
     process = subprocess.Popen(
-        [sys.executable, "-c", "import sys; from lit_experiments.cli import main; main(sys.argv[1:])", "push", run, TO],
+        [sys.executable, "-c", "import sys; from lit_experiments.cli import main; main(sys.argv[1:])", *words],
         cwd=ROOT,
         env=hub.environment(),
         stdout=subprocess.DEVNULL,
@@ -90,14 +103,29 @@ def test_a_killed_push_goes_on_where_it_was(hub, tmp_path, capsys):
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert main(["pull", TO, "--out", "early"]) == 2
-    assert "holds no" in capsys.readouterr().err  # nothing says yet that it is whole
-    first = {e[1] for e in before if e[0] == "PUT"}
-    assert len(first) == 3
-    hub.ask("hold", 10**6)
+    return before
+
+
+@pytest.mark.parametrize("files", [3, 12])
+def test_a_pull_that_is_killed_leaves_nothing_that_looks_whole_and_goes_on(hub, tmp_path, capsys, files):
+    run, out = write_run(tmp_path / "one"), tmp_path / "runs" / "back"
     assert main(["push", str(run), TO]) == 0
-    assert first.isdisjoint({e[1] for e in hub.log() if e[0] == "PUT"})
-    assert main(["pull", TO, "--out", "back"]) == 0
+    hub.log()
+    hub.ask("hold_files", files)
+    killed_amid(hub, ["pull", TO, "--out", out])
+    assert not out.exists()
+    code, _, err = says(capsys, "inspect", out)
+    assert (code, "holds no store" in err) == (2, True)
+    assert says(capsys, "report", tmp_path / "runs")[0] == 2  # lists no run
+    assert not (tmp_path / "runs" / "index.html").exists()
+    hub.ask("hold_files", 10**6)
+    assert main(["pull", TO, "--out", str(out)]) == 0
+    assert stores.verify(out / "store") == []
+    assert [path.name for path in out.parent.iterdir()] == ["back"]
+    left = {p.relative_to(run).as_posix(): p.read_bytes() for p in run.rglob("*") if p.is_file()}
+    came = {p.relative_to(out).as_posix(): p.read_bytes() for p in out.rglob("*") if p.is_file()}
+    assert {name: came[name] for name in left if name in came} == {name: left[name] for name in left if name in came}
+    assert stores.certify(stores.open_store(out / "store")) == stores.certify(stores.open_store(run / "store"))
 
 
 def test_reading_a_few_rows_asks_for_their_chunks_alone(hub, tmp_path):

@@ -24,7 +24,7 @@ from lit_experiments.experiments.prefill_dynamics.contrasts import (
 from lit_experiments.experiments.prefill_dynamics.generations import texts_digest
 from lit_experiments.experiments.prefill_dynamics.levels import Levels, condition_levels
 from lit_experiments.experiments.prefill_dynamics.trajectories import READS, Trajectory
-from stores import Store, StoreError, open_store
+from stores import Store, StoreError, open_store, runs_in
 
 Sides = dict[str, tuple[Path | None, str]]
 
@@ -77,7 +77,7 @@ def find_readers(run: Path, store: Store, named: Sequence[str] | None) -> list[t
     digest = _texts_of(store)
     if named is not None:
         return [(Path(name), _same_texts(Path(name), digest, run)) for name in named]
-    beside = sorted(path.parent.parent for path in run.resolve().parent.glob("*/store/store.json"))
+    beside = runs_in(run.resolve().parent)
     return [(p, s) for p in beside if p != run.resolve() and (s := _quietly(p, digest)) is not None]
 
 
