@@ -217,6 +217,17 @@ def test_an_interrupted_pull_goes_on(hub, tmp_path, capsys):
     assert {p.name for p in Path("again").iterdir()} == {p.name for p in Path("back").iterdir()}
 
 
+def test_what_a_killed_pull_left_is_no_run(hub, tmp_path, capsys):
+    """Its store.json is there, and rows are missing: reports listed it, and prefill_dynamics read it as a reader."""
+    run = write_run(tmp_path / "runs" / "one")
+    draft = run.with_name(".two.pull")
+    shutil.copytree(run, draft)
+    assert stores.runs_in(run.parent) == [run]
+    shutil.rmtree(run)
+    code, _, err = says(capsys, "report", draft.parent)
+    assert (code, "Next" in err) == (2, True)
+
+
 def test_probes_and_directions_go_to_model_repositories(hub, tmp_path, capsys):
     probe = write_probe(tmp_path / "probe")
     assert main(["push", str(probe), "hf://user/probe", "--license", "mit"]) == 0
