@@ -215,9 +215,8 @@ def _places(reading: Positions | Pool) -> tuple[Positions, str | None]:
 
 def _require_all(plan: Plan, written: list[list[list[int]] | None]) -> None:
     """Raises ModelError if a site did not give the state of every token that was wanted."""
-    counts = [stage for stage in written if stage is not None]
-    for k, reading in enumerate(plan.readings):
-        for site, name in enumerate(plan.sites):
-            here = [stage[k][site] for stage in counts if stage[k][site] >= 0]
-            if here != [reading.tokens]:
-                raise ModelError(f"Site {name} gave the states of {here} tokens, not of {reading.tokens}.")
+    (counts,) = (worker for worker in written if worker is not None)
+    for reading, by_site in zip(plan.readings, counts, strict=True):
+        for name, tokens in zip(plan.sites, by_site, strict=True):
+            if tokens != reading.tokens:
+                raise ModelError(f"Site {name} gave the states of {tokens} tokens, not of {reading.tokens}.")

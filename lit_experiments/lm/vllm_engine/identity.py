@@ -23,6 +23,5 @@ def vllm_version() -> str:
 
 
 def identity(spec: ModelSpec) -> dict[str, Any]:
-    """What shapes numbers besides the model. How matrices are split does, by rounding; the stages of a pipeline do
-    not."""
+    """What shapes numbers besides the model. How matrices are split does, by rounding."""
     return {"name": "vllm", "version": vllm_version(), "tensor_parallel": spec.tensor_parallel}

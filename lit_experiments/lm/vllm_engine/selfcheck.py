@@ -42,7 +42,7 @@ def reference(info: ModelInfo) -> Expected | None:
     from lit_experiments.lm.load import load
     from lit_experiments.lm.transformers_engine import TransformersEngine
 
-    spec = replace(info.spec, engine="transformers", tensor_parallel=1, pipeline_parallel=1)
+    spec = replace(info.spec, engine="transformers", tensor_parallel=1)
     exact = TransformersEngine(load(spec, "cpu")).unrounded()
     captured = exact.capture(_texts(info), info.sites, nonfinite="record", next_logits=True)
     assert captured.next_logits is not None, "next_logits=True"

@@ -129,7 +129,6 @@ def _arguments(info: ModelInfo, device: torch.device) -> dict[str, Any]:
         "dtype": spec.dtype,
         "enforce_eager": True,
         "tensor_parallel_size": spec.tensor_parallel,
-        "pipeline_parallel_size": spec.pipeline_parallel,
         "enable_prefix_caching": True,
         "block_size": _BLOCK,
         "max_num_seqs": _TEXTS_AT_ONCE,
@@ -154,8 +153,7 @@ def _cache_bytes(info: ModelInfo) -> int:
     width = getattr(config, "head_dim", None) or info.d_model // config.num_attention_heads
     token = 2 * info.n_layers * heads * width * torch.empty(0, dtype=getattr(torch, info.spec.dtype)).element_size()
     enough = _TEXTS_AT_ONCE * (info.window or 4096) * token
-    workers = info.spec.tensor_parallel * info.spec.pipeline_parallel
-    return int(min(enough, psutil.virtual_memory().available // _SHARE) // workers)
+    return int(min(enough, psutil.virtual_memory().available // _SHARE) // info.spec.tensor_parallel)
 
 
 def _rank(folder: Path) -> int:

@@ -23,21 +23,14 @@ from lit_experiments.lm.vllm_engine.regions import Reading, ReadingViews
 Sink = Callable[[Tensor], None]
 
 
-def site_hook(model: nn.Module, layout: Layout, name: str, blocks: range, sink: Sink) -> Any:
-    """A hook that hands `sink` the packed states [token, hidden] at a site, or None where another stage of the pipeline
-    has it. blocks: those of this stage, of the model's `len(model's blocks)`. Raises ModelError for a site that vLLM's
+def site_hook(model: nn.Module, layout: Layout, name: str, sink: Sink) -> Any:
+    """A hook that hands `sink` the packed states [token, hidden] at a site. Raises ModelError for a site that vLLM's
     modules do not have."""
     site = parse_site(name)
-    last = len(_module(model, layout.blocks, name)) - 1
     if site.kind == "final_norm":
-        if last not in blocks:
-            return None
         assert layout.norm is not None, "resolve_sites refuses final_norm where there is none"
         return _after(_module(model, layout.norm, name), sink, whole=False)
-    layer = site.layer or 0
-    if layer not in blocks:
-        return None
-    block = _module(model, f"{layout.blocks}.{layer}", name)
+    block = _module(model, f"{layout.blocks}.{site.layer or 0}", name)
     if site.kind in ("embed", "resid_pre"):
         return _before(block, sink)
     if site.kind == "resid_post":
@@ -45,15 +38,15 @@ def site_hook(model: nn.Module, layout: Layout, name: str, blocks: range, sink: 
     return _part_hook(block, layout, site, sink)
 
 
-def same_places(names: Sequence[str], blocks: range) -> dict[str, list[int]]:
-    """Which of these sites are one state, by the site that it is read at: what leaves a block enters the next one of
-    this stage, so that a sum and a cast serve both."""
+def same_places(names: Sequence[str], blocks: int) -> dict[str, list[int]]:
+    """Which of these sites are one state, by the site that it is read at: what leaves a block enters the next one, so
+    that a sum and a cast serve both. blocks: how many the model has."""
     places: dict[str, list[int]] = {}
     for k, name in enumerate(names):
         site = parse_site(name)
         if site.kind == "embed":
             name = "resid_pre.0"
-        elif site.kind == "resid_post" and site.layer is not None and site.layer + 1 in blocks:
+        elif site.kind == "resid_post" and site.layer is not None and site.layer + 1 < blocks:
             name = f"resid_pre.{site.layer + 1}"
         places.setdefault(name, []).append(k)
     return places

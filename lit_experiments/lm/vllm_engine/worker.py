@@ -1,7 +1,7 @@
 """What runs in the engine's workers: which texts' tokens a pass computes, and hooks that read their states.
 
 Owns `StateWorker`, which vLLM adds to its own worker class (`worker_extension_cls`), and whose methods are called on
-all workers. The first worker of each stage of the pipeline writes the states of the blocks that it has.
+all workers. The first one writes the states; the others, which hold other parts of the same matrices, only compute.
 """
 
 from __future__ import annotations
@@ -29,9 +29,8 @@ class StateWorker:
         """From now on, what passes compute goes where `plan` says. Raises ModelError for a site that is not there."""
         self.lit_reading = _Reading(self.model_runner, plan, layout, _regions(self))
 
-    def lit_end_reading(self) -> list[list[int] | None] | None:
-        """Per reading and site, how many tokens were written, None for the sites of another stage; None from workers
-        that only take part in computing."""
+    def lit_end_reading(self) -> list[list[int]] | None:
+        """Per reading and site, how many tokens were written; None from workers that only take part in computing."""
         reading = self.lit_reading
         del self.lit_reading
         return reading.end()
@@ -78,28 +77,21 @@ class _Reading:
         scores = plan.next_logits or plan.log_probs
         self.scorer = Scorer(plan, held, head_of(runner.model), self.first) if scores else None
         self.handles: list[Any] = []
-        self.present: list[bool] = []
-        blocks = stage_blocks(runner.model, layout)
         # Not on the body: vLLM calls its `forward` past the hooks.
-        first = runner.model.get_submodule(f"{layout.blocks}.{blocks.start}")
+        first = runner.model.get_submodule(f"{layout.blocks}.0")
         self.handles.append(first.register_forward_pre_hook(self._begin))
         try:
-            self._attach(plan, layout, blocks)
+            self._attach(plan, layout)
         except BaseException:
             self._remove()
             raise
 
-    def _attach(self, plan: Plan, layout: Layout, blocks: range) -> None:
-        self.present = [False] * len(plan.sites)
-        for name, sites in same_places(plan.sites, blocks).items():
-            handle = site_hook(self.runner.model, layout, name, blocks, partial(self._fill, sites))
-            if handle is not None:
-                self.handles.append(handle)
-                for k in sites:
-                    self.present[k] = True
+    def _attach(self, plan: Plan, layout: Layout) -> None:
+        model = self.runner.model
+        for name, sites in same_places(plan.sites, len(model.get_submodule(layout.blocks))).items():
+            self.handles.append(site_hook(model, layout, name, partial(self._fill, sites)))
         if self.scorer is not None:
-            handle = site_hook(self.runner.model, layout, "final_norm", blocks, self.scorer.take)
-            self.handles += [] if handle is None else [handle]
+            self.handles.append(site_hook(model, layout, "final_norm", self.scorer.take))
 
     def _begin(self, *_: object) -> None:
         """Which texts' tokens this pass computes, in the order in which they are packed."""
@@ -121,18 +113,10 @@ class _Reading:
             for k in sites[1:]:
                 filler.take_again(sites[0], k, state)
 
-    def end(self) -> list[list[int] | None] | None:
+    def end(self) -> list[list[int]] | None:
         self._remove()
-        if not self.first:
-            return None
-        return [[n if here else -1 for n, here in zip(f.written, self.present, strict=True)] for f in self.fillers]
+        return [filler.written for filler in self.fillers] if self.first else None
 
     def _remove(self) -> None:
         for handle in self.handles:
             handle.remove()
-
-
-def stage_blocks(model: Any, layout: Layout) -> range:
-    """Which blocks this stage of the pipeline has."""
-    body, blocks = model.get_submodule(layout.body), model.get_submodule(layout.blocks)
-    return range(getattr(body, "start_layer", 0), getattr(body, "end_layer", len(blocks)))
