@@ -243,12 +243,13 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(200, b"")
 
     def _hold(self):
-        self.hub.log.append(["HELD", self.path_only, 0, len(self.body), 0])
-        self.hub.lock.release()
+        hub = self.hub  # another one takes its place meanwhile, whose lock is none of this request's
+        hub.log.append(["HELD", self.path_only, 0, len(self.body), 0])
+        hub.lock.release()
         try:
             time.sleep(30)
         finally:
-            self.hub.lock.acquire()
+            hub.lock.acquire()
 
     def commit(self, kind, id, revision):
         repo = self._repo(kind, id)
