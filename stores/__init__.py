@@ -36,7 +36,7 @@ from .errors import (
 )
 from .export import export
 from .field_view import FieldView
-from .files import is_store, runs_in
+from .files import copies_in, is_store, runs_in
 from .fingerprint import fingerprint_difference, fingerprint_hash
 from .inspection import inspect
 from .merge import Merged, merge
@@ -80,6 +80,7 @@ __all__ = [
     "WriteFailed",
     "certify",
     "commits_key",
+    "copies_in",
     "create_store",
     "export",
     "extend_store",

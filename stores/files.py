@@ -29,6 +29,7 @@ _KINDS = {
     stat.S_IFDIR: "a folder", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device", stat.S_IFREG: "a file",
 }  # fmt: skip
+_ELSEWHERE = ("s3", "gs", "az", "hf")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # also of a URL whose slashes a path library collapsed
 _LOCAL_URL = re.compile(r"(?:file|local)://(?=/)")
 
@@ -75,8 +76,16 @@ def _files_at(url: str) -> Files:
 
 
 def runs_in(folder: Path) -> list[Path]:
-    """Folders in a folder that hold a store, by name. None that are hidden: a pull fetches into such a one."""
+    """Folders in a folder that hold a store, by name. None that are hidden: a pull fetches into such a one. Not those
+    of runs that lie elsewhere (`copies_in`)."""
     return sorted(path.parent.parent for path in folder.glob("[!.]*/store/store.json"))
+
+
+def copies_in(folder: Path) -> list[Path]:
+    """Folders in a folder that are working copies of runs that lie elsewhere (a file in them names the store's URL),
+    and those below s3/, gs/, az/ and hf/, where commands put them."""
+    below = (path for scheme in _ELSEWHERE for path in (folder / scheme).rglob("store"))
+    return sorted(path.parent for path in (*folder.glob("[!.]*/store"), *below) if pointed(path) is not None)
 
 
 def is_store(path: str | os.PathLike[str]) -> bool:

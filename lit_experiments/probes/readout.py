@@ -187,8 +187,8 @@ def _format(folder: Path) -> str:
     if not path.is_file():
         inside = sorted(str(path.parent) for path in folder.glob("**/probe.json"))[:5] if folder.is_dir() else []
         hint = f"\nNext: one of these folders: {', '.join(inside)}." if inside else ""
-        if folder.parts[:1] == ("hf:",):  # as a path has it
-            hint = f"\nNext: lit-experiments pull hf://{'/'.join(folder.parts[1:])}, then give its folder."
+        if folder.parts and folder.parts[0].endswith(":"):  # a URL, as a path has it
+            _refuse_url(folder)
         hint = hint or "\nNext: python train.py --exp linear_probes, and give the folder that it wrote for a target."
         raise ProbeError(f"{folder} holds no probe: probe.json is missing.{hint}")
     try:
@@ -199,6 +199,18 @@ def _format(folder: Path) -> str:
     if kind not in (LINEAR.name, LOGISTIC.name):
         raise ProbeError(f"{path} is no probe of a known format: {kind!r}. Known: {LINEAR.name}, {LOGISTIC.name}.")
     return str(kind)
+
+
+def _refuse_url(folder: Path) -> None:
+    """Raises ProbeError that says how a probe gets from the Hub or object storage to this machine."""
+    scheme, *parts = folder.parts
+    url = f"{scheme}//{'/'.join(parts)}"
+    if scheme == "hf:":
+        hint = f"lit-experiments pull {url}, then give its folder"
+    else:
+        copy = Path("runs", scheme[:-1], *parts)
+        hint = f"lit-experiments audit RUN, with the URL of its run, fetches it; then give {copy}"
+    raise ProbeError(f"{url}: a probe is read from this machine.\nNext: {hint}.")
 
 
 def _run_of(folder: Path) -> Path | None:

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from lit_experiments.reports.document import html_document
 from lit_experiments.reports.html import escape
 from lit_experiments.reports.write import PAGE, SUMMARY, write_text
-from stores import Store, StoreError, commits_key, open_store, runs_in
+from stores import Store, StoreError, commits_key, copies_in, open_store, runs_in
 
 INDEX = "index.html"
 _RESULTS = "results.json"  # what a finished task writes last
@@ -54,12 +54,13 @@ class RunEntry:
 
 
 def write_index(folder: Path) -> tuple[Path, list[RunEntry]]:
-    """Writes index.html into a folder of runs; returns it, and what it lists.
+    """Writes index.html into a folder of runs; returns it, and what it lists: the runs in it, then those on object
+    storage or the Hub whose working copies lie below it.
 
     Raises:
         FileNotFoundError: no folder in it is a run.
     """
-    runs = [read_run(run, run / "store") for run in runs_in(folder)]
+    runs = [read_run(run, run / "store") for run in (*runs_in(folder), *copies_in(folder))]
     if not runs:
         raise FileNotFoundError(folder)
     page = folder / INDEX
@@ -145,7 +146,8 @@ def index_body(folder: Path, runs: Sequence[RunEntry], rows: Callable[[RunEntry]
 
 
 def _rows(folder: Path, run: RunEntry, address: str) -> str:
-    name = escape(run.folder.name)
+    place = Path(os.path.relpath(run.folder, folder)).as_posix()  # of a working copy it says where the run lies
+    name = escape(run.folder.name if place == "." else place)
     name = f'<a href="{escape(address)}">{name}</a>' if address else name
     certificate = f"<br><small>certificate {run.certificate[:_SHORT]}</small>" if run.certificate else ""
     cells = f'<td class="word">{name}{certificate}</td><td class="word">{escape(run.model)}</td>'

@@ -278,6 +278,11 @@ def test_a_public_repository_is_not_taken_for_a_private_one(hub, tmp_path, capsy
         (READER, ["pull", "hf://user/run@a", "--revision", "b"], "another one"),
         (READER, ["push", "nothing", TO], "is no run(.|\n)*Next"),
         (READER, ["score", "hf://user/p", "--texts", "t.csv", "--out", "o.csv"], "lit-experiments pull hf://user/p"),
+        (
+            READER,
+            ["score", "s3://b/run/p", "--texts", "t.csv", "--out", "o.csv"],
+            "^error: s3://b/run/p(.|\n)*runs/s3/b/run/p",
+        ),
         (READER, ["inspect", "hf://user/nothing"], "no such repository(.|\n)*Next"),
         (READER, ["collect", "--exp", "tempnorm", "--run", TO], "can only be read(.|\n)*push RUN"),
     ],

@@ -11,6 +11,8 @@ from lit_experiments.errors import EXIT_DONE, EXIT_USER
 from lit_experiments.reports.index import write_index
 from lit_experiments.tasks.certificates import certificate_of, read_certified
 from stores import certify, lock, open_store
+from stores.elsewhere import point
+from stores.files import open_files
 from tests.toys import random_llama
 
 
@@ -85,3 +87,19 @@ def test_a_folder_without_runs_is_one_mistake(tmp_path: Path, capsys: pytest.Cap
     assert main(["report", str(tmp_path)]) == EXIT_USER
     assert "holds no run" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_runs_on_object_storage_are_listed_by_their_working_copies(runs: Path, tmp_path: Path) -> None:
+    """A folder whose runs all lie elsewhere was said to hold none."""
+    url = f"memory://{tmp_path.name}/one"
+    source = next(path.parent for path in sorted(runs.glob("*/store")))
+    for file in (path for path in (source / "store").rglob("*") if path.is_file()):
+        open_files(f"{url}/store").publish(file.relative_to(source / "store").as_posix(), file.read_bytes())
+    copy = tmp_path / "runs" / "s3" / "bucket" / "one"
+    shutil.copytree(source, copy, ignore=lambda folder, names: {"store"} & set(names))
+    point(copy / "store", f"{url}/store")
+    page, (listed,) = write_index(tmp_path / "runs")
+    assert (listed.folder, listed.rows) == (copy, len(open_store(source / "store")))
+    assert "s3/bucket/one" in page.read_text()
+    _, (beside,) = write_index(copy.parent)
+    assert beside.folder == copy
