@@ -34,6 +34,7 @@ from lit_experiments.probes.logistic import LogisticProbe
 from lit_experiments.probes.mean_difference import MeanDifferenceProbe
 from lit_experiments.probes.pass_module import PassModule
 from lit_experiments.probes.ridge import RidgeProbe
+from lit_experiments.probes.row_logistic_probe import RowLogisticProbe, logistic_probe
 from lit_experiments.probes.solve import Solution
 from lit_experiments.probes.training import fit
 from lit_experiments.quiet import quiet_lightning
@@ -73,11 +74,11 @@ class Planted(BlockDataModule):
         return self.labels[rows, None]
 
 
-def probe_of(method: str) -> PassModule:
+def probe_of(method: str, data: BlockDataModule) -> PassModule:
     if method == "ridge":
         return RidgeProbe([1e2, 1e3, 1e4])
     if method == "logistic":
-        return LogisticProbe(CLASSES["kind"], [1e-2, 1.0], 1e-4, 100, 512_000_000)
+        return logistic_probe(data, CLASSES["kind"], [1e-2, 1.0], 1e-4, 100, 512_000_000)
     return DiscriminantProbe(CLASSES, [0.1, 0.5]) if method == "lda" else MeanDifferenceProbe(CLASSES)
 
 
@@ -85,7 +86,7 @@ def solution_of(probe: PassModule) -> Solution | ClassSolution:
     """What it found out of its only target."""
     if isinstance(probe, DiscriminantProbe | MeanDifferenceProbe):
         return probe.solutions["kind"]
-    assert isinstance(probe, RidgeProbe | LogisticProbe)
+    assert isinstance(probe, RidgeProbe | LogisticProbe | RowLogisticProbe)
     return probe.solution
 
 
@@ -114,7 +115,7 @@ def case(method: str, rows: int, layers: int, hidden: int, test_fraction: float)
     with tempfile.TemporaryDirectory() as folder:
         watch = Largest(Path(folder), "*.ckpt*")
         watch.start()
-        probe = probe_of(method)
+        probe = probe_of(method, data)
         fit(probe, data, {"accelerator": "cpu", "devices": 1}, Path(folder) / "checkpoints", None)
         watch.over.set()
         watch.join()

@@ -176,7 +176,8 @@ class BatchedLBFGS:
 
     def _leave(self, accepted: Tensor, given_up: Tensor) -> None:
         # The curvature of a cross-entropy is at most about its value, so it has fallen at least as much.
-        flattest = torch.minimum(self.bend.amin(1), self.value / self.begun).clamp(1e-12, 1)
+        left = (self.value / self.begun).nan_to_num(nan=1.0)  # a value that began at 0 is there already
+        flattest = torch.minimum(self.bend.amin(1), left).clamp(1e-12, 1)
         gap = torch.maximum((self.gradient**2).sum(1) / flattest, -self.slope) / 2
         near = accepted & (gap <= self.tolerance * self.value.abs())
         late = accepted & (self.iterations[self.ids] >= self.max_iterations)

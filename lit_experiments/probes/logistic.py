@@ -31,7 +31,7 @@ from lit_experiments.probes.data import BlockDataModule
 from lit_experiments.probes.errors import ProbeError
 from lit_experiments.probes.forecast import Forecast
 from lit_experiments.probes.pass_module import PassModule
-from lit_experiments.probes.solve import check_penalties
+from lit_experiments.probes.solve import check_choice, check_penalties
 
 
 class LogisticProbe(PassModule):
@@ -70,7 +70,7 @@ class LogisticProbe(PassModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.classes, self.penalties = _check_classes(classes), check_penalties(penalties)
+        self.classes, self.penalties = check_classes(classes), check_penalties(penalties)
         if not 0 < tolerance < 1 or max_iterations < 1 or history < 1:
             raise ProbeError(
                 f"tolerance must lie between 0 and 1, max_iterations and history be at least 1; found {tolerance}, "
@@ -258,7 +258,7 @@ class LogisticProbe(PassModule):
         return about | {"classes": self.classes} | settings | weight
 
     def _settings(self, data: BlockDataModule) -> Settings:
-        held = tuple(self._held_folds(data))
+        held = tuple(held_folds(data, len(self.penalties), self.held_out))
         return Settings(
             held, tuple(self.penalties), self.tolerance, self.max_iterations, self.history, self.memory_bytes
         )
@@ -268,17 +268,6 @@ class LogisticProbe(PassModule):
         if self.class_weight is None:
             return np.ones((len(data.targets), len(self.classes)))
         return ClassLabels.of(data, {data.real_targets[0]: self.classes}, self.class_weight).table
-
-    def _held_folds(self, data: BlockDataModule) -> list[int]:
-        choices = len(self.penalties) > 1 or len(data.layers) > 1
-        if choices and data.folds < 2:
-            raise ProbeError(
-                f"{len(self.penalties)} penalties and {len(data.layers)} layers leave a choice, which takes "
-                f"cross-validation, but folds is {data.folds}. Give folds: 5, or one penalty and one layer."
-            )
-        if self.held_out is not None and not 1 <= self.held_out <= data.folds:
-            raise ProbeError(f"held_out must lie between 1 and folds ({data.folds}), found {self.held_out}.")
-        return list(range(self.held_out or data.folds)) if data.folds > 1 else []
 
     def _all_reduce(self) -> None:
         if self.trainer.world_size > 1:
@@ -293,7 +282,20 @@ class LogisticProbe(PassModule):
         return data
 
 
-def _check_classes(classes: list[str]) -> list[str]:
+def held_folds(data: BlockDataModule, penalties: int, held_out: int | None) -> list[int]:
+    """The folds that are held out in turn, to choose among so many penalties and the data's layers.
+
+    Raises:
+        ProbeError: there is something to choose but only one fold, or fewer folds than are to be held out.
+    """
+    check_choice(penalties, len(data.layers), data.folds)
+    if held_out is not None and not 1 <= held_out <= data.folds:
+        raise ProbeError(f"held_out must lie between 1 and folds ({data.folds}), found {held_out}.")
+    return list(range(held_out or data.folds)) if data.folds > 1 else []
+
+
+def check_classes(classes: list[str]) -> list[str]:
+    """The names; raises ProbeError unless there are two or more, all distinct."""
     names = [str(name) for name in classes]
     if len(names) < 2 or len(set(names)) < len(names):
         raise ProbeError(f"A logistic probe needs two or more distinct classes, found {', '.join(names) or 'none'}.")

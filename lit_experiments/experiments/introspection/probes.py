@@ -52,8 +52,8 @@ from lit_experiments.launch import is_rank_zero
 from lit_experiments.plain import write_json
 from lit_experiments.probes.data import BlockDataModule
 from lit_experiments.probes.examples import last_entries
-from lit_experiments.probes.logistic import LogisticProbe
 from lit_experiments.probes.ridge import RidgeProbe
+from lit_experiments.probes.row_logistic_probe import logistic_probe
 from lit_experiments.probes.scratch_states import ScratchDataModule, ScratchRows, ScratchStates
 from lit_experiments.probes.store_data import StoreDataModule
 from lit_experiments.ranges import above, at_least, between, penalty_grid, reaching, share
@@ -269,9 +269,9 @@ class IntrospectionProbes(TrainTask[ProbesResult]):
             ridge = RidgeFit.of(probe.solution, data) if is_rank_zero() else None
             probe.forget()
         for target in (target for target in targets if target.classes):
-            limits = (self.class_penalties, self.tolerance, self.max_iterations, int(self.memory_mb * 1e6))
-            logistic = LogisticProbe(list(target.classes), *limits)
             coded = make(target.values[:, None], [target.key])
+            limits = (self.class_penalties, self.tolerance, self.max_iterations, int(self.memory_mb * 1e6))
+            logistic = logistic_probe(coded, list(target.classes), *limits)
             trainer.fit(logistic, coded, f"checkpoints/{name}/{target.key}")
             classes[target.key] = (logistic.solution, coded)
         return Fitted(columns, ridge, classes)

@@ -19,9 +19,9 @@ from lit_experiments.controls.problems import Problem
 from lit_experiments.probes.class_solution import ClassSolution
 from lit_experiments.probes.data import BlockDataModule
 from lit_experiments.probes.lda import DiscriminantProbe
-from lit_experiments.probes.logistic import LogisticProbe
 from lit_experiments.probes.mean_difference import MeanDifferenceProbe
 from lit_experiments.probes.ridge import RidgeProbe
+from lit_experiments.probes.row_logistic_probe import logistic_probe
 from lit_experiments.probes.solve import Solution
 from lit_experiments.probes.splits import group_codes, shuffled_donors
 from lit_experiments.tasks.training import Trainer
@@ -204,8 +204,9 @@ def _fit_methods(
     fits: dict[str, LayerMaps] = {}
     for problem in by_method.get("logistic", []):
         limits = (options.class_penalties, options.tolerance, options.max_iterations, options.memory_bytes)
-        logistic = LogisticProbe(list(problem.classes), *limits, class_weight=options.class_weights)
-        trainer.fit(logistic, make(problem.y[:, None], [problem.name]), f"checkpoints/{name}/{problem.name}")
+        data = make(problem.y[:, None], [problem.name])
+        logistic = logistic_probe(data, list(problem.classes), *limits, class_weight=options.class_weights)
+        trainer.fit(logistic, data, f"checkpoints/{name}/{problem.name}")
         fits[problem.name] = LayerMaps.of_classes(logistic.solution)
     for method in ("lda", "mean_difference"):
         if method in by_method:
