@@ -39,6 +39,8 @@ def reason(evidence: Evidence, question: str, answer: str) -> str:
     control = _control(evidence, question)
     if control is not None and control.determines:
         return f"{control.name} determines it"
+    if control is not None and answer == NO and adds_nothing(control):
+        return "the states change no prediction"
     number = number_behind(evidence, question)
     if number is None or not number.has_interval:
         return ""
@@ -54,6 +56,11 @@ def reason(evidence: Evidence, question: str, answer: str) -> str:
         return ""
     learns = still_to_learn(control) >= number.low
     return f"{control.name} would learn as much from more rows" if learns else "little beside what the states tell"
+
+
+def adds_nothing(control: Control) -> bool:
+    """Whether predictions with the states are the control's own: a gain of 0 on every row has no interval."""
+    return control.gain.value == 0 and not control.gain.has_interval
 
 
 def still_to_learn(control: Control) -> float:

@@ -39,6 +39,7 @@ from lit_experiments.claims.questions import (
     OPEN,
     READABLE,
     YES,
+    adds_nothing,
     reason,
     still_to_learn,
 )
@@ -137,7 +138,7 @@ def _beyond(control: Control, evidence: Evidence) -> str:
     if control.determines:
         return NO
     if not control.gain.has_interval:
-        return OPEN
+        return NO if adds_nothing(control) and control.score.value > evidence.chance else OPEN
     if _tells_nothing(control.score, evidence) and control.gain.value > 0:
         return YES
     least = LEAST_SHARE * (evidence.score.value - evidence.chance)

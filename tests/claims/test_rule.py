@@ -37,6 +37,8 @@ STRONG = Evidence(
 NOISE = replace(STRONG, score=estimate(-0.02, 0.05), p=0.4, p_corrected=0.4, shuffled_p=0.5)
 WEAK = replace(STRONG, score=estimate(0.08, 0.06), controls=[control("surface", 0.01, 0.06, 0.07)])
 
+UNCHANGED = Estimate(0.0, nan, nan, 100, 0.95)
+
 CASES = {
     "strong": (STRONG, SUPPORTED),
     "weak, and the surface tells nothing": (WEAK, SUPPORTED),
@@ -90,6 +92,18 @@ CASES = {
     ),
     "the embedding tells it": (replace(STRONG, controls=[control("embedding", 0.6, 0.0)]), SURFACE_EXPLAINED),
     "the output tells it": (replace(STRONG, controls=[control("output", 0.6, 0.0)]), OUTPUT_EXPLAINED),
+    "the states change nothing that the output predicts": (
+        replace(STRONG, controls=[replace(control("output", 0.98, 0.0, 0.01), gain=UNCHANGED)]),
+        OUTPUT_EXPLAINED,
+    ),
+    "the same, but for a few rows": (
+        replace(STRONG, controls=[replace(control("output", 0.98, 0.0, 1.4), gain=UNCHANGED)]),
+        OUTPUT_EXPLAINED,
+    ),
+    "the same, of an output that tells nothing": (
+        replace(STRONG, controls=[replace(control("output", -0.1, 0.0), gain=UNCHANGED)]),
+        UNDERPOWERED,
+    ),
     "the output determines it": (replace(STRONG, controls=[control("output", 0.995, 0.2)]), OUTPUT_EXPLAINED),
     "surface before output": (
         replace(STRONG, controls=[control("surface", 0.6, 0.0), control("output", 0.6, 0.0)]),
@@ -159,6 +173,8 @@ def test_a_cell_says_why_where_its_interval_would_not() -> None:
     assert {cell.reason for cell in plain if cell is not None} == {""}
     nothing = verdicts_matrix({"kind": (judged(CLAIM, NOISE).verdict, NOISE)}).cells[0]
     assert [cell.reason for cell in nothing if cell is not None] == ["", "", *["not readable"] * 3]
+    same = replace(STRONG, controls=[replace(control("output", 0.98, 0.0, 0.01), gain=UNCHANGED)])
+    assert "beyond the output (gain 0.00, the states change no prediction)" in judged(CLAIM, same).verdict.sentence
     learning = replace(STRONG, controls=[replace(control("surface", 0.3, 0.3), growth=0.4)])
     verdict = judged(CLAIM, learning).verdict
     assert "beyond the surface (gain 0.30 [0.25, 0.35], surface would learn as much from more rows)" in verdict.sentence
