@@ -43,6 +43,7 @@ from lit_experiments.claims.questions import (
     reason,
     still_to_learn,
 )
+from lit_experiments.reports.cells import interval
 from lit_experiments.statistics import Estimate
 
 SUPPORTED, SURFACE_EXPLAINED, OUTPUT_EXPLAINED, LEAKED, UNDERPOWERED, NOT = (
@@ -272,8 +273,5 @@ def tone_of(word: str) -> Literal["for", "open", "against"]:
 
 
 def number(estimate: Estimate) -> str:
-    """0.52 [0.41, 0.63], or the value alone where there is no interval; more digits where bounds would look alike."""
-    if not estimate.has_interval:
-        return f"{estimate.value:.2f}"
-    digits = next((n for n in range(2, 8) if f"{estimate.low:.{n}f}" != f"{estimate.high:.{n}f}"), 8)
-    return f"{estimate.value:.{digits}f} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
+    """0.52 [0.41, 0.63] as the matrix shows it, or the value alone where there is no interval."""
+    return interval(estimate, 2) if estimate.has_interval else f"{estimate.value:.2f}"
