@@ -71,11 +71,7 @@ class LogisticProbe(PassModule):
         super().__init__()
         self.save_hyperparameters()
         self.classes, self.penalties = check_classes(classes), check_penalties(penalties)
-        if not 0 < tolerance < 1 or max_iterations < 1 or history < 1:
-            raise ProbeError(
-                f"tolerance must lie between 0 and 1, max_iterations and history be at least 1; found {tolerance}, "
-                f"{max_iterations}, {history}."
-            )
+        check_limits(tolerance, max_iterations, history)
         self.tolerance, self.max_iterations, self.history = tolerance, max_iterations, history
         self.memory_bytes, self.held_out, self.class_weight = memory_bytes, held_out, class_weight
         self._passes = 0
@@ -292,6 +288,15 @@ def held_folds(data: BlockDataModule, penalties: int, held_out: int | None) -> l
     if held_out is not None and not 1 <= held_out <= data.folds:
         raise ProbeError(f"held_out must lie between 1 and folds ({data.folds}), found {held_out}.")
     return list(range(held_out or data.folds)) if data.folds > 1 else []
+
+
+def check_limits(tolerance: float, max_iterations: int, history: int) -> None:
+    """Raises ProbeError unless the optimiser can work with these."""
+    if not 0 < tolerance < 1 or max_iterations < 1 or history < 1:
+        raise ProbeError(
+            f"tolerance must lie between 0 and 1, max_iterations and history be at least 1; found {tolerance}, "
+            f"{max_iterations}, {history}."
+        )
 
 
 def check_classes(classes: list[str]) -> list[str]:

@@ -12,7 +12,7 @@ from lit_experiments.probes.class_search import Settings
 from lit_experiments.probes.class_solution import ClassSolution, Fits
 from lit_experiments.probes.data import BlockDataModule
 from lit_experiments.probes.errors import ProbeError
-from lit_experiments.probes.logistic import LogisticProbe, check_classes, held_folds
+from lit_experiments.probes.logistic import LogisticProbe, check_classes, check_limits, held_folds
 from lit_experiments.probes.row_logistic import RowFit, RowLabels, fit_rows
 from lit_experiments.probes.solve import check_penalties
 from lit_experiments.probes.streamed import StreamedProbe
@@ -61,6 +61,7 @@ class RowLogisticProbe(StreamedProbe):
     ) -> None:
         super().__init__(memory_bytes)
         self.save_hyperparameters()
+        check_limits(tolerance, max_iterations, _HISTORY)
         self.classes, self.penalties = check_classes(classes), check_penalties(penalties)
         self.tolerance, self.max_iterations = tolerance, max_iterations
         self.held_out, self.class_weight = held_out, class_weight

@@ -111,3 +111,9 @@ def test_products_are_taken_where_rows_are_far_fewer_than_dims():
     few_rows, many_rows = module(*classed(rows=40, hidden=200)[:2]), module(*classed(rows=400, hidden=200)[:2])
     for data, kind in ((few_rows, RowLogisticProbe), (many_rows, LogisticProbe)):
         assert type(logistic_probe(data, ["a", "b", "c"], [1.0], **SETTINGS)) is kind
+
+
+@pytest.mark.parametrize("limits", [{"tolerance": 0.0}, {"tolerance": 1.0}, {"max_iterations": 0}])
+def test_limits_that_no_fit_can_keep_are_refused(limits):
+    with pytest.raises(ProbeError, match="tolerance must lie between 0 and 1"):
+        RowLogisticProbe(["a", "b"], [1.0], **SETTINGS | limits)
