@@ -43,7 +43,7 @@ from lit_experiments.claims.questions import (
     reason,
     still_to_learn,
 )
-from lit_experiments.reports.cells import interval
+from lit_experiments.reports import cells
 from lit_experiments.statistics import Estimate
 
 SUPPORTED, SURFACE_EXPLAINED, OUTPUT_EXPLAINED, LEAKED, UNDERPOWERED, NOT = (
@@ -261,7 +261,7 @@ def _with_gain(question: str, evidence: Evidence, answer: str) -> str:
         if OF_CONTROL[control.name] == question:
             return f"{question} ({because[2:] if control.determines else f'gain {number(control.gain)}{because}'})"
     if question == BEYOND_TWIN and evidence.twins is not None:
-        return f"{question} (best of {len(evidence.twins.scores)}: {evidence.twins.best.value:.2f})"
+        return f"{question} (best of {len(evidence.twins.scores)}: {cells.number(evidence.twins.best.value, 2)})"
     if question == NO_COPIES and evidence.apart is not None:
         return f"{question} ({number(evidence.apart)})"
     return question
@@ -274,4 +274,4 @@ def tone_of(word: str) -> Literal["for", "open", "against"]:
 
 def number(estimate: Estimate) -> str:
     """0.52 [0.41, 0.63] as the matrix shows it, or the value alone where there is no interval."""
-    return interval(estimate, 2) if estimate.has_interval else f"{estimate.value:.2f}"
+    return cells.interval(estimate, 2) if estimate.has_interval else cells.number(estimate.value, 2)

@@ -175,6 +175,8 @@ def test_a_cell_says_why_where_its_interval_would_not() -> None:
     assert [cell.reason for cell in nothing if cell is not None] == ["", "", *["not readable"] * 3]
     same = replace(STRONG, controls=[replace(control("output", 0.98, 0.0, 0.01), gain=UNCHANGED)])
     assert "beyond the output (gain 0.00, the states change no prediction)" in judged(CLAIM, same).verdict.sentence
+    least = replace(STRONG, twins=twins(-0.1, -0.004))
+    assert "(best of 2: 0.00)" in judged(CLAIM, least).verdict.sentence
     learning = replace(STRONG, controls=[replace(control("surface", 0.3, 0.3), growth=0.4)])
     verdict = judged(CLAIM, learning).verdict
     assert "beyond the surface (gain 0.30 [0.25, 0.35], surface would learn as much from more rows)" in verdict.sentence
