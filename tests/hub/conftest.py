@@ -42,7 +42,6 @@ class Stand:
     def log(self) -> list[list[Any]]:
         """(method, path, status, bytes in, bytes out) of the requests since it was last asked."""
         entries: list[list[Any]] = control(self.port, "log")
-        control(self.port, "forget", [])
         return entries
 
     def ask(self, what: str, content: Any) -> None:

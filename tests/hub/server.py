@@ -1,8 +1,8 @@
 """A stand-in for the Hub: its HTTP interface, as huggingface_hub speaks to it, in a process of its own.
 
 Repositories with commits, branches, large files by the LFS protocol, ranges, tokens, and the check of cards. What it
-holds is in its memory. `/_log` lists the requests that it answered, `/_hold` makes it sit on uploads from a count on,
-`/_hold_files` on files that are asked for.
+holds is in its memory. `/_log` lists the requests answered since it was last asked, `/_hold` makes it sit on uploads
+from a count on, `/_hold_files` on files that are asked for.
 
     python -m tests.hub.server PORT
 """
@@ -104,10 +104,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def _control(self):
         if self.path_only == "/_log":
-            return self._send(200, json.dumps(self.hub.log).encode())
-        if self.path_only == "/_forget":
-            self.hub.log.clear()
-        elif self.path_only == "/_reset":
+            with self.hub.lock:  # taken in one go: what is answered meanwhile is in the next answer, not lost
+                entries, self.hub.log = self.hub.log, []
+            return self._send(200, json.dumps(entries).encode())
+        if self.path_only == "/_reset":
             type(self).hub = Hub()
         elif self.path_only == "/_hold":
             self.hub.hold_from, self.hub.puts = json.loads(self.body), 0
@@ -346,7 +346,7 @@ ROUTES = {
 
 
 def control(port, what, content=None):
-    """Asks the stand-in on a port for its log, or to forget it, hold uploads, or damage a file."""
+    """Asks the stand-in on a port for its log, or to begin anew, hold uploads, or damage a file."""
     body = None if content is None else json.dumps(content).encode()
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/_{what}", body, timeout=20) as answer:
         return json.load(answer)
