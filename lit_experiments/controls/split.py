@@ -118,7 +118,7 @@ def make_split(
             there are groups enough for.
     """
     content = content_of(texts, len(store), options)
-    group, origin = _groups(store, table, texts, content, options)
+    group, origin = row_groups(store, table, texts, content, options)
     if options.split_column is None:
         left_out, notes = np.zeros(len(store), bool), list(content.notes)
         reason = too_few_groups(store, len(store), "rows", group, options, origin)
@@ -180,10 +180,14 @@ def _can_be_held_out(alike: ContentGroups, least: int) -> bool:
     return len(sizes) >= least and int(sizes.max()) <= max(1, len(alike.group) // 2)
 
 
-def _groups(
+def row_groups(
     store: Store, table: LabelTable, texts: Texts | None, content: Content, options: SplitOptions
 ) -> tuple[NDArray[np.str_], str]:
-    """[row] names, and what they are in words."""
+    """[row] names of the groups that no split parts and that intervals resample, and what they are in words.
+
+    Raises:
+        UserError: a group column that is not there or has rows without a value.
+    """
     ids = np.array(store.sample_ids, str)
     by, column = options.group_by, options.group_column
     if column is None and by in ("auto", "column"):

@@ -106,7 +106,7 @@ _TRANSFER = (
     Column("run", of="run"),
     Column("rows", "count", of="rows"),
     Column("groups", "count", of="groups"),
-    Column("left out", "count", meaning="rows with a text that was trained on", of="left_out"),
+    Column("left out", "count", meaning="rows of which the text or the group was trained on", of="left_out"),
     Column("score", "estimate", meaning="at the chosen layer", of="score"),
     Column("note", of="note"),
 )

@@ -96,8 +96,10 @@ class Shuffled:
 
 @dataclass(frozen=True)
 class Transfer:
-    """The probe on another run's rows whose text is not in this run's training part. left_out: rows that are. score: at
-    the chosen layer; by_layer: of the layers that both runs have, of the same width. note: why there is no score."""
+    """The probe on another run's rows of which neither text nor declared group is in this run's training part.
+    left_out: rows of which one is. groups: what the intervals resample, made as this run's. score: at the chosen layer;
+    by_layer: of the layers that both runs have, of the same width. note: what was left out for its group alone, or why
+    there is no score."""
 
     run: str
     rows: int

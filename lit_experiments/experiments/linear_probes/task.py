@@ -7,8 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-
 from lit_experiments.controls.features import output_of
 from lit_experiments.controls.labels import Floats
 from lit_experiments.errors import UserError
@@ -30,7 +28,6 @@ from lit_experiments.experiments.linear_probes.untrained import further_twins
 from lit_experiments.experiments.linear_probes.verdicts import with_verdicts, without_test
 from lit_experiments.launch import is_rank_zero
 from lit_experiments.plain import write_json
-from lit_experiments.probes.blocks import TEST
 from lit_experiments.reports.blocks import Page
 from lit_experiments.statistics import LEVEL
 from lit_experiments.tasks.reads import Reads
@@ -157,6 +154,5 @@ class LinearProbes(LinearProbesOptions):
         return self._opened[data.run]
 
     def _others(self, study: Study) -> list[OtherRun]:
-        training = np.flatnonzero((study.split.part != TEST) & ~study.split.left_out)
-        likeness = self.split_options().likeness
-        return [open_other(run, study.store, training, self.text_column, likeness) for run in self.evaluate_on or []]
+        split = resolved(self.split_options(), study.declared)
+        return [open_other(run, study, split, self.text_column) for run in self.evaluate_on or []]

@@ -1,4 +1,4 @@
-"""The same probes on other collections: rows whose text this run was not trained on, layer by layer.
+"""The same probes on other collections: rows whose text and group this run was not trained on, layer by layer.
 
 Owns: which rows and layers of another run can be compared. Does not know: fitting.
 """
@@ -13,45 +13,70 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lit_experiments.collecting.declarations import read_declarations
 from lit_experiments.controls.fields import StateField, layer_names, state_fields
 from lit_experiments.controls.labels import Floats, Ints, LabelTable, class_name
 from lit_experiments.controls.scoring import Scorer, ranking_columns
+from lit_experiments.controls.split import SplitOptions, content_of, row_groups
 from lit_experiments.controls.texts import Texts, texts_of
 from lit_experiments.errors import UserError
 from lit_experiments.experiments.linear_probes.evaluation import Evaluation
 from lit_experiments.experiments.linear_probes.result import Transfer
+from lit_experiments.experiments.linear_probes.study import Study
+from lit_experiments.probes.blocks import TEST
 from lit_experiments.probes.class_probe import log_softmax
-from lit_experiments.sources.content_groups import Likeness, content_groups
+from lit_experiments.sources.content_groups import content_groups
 from lit_experiments.statistics import GroupBootstrap
 from stores import Store
+
+_NUMBERED = ("pair",)
+"""Declared groups that are numbers of a collection's own records: equal ones of two collections are not the same."""
 
 
 @dataclass(frozen=True, eq=False)
 class OtherRun:
-    """Another collection. fresh [row]: no text like it is in this run's training part; group [row]: of alike texts."""
+    """Another collection. alike, related [row]: a text like it, or its declared group, is in this run's training part.
+    group [row]: names of its groups, made as this run's are. column: of the declared groups that both runs have."""
 
     name: str
     store: Store
     table: LabelTable
-    fresh: NDArray[np.bool_]
-    group: Ints
+    alike: NDArray[np.bool_]
+    related: NDArray[np.bool_]
+    group: NDArray[np.str_]
+    column: str | None
 
 
-def open_other(folder: str, store: Store, training: Ints, text_column: str | None, likeness: Likeness) -> OtherRun:
+def open_other(folder: str, study: Study, split: SplitOptions, text_column: str | None) -> OtherRun:
     """Opens a run to evaluate on.
 
     Args:
-        store: this run's. training: its rows that are trained on.
+        study: this run's. split: how its rows were split, with what its collection declares.
 
     Raises:
         UserError: no store there, or no texts to tell by which rows were trained on.
     """
     other = other_store(folder)
-    texts, ours = _texts(other, text_column), _texts(store, text_column)
+    table, texts, ours = LabelTable(other, None), _texts(other, text_column), _texts(study.store, text_column)
+    training = np.flatnonzero((study.split.part != TEST) & ~study.split.left_out)
     trained = [ours.values[row] for row in training.tolist()]
-    group = content_groups([*trained, *texts.values], replace(likeness, template=None)).group
-    fresh = ~np.isin(group[len(trained) :], group[: len(trained)])
-    return OtherRun(folder, other, LabelTable(other, None), fresh, group[len(trained) :])
+    content = content_groups([*trained, *texts.values], replace(split.likeness, template=None)).group
+    alike = np.isin(content[len(trained) :], content[: len(trained)])
+
+    columns = [name for name in (split.group_column, read_declarations(Path(folder)).group_column) if name]
+    column = next((name for name in columns if name in other.column_names), None)
+    by = "auto" if split.group_by == "column" and column is None else split.group_by
+    options = replace(split, group_by=by, group_column=column)
+    group, _ = row_groups(other, table, texts, content_of(texts, len(other), options), options)
+
+    names_groups = by in ("auto", "column") and column not in _NUMBERED
+    shared = column if names_groups and column == split.group_column else None
+    related = np.zeros(len(other), bool)
+    if shared is not None:
+        seen = study.table.values(shared, "--group_column")
+        names = {str(seen[row]) for row in training.tolist()}
+        related = np.array([str(value) in names for value in table.values(shared, "--group_column")], bool)
+    return OtherRun(folder, other, table, alike, related, group, shared)
 
 
 def other_store(folder: str) -> Store:
@@ -94,18 +119,23 @@ def transfer(
         examples = _examples(evaluation, other, field)
     except UserError as error:
         return Transfer(other.name, 0, 0, 0, None, {}, str(error).partition("\n")[0])
-    fresh = other.fresh[examples.row]
+    trained = other.alike | other.related
+    fresh = ~trained[examples.row]
     left_out = int((~fresh).sum())
+    related = int((other.related & ~other.alike)[examples.row].sum())
+    note = f"{related} left out for their {other.column} alone, which was trained on" if related else ""
     used = Examples(examples.row[fresh], None if examples.entry is None else examples.entry[fresh], examples.y[fresh])
     if len(np.unique(used.y)) < 2:
-        note = f"{len(used.y)} rows are left whose text was not trained on, with labels that are all alike"
+        alike = f"the labels of the {len(used.y)} rows that were not trained on are all alike"
+        note = "; ".join(filter(None, ["no row is left that was not trained on" if not len(used.y) else alike, note]))
         return Transfer(other.name, len(used.y), 0, left_out, None, {}, note)
     predicted = _predicted(evaluation, other.store, field, used, block_bytes)
     boot = resampler(other.group[used.row])
     scorer = Scorer(len(evaluation.problem.classes), used.y, boot)
     scores = dict(zip(field.layers, scorer.estimates(predicted), strict=True))
     chosen = scores.get(evaluation.chosen.fit.field.layers[evaluation.maps.layer])
-    note = "" if chosen else f"the chosen layer is none of this run's {len(scores)} shared ones"
+    if chosen is None:
+        note = f"the chosen layer is none of this run's {len(scores)} shared ones"
     return Transfer(other.name, len(used.y), boot.n, left_out, chosen, scores, note)
 
 

@@ -143,6 +143,39 @@ def test_probes_are_evaluated_on_texts_they_were_not_trained_on(tmp_path: Path, 
     assert more.by_layer[LAYERS[0]].side_of(0.5) == 0
 
 
+def test_groups_of_another_run_are_made_as_this_runs_and_trained_ones_are_left_out(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    """Intervals on another run resample its authors, not its rows; an author who was trained on says nothing new, and
+    where all were, there is no score."""
+    label = rng.integers(0, 2, ROWS)
+    kind, types = [f"c{code}" for code in label], {"text": "string", "kind": "string", "author": "string"}
+    authors = {
+        "r": [f"a{i % 40}" for i in range(ROWS)],
+        "strangers": [f"b{i % 10}" for i in range(ROWS)],
+        "mixed": [f"{'a' if i % 2 else 'b'}{i % 40}" for i in range(ROWS)],
+        "one": ["a1"] * ROWS,
+    }
+    for name, author in authors.items():
+        columns = {"text": random_texts(rng, ROWS), "kind": kind, "author": author}
+        write_store(tmp_path / name, planted(rng, 4 * label), columns, types)
+        declare(tmp_path / name, label_columns=["kind"], group_column="author")
+    others = [str(tmp_path / name) for name in ("strangers", "mixed", "one")]
+    assert train(tmp_path / "r", "--evaluate_on", *others) == EXIT_DONE
+    split = json.loads((tmp_path / "r" / "linear_probes" / "split.json").read_text())["kind"]
+    trained = {authors["r"][int(sample[1:])] for sample in split["train"]}
+    strangers, mixed, one = target_of(tmp_path / "r", "kind").transfer
+    assert (strangers.rows, strangers.groups, strangers.left_out) == (ROWS, 10, 0)
+    assert mixed.left_out == sum(author in trained for author in authors["mixed"]) > 0
+    assert mixed.groups == len(set(authors["mixed"]) - trained)
+    assert f"{mixed.left_out} left out for their author alone" in mixed.note
+    assert mixed.score is not None
+    assert mixed.score.value > 0.9
+    assert "a1" in trained
+    assert (one.rows, one.left_out, one.score) == (0, ROWS, None)
+    assert one.note.startswith("no row is left that was not trained on")
+
+
 def test_rare_classes_are_left_out_or_merged(tmp_path: Path, rng: np.random.Generator) -> None:
     label = rng.integers(0, 2, ROWS)
     kind = [f"c{code}" for code in label]
