@@ -129,8 +129,8 @@ def _fewest(groups: NDArray, strata: NDArray[np.bool_], rows: NDArray[np.bool_])
 
 
 def shuffled_donors(codes: NDArray[np.int64], seed: int, shuffle: int, groups: int | None = None) -> NDArray[np.int64]:
-    """[row] whose targets each row gets when targets are permuted between groups; see `GroupMoves`."""
-    return GroupMoves.of(codes, seed, groups).donors(shuffle)
+    """[row] whose targets each row gets in a copy that holds nothing of the row; see `GroupMoves`."""
+    return GroupMoves.of(codes, seed, groups).donors(shuffle, away=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,14 +160,21 @@ class GroupMoves:
         most = int(codes.max()) + 1 if len(codes) else 0
         sizes = np.bincount(codes, minlength=most if groups is None else groups).astype(np.int64)
         present = np.flatnonzero(sizes)
-        tie = np.random.default_rng(seed).permutation(len(sizes))
+        # A stream of its own: [seed, 0] and seed give one, and the first permutation would be the order itself.
+        tie = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,))).permutation(len(sizes))
         by_size = present[np.lexsort((tie[present], sizes[present]))]
         strata = max(1, len(present) // _STRATUM)
         stratum = np.arange(len(present)) * strata // max(1, len(present))
         return cls(codes, seed, sizes, np.argsort(codes, kind="stable"), by_size, stratum)
 
-    def donors(self, number: int) -> NDArray[np.int64]:
-        """[row] whose target each row gets under this permutation."""
+    def donors(self, number: int, away: bool = False) -> NDArray[np.int64]:
+        """[row] whose target each row gets under this permutation.
+
+        Args:
+            away: strata go around in a circle, so that no group of them keeps its targets. A test needs every
+                permutation; in a copy for a control one group in `_STRATUM` would keep its targets, and a probe of the
+                copy would read what the copy is to be without.
+        """
         rng = np.random.default_rng([self.seed, number])
         rank = rng.permutation(len(self.sizes))
         donors = np.empty(len(self.codes), np.int64)
@@ -176,7 +183,12 @@ class GroupMoves:
             donors[self.order] = np.argsort(rank[self.codes], kind="stable")
             return donors
         donor = np.arange(len(self.sizes))
-        donor[self.by_size] = self.by_size[np.lexsort((rank[self.by_size], self.stratum))]
+        ranked = self.by_size[np.lexsort((rank[self.by_size], self.stratum))]
+        if away:
+            place, end = np.arange(len(ranked)), np.searchsorted(self.stratum, self.stratum, "right")
+            donor[ranked] = ranked[np.where(place + 1 < end, place + 1, np.searchsorted(self.stratum, self.stratum))]
+        else:
+            donor[self.by_size] = ranked
         turn = rng.integers(0, np.maximum(self.sizes[donor], 1))
         turn = np.where(self.sizes[donor] == self.sizes, 0, turn)
         first, of = np.cumsum(self.sizes) - self.sizes, self.codes[self.order]

@@ -26,7 +26,7 @@ from lit_experiments.controls.random_states import ridge_predictions
 from lit_experiments.experiments.pos.probe_scores import Fitted, Labelled
 from lit_experiments.experiments.pos.surface import surface_of_words
 from lit_experiments.experiments.pos.words import FIELD
-from lit_experiments.probes.splits import shuffled_donors
+from lit_experiments.probes.splits import GroupMoves
 from lit_experiments.sources.content_groups import Likeness, content_groups
 from lit_experiments.statistics import LEVEL, Estimate, GroupBootstrap
 from lit_experiments.statistics.bootstrap import ratio_of_sums
@@ -192,10 +192,8 @@ def _surface(examples: ClaimWords, layer: str, options: ClaimOptions) -> Control
 
 def _p(true: Ints, predicted: Ints, group: NDArray[np.str_], options: ClaimOptions) -> float:
     """One-sided, from tags of the test words permuted between their groups."""
-    codes = np.unique(group, return_inverse=True)[1].astype(np.int64)
-    null = [
-        float((true[shuffled_donors(codes, options.seed, k)] == predicted).mean()) for k in range(options.permutations)
-    ]
+    moves = GroupMoves.of(np.unique(group, return_inverse=True)[1].astype(np.int64), options.seed)
+    null = [float((true[moves.donors(k)] == predicted).mean()) for k in range(options.permutations)]
     return float(permutation_p(float((true == predicted).mean()), null))
 
 
