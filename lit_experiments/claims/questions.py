@@ -20,6 +20,7 @@ READABLE, BEYOND_SURFACE, BEYOND_EMBEDDING, BEYOND_OUTPUT, BEYOND_TWIN, NO_COPIE
 QUESTIONS = (READABLE, BEYOND_SURFACE, BEYOND_EMBEDDING, BEYOND_OUTPUT, BEYOND_TWIN, NO_COPIES)
 OF_CONTROL = {SURFACE: BEYOND_SURFACE, EMBEDDING: BEYOND_EMBEDDING, OUTPUT: BEYOND_OUTPUT}
 YES, NO, OPEN = "yes", "no", "open"
+_ROUNDING = 1e-12
 
 
 def number_behind(evidence: Evidence, question: str) -> Estimate | None:
@@ -60,7 +61,7 @@ def reason(evidence: Evidence, question: str, answer: str) -> str:
 
 def adds_nothing(control: Control) -> bool:
     """Whether predictions with the states are the control's own: a gain of 0 on every row has no interval."""
-    return control.gain.value == 0 and not control.gain.has_interval
+    return abs(control.gain.value) < _ROUNDING and not control.gain.has_interval
 
 
 def still_to_learn(control: Control) -> float:

@@ -19,7 +19,7 @@ LEAST_GROUPS = 5
 often the intervals of each kind hold the truth, by number of groups: docs/selftest.md (`lit-experiments selftest`)."""
 
 _NO_WIDTH = 1e-12
-"""Bounds that differ by less than this part of their size differ by rounding."""
+"""Bounds that differ by less than this part of their size, or of 1, differ by rounding."""
 
 
 @dataclass(frozen=True)
@@ -119,8 +119,8 @@ def why_no_interval(low: float, high: float, n: int, known: str | None = None) -
 
 
 def no_width(low: float, high: float) -> bool:
-    """Whether two bounds are the same number but for rounding."""
-    return high - low <= _NO_WIDTH * max(abs(low), abs(high))
+    """Whether two bounds are the same number but for rounding: of themselves, or of a difference of numbers like 1."""
+    return high - low <= _NO_WIDTH * max(1.0, abs(low), abs(high))
 
 
 def _agreement(n: int) -> str:

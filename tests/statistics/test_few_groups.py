@@ -65,6 +65,12 @@ def test_a_share_of_none_or_all_has_the_interval_of_clopper_and_pearson(value, g
     assert (estimate.low, estimate.high) == pytest.approx(expected)
 
 
+def test_a_difference_that_is_rounding_has_no_interval_of_rounding():
+    noise = np.random.default_rng(0).normal(scale=1e-16, size=40)
+    difference = mean_of(noise, np.arange(40))
+    assert difference.no_interval == "40 groups agree"
+
+
 def test_an_agreed_difference_of_shares_stays_within_its_range():
     estimate = mean_of(np.full(10, 0.5), np.arange(10), GAP)
     assert -1 < estimate.low < 0.5 < estimate.high < 1
