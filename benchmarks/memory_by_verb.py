@@ -31,6 +31,10 @@ class Case:
     run: str
     words: tuple[str, ...]
 
+    def command(self, size: Path) -> list[str]:
+        """Its words for a folder."""
+        return [word.replace("{size}", str(size)) for word in self.words]
+
 
 def cases() -> list[Case]:
     """In the order in which they follow from each other."""
@@ -83,7 +87,7 @@ def main() -> None:
     for case in cases():
         if not any(word in case.name for word in words.only):
             continue
-        small, large = (peak(case, size) for size in sizes.values())
+        small, large = (peak(case.name, case.command(size), size) for size in sizes.values())
         rows = counts[case.run.rpartition("/")[2]]
         grown = (large - small) / (rows * (FACTOR - 1))
         mb = 1e6
@@ -102,17 +106,16 @@ def write_inputs(size: Path, texts: int, contexts: int) -> None:
     (size / "contexts.txt").write_text("\n".join(spoken) + "\n", encoding="utf-8")
 
 
-def peak(case: Case, size: Path) -> int:
+def peak(name: str, words: list[str], folder: Path) -> int:
     """Most bytes that a command had in memory. Raises RuntimeError with what it wrote if it fails."""
-    words = [word.replace("{size}", str(size)) for word in case.words]
-    log = size / "log.txt"
+    log = folder / "log.txt"
     with log.open("wb") as file:
         command = [sys.executable, "-m", "lit_experiments.cli", *words]
-        process = subprocess.Popen(command, cwd=size, stdout=file, stderr=file)
+        process = subprocess.Popen(command, cwd=folder, stdout=file, stderr=file)
         _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise RuntimeError(f"{case.name}: {log.read_text()[-2000:]}")
+        raise RuntimeError(f"{name}: {log.read_text()[-2000:]}")
     return used.ru_maxrss * 1024
 
 

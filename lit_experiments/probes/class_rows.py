@@ -72,6 +72,10 @@ class RowReader:
             self._kept[block.index] = rows
         return rows
 
+    def forget(self) -> None:
+        """Let go of the kept rows: the Trainer's loaders hold this object for longer than a fit lasts."""
+        self._kept.clear()
+
     def labels(self, block: Block) -> tuple[np.ndarray, np.ndarray]:
         """[row, T] class codes (0 where there is none) and [row] whether there is one."""
         return class_codes(block, self.classes, self.data)

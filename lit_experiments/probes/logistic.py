@@ -204,7 +204,8 @@ class LogisticProbe(PassModule):
             self._parts.append(part)
             self._search = None
             del self._proposal, self._totals  # Trainer and module hold each other: what a module keeps stays for long
-            self.data_module().read_with(None)  # and with the reader go the rows that it keeps
+            self.data_module().read_with(None)
+            self._reader.forget()
             del self._reader
         if len(self._parts) < len(self._groups):
             return

@@ -1,6 +1,8 @@
 """What a fit takes is said beforehand, and a fit that cannot be held is refused before it reads anything."""
 
+import gc
 import shutil
+import weakref
 from collections import namedtuple
 
 import psutil
@@ -76,6 +78,27 @@ def test_passes_and_bytes_are_those_of_the_fit(tmp_path, method, memory_bytes):
     assert foreseen.expected.passes == probe.step
     assert foreseen.expected.blocks >= 2 * max(read) or memory_bytes == 1
     assert foreseen.expected.sums > 0
+
+
+def test_a_finished_logistic_fit_holds_no_rows(tmp_path):
+    """Trainer and loaders refer to each other, and are alive until Python looks for cycles."""
+    x, y, _ = classed(rows=800, layers=3, hidden=16)
+    data, probe = usual(x, y[:, None, None].astype(float)), logistic(1 << 26)
+    alive = []
+
+    class Watched(Callback):
+        def on_train_epoch_end(self, trainer, pl_module):
+            if pl_module._search is not None and not alive:
+                alive.extend(weakref.ref(rows) for rows in pl_module._reader._kept.values())
+
+    fitted = trainer(tmp_path, max_epochs=-1, callbacks=[Watched()])
+    gc.disable()
+    try:
+        fitted.fit(probe, datamodule=data)
+        assert alive
+        assert [rows() for rows in alive if rows() is not None] == []
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(
