@@ -48,23 +48,23 @@ class ResidualStream(Collector):
 
     version: ClassVar[int] = 1
 
-    def __init__(self, spec: ModelSpec, sequences: list[list[int]]) -> None:
+    def __init__(self, spec: ModelSpec, sequences: list[list[int]], sites: list[str] = SITES) -> None:
         super().__init__(spec)
-        self.sequences = sequences
+        self.sequences, self.sites = sequences, sites
 
     def samples(self) -> Sequence[Sample]:
         return [Sample(f"s{i:06d}", i, len(s), s, {"token": len(s)}) for i, s in enumerate(self.sequences)]
 
     def settings(self) -> dict[str, Any]:
-        return {"sites": SITES}
+        return {"sites": self.sites}
 
     def schema(self) -> Schema:
-        shape = (len(SITES), None, self.info.d_model)
+        shape = (len(self.sites), None, self.info.d_model)
         resid = Field("resid", ("layer", "token", "hidden"), shape, "float16", "", "residual stream")
-        return Schema((resid,), (Column("input_ids", "list<int64>", "tokens"),), {"layer": SITES})
+        return Schema((resid,), (Column("input_ids", "list<int64>", "tokens"),), {"layer": self.sites})
 
     def collect(self, batch: Sequence[Sample]) -> Records:
-        captured = capture(self.lm, [s.payload for s in batch], SITES)
+        captured = capture(self.lm, [s.payload for s in batch], self.sites)
         rows = [{"sample_id": s.sample_id, "sample_index": s.index, "input_ids": s.payload} for s in batch]
         arrays, exponents = {"resid": captured.values.numpy()}, {"resid": captured.exponents.numpy()}
         return Records(rows, arrays, {"token": captured.lengths.numpy()}, exponents)
@@ -86,14 +86,14 @@ def save_model(folder: Path) -> Path:
     return folder
 
 
-def padded(batch: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+def padded(batch: list[list[int]], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Token ids and attention mask of a batch, padded on the right."""
     ids = torch.zeros(len(batch), len(batch[0]), dtype=torch.long)
     mask = torch.zeros_like(ids)
     for row, text in enumerate(batch):
         ids[row, : len(text)] = torch.tensor(text)
         mask[row, : len(text)] = 1
-    return ids, mask
+    return ids.to(device), mask.to(device)
 
 
 class Clock:
@@ -112,7 +112,7 @@ def bare_forward(collector: Collector, texts: list[list[int]]) -> np.ndarray:
     clock = Clock()
     with torch.inference_mode():
         for first in range(0, len(ordered), BATCH):
-            ids, mask = padded(ordered[first : first + BATCH])
+            ids, mask = padded(ordered[first : first + BATCH], collector.lm.device)
             collector.lm.model.base_model(input_ids=ids, attention_mask=mask, use_cache=False)
     return clock.read()
 
@@ -129,7 +129,7 @@ def hand_written(collector: Collector, texts: list[list[int]], folder: Path) -> 
     clock = Clock()
     with torch.inference_mode():
         for first in range(0, len(ordered), BATCH):
-            ids, mask = padded(ordered[first : first + BATCH])
+            ids, mask = padded(ordered[first : first + BATCH], collector.lm.device)
             body(input_ids=ids, attention_mask=mask, use_cache=False)
             states = {str(layer): state[mask.bool()].half() for layer, state in kept.items()}
             save_file(states, folder / f"{first}.safetensors")
@@ -139,7 +139,7 @@ def hand_written(collector: Collector, texts: list[list[int]], folder: Path) -> 
     return taken
 
 
-def collection(collector: Collector, run: Path, backend: str) -> tuple[np.ndarray, int]:
+def collection(collector: Collector, run: Path, backend: str, accelerator: str = "cpu") -> tuple[np.ndarray, int]:
     """Seconds (wall, processor) for a whole collection into an empty folder, and the bytes of its data."""
     settings = RunSettings(
         run=run,
@@ -149,7 +149,7 @@ def collection(collector: Collector, run: Path, backend: str) -> tuple[np.ndarra
         flush_bytes=64_000_000,
         flush_seconds=30,
         limit=None,
-        trainer={"devices": 1, "accelerator": "cpu"},
+        trainer={"devices": 1, "accelerator": accelerator},
     )
     clock = Clock()
     collect(collector, settings)

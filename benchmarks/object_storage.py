@@ -57,6 +57,7 @@ def main() -> None:
     parser.add_argument("--dir", type=Path, default=None)
     words = parser.parse_args()
     folder = words.dir or Path(tempfile.mkdtemp())
+    folder.mkdir(parents=True, exist_ok=True)
     with ObjectServer() as server:
         env = environment(server.port)
         os.environ.update(env)  # for the stores that are opened here
