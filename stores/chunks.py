@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .blosc_frames import blocks_of
 from .checksums import crc32c
 from .errors import CorruptStore, SchemaError
 from .schema import Field
@@ -161,19 +162,32 @@ def _values(layout: Layout, fetch: Fetch, fill: Any, chunk: int) -> NDArray[Any]
     return values
 
 
-def decode_chunk(frame: NDArray[np.uint8], checksum: int, out: NDArray[Any], where: Callable[[], str]) -> None:
+def decode_chunk(
+    frame: NDArray[np.uint8],
+    checksum: int,
+    out: NDArray[Any],
+    where: Callable[[], str],
+    rows: tuple[int, int] | None = None,
+) -> None:
     """Check and decompress one chunk into `out` (C-contiguous, a whole chunk). Runs in a pool thread.
 
-    Raises CorruptStore naming `where()` if the checksum, the size or the frame is wrong.
+    With `rows` (first, end) only these of the chunk's entries are sure to be decompressed, at their places in `out`;
+    the rest of it holds anything. The whole frame is checked all the same. Raises CorruptStore naming `where()` if the
+    checksum, the size or the frame is wrong.
     """
     from numcodecs import blosc
 
     if len(frame) < blosc.MAX_OVERHEAD or crc32c(frame) != checksum:
         raise CorruptStore(f"Checksum error in {where()}. Run `lit-experiments verify` on this store.")
-    if int(frame[4:8].view("<u4")[0]) != out.nbytes:
+    if int.from_bytes(frame[4:8], "little") != out.nbytes:
         raise CorruptStore(f"{where()} has the wrong length. Run `lit-experiments verify` on this store.")
+    target = out
+    if rows is not None:
+        row_bytes = out.nbytes // len(out)
+        frame, begin, end = blocks_of(frame, rows[0] * row_bytes, rows[1] * row_bytes)
+        target = out.reshape(-1).view(np.uint8)[begin:end]
     try:
-        blosc.decompress(frame, out)
+        blosc.decompress(frame, target)
     except RuntimeError as error:
         raise CorruptStore(f"{where()} can't be decompressed: {error}.") from error
 

@@ -1,5 +1,5 @@
 """Reading entries of one field, wherever they lie: segment by segment, chunk by chunk, in threads, each chunk read and
-checked once.
+checked once, and decompressed as far as it is needed.
 
 Knows segments and layouts; rows, columns and their order are the caller's.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from .chunks import Layout, decode_chunk
 from .encoding import decode_bfloat16
 from .schema import Field
+from .segment_files import Located
 from .segments import Segment
 from .workers import run_all
 
 Ints = NDArray[np.int64]
 Pick = int | slice | Ints
-_RUN_BYTES = 2 << 20  # neighbouring chunks are read together up to this many bytes
+_RUN_BYTES = 2 << 20  # neighbouring chunks are read together, and a thread's turn lasts, up to this many bytes
 
 
 @dataclass(frozen=True)
@@ -36,14 +37,16 @@ class Places:
         return len(self.entry)
 
 
-@dataclass(frozen=True)
-class _Task:
-    """Chunks that lie side by side in one file. Each: (chunk, place in `leads`, range of the entries to read)."""
+_Use = tuple[int, int, int, int]
+"""(chunk, place in `leads`, range of the entries to read)"""
 
-    segment: Segment
+
+class _Run(NamedTuple):
+    """Chunks that lie side by side in one file."""
+
     offset: int
     size: int
-    chunks: list[tuple[int, int, int, int]]
+    uses: list[_Use]
 
 
 def gather(
@@ -83,7 +86,7 @@ class _Reader:
         self.pick = (slice(None), *_orthogonal(picks, declared.trailing)) if not self.all_trailing else ()
         self.direct = self.all_trailing and out.dtype == declared.stored_dtype
 
-    def plan(self, segment: Segment, entries: Ints, targets: Ints) -> list[tuple[_Task, Ints, Ints, Ints]]:
+    def plan(self, segment: Segment, entries: Ints, targets: Ints) -> list[tuple[Segment, list[_Run], Ints, Ints]]:
         """Tasks for the entries of one segment. `targets`: their places in the output."""
         sources = entries[targets]
         if np.any(np.diff(sources) < 0):
@@ -92,61 +95,102 @@ class _Reader:
         layout, located = segment.layout(self.declared), segment.locate(self.declared)
         chunk = sources // layout.rows
         starts = np.flatnonzero(np.diff(chunk, prepend=-1))
-        ends = np.append(starts[1:], len(chunk))
-        breaks = np.concatenate([[0, 0], np.cumsum((np.diff(sources) != 1) | (np.diff(targets) != 1))])
+        spans = list(zip(chunk[starts].tolist(), starts.tolist(), [*starts[1:].tolist(), len(chunk)], strict=True))
         uses = []
         for number, lead in enumerate(self.leads):
             line = int(np.ravel_multi_index(lead, layout.leading)) if lead else 0
-            for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-                uses.append((line * layout.per_line + int(chunk[start]), number, start, end))
-        uses.sort(key=lambda use: int(located.offsets[use[0]]))
-        return [(_Task(segment, *run), sources, targets, breaks) for run in _runs(uses, located.offsets, located.sizes)]
+            uses += [(line * layout.per_line + place, number, start, end) for place, start, end in spans]
+        offsets, sizes = (column[[use[0] for use in uses]].tolist() for column in (located.offsets, located.sizes))
+        runs = _runs(sorted(zip(offsets, sizes, uses, strict=True)))
+        tasks = _tasks(runs) if segment.files.is_local else [[run] for run in runs]
+        return [(segment, task, sources, targets) for task in tasks]
 
-    def run(self, task: _Task, sources: Ints, targets: Ints, breaks: Ints) -> None:
+    def run(self, segment: Segment, runs: list[_Run], sources: Ints, targets: Ints) -> None:
         """Read, check, decompress and place the chunks of one task. Runs in a pool thread."""
-        segment, declared = task.segment, self.declared
-        layout, located = segment.layout(declared), segment.locate(declared)
-        data = np.frombuffer(segment.files.read_range(located.rel, task.offset, task.size), np.uint8)
+        layout, located = segment.layout(self.declared), segment.locate(self.declared)
         spare = np.empty((layout.rows, *layout.trailing), layout.dtype)
-        for chunk, number, start, end in task.chunks:
-            at = int(located.offsets[chunk]) - task.offset
-            stored = data[at : at + int(located.sizes[chunk])]
-            solid = bool(breaks[end] == breaks[start + 1])
-            source = sources[start:end] - (chunk % layout.per_line) * layout.rows
-            into = self.out[number]
-            if solid and self.direct and end - start == layout.rows:
-                values = into[targets[start] : targets[start] + layout.rows]
-                self._decode(segment, layout, located.rel, chunk, stored, values)
-                continue
-            self._decode(segment, layout, located.rel, chunk, stored, spare)
-            rows: Any = slice(int(source[0]), int(source[-1]) + 1) if solid else source
-            values = spare[rows] if self.all_trailing else spare[rows][self.pick]
-            goal: Any = slice(int(targets[start]), int(targets[end - 1]) + 1) if solid else targets[start:end]
-            into[goal] = decode_bfloat16(values) if self.widen else values
+        stored = segment.files.read_ranges(located.rel, [(run.offset, run.size) for run in runs])
+        for run, data in zip(runs, stored, strict=False):  # strict would ask for one more
+            at, values = 0, np.frombuffer(data, np.uint8)
+            for use in run.uses:
+                size = int(located.sizes[use[0]])
+                self._place(segment, layout, located, use, values[at : at + size], sources, targets, spare)
+                at += size
+
+    def _place(
+        self,
+        segment: Segment,
+        layout: Layout,
+        located: Located,
+        use: _Use,
+        stored: NDArray[np.uint8],
+        sources: Ints,
+        targets: Ints,
+        spare: NDArray[Any],
+    ) -> None:
+        """Bring the wanted entries of one chunk to their places. `spare`: room for a chunk."""
+        chunk, number, start, end = use
+        into, base = self.out[number], (chunk % layout.per_line) * layout.rows
+        first, last = int(sources[start]) - base, int(sources[end - 1]) - base + 1
+        goal, goal_end = int(targets[start]), int(targets[end - 1]) + 1
+        # the spans tell most cases apart, for less than the differences take
+        solid = last - first == end - start == goal_end - goal and _consecutive(sources, targets, start, end)
+        if solid and self.direct and end - start == layout.rows:
+            self._decode(segment, layout, located, chunk, stored, into[goal:goal_end], None)
+            return
+        self._decode(segment, layout, located, chunk, stored, spare, (first, last))
+        rows: Any = slice(first, last) if solid else sources[start:end] - base
+        values = spare[rows] if self.all_trailing else spare[rows][self.pick]
+        places: Any = slice(goal, goal_end) if solid else targets[start:end]
+        into[places] = decode_bfloat16(values) if self.widen else values
 
     def _decode(
-        self, segment: Segment, layout: Layout, rel: str, chunk: int, stored: NDArray[np.uint8], out: NDArray[Any]
+        self,
+        segment: Segment,
+        layout: Layout,
+        located: Located,
+        chunk: int,
+        stored: NDArray[np.uint8],
+        out: NDArray[Any],
+        rows: tuple[int, int] | None,
     ) -> None:
         def where() -> str:
-            return f"{segment.files.locate(rel)}, field {self.declared.name!r}, chunk at {layout.origin(chunk)}"
+            return f"{segment.files.locate(located.rel)}, field {self.declared.name!r}, chunk at {layout.origin(chunk)}"
 
-        decode_chunk(*segment.locate(self.declared).frame(chunk, stored), out, where)
+        decode_chunk(*located.frame(chunk, stored), out, where, rows)
 
 
-def _runs(
-    uses: list[tuple[int, int, int, int]], offsets: Ints, sizes: Ints
-) -> list[tuple[int, int, list[tuple[int, int, int, int]]]]:
-    """(offset, size, uses) of chunks that follow each other in the file, up to _RUN_BYTES each."""
-    runs: list[tuple[int, int, list[tuple[int, int, int, int]]]] = []
-    for use in uses:
-        offset, size = int(offsets[use[0]]), int(sizes[use[0]])
-        if runs and runs[-1][0] + runs[-1][1] == offset and runs[-1][1] + size <= _RUN_BYTES:
-            first, length, chained = runs[-1]
-            chained.append(use)
-            runs[-1] = (first, length + size, chained)
+def _consecutive(sources: Ints, targets: Ints, start: int, end: int) -> bool:
+    """Whether both go up by one from each to the next."""
+    return end - start == 1 or bool(
+        np.all(np.diff(sources[start:end]) == 1) and np.all(np.diff(targets[start:end]) == 1)
+    )
+
+
+def _runs(places: list[tuple[int, int, _Use]]) -> list[_Run]:
+    """Chunks (offset, size, use), in order, that follow each other in the file, up to _RUN_BYTES together."""
+    runs: list[_Run] = []
+    for offset, size, use in places:
+        if runs and runs[-1].offset + runs[-1].size == offset and runs[-1].size + size <= _RUN_BYTES:
+            first, length, uses = runs[-1]
+            uses.append(use)
+            runs[-1] = _Run(first, length + size, uses)
         else:
-            runs.append((offset, size, [use]))
+            runs.append(_Run(offset, size, [use]))
     return runs
+
+
+def _tasks(runs: list[_Run]) -> list[list[_Run]]:
+    """Runs of one file, up to _RUN_BYTES together: handing a chunk to a thread costs more than reading it."""
+    tasks: list[list[_Run]] = []
+    room = 0
+    for run in runs:
+        if not tasks or run.size > room:
+            tasks.append([])
+            room = _RUN_BYTES
+        tasks[-1].append(run)
+        room -= run.size
+    return tasks
 
 
 def _leading(sizes: tuple[int, ...], picks: tuple[Pick, ...]) -> tuple[list[tuple[int, ...]], tuple[int, ...]]:

@@ -8,7 +8,7 @@ Knows no format.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any, NoReturn
@@ -120,6 +120,10 @@ class HubFiles:
         except StoreError as error:
             raise CorruptStore(f"{self.locate(rel)} can't be read: {error}") from error
         return whole(data, length, offset, self.locate(rel))
+
+    def read_ranges(self, rel: str, ranges: list[tuple[int, int]]) -> Iterator[bytes]:
+        """Each (offset, length), by a request of its own. Raises as `read_range`."""
+        return (self.read_range(rel, offset, length) for offset, length in ranges)
 
     def size(self, rel: str) -> int:
         """Raises CorruptStore if there is no such file."""

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from .checksums import BlockChecksums, FileChecksums
 from .errors import CorruptStore, StoreError
@@ -23,6 +23,7 @@ from .schema import nearest
 
 SCHEMES = ("memory", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
 """What has ranges, and puts that are conditional on what was there. Others (http, ftp, zip, ...) lack one of these."""
+Data = TypeVar("Data", bytes, memoryview)
 _RETRIES = {"max_retries": 12, "retry_timeout": datetime.timedelta(seconds=60)}  # of requests that the server fails
 _ROLE_SERVER = "169.254.169.254"  # asked for a machine's own role where the environment holds no key
 _VARIABLES = "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT_URL (or those of gs:// or az://)"
@@ -143,6 +144,10 @@ class RemoteFiles:
         with self._reading(rel):
             data = bytes(obstore.get_range(self._bucket, self._key(rel), start=offset, length=length))
         return whole(data, length, offset, self.locate(rel))
+
+    def read_ranges(self, rel: str, ranges: list[tuple[int, int]]) -> Iterator[bytes]:
+        """Each (offset, length), by a request of its own. Raises as `read_range`."""
+        return (self.read_range(rel, offset, length) for offset, length in ranges)
 
     def size(self, rel: str) -> int:
         """Raises CorruptStore if the object is gone or can't be read."""
@@ -319,7 +324,7 @@ def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0]
 
 
-def whole(data: bytes, length: int, offset: int, where: str) -> bytes:
+def whole(data: Data, length: int, offset: int, where: str) -> Data:
     """`data`, if all of it came. Raises CorruptStore if the file ended before."""
     if len(data) != length:
         raise CorruptStore(
