@@ -6,6 +6,7 @@ One thread only: forking a process with thread pools would hang its children.
 
 from __future__ import annotations
 
+import gc
 import os
 import runpy
 import socket
@@ -26,12 +27,21 @@ from lit_experiments.collecting.forked import import_once
 _IMPORTED = (
     *IMPORTED,
     "datasets",
+    "docstring_parser",
+    "google_crc32c",
     "jsonargparse",
+    "lit_experiments.cli.help",
     "lit_experiments.cli.pipelines",
+    "lit_experiments.collecting.dry_run",
+    "lit_experiments.experiments.activations.collect",
+    "lit_experiments.experiments.introspection.collect",
+    "lit_experiments.experiments.linear_probes.run",
+    "lit_experiments.experiments.pos.probe",
     "lit_experiments.experiments.prefill_dynamics.analysis",
     "lit_experiments.experiments.prefill_dynamics.collect",
     "lit_experiments.experiments.tempnorm.collect",
     "lit_experiments.experiments.tempnorm.train",
+    "numcodecs",
     "transformers.models.llama.modeling_llama",
 )
 
@@ -139,9 +149,19 @@ def _run(argv: list[str]) -> None:
     os._exit(code)
 
 
+def _compile_names() -> None:
+    """Has transformers build its table of checkpoint names of all models, a thousand regular expressions: the first
+    model that a process loads does, which takes a quarter of a small command's time."""
+    from transformers.conversion_mapping import get_checkpoint_conversion_mapping
+
+    get_checkpoint_conversion_mapping("llama")
+
+
 def main(file: int) -> None:
     """Imports what commands need, then answers orders. file: number of the socket."""
     import_once(_IMPORTED)
+    _compile_names()
+    gc.freeze()
     serve(socket.socket(fileno=file), _run)
 
 
