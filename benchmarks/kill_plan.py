@@ -15,7 +15,7 @@ CHAIN = 4  # points in one folder
 
 _TINY = ("--accelerator", "cpu", "--limit", "40", "--gen_length", "8", "--eval_lengths", "[1, 8]", "--gen_number", "2")
 _OFTEN = ("--batch_size", "2", "--flush_seconds", "0.01")
-_QUICK = ("--folds", "2", "--bootstraps", "200", "--shuffles", "19")
+_QUICK = ("--folds", "2", "--bootstraps", "200", "--shuffles", "19", "--twins", "1", "--repeats", "3")
 _TEXTS = ("--accelerator", "cpu", "--n_samples", "8", "--max_new_tokens", "12", "--batch_size", "4")
 
 

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -10,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.forked_workers import ForkedProcess
 from benchmarks.process_tree import is_running
 from lit_experiments.collecting.crew import Crew
 from lit_experiments.collecting.processes import supervise
 from lit_experiments.errors import EXIT_STOPPED, EXIT_USER, RunFailed, Stopped, UserError
-from tests.collecting.conftest import ROOT
+from tests.collecting.conftest import ROOT, Launcher
 
 # A worker that works until it is told to stop; tells of itself by a file. What it does first differs by rank.
 WORKER = """
@@ -126,10 +126,10 @@ with stop_signal() as stop:
 STUBBORN = "stop.__exit__(); import signal; signal.signal(15, signal.SIG_IGN)"  # a worker in an endless loop of C
 
 
-def _parent(tmp_path: Path, first: str) -> tuple[subprocess.Popen[str], list[int]]:
-    """A process that supervises two workers, which have started; and their pids."""
-    command = [sys.executable, "-c", PARENT, WORKER % first]
-    parent = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+def _parent(launcher: Launcher, tmp_path: Path, first: str) -> tuple[ForkedProcess, list[int]]:
+    """A process that supervises two workers, which have started; and their pids. Its words go to log.txt."""
+    (tmp_path / "parent.py").write_text(PARENT)
+    parent = launcher.server.start([str(tmp_path / "parent.py"), WORKER % first], tmp_path)
     _until(lambda: len([p for p in tmp_path.glob("started-*") if p.read_text()]) == 2)
     return parent, [int((tmp_path / f"started-{rank}").read_text()) for rank in (0, 1)]
 
@@ -139,34 +139,32 @@ def _until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def test_workers_whose_parent_is_killed_end_themselves(tmp_path: Path) -> None:
-    parent, workers = _parent(tmp_path, "pass")
-    parent.kill()
-    parent.wait()
+def test_workers_whose_parent_is_killed_end_themselves(launcher: Launcher, tmp_path: Path) -> None:
+    parent, workers = _parent(launcher, tmp_path, "pass")
+    parent.send_signal(signal.SIGKILL)
+    assert parent.wait() == -signal.SIGKILL
     _until(lambda: not any(is_running(pid) for pid in workers))
     assert (tmp_path / "stopped-0").exists()
     assert (tmp_path / "stopped-1").exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_to_the_parent_stops_all(tmp_path: Path, number: int) -> None:
-    parent, workers = _parent(tmp_path, "pass")
+def test_a_signal_to_the_parent_stops_all(launcher: Launcher, tmp_path: Path, number: int) -> None:
+    parent, workers = _parent(launcher, tmp_path, "pass")
     parent.send_signal(number)
-    _, stderr = parent.communicate()
-    assert parent.returncode == EXIT_STOPPED
-    assert stderr == (
+    assert parent.wait() == EXIT_STOPPED
+    assert (tmp_path / "log.txt").read_text() == (
         f"stopped: by {signal.Signals(number).name}. Everything complete is committed; "
         "the same command goes on from here.\n"
     )
     assert not any(is_running(pid) for pid in workers)
 
 
-def test_a_second_ctrl_c_ends_workers_that_do_not_stop(tmp_path: Path) -> None:
-    parent, workers = _parent(tmp_path, STUBBORN)
+def test_a_second_ctrl_c_ends_workers_that_do_not_stop(launcher: Launcher, tmp_path: Path) -> None:
+    parent, workers = _parent(launcher, tmp_path, STUBBORN)
     parent.send_signal(signal.SIGINT)
     time.sleep(0.5)
     assert parent.poll() is None
     parent.send_signal(signal.SIGINT)
-    parent.communicate()
-    assert parent.returncode == EXIT_STOPPED
+    assert parent.wait() == EXIT_STOPPED
     assert not any(is_running(pid) for pid in workers)

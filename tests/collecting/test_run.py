@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import torch
 from transformers import LlamaForCausalLM
 
 import stores
+from benchmarks.fork_server import ForkServer
 from lit_experiments.collecting.budget import payload_bytes
 from lit_experiments.collecting.collector import Collector
 from lit_experiments.collecting.plan import Sample
@@ -168,7 +169,9 @@ def test_a_disk_without_the_room_is_refused_before_anything_runs(spec: ModelSpec
         collect(Huge(spec), settings(tmp_path / "run"))
 
 
-def test_a_failing_writer_stops_the_run_at_once(spec: ModelSpec, tmp_path: Path) -> None:
+def test_a_failing_writer_stops_the_run_at_once(
+    spec: ModelSpec, tmp_path: Path, fork_server: Callable[[], ForkServer]
+) -> None:
     """The disk takes no file over 3 kB; what was committed before stays, and the run resumes with more room."""
     run = tmp_path / "run"
     assert collect(States(spec, count=60), settings(run, batch_size=1, limit=5)) == 5
@@ -182,9 +185,11 @@ try:
     collect(states, settings(Path({str(run)!r}), batch_size=1, flush_bytes=2000))
 except stores.WriteFailed as error:
     print("calls", len(states.calls))
-    sys.exit(str(error))
+    print(error, file=sys.stderr)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    script = tmp_path / "small_disk.py"
+    script.write_text(code)
+    done = fork_server().run([str(script)], ROOT)
     assert "this writer committed are whole" in done.stderr, done.stderr
     calls = int(done.stdout.split("calls")[1])
     kept = stores.open_store(run / "store").sample_ids
