@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import IO
 
 from benchmarks.forked_workers import ForkedProcess, Nursery, forked_nursery, serve, take_over
+from benchmarks.free_port import free_port
+from benchmarks.halting import halt_when_due
 from benchmarks.process_tree import MARK
 from lit_experiments.cli.pipeline_children import IMPORTED
 from lit_experiments.collecting.forked import import_once
@@ -89,7 +91,7 @@ class ForkServer:
         meeting = {
             **self._env,
             "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": str(_free_port()),
+            "MASTER_PORT": str(free_port()),
             "NODE_RANK": "0",
             "PYTHONPATH": str(modules),
         }
@@ -118,17 +120,12 @@ def _text(file: IO[bytes]) -> str:
     return file.read().decode()
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def _run(argv: list[str]) -> None:
     """Runs a command, whose workers will be forked too, or a Python program, and ends the process."""
     from lit_experiments.cli import console
     from lit_experiments.errors import EXIT_DONE, EXIT_FAILED
 
+    halt_when_due(os.environ)
     nursery = forked_nursery(_run)  # made while the process has one thread
     take_over(lambda: nursery)
     code = EXIT_FAILED

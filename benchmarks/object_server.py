@@ -14,6 +14,8 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from benchmarks.free_port import free_port
+
 BUCKET = "bucket"
 _SERVER = "import sys; from moto.server import main; main(sys.argv[1:])"
 
@@ -22,9 +24,7 @@ class ObjectServer:
     """moto's S3 server on a free port; a context manager. Keeps what it holds in its memory."""
 
     def __enter__(self) -> ObjectServer:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         words = ["-H", "127.0.0.1", "-p", str(self.port)]
         self._process = subprocess.Popen(
             [sys.executable, "-c", _SERVER, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

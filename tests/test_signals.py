@@ -164,12 +164,14 @@ def test_handlers_are_put_back_and_one_is_enough() -> None:
 def test_a_second_ctrl_c_ends_a_loop_on_the_spot() -> None:
     process = _command(
         "from lit_experiments.signals import stop_signal\n    import time\n"
-        "    with stop_signal() as stop:\n        stop.remember(); print('loop', flush=True)\n        time.sleep(600)\n"
-        "        print('never')"
+        "    with stop_signal() as stop:\n        stop.remember(); print('loop', flush=True)\n"
+        "        while stop.name is None: time.sleep(0.01)\n"
+        "        print('remembered', flush=True); time.sleep(600); print('never')"
     )
     assert process.stdout is not None
     process.stdout.readline()
     process.send_signal(signal.SIGINT)
+    assert process.stdout.readline() == "remembered\n"  # two at once would be one
     time.sleep(0.3)
     assert process.poll() is None
     process.send_signal(signal.SIGINT)

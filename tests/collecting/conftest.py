@@ -37,9 +37,9 @@ class Launcher:
     def log(self) -> Path:
         return self.folder / "log.txt"
 
-    def start(self, argv: list[str]) -> int:
-        """Starts a command; returns its pid."""
-        self.current = self.server.start(argv, self.folder)
+    def start(self, argv: list[str], env: dict[str, str] | None = None) -> int:
+        """Starts a command; returns its pid. env: further environment variables."""
+        self.current = self.server.start(argv, self.folder, env)
         return self.current.pid
 
     def wait(self) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import stores
+from benchmarks.halting import halted_at
 from benchmarks.object_server import BUCKET, ObjectServer, environment
 from lit_experiments.collecting.watched import look
 from lit_experiments.errors import EXIT_DONE, EXIT_STOPPED, EXIT_USER
@@ -63,10 +64,12 @@ def test_an_extension_that_is_killed_again_and_again_is_completed(
     argv += [*MORE, "--devices", str(devices)]
     for attempt in range(4):
         if attempt == 0:  # as soon as the extension is recorded
-            pid = launcher.start(argv)
-            while not (run / "store" / "extensions" / "00001.json").exists():
+            recorded = run / "store" / "extensions" / "00001.json"
+            pid = launcher.start(argv, halted_at(recorded, tmp_path / "go on"))
+            while not recorded.exists():
                 time.sleep(0.001)
             os.kill(pid, signal.SIGKILL)
+            (tmp_path / "go on").touch()  # for its workers
             assert launcher.wait() == -signal.SIGKILL
         elif attempt % 2:
             assert launcher.interrupt_commit(argv, signal.SIGKILL, run) in (-signal.SIGKILL, EXIT_DONE)
@@ -91,7 +94,7 @@ def test_a_run_on_object_storage_is_extended(
         variables = environment(server.port)
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
-        argv = [*texts, "--run", url, "--lease_seconds", "2"]
+        argv = [*texts, "--run", url]
         for options in (FEW, MORE):
             assert launcher.server.start([*argv, *options], tmp_path, variables).wait() == EXIT_DONE
         assert_same(content(url), content(once))

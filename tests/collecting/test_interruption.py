@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import stores
+from benchmarks.halting import halted_at
 from lit_experiments.errors import EXIT_DONE, EXIT_STOPPED
 from tests.collecting.conftest import SAMPLES, Launcher, assert_same, content
 
@@ -51,10 +52,12 @@ def test_two_processes_interrupted_resume_on_one_and_on_two(
     reference, duration = undisturbed
     run = tmp_path / "run"
     argv = [*toy, "--run", str(run)]
-    pid = launcher.start([*argv, "--devices", "2", "--limit", str(SAMPLES - 1)])
+    halted = halted_at(run / "store/parts/*/rows-*.parquet", tmp_path / "go on")
+    pid = launcher.start([*argv, "--devices", "2", "--limit", str(SAMPLES - 1)], halted)
     while not _committed(run):
         time.sleep(0.01)
     os.kill(pid, number)
+    (tmp_path / "go on").touch()
     assert launcher.wait() in (-number, EXIT_STOPPED)
     launcher.interrupt(argv, number, duration)
     assert launcher.run([*argv, "--limit", str(SAMPLES - 1)]) == EXIT_DONE

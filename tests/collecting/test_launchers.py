@@ -3,13 +3,14 @@
 import json
 import os
 import signal
-import socket
 import time
 from pathlib import Path
 
 import pytest
 
 from benchmarks.forked_workers import ForkedProcess
+from benchmarks.free_port import free_port
+from benchmarks.halting import halted_at
 from lit_experiments.collecting import data, run
 from lit_experiments.collecting.plan import Batch, share
 from lit_experiments.errors import EXIT_DONE, EXIT_FAILED, EXIT_STOPPED, EXIT_USER, RunFailed
@@ -32,14 +33,17 @@ def launched(starter: str, rank: int, port: int) -> dict[str, str]:
     return meeting | {name: str(value) for name, value in place.items()}
 
 
-def _launch(launcher: Launcher, folder: Path, starter: str, argv: list[str]) -> list[ForkedProcess]:
-    """Two processes; what each says goes to its own folder."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+def _launch(
+    launcher: Launcher, folder: Path, starter: str, argv: list[str], env: dict[str, str] | None = None
+) -> list[ForkedProcess]:
+    """Two processes; what each says goes to its own folder. env: further environment variables of the second one."""
+    port = free_port()
     for rank in (0, 1):
         (folder / f"rank-{rank}").mkdir(exist_ok=True)
-    return [launcher.server.start(argv, folder / f"rank-{rank}", launched(starter, rank, port)) for rank in (0, 1)]
+    return [
+        launcher.server.start(argv, folder / f"rank-{rank}", launched(starter, rank, port) | further)
+        for rank, further in enumerate(({}, env or {}))
+    ]
 
 
 def _log(folder: Path, rank: int) -> str:
@@ -129,10 +133,12 @@ def test_the_first_process_does_not_take_the_run_for_complete_when_another_one_e
     launcher: Launcher, toy: list[str], undisturbed: tuple[Path, float], tmp_path: Path, number: int
 ) -> None:
     argv = [*toy, "--run", str(tmp_path / "run"), "--devices", "2"]
-    first, second = _launch(launcher, tmp_path, "torchrun", argv)
+    halted = halted_at(tmp_path / "run/store/parts/*-r001/rows-*.parquet", tmp_path / "go on")
+    first, second = _launch(launcher, tmp_path, "torchrun", argv, halted)
     while not list(tmp_path.glob("run/store/parts/*-r001/rows-*.parquet")):
         time.sleep(0.002)
     os.kill(second.pid, number)
+    (tmp_path / "go on").touch()
     assert second.wait() in (-number, EXIT_STOPPED)
     assert first.wait() == EXIT_FAILED
     assert "failed: another process of this launch ended" in _log(tmp_path, 0)

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 
 import stores
 from benchmarks.forked_workers import ForkedProcess
+from benchmarks.free_port import free_port
 from benchmarks.object_server import BUCKET, ObjectServer, environment
 from lit_experiments.collecting.watched import look
 from lit_experiments.errors import EXIT_DONE, EXIT_FAILED, EXIT_USER
@@ -127,9 +127,7 @@ def test_processes_of_two_machines_write_one_run(
     commands: Commands, toy: list[str], tmp_path: Path, undisturbed: tuple[Path, float], url: str
 ) -> None:
     """Started by torchrun, in folders that share nothing."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     places = [Commands(commands.launcher, tmp_path / f"machine-{rank}", commands.env) for rank in (0, 1)]
     argv = [*toy, "--run", url, "--devices", "2"]
     both = [place.start(argv, launched("torchrun", rank, port)) for rank, place in enumerate(places)]

@@ -67,7 +67,7 @@ def test_the_second_is_refused_with_the_holder_and_the_end_of_its_lease(url):
     with lock.exclusive(url, 0, Terms(100.0)) as held:
         assert held.held
         assert lock.is_held(url)
-        with pytest.raises(stores.LockedError, match=rf"process {os.getpid()} on .*ends in (100|101) s") as refused:
+        with pytest.raises(stores.LockedError, match=rf"process {os.getpid()} on .*ends in (9\d|100|101) s") as refused:
             lock.exclusive(url, 0)
         assert refused.value.exit_code == 2
     assert not lock.is_held(url)
@@ -93,9 +93,9 @@ def test_of_many_at_once_one_gets_it(url):
 
 
 def test_a_holder_that_lives_keeps_its_lease_beyond_its_first_end(url):
-    with lock.exclusive(url, 0, Terms(2.0)) as held:
+    with lock.exclusive(url, 0, Terms(4.0)) as held:  # shorter, and a busy machine renews it too late
         with pytest.raises(stores.LockedError):
-            lock.exclusive(url, 20, Terms(2.0))  # waits until the holder renews it
+            lock.exclusive(url, 20, Terms(4.0))  # waits until the holder renews it
         assert held.held
 
 
@@ -103,7 +103,7 @@ def test_the_lease_of_a_killed_holder_ends(server):
     url = f"s3://bucket/{uuid.uuid4().hex}/store"
     create(url, "zarr")
     with subprocess.Popen(
-        [sys.executable, "-c", _HOLDER, url, "2"],
+        [sys.executable, "-c", _HOLDER, url, "4"],
         stdout=subprocess.PIPE,
         env={**environment(server.port), "PYTHONPATH": str(ROOT)},
     ) as holder:

@@ -54,7 +54,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def endpoint(monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
     monkeypatch.setenv(VARIABLE, KEY)
     monkeypatch.setenv("NO_PROXY", "*")
-    quick = ("--judge_backoff=0.002", "--judge_retries=1", "--judge_timeout=5")
+    quick = ("--judge_backoff=0.002", "--judge_retries=1", "--judge_timeout=60")
     return ("--judge_enabled=true", f"--key_variable={VARIABLE}", *quick)
 
 

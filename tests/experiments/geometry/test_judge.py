@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import pickle
+import socket
 import threading
 import time
 import traceback
@@ -165,10 +166,11 @@ def test_what_does_not_pass_ends_in_one_message_and_nothing_is_cached(tmp_path: 
 
 
 def test_a_closed_port_is_unavailable(tmp_path: Path) -> None:
-    with serving(GOOD) as chat:
-        pass
-    with pytest.raises(JudgeUnavailableError, match="ConnectError"):
-        endpoint(chat, tmp_path).ask("?")
+    with socket.socket() as silent:  # holds the port, so that nobody else begins to answer there
+        silent.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(JudgeUnavailableError, match="ConnectError"):
+            Endpoint(replace(SETTINGS, base_url=url), ReplyCache(tmp_path / "judge")).ask("?")
 
 
 @pytest.mark.parametrize(

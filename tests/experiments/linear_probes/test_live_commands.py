@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.forked_workers import ForkedProcess
+from benchmarks.halting import halted_at
 from lit_experiments.embedded.contexts import contexts
 from lit_experiments.errors import EXIT_DONE, EXIT_USER
 from tests.collecting.conftest import Launcher
@@ -67,7 +68,8 @@ def test_killed_while_it_collects_and_while_it_trains_it_gives_one_runs_numbers(
     run = tmp_path / "run"
     command = [*argv, "--run", str(run)]
     for pattern in ("store/parts/*/rows-*.parquet", "linear_probes/checkpoints/*/ridge"):
-        assert killed_when(launcher.server.start(command, tmp_path), run, pattern) == -signal.SIGKILL
+        halted = halted_at(run / pattern, tmp_path / "never")
+        assert killed_when(launcher.server.start(command, tmp_path, halted), run, pattern) == -signal.SIGKILL
         assert not (run / "linear_probes" / "result.json").exists()
     assert launcher.run(command) == EXIT_DONE
     assert result_of(run) == result_of(undisturbed)
