@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import subprocess
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from benchmarks.fork_server import ForkServer
 from benchmarks.forked_workers import take_over
 from lit_experiments.collecting import crew
+from tests.scratch import folder_in_memory
 
 if TYPE_CHECKING:
     from tests.collecting.conftest import Launcher
@@ -25,6 +27,12 @@ _LONG = (
     "tests/stores/test_kill.py",
     "tests/test_",
 )
+
+
+def pytest_configure() -> None:
+    """Temporary folders lie in memory where they can; --basetemp and pytest's own variable name another place."""
+    if folder := folder_in_memory():
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(folder))
 
 
 @pytest.hookimpl(wrapper=True)
