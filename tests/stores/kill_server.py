@@ -2,7 +2,7 @@
 
 Reads lines "WAIT_MS COUNT PATH" from stdin: two children write the even and the odd samples below COUNT that the store
 lacks, as two parts of it, two samples a commit; both get SIGKILL, WAIT_MS after the first is ready to write (-1: they
-are left to finish). Answers "killed" or "finished".
+are left to finish). Says "ready" when it has imported everything, then answers "killed" or "finished".
 """
 
 from __future__ import annotations
@@ -66,14 +66,19 @@ def live(wait_ms: int, count: int, path: str) -> list[int]:
     return statuses
 
 
+def say(words: str) -> None:
+    sys.stdout.write(f"{words}\n")
+    sys.stdout.flush()
+
+
 def main() -> None:
     for name in (*WARM, *WARM_OURS):
         importlib.import_module(name)
+    say("ready")
     for line in sys.stdin:
         wait_ms, count, path = line.split(maxsplit=2)
         statuses = live(int(wait_ms), int(count), path.strip())
-        sys.stdout.write(("finished" if statuses == [0, 0] else f"killed {statuses}") + "\n")
-        sys.stdout.flush()
+        say("finished" if statuses == [0, 0] else f"killed {statuses}")
 
 
 if __name__ == "__main__":

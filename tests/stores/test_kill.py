@@ -34,6 +34,7 @@ def server():
             process.stdin.flush()
             return process.stdout.readline().strip()
 
+        assert process.stdout.readline() == "ready\n"  # a life's length is measured, without the imports
         yield ask
         process.stdin.close()
 
