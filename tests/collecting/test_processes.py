@@ -123,7 +123,10 @@ with stop_signal() as stop:
     except Exception as error:
         sys.exit(_answered(error, stop))
 """
-STUBBORN = "stop.__exit__(); import signal; signal.signal(15, signal.SIG_IGN)"  # a worker in an endless loop of C
+# A worker in an endless loop of C, but for a note of what it did not do.
+STUBBORN = """stop.__exit__(); import signal
+        signal.signal(15, lambda *_: Path(f"refused-{rank}").touch())
+        Path(f"stubborn-{rank}").touch()"""
 
 
 def _parent(launcher: Launcher, tmp_path: Path, first: str) -> tuple[ForkedProcess, list[int]]:
@@ -162,7 +165,9 @@ def test_a_signal_to_the_parent_stops_all(launcher: Launcher, tmp_path: Path, nu
 
 def test_a_second_ctrl_c_ends_workers_that_do_not_stop(launcher: Launcher, tmp_path: Path) -> None:
     parent, workers = _parent(launcher, tmp_path, STUBBORN)
+    _until(lambda: len(list(tmp_path.glob("stubborn-*"))) == 2)
     parent.send_signal(signal.SIGINT)
+    _until(lambda: len(list(tmp_path.glob("refused-*"))) == 2)  # two signals that come at once are one
     time.sleep(0.5)
     assert parent.poll() is None
     parent.send_signal(signal.SIGINT)
