@@ -38,7 +38,7 @@ another company, maybe more threads, and is one of many."""
 LEAST = 16.0
 """In unit roundoffs of the model's dtype: what is allowed where no noise was measured, since sums of some hundred
 products differ by as much between machines."""
-_MEASURED = 6  # rows whose noise is measured
+_MEASURED = 6  # rows of each kind whose noise is measured
 _ROUNDOFF = {"float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 
 
@@ -193,8 +193,7 @@ class Recomputation:
         fields = {field.name: field for field in self.schema.fields if field.is_float}
         noise = {name: np.zeros(int(np.prod(field.leading))) for name, field in fields.items()}
         noise |= {name: np.zeros(1) for name in self.store.column_names}
-        step = max(1, len(computed) // _MEASURED)
-        for sample, alone in computed[::step][:_MEASURED]:
+        for sample, alone in of_each_kind(computed):
             company = self._computed(sample, (*self._padding(sample), sample))
             for name, field in fields.items():
                 left, right = alone.arrays[name], company.arrays[name]
@@ -224,6 +223,15 @@ def load_for_recomputation(collector: Collector) -> None:
     """Loads the weights, onto a GPU where there is one, and has states come unrounded. Raises ModelError."""
     collector.load_model(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     collector.read_unrounded()
+
+
+def of_each_kind(computed: Sequence[tuple[Sample, RowValues]]) -> list[tuple[Sample, RowValues]]:
+    """Some rows of each kind, which have numbers in the same columns: a column's noise shows in rows that fill it."""
+    kinds: dict[frozenset[str], list[tuple[Sample, RowValues]]] = {}
+    for sample, row in computed:
+        filled = frozenset(name for name, cell in row.cells.items() if numbers_in(cell))
+        kinds.setdefault(filled, []).append((sample, row))
+    return [pair for rows in kinds.values() for pair in rows[:: max(1, len(rows) // _MEASURED)][:_MEASURED]]
 
 
 def _relative(left: Array, right: Array, scale: Array) -> Array:

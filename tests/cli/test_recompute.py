@@ -15,7 +15,15 @@ import pytest
 import stores
 from lit_experiments.cli import main
 from lit_experiments.cli.rebuild import planned_batches, rebuilt_collector
-from lit_experiments.collecting.recompute import Recomputation, Recomputed, load_for_recomputation, pick_rows
+from lit_experiments.collecting.plan import Sample
+from lit_experiments.collecting.recompute import (
+    Recomputation,
+    Recomputed,
+    load_for_recomputation,
+    of_each_kind,
+    pick_rows,
+)
+from lit_experiments.collecting.row_values import RowValues
 from lit_experiments.errors import EXIT_DONE, EXIT_FAILED, EXIT_USER, UserError
 from lit_experiments.lm.info import read_info
 from lit_experiments.lm.spec import ModelSpec
@@ -227,6 +235,17 @@ def test_nothing_that_a_store_names_is_imported_unless_it_is_ours(texts: Made, t
     path = forge(texts.run / "store", tmp_path / "bare", lambda held: None, {"made": "by hand"})
     with pytest.raises(UserError, match="does not say how it was collected"):
         rebuilt_collector(stores.open_store(path), None)
+
+
+def test_noise_is_measured_on_rows_of_every_kind() -> None:
+    """A column that few rows fill has the noise of these, not that of rows without it."""
+    rows = [
+        (Sample(f"s{i}", i, 1, None), RowValues({"confidence": 0.5 if i in (7, 13) else None}, {}, {}))
+        for i in range(40)
+    ]
+    measured = {sample.index for sample, _ in of_each_kind(rows)}
+    assert {7, 13} < measured
+    assert len(measured) == 8
 
 
 def test_rows_are_picked_by_share_or_number() -> None:
