@@ -86,7 +86,9 @@ class _Reader:
         self.pick = (slice(None), *_orthogonal(picks, declared.trailing)) if not self.all_trailing else ()
         self.direct = self.all_trailing and out.dtype == declared.stored_dtype
 
-    def plan(self, segment: Segment, entries: Ints, targets: Ints) -> list[tuple[Segment, list[_Run], Ints, Ints]]:
+    def plan(
+        self, segment: Segment, entries: Ints, targets: Ints
+    ) -> list[tuple[Segment, list[_Run], Ints, Ints, Ints]]:
         """Tasks for the entries of one segment. `targets`: their places in the output."""
         sources = entries[targets]
         if np.any(np.diff(sources) < 0):
@@ -96,6 +98,7 @@ class _Reader:
         chunk = sources // layout.rows
         starts = np.flatnonzero(np.diff(chunk, prepend=-1))
         spans = list(zip(chunk[starts].tolist(), starts.tolist(), [*starts[1:].tolist(), len(chunk)], strict=True))
+        breaks = np.concatenate([[0, 0], np.cumsum((np.diff(sources) != 1) | (np.diff(targets) != 1))])
         uses = []
         for number, lead in enumerate(self.leads):
             line = int(np.ravel_multi_index(lead, layout.leading)) if lead else 0
@@ -103,9 +106,9 @@ class _Reader:
         offsets, sizes = (column[[use[0] for use in uses]].tolist() for column in (located.offsets, located.sizes))
         runs = _runs(sorted(zip(offsets, sizes, uses, strict=True)))
         tasks = _tasks(runs) if segment.files.is_local else [[run] for run in runs]
-        return [(segment, task, sources, targets) for task in tasks]
+        return [(segment, task, sources, targets, breaks) for task in tasks]
 
-    def run(self, segment: Segment, runs: list[_Run], sources: Ints, targets: Ints) -> None:
+    def run(self, segment: Segment, runs: list[_Run], sources: Ints, targets: Ints, breaks: Ints) -> None:
         """Read, check, decompress and place the chunks of one task. Runs in a pool thread."""
         layout, located = segment.layout(self.declared), segment.locate(self.declared)
         spare = np.empty((layout.rows, *layout.trailing), layout.dtype)
@@ -114,7 +117,8 @@ class _Reader:
             at, values = 0, np.frombuffer(data, np.uint8)
             for use in run.uses:
                 size = int(located.sizes[use[0]])
-                self._place(segment, layout, located, use, values[at : at + size], sources, targets, spare)
+                solid = bool(breaks[use[3]] == breaks[use[2] + 1])
+                self._place(segment, layout, located, use, values[at : at + size], sources, targets, solid, spare)
                 at += size
 
     def _place(
@@ -126,15 +130,15 @@ class _Reader:
         stored: NDArray[np.uint8],
         sources: Ints,
         targets: Ints,
+        solid: bool,
         spare: NDArray[Any],
     ) -> None:
-        """Bring the wanted entries of one chunk to their places. `spare`: room for a chunk."""
+        """Bring the wanted entries of one chunk to their places. `solid`: these and their places go up by one from each
+        to the next. `spare`: room for a chunk."""
         chunk, number, start, end = use
         into, base = self.out[number], (chunk % layout.per_line) * layout.rows
         first, last = int(sources[start]) - base, int(sources[end - 1]) - base + 1
         goal, goal_end = int(targets[start]), int(targets[end - 1]) + 1
-        # the spans tell most cases apart, for less than the differences take
-        solid = last - first == end - start == goal_end - goal and _consecutive(sources, targets, start, end)
         if solid and self.direct and end - start == layout.rows:
             self._decode(segment, layout, located, chunk, stored, into[goal:goal_end], None)
             return
@@ -158,13 +162,6 @@ class _Reader:
             return f"{segment.files.locate(located.rel)}, field {self.declared.name!r}, chunk at {layout.origin(chunk)}"
 
         decode_chunk(*located.frame(chunk, stored), out, where, rows)
-
-
-def _consecutive(sources: Ints, targets: Ints, start: int, end: int) -> bool:
-    """Whether both go up by one from each to the next."""
-    return end - start == 1 or bool(
-        np.all(np.diff(sources[start:end]) == 1) and np.all(np.diff(targets[start:end]) == 1)
-    )
 
 
 def _runs(places: list[tuple[int, int, _Use]]) -> list[_Run]:
