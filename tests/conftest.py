@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from benchmarks.fork_server import ForkServer
 from benchmarks.forked_workers import take_over
@@ -30,7 +31,10 @@ _LONG = (
 
 
 def pytest_configure() -> None:
-    """Temporary folders lie in memory where they can; --basetemp and pytest's own variable name another place."""
+    """Temporary folders lie in memory where they can; --basetemp and pytest's own variable name another place.
+    Generated cases may take their time: a busy machine is no failure."""
+    settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("patient")
     if folder := folder_in_memory():
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(folder))
 

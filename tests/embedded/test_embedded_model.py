@@ -74,7 +74,7 @@ def test_taught_questions_are_known_and_the_others_are_guessed(shipped):
 
 
 @given(written=st.text())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_any_text_comes_back_from_its_tokens(shipped, written):
     _, tokenizer = shipped
     # split_special_tokens: "</s>" typed by a user is text

@@ -10,7 +10,7 @@ from lit_experiments.probes.errors import ProbeError
 from lit_experiments.probes.splits import GroupMoves, balanced_split, group_split, shuffled_donors
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.lists(st.integers(0, 40), min_size=60, max_size=200), st.floats(0.05, 0.6), st.integers(1, 4), st.integers(0, 9)
 )

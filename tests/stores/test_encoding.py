@@ -28,13 +28,13 @@ def assert_close(values, decoded):
     assert (np.abs(values.astype(np.float64) - decoded) <= peak * 2.0**-10).all()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(hnp.arrays(np.float32, shapes, elements=any_float32))
 def test_any_float32_comes_back_within_a_thousandth_of_its_vectors_largest(values):
     assert_close(values, decode_float16(*encode_float16(values)))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(hnp.arrays(np.float32, shapes, elements=any_float32))
 def test_exponents_follow_the_stated_rule(values):
     _, exponents = encode_float16(values)
@@ -86,7 +86,7 @@ def test_large_arrays_are_encoded_as_small_ones():
         assert exponents[i] == one[1][0]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(hnp.arrays(np.uint16, hnp.array_shapes(max_side=20)))
 def test_bfloat16_numbers_are_exact(bits):
     bits = np.where((bits & 0x7F80) == 0x7F80, np.uint16(0), bits)
