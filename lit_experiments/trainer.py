@@ -5,11 +5,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
-from importlib.metadata import EntryPoints, entry_points
 from typing import Any
 
-from lightning.fabric.utilities import registry
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import Logger
@@ -32,19 +29,11 @@ def make_trainer(fixed: dict[str, Any], flags: dict[str, Any], callbacks: Sequen
         UserError: flags that the Trainer does not take, or a logger that cannot start.
     """
     quiet_lightning()
-    # At every Trainer it looks through all installed packages for callbacks, most of what making one costs.
-    registry.entry_points = entry_points_once  # type: ignore[assignment]  # called with a group alone
     user_callbacks = copy.deepcopy(flags.get("callbacks") or [])
     with flags_refused():
         trainer = Trainer(**{**fixed, **flags, "callbacks": [*callbacks, *user_callbacks]})
     start_loggers(trainer.loggers)
     return trainer
-
-
-@cache
-def entry_points_once(group: str) -> EntryPoints:
-    """What the installed packages offer under a name; looked up once, since no process sees it change."""
-    return entry_points(group=group)
 
 
 def unlogged(flags: dict[str, Any]) -> dict[str, Any]:

@@ -7,13 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import Timer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lit_experiments.cli import main, trainer_flags
 from lit_experiments.cli.parser import resolve, select
 from lit_experiments.errors import EXIT_DONE, UserError
-from lit_experiments.trainer import entry_points_once, make_trainer
 
 SMALL = [
     "--limit",
@@ -146,24 +144,3 @@ def test_a_profiler_s_report_lies_in_the_results_folder(run: Path) -> None:
 
 def test_the_saved_configuration_has_the_flags(run: Path) -> None:
     assert yaml.safe_load((run / "config.yaml").read_text())["trainer"]["logger"] == ["csv", "TensorBoardLogger"]
-
-
-def test_callbacks_of_an_installed_package_are_looked_for_once_and_come_to_every_trainer(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Lightning read the metadata of every package again for each Trainer, most of what making one cost."""
-    info = tmp_path / "bringer-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: bringer\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[lightning.pytorch.callbacks_factory]\nbringer = bringer:brought\n")
-    (tmp_path / "bringer.py").write_text("from lightning.pytorch.callbacks import Timer\n\nbrought = Timer\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "accelerator": "cpu"}
-    entry_points_once.cache_clear()
-    try:
-        trainers = [make_trainer(quiet, {}, []) for _ in range(3)]
-        assert entry_points_once.cache_info().misses == 1
-    finally:
-        entry_points_once.cache_clear()
-    timers = [callback for trainer in trainers for callback in trainer.callbacks if isinstance(callback, Timer)]
-    assert len({id(timer) for timer in timers}) == 3
